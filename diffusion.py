@@ -1,0 +1,151 @@
+"""Masked text diffusion: predict the characters behind masks, and write many of them at once.
+
+    uv run diffusion.py            write from weights/diffusion.pt
+    uv run diffusion.py --train    train it first
+
+Time t runs from 1 (all masked) to 0 (text). Sources: MDLM (arXiv 2406.07524), MD4 (2406.04329), LLaDA (2502.09992);
+thresholds as in Fast-dLLM (2505.22618) and nathan-barry/tiny-diffusion, spacing as in DUS (2506.19037).
+What departs from gpt.py is marked [NEW].
+"""
+
+import sys
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lab import cli, command, training
+from lab.backbone import Backbone, Config
+from lab.canvas import Frame, Windows, draw, probabilities
+from lab.cli import check
+from lab.training import Recipe
+
+NAME = "diffusion"
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How characters are drawn, and which of them at each call."""
+
+    temp: float = 0.8  # temperature: 0 takes the likeliest letter, 1 the model's own probabilities
+    top_k: int | None = 2  # draw from the k likeliest letters only; None = from all
+    confidence_threshold: float = 0.95  # [NEW] fill a position once its k likeliest letters together reach this
+    gap: int = 0  # [NEW] fill positions more than this apart in one call, surest first; 0 = all that qualify
+    target_chunk_len: int = 240  # [NEW] characters decoded together after what is kept
+
+    def __post_init__(self):
+        check(self.temp >= 0, f"temp must be at least 0, not {self.temp}")
+        check(self.top_k is None or self.top_k >= 1, f"top_k must be at least 1, not {self.top_k}")
+        in_range = 0 <= self.confidence_threshold <= 1
+        check(in_range, f"confidence_threshold must lie in 0..1, not {self.confidence_threshold}")
+        check(self.gap >= 0, f"gap must not be negative, but is {self.gap}")
+        check(self.target_chunk_len >= 1, f"target_chunk_len must be at least 1, not {self.target_chunk_len}")
+
+
+class Model(nn.Module):
+    """Tokens with masks in, logits of the characters behind them out."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.token_emb = nn.Embedding(config.n_letters + 1, config.n_embd)  # [NEW] last row: the mask
+        self.backbone = Backbone(config, is_causal=False)  # [NEW] both sides are seen
+        self.lm_head = nn.Linear(config.n_embd, config.n_letters, bias=False)
+        nn.init.zeros_(self.lm_head.weight)
+
+    def forward(self, idx):
+        """idx: (B, T) tokens, n_letters where masked -> (B, T, V) logits."""
+        return self.lm_head(self.backbone(self.token_emb(idx)))
+
+
+def corrupt(x0, config, rng):
+    """[NEW] Mask a random share t of each window's characters, and the other 1 - t in its mirror image.
+
+    x0: (B, T) clean tokens -> xt (2B, T), x0 twice (2B, T), masked (2B, T). Mirror images halve the variance, and
+    every character counts once.
+    """
+    t = rng.strata(len(x0))  # (B,)
+    masked = rng.rand(*x0.shape) < t[:, None]
+    masked, x0 = torch.cat((masked, ~masked)).to(x0.device), torch.cat((x0, x0))
+    return x0.masked_fill(masked, config.n_letters), x0, masked
+
+
+def loss(model, idx, config, rng):
+    """Cross-entropy of the masked characters, nats per character.
+
+    idx: (B, block_size + 1) tokens of clean text. Returns the scalar and no parts.
+    """
+    xt, x0, masked = corrupt(idx[:, :-1], config, rng)  # [NEW]
+    nll = F.cross_entropy(model(xt).mT, x0, reduction="none")  # (2B, T)
+    return (nll * masked).sum() / masked.sum(), {}  # [NEW] masked positions only
+
+
+def settle(probs, idx, masked, draft, decoding, rngs):
+    """[NEW] Fill in the positions of which the model is sure enough, at least one in each unfinished row.
+
+    probs: (B, W, V); idx: (B, W) tokens; masked: (B, W) bool, which positions may be filled; draft: (B, W) bool, for
+    provisional characters (none yet). Returns the new idx, masked and draft; changes nothing in place.
+    """
+    top, letters = probs.topk(min(decoding.top_k or probs.size(-1), probs.size(-1)))  # (B, W, k)
+    sure = top.sum(-1)  # (B, W)
+    entropy = torch.special.entr(probs).sum(-1)
+    passing = spaced(entropy, masked & (sure >= decoding.confidence_threshold), decoding.gap)
+    best = F.one_hot(sure.masked_fill(~masked, -1).argmax(-1), sure.size(-1)).bool()
+    chosen = torch.where(passing.any(-1, keepdim=True), passing, best & masked)
+    drawn = letters.gather(-1, draw(top, rngs)[..., None])[..., 0]
+    return torch.where(chosen, drawn, idx), masked & ~chosen, draft
+
+
+def spaced(entropy, candidates, gap):
+    """[NEW] The candidates (B, W), lowest entropy first, that are more than `gap` away from all taken before them.
+
+    Neighbours depend on each other most, and one call draws its characters independently: far ones lose little.
+    """
+    if gap == 0:
+        return candidates
+    positions, taken = torch.arange(entropy.size(-1)), torch.zeros_like(candidates)
+    while candidates.any():
+        best = entropy.masked_fill(~candidates, torch.inf).argmin(-1, keepdim=True)  # (B, 1)
+        taken = taken | (positions == best) & candidates
+        candidates = candidates & ((positions - best).abs() > gap)
+    return taken
+
+
+@torch.no_grad()
+def generate(model, canvas, decoding, rngs):
+    """Fill the canvas chunk after chunk, many characters a pass.
+
+    canvas: masked positions anywhere, gaps included; rngs: one generator per row.
+    Yields a Frame per forward pass.
+    """
+    config, device = model.config, model.lm_head.weight.device
+    idx, masked, draft = canvas.idx, canvas.masked, torch.zeros_like(canvas.masked)
+    windows = Windows(canvas, config.block_size, decoding.target_chunk_len)  # [NEW]
+    while masked.any():
+        columns, fillable = windows.move(masked)  # (B, W)
+        xt = idx.masked_fill(masked, config.n_letters).gather(1, columns)
+        probs = probabilities(model(xt.to(device)), decoding.temp)  # (B, W, V)
+        new = settle(probs, idx.gather(1, columns), fillable, draft.gather(1, columns), decoding, rngs)
+        idx, draft = idx.scatter(1, columns, new[0]), draft.scatter(1, columns, new[2])
+        masked = masked.scatter(1, columns, masked.gather(1, columns) & ~(fillable & ~new[1]))
+        yield Frame(idx, masked, draft, columns, probs, columns.size(1) / config.block_size)
+
+
+@dataclass(frozen=True)
+class Args(command.Args):
+    decoding: Decoding = Decoding(temp=0.5, top_k=None, confidence_threshold=0.0, gap=5)
+    recipe: Recipe = Recipe(iters=10000, batch_size=4)
+    config: Config = Config()
+    infill: str | None = None  # [NEW] a text whose missing characters, each marked by the mask symbol, are filled in
+
+
+def main(args):
+    """Train when asked to, or when there is nothing to load yet; then write."""
+    if command.must_train(args, NAME):
+        training.train(NAME, Model, loss, args)
+    command.write(args, NAME, Model, generate, args.infill)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, Args))

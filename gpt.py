@@ -1,0 +1,107 @@
+"""Autoregressive text generation: predict the next character, one at a time (the baseline).
+
+    uv run gpt.py                  write from weights/gpt.pt
+    uv run gpt.py --train          train it first
+
+After Karpathy's nanochat/gpt.py and ng-video-lecture/gpt.py, by way of nathan-barry/tiny-diffusion.
+"""
+
+import sys
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lab import cli, command, training
+from lab.backbone import Backbone, Cache, Config
+from lab.canvas import Frame, draw, probabilities
+from lab.cli import check
+from lab.training import Recipe
+
+NAME = "gpt"
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How characters are drawn."""
+
+    temp: float = 0.8  # temperature: 0 takes the likeliest letter, 1 the model's own probabilities
+    top_k: int | None = 2  # draw from the k likeliest letters only; None = from all
+
+    def __post_init__(self):
+        check(self.temp >= 0, f"temp must be at least 0, not {self.temp}")
+        check(self.top_k is None or self.top_k >= 1, f"top_k must be at least 1, not {self.top_k}")
+
+
+class Model(nn.Module):
+    """Tokens in, logits of each next token out."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.token_emb = nn.Embedding(config.n_letters, config.n_embd)
+        self.backbone = Backbone(config, is_causal=True)
+        self.lm_head = nn.Linear(config.n_embd, config.n_letters, bias=False)
+        nn.init.zeros_(self.lm_head.weight)
+
+    def forward(self, idx, cache=None):
+        """idx: (B, T) tokens -> (B, T, V) logits; with a cache, idx follows the positions that it holds."""
+        return self.lm_head(self.backbone(self.token_emb(idx), cache))
+
+
+def loss(model, idx, config, rng):
+    """Cross-entropy of each next character, nats per character.
+
+    idx: (B, block_size + 1) tokens of clean text. Returns the scalar and no parts.
+    """
+    logits = model(idx[:, :-1])  # (B, T, V)
+    return F.cross_entropy(logits.mT, idx[:, 1:]), {}
+
+
+@torch.no_grad()
+def generate(model, canvas, decoding, rngs):
+    """Write the canvas from left to right, one character a pass, with cached keys and values.
+
+    canvas: every row known up to some position and masked from there on; rngs: one generator per row.
+    When the cache is full, the pass starts a new one with the newest half of the context: the model only ever
+    sees windows of the kind that it was trained on. Yields a Frame per forward pass. Raises UserError on a gap.
+    """
+    config, device = model.config, model.lm_head.weight.device
+    idx, masked = canvas.idx, canvas.masked
+    known = (~masked).int()
+    check(known.cumprod(1).equal(known), "gpt writes from left to right and cannot fill a gap; use diffusion.py")
+    first = int(known.sum(1).min())
+    check(first > 0, "gpt needs a prompt of at least one character")
+    for n in range(first, idx.size(1)):
+        if n == first or cache.length == config.block_size:
+            fresh = min(n, config.block_size) if n == first else config.block_size // 2
+            cache = Cache(config, len(idx), like=model.lm_head.weight)
+        else:
+            fresh = 1
+        logits = model(idx[:, n - fresh : n].to(device), cache)[:, -1:]
+        probs = probabilities(logits, decoding.temp)  # (B, 1, V)
+        top, letters = probs.topk(min(decoding.top_k or config.n_letters, config.n_letters))
+        drawn = letters.gather(-1, draw(top, rngs)[..., None])[..., 0]  # (B, 1)
+        columns = torch.full_like(drawn, n)
+        idx = idx.scatter(1, columns, torch.where(masked[:, n : n + 1], drawn, idx[:, n : n + 1]))
+        masked = masked.scatter(1, columns, False)
+        yield Frame(idx, masked, torch.zeros_like(masked), columns, probs, fresh / config.block_size)
+
+
+@dataclass(frozen=True)
+class Args(command.Args):
+    decoding: Decoding = Decoding(temp=0.8, top_k=None)
+    recipe: Recipe = Recipe(iters=5000, batch_size=8)
+    config: Config = Config()
+
+
+def main(args):
+    """Train when asked to, or when there is nothing to load yet; then write."""
+    if command.must_train(args, NAME):
+        training.train(NAME, Model, loss, args)
+    command.write(args, NAME, Model, generate)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, Args))

@@ -1,0 +1,139 @@
+"""The transformer that all three methods share: RMSNorm, blocks (convolution, attention, MLP), RMSNorm.
+
+What surrounds it (embedding, head, loss, sampler) is the method and stands in the method's own file.
+Sources: RoPE (arXiv 2104.09864), QK-norm (2302.05442), ReLU^2 (2109.08668); a short depthwise convolution
+before attention gives each position its neighbours at once, which attention alone takes hundreds of steps to learn.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import tyro
+from torch import nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes of a model, the same for the three methods; stored in its checkpoint."""
+
+    n_letters: tyro.conf.Suppress[int] = 0  # V, size of the alphabet; the corpus says
+    block_size: int = 256  # longest context, characters
+    n_layer: int = 6  # transformer blocks
+    n_head: int = 5  # attention heads
+    n_embd: int = 160  # C, channels
+    conv_width: int = 7  # characters that the convolution before attention sees
+
+
+def norm(x):
+    """RMSNorm over channels, without a learned gain (arXiv 1910.07467)."""
+    return F.rms_norm(x, (x.size(-1),))
+
+
+def rotary(positions, head_size):
+    """Cosines and sines of the RoPE angles: positions (T,) -> two of (T, D / 2)."""
+    freqs = 10000.0 ** (-torch.arange(0, head_size, 2, device=positions.device) / head_size)
+    angles = positions[:, None].float() * freqs
+    return angles.cos(), angles.sin()
+
+
+def rotate(x, cos, sin):
+    """Turn each pair of channels of x (B, H, T, D) by its position's angle."""
+    x1, x2 = x.chunk(2, dim=-1)
+    return torch.cat((x1 * cos + x2 * sin, x2 * cos - x1 * sin), dim=-1).type_as(x)
+
+
+class Cache:
+    """Keys, values and convolution inputs of the positions seen so far, for decoding one position at a time.
+
+    length: positions held, at most config.block_size.
+    """
+
+    def __init__(self, config, rows, like):
+        D = config.n_embd // config.n_head
+        self.length = 0
+        self.keys, self.values = like.new_empty(2, config.n_layer, rows, config.n_head, config.block_size, D)
+        self.tails = like.new_zeros(config.n_layer, rows, config.conv_width - 1, config.n_embd)
+
+
+class Convolution(nn.Module):
+    """Depthwise convolution over characters, zero at the start of training, so that a block begins without it."""
+
+    def __init__(self, config, is_causal):
+        super().__init__()
+        self.width, self.is_causal = config.conv_width, is_causal
+        self.weight = nn.Parameter(torch.zeros(config.n_embd, 1, config.conv_width))
+
+    def forward(self, x, tail=None):
+        """x: (B, T, C); tail: (B, width - 1, C) inputs before x, overwritten by the newest ones."""
+        left = self.width - 1 if self.is_causal else self.width // 2
+        if tail is None:
+            padded = F.pad(x, (0, 0, left, self.width - 1 - left))
+        else:
+            padded = torch.cat((tail, x), dim=1)
+            tail.copy_(padded[:, -left:])
+        return F.conv1d(padded.mT, self.weight, groups=x.size(-1)).mT
+
+
+class Attention(nn.Module):
+    """Multi-head attention with rotary positions and normalised queries and keys."""
+
+    def __init__(self, config, is_causal):
+        super().__init__()
+        C = config.n_embd
+        self.n_head, self.is_causal = config.n_head, is_causal
+        self.qkv, self.out = nn.Linear(C, 3 * C, bias=False), nn.Linear(C, C, bias=False)
+
+    def forward(self, x, cos, sin, cache=None):
+        """x: (B, T, C); cache: this layer's (keys, values), each (B, H, block_size, D), and the length it holds."""
+        B, T, C = x.shape
+        q, k, v = self.qkv(x).view(B, T, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)  # (B, H, T, D) each
+        q, k = rotate(norm(q), cos, sin), rotate(norm(k), cos, sin)
+        if cache is not None:
+            keys, values, length = cache
+            keys[:, :, length : length + T], values[:, :, length : length + T] = k, v
+            k, v = keys[:, :, : length + T], values[:, :, : length + T]
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=self.is_causal and T > 1)
+        return self.out(y.transpose(1, 2).reshape(B, T, C))
+
+
+class Block(nn.Module):
+    """Convolution, attention and MLP, each added to the residual stream."""
+
+    def __init__(self, config, is_causal):
+        super().__init__()
+        C = config.n_embd
+        self.conv, self.attn = Convolution(config, is_causal), Attention(config, is_causal)
+        self.up, self.down = nn.Linear(C, 4 * C, bias=False), nn.Linear(4 * C, C, bias=False)
+
+    def forward(self, x, cos, sin, cache=None, tail=None):
+        x = x + self.conv(norm(x), tail)
+        x = x + self.attn(norm(x), cos, sin, cache)
+        return x + self.down(F.relu(self.up(norm(x))).square())
+
+
+class Backbone(nn.Module):
+    """Blocks between two RMSNorms; `is_causal` (attention and convolution look left only) is its one switch."""
+
+    def __init__(self, config, is_causal):
+        super().__init__()
+        self.head_size = config.n_embd // config.n_head
+        self.blocks = nn.ModuleList(Block(config, is_causal) for _ in range(config.n_layer))
+        for block in self.blocks:  # a block starts as the identity: gradients reach every layer from step 0
+            nn.init.zeros_(block.attn.out.weight)
+            nn.init.zeros_(block.down.weight)
+
+    def forward(self, x, cache=None):
+        """x: (B, T, C) embeddings -> (B, T, C) features; with a cache, x follows the positions that it holds.
+
+        Filling an empty cache may take any T; after that T is 1.
+        """
+        start = cache.length if cache else 0
+        cos, sin = rotary(torch.arange(start, start + x.size(1), device=x.device), self.head_size)
+        x = norm(x)
+        for i, block in enumerate(self.blocks):
+            kv, tail = ((cache.keys[i], cache.values[i], start), cache.tails[i]) if cache else (None, None)
+            x = block(x, cos, sin, kv, tail)
+        if cache:
+            cache.length += x.size(1)
+        return norm(x)

@@ -1,0 +1,91 @@
+"""The page that a model writes on: what is known, what is masked, and what a viewer sees after each pass."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Rows of text to be filled in.
+
+    idx: (B, L) tokens; masked: (B, L) bool, where there is no character yet (idx is ignored there).
+    A prompt, a text with gaps and an empty page are all of this one kind.
+    """
+
+    idx: torch.Tensor
+    masked: torch.Tensor
+
+    @classmethod
+    def after(cls, prompt, new, rows=1):
+        """prompt (P,) followed by `new` masked positions, the same for each row."""
+        idx = torch.cat((prompt, torch.zeros(new, dtype=torch.long)))
+        return cls(idx, torch.arange(len(idx)) >= len(prompt)).repeat(rows)
+
+    def repeat(self, rows):
+        """One text (L,) as a batch of equal rows (B, L)."""
+        return Canvas(self.idx.repeat(rows, 1), self.masked.repeat(rows, 1))
+
+
+class Frame(NamedTuple):
+    """What stands on the canvas after one forward pass; its tensors are never written again.
+
+    idx: (B, L) tokens; masked, draft: (B, L) bool; columns: (B, W) the positions that the pass looked at;
+    probs: (B, W, V) float64, on the CPU; computed: share of layers x share of positions that the pass cost.
+    """
+
+    idx: torch.Tensor
+    masked: torch.Tensor
+    draft: torch.Tensor
+    columns: torch.Tensor
+    probs: torch.Tensor
+    computed: float
+
+
+class Windows:
+    """Which part of a long canvas each row works on: a chunk of masked positions with known text around it.
+
+    A row moves on when its chunk is full, whatever the other rows do. A window is `block_size` wide; what the
+    chunk leaves free shows known text, before the chunk when nothing after it is known, else on both sides.
+    """
+
+    def __init__(self, canvas, block_size, chunk):
+        B, L = canvas.masked.shape
+        self.width, self.chunk = min(block_size, L), min(chunk, block_size)
+        self.start = torch.zeros(B, 1, dtype=torch.long)
+        self.stop = torch.zeros(B, 1, dtype=torch.long)  # the first position after the chunk
+
+    def move(self, masked):
+        """masked: (B, L) -> columns (B, W) to look at and which of them may be filled, (B, W) bool."""
+        positions = torch.arange(masked.size(1))
+        has_open = (masked & (positions < self.stop)).any(1, keepdim=True)
+        first = masked.int().argmax(1, keepdim=True)
+        stop = (first + self.chunk).clamp(max=masked.size(1))
+        last = torch.where(masked & (positions < stop), positions, 0).amax(1, keepdim=True)
+        spare = self.width - (last + 1 - first)
+        known_after = (~masked & (positions > last)).any(1, keepdim=True)
+        start = (first - torch.where(known_after, spare // 2, spare)).clamp(0, masked.size(1) - self.width)
+        self.start = torch.where(has_open, self.start, start)
+        self.stop = torch.where(has_open, self.stop, stop)
+        columns = self.start + torch.arange(self.width)
+        return columns, masked.gather(1, columns) & (columns < self.stop)
+
+
+def probabilities(logits, temp):
+    """Logits (..., V) -> probabilities (..., V) in float64 on the CPU; temp 0 puts all on the best letter."""
+    logits = logits.detach().to("cpu").double()
+    if temp == 0:
+        return torch.nn.functional.one_hot(logits.argmax(-1), logits.size(-1)).double()
+    return torch.softmax(logits / temp, dim=-1)
+
+
+def draw(probs, rngs):
+    """One draw from each distribution: probs (B, W, K), not necessarily normalised -> (B, W) indices.
+
+    Inverse of the cumulative distribution in float64 on the CPU (low-precision noise silently lowers the
+    temperature, arXiv 2409.02908); each row takes its numbers from its own generator.
+    """
+    u = torch.stack([torch.rand(probs.size(1), generator=rng, dtype=torch.float64) for rng in rngs])
+    total = probs.cumsum(-1)
+    return (total <= u[..., None] * total[..., -1:]).sum(-1).clamp(max=probs.size(-1) - 1)

@@ -1,0 +1,120 @@
+"""One file per model: weights, sizes, alphabet, the corpus's opening, and how it was made.
+
+Loaded with `weights_only=True`: a checkpoint holds tensors, numbers and strings, and can never run code.
+"""
+
+import os
+import pickle
+import platform
+import subprocess
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy
+import torch
+
+from lab.backbone import Config
+from lab.cli import ROOT, UserError, check
+from lab.corpus import Alphabet
+
+FORMAT = 1
+
+
+def default_path(name):
+    """Where the weights of a method lie unless the user says otherwise."""
+    return ROOT / "weights" / f"{name}.pt"
+
+
+def resume_path(path):
+    """Where the state of a training that will become `path` lies."""
+    return path.with_suffix(".resume.pt")
+
+
+def write(path, payload):
+    """Save a dictionary atomically: the old file stays until the new one is whole. Raises UserError."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(payload, part)
+        os.replace(part, path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        raise UserError(f"{path}: cannot be written ({error})") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read(path, train_command):
+    """Load a dictionary that `write` saved. Raises UserError that names the file and the way out."""
+    hint = f"Train it: uv run {train_command}"
+    check(path.exists(), f"{path}: no such file. {hint}")
+    try:
+        payload = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: not a weights file of this project (damaged, truncated or foreign). {hint}") from error
+    known = isinstance(payload, dict) and payload.get("format") == FORMAT
+    check(known, f"{path}: not a weights file of this project. {hint}")
+    return payload
+
+
+def describe(name, config, alphabet, opening, provenance):
+    """The part of a checkpoint that says what the weights are: plain values only."""
+    return {
+        "format": FORMAT,
+        "name": name,
+        "config": asdict(config),
+        "letters": alphabet.letters,
+        "mask": alphabet.mask,
+        "opening": opening,
+        "provenance": provenance,
+    }
+
+
+def save(path, model, description):
+    """Write a model's weights, in bfloat16 (half the size; costs less than .001 nats)."""
+    write(path, {**description, "model": {k: v.detach().cpu().bfloat16() for k, v in model.state_dict().items()}})
+
+
+def load(path, name, Model, Config=Config):
+    """Read the weights of method `name` -> (model in float32 on the CPU, alphabet, opening, provenance).
+
+    Raises UserError when the file is missing, damaged, foreign, or made for another method.
+    """
+    command = f"{name}.py --train"
+    payload = read(path, command)
+    check(payload["name"] == name, f"{path}: holds weights of {payload['name']}, not of {name}. Use {payload['name']}.py")
+    try:
+        model = Model(Config(**payload["config"]))
+        model.load_state_dict(payload["model"])
+        alphabet = Alphabet(payload["letters"], payload["mask"])
+        return model.float().eval(), alphabet, payload["opening"], payload["provenance"]
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: does not fit {name}.py ({reason}). Train it: uv run {command}") from error
+
+
+def versions():
+    """What a figure depends on besides its settings: versions, commit, threads."""
+    git = ("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12")
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = None
+    return {
+        "commit": commit,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),  # a plain string, which `weights_only` can load
+        "numpy": numpy.__version__,
+        "threads": torch.get_num_threads(),
+        "processor": processor(),
+    }
+
+
+def processor():
+    """The CPU's name."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,47 @@
+"""The command line, made from dataclasses; a user's mistake is one message and exit status 2."""
+
+import os
+import sys
+from pathlib import Path
+
+import tyro
+
+ROOT = Path(__file__).resolve().parent.parent  # default paths lie here, typed paths where they were typed
+
+
+class UserError(Exception):
+    """What is wrong and what to do about it, in words for the user; never a bug of ours."""
+
+
+def check(ok, message):
+    """Raise UserError(message) unless ok."""
+    if not ok:
+        raise UserError(message)
+
+
+def run(main, Args, argv=None):
+    """Parse argv (default: the process's own) into Args and call main with it.
+
+    Returns the exit status: 0, 2 for a user's mistake, 130 for Ctrl-C, 141 when the reader of our output left.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8")
+    try:
+        main(tyro.cli(Args, args=argv, description=sys.modules[main.__module__].__doc__, config=CONFIG))
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except SystemExit as stop:  # tyro has printed its box, or the help
+        return stop.code or 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at exit
+        return 141
+    return 0
+
+
+CONFIG = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)

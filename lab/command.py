@@ -1,0 +1,104 @@
+"""What the three commands share: their flags, when they train, and how they write."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from lab import checkpoint, machine, trials
+from lab.canvas import Canvas
+from lab.cli import check
+from lab.corpus import Corpus
+
+
+@dataclass(frozen=True)
+class Args:
+    train: bool = False  # train from scratch, then write
+    resume: bool = False  # with --train: go on with the training that was interrupted
+    init: Path | None = None  # with --train: start from these weights
+    weights: Path | None = None  # weights file to read, or with --train to make; default weights/NAME.pt
+    data: Path | None = None  # UTF-8 text to train on, or to take the prompt from; default data.txt
+    prompt: str | None = None  # text to go on from; default the first --prompt-len characters of the corpus
+    prompt_len: int = 16  # characters of the corpus's opening that are the default prompt
+    max_new_tokens: int = 2000  # characters to write
+    seed: int = 1337  # of everything random
+    device: str | None = None  # cpu, cuda, mps...; default the accelerator if there is one
+
+    def __post_init__(self):
+        check(self.prompt_len >= 0, f"prompt_len must not be negative, but is {self.prompt_len}")
+        check(self.max_new_tokens >= 1, f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
+        check(self.train or not (self.resume or self.init), "--resume and --init go with --train")
+        check(not (self.resume and self.init), "--resume goes on with a training, --init starts one: choose one")
+
+
+def must_train(args, name):
+    """Whether to train before writing: when asked to, or when the default weights are not there yet."""
+    missing = args.weights is None and not checkpoint.default_path(name).exists()
+    if missing and not args.train:
+        print(f"{checkpoint.default_path(name)}: no such file; training it first", file=sys.stderr)
+    return args.train or missing
+
+
+def write(args, name, Model, generate, infill=None):
+    """Load the weights and write one text: on a terminal as it settles, else at its end; its figures on stderr.
+
+    infill: a text whose mask symbols are to be filled in, in place of a prompt to go on from.
+    """
+    if not machine.Ranks().is_main:
+        return
+    device = machine.pick_device(args.device)
+    path = args.weights or checkpoint.default_path(name)
+    model, alphabet, opening, _ = checkpoint.load(path, name, Model, type(args.config))
+    writer = trials.Writer(name, model.to(device), generate, alphabet, opening)
+    if infill is None:
+        canvas = Canvas.after(alphabet.encode(choose_prompt(args, opening)), args.max_new_tokens)
+    else:
+        check(args.prompt is None, "--infill fills a text that you give, --prompt goes on from one: choose one")
+        canvas = Canvas(*(row[None] for row in alphabet.encode_gaps(infill)))
+        check(canvas.masked.any(), f"--infill: nothing to fill in; mark each missing character by {alphabet.mask}")
+    trial = trials.Trial(canvas, args.decoding, (args.seed,))
+    console = Console(highlight=False, markup=False)
+    if console.is_terminal:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            sample = trials.run(writer, trial, watch=Typist(live, alphabet).show)[0]
+    else:
+        sample = trials.run(writer, trial)[0]
+        print(sample.text)
+    print(sample.describe(), file=sys.stderr)
+
+
+def choose_prompt(args, opening):
+    """The prompt typed, else the first characters of the text typed, else of the text that the model knows."""
+    if args.prompt is not None:
+        return args.prompt
+    if args.data is not None:
+        opening = Corpus(args.data).opening(args.prompt_len)
+    check(
+        args.prompt_len <= len(opening),
+        f"prompt_len {args.prompt_len}: the corpus's opening is known up to {len(opening)} characters only; use --prompt",
+    )
+    return opening[: args.prompt_len]
+
+
+class Typist:
+    """Shows a canvas on a terminal: settled lines stay, the lines in progress are drawn again after each pass."""
+
+    def __init__(self, live, alphabet):
+        self.live, self.alphabet, self.printed = live, alphabet, 0
+
+    def show(self, frame):
+        idx, masked = frame.idx[0], frame.masked[0]
+        known = int((~masked).int().cumprod(0).sum())
+        end = len(idx) if known == len(idx) else int(frame.columns[0, -1]) + 1
+        text = self.alphabet.decode(idx[:end], masked[:end])
+        settled = len(text) if known == len(idx) else text.rfind("\n", 0, known) + 1
+        if settled > self.printed:
+            self.live.console.print(Text(text[self.printed : settled].removesuffix("\n")))
+            self.printed = settled
+        rest = Text(text[self.printed :])
+        rest.highlight_regex(f"{self.alphabet.mask}+", "dim")
+        self.live.update(rest, refresh=True)

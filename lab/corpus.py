@@ -1,0 +1,200 @@
+"""A text file as numbers: its alphabet, its two parts, its windows.
+
+The text is read in blocks and kept on disk, memory-mapped: a corpus of several gigabytes needs no more memory
+than a small one. The first 90 % is for training; choices are made on the first half of the rest, figures are
+reported on the second half.
+"""
+
+import codecs
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lab.cli import ROOT, UserError, check
+
+URL = "https://github.com/nathan-barry/tiny-diffusion/releases/download/v2.0.0/data.txt"
+SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+DEFAULT = ROOT / "data.txt"
+BLOCK = 1 << 22  # bytes read at once
+MASK_SYMBOLS = "_▁░□◌¤\ufffd"  # how "no character here yet" is shown: the first that the text does not use
+
+
+@dataclass(frozen=True)
+class Alphabet:
+    """The characters that a model knows, in order: letters[i] is the character of token i.
+
+    mask: the symbol that stands for a masked position in prompts and pictures; never one of the letters.
+    """
+
+    letters: str
+    mask: str = ""
+
+    def __post_init__(self):
+        if not self.mask:
+            spare = (chr(code) for code in range(0xE000, 0xF900))  # private use, should a text hold all seven
+            free = next(s for s in (*MASK_SYMBOLS, *spare) if s not in self.letters)
+            object.__setattr__(self, "mask", free)
+
+    def __len__(self):
+        return len(self.letters)
+
+    def encode(self, text):
+        """Text -> tokens (len(text),) long. Raises UserError that lists the characters outside the alphabet."""
+        token = {letter: i for i, letter in enumerate(self.letters)}
+        unknown = sorted(set(text) - token.keys())
+        listed = " ".join(map(repr, unknown[:20])) + (f" and {len(unknown) - 20} more" if len(unknown) > 20 else "")
+        check(not unknown, f"characters that the model does not know: {listed}. It knows: {self.describe()}")
+        return torch.tensor([token[letter] for letter in text], dtype=torch.long)
+
+    def encode_gaps(self, text):
+        """Text with mask symbols -> tokens (len(text),) and where they are masked (len(text),) bool."""
+        masked = torch.tensor([letter == self.mask for letter in text], dtype=torch.bool)
+        return self.encode(text.replace(self.mask, self.letters[0])), masked
+
+    def decode(self, idx, masked=None):
+        """Tokens (L,) -> text; masked (L,) positions are shown as the mask symbol."""
+        letters = [self.letters[i] for i in idx.tolist()]
+        if masked is not None:
+            letters = [self.mask if m else letter for letter, m in zip(letters, masked.tolist(), strict=True)]
+        return "".join(letters)
+
+    def describe(self):
+        """The alphabet in a line, cut when it is long."""
+        shown = self.letters if len(self.letters) <= 100 else self.letters[:100] + "..."
+        return f"{shown!r} ({len(self.letters)} characters)"
+
+
+def fetch():
+    """Download the default corpus to data.txt, checked and atomically. Raises UserError when it cannot be had."""
+    print(f"{DEFAULT.name} is missing; downloading {URL}", flush=True)
+    try:
+        torch.hub.download_url_to_file(URL, str(DEFAULT), hash_prefix=SHA256)
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"{DEFAULT.name}: no such file, and it could not be downloaded from {URL} ({error}). "
+            f"Put it there by hand as {DEFAULT}, or name another UTF-8 text: --data any.txt"
+        ) from error
+
+
+class Corpus:
+    """A UTF-8 text file, encoded.
+
+    alphabet: its characters; ids: (n,) memory-mapped tokens; sha256: of the file, for provenance.
+    train: the first 90 %; choosing and reporting: the two halves of the held-out rest.
+    """
+
+    def __init__(self, path=None):
+        """path: any UTF-8 text; None is data.txt, downloaded when missing. Raises UserError."""
+        if path is None and not DEFAULT.exists():
+            fetch()
+        self.path = Path(path or DEFAULT)
+        try:
+            folder = encode_once(self.path)
+            meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+            self.ids = np.load(folder / "ids.npy", mmap_mode="r")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{self.path}: not a UTF-8 text ({error.reason}). Convert it first") from error
+        except OSError as error:
+            raise UserError(f"{self.path}: {error.strerror or error}. Name a UTF-8 text: --data any.txt") from error
+        self.alphabet, self.sha256 = Alphabet(meta["letters"]), meta["sha256"]
+        n = len(self.ids)
+        first, half = int(0.9 * n), (n + int(0.9 * n)) // 2
+        self.train, self.choosing, self.reporting = self.ids[:first], self.ids[first:half], self.ids[half:]
+
+    def require(self, length):
+        """Raise UserError unless every part holds a window of `length` characters."""
+        shortest = min(len(self.train), len(self.choosing), len(self.reporting))
+        check(
+            shortest >= length,
+            f"{self.path}: {len(self.ids):,} characters are too few. Windows of {length} need {20 * length:,} "
+            "(5 % of the text must hold one); give a longer text or a smaller --block-size",
+        )
+
+    def opening(self, length):
+        """The first `length` characters of the text."""
+        return self.alphabet.decode(self.ids[:length])
+
+    def batch(self, rows, length, rng):
+        """Random windows of the training part: (rows, length) long."""
+        starts = rng.randint(len(self.train) - length + 1, rows).tolist()
+        return torch.stack([tokens(self.train[i : i + length]) for i in starts])
+
+
+def tokens(ids):
+    """A piece of a memory map as a tensor of longs."""
+    return torch.from_numpy(ids.astype(np.int64))
+
+
+def windows(part, length, most=None):
+    """Consecutive windows of a part that start every length - 1 characters, so that each has one to predict past
+    its end: (n, length) long, evenly spread when there are more than `most`."""
+    starts = np.arange(0, len(part) - length + 1, length - 1)
+    if most is not None and len(starts) > most:
+        starts = starts[np.linspace(0, len(starts) - 1, most).astype(int)]
+    return torch.stack([tokens(part[i : i + length]) for i in starts])
+
+
+def encode_once(path):
+    """Folder with the encoded text (ids.npy, meta.json), made when the cache has none for this file."""
+    folder = ROOT / ".cache" / fingerprint(path)
+    if not (folder / "meta.json").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        letters, count, sha256 = survey(path)
+        check(count > 0, f"{path}: the file is empty. Name a UTF-8 text: --data any.txt")
+        kind = np.uint8 if len(letters) <= 256 else np.uint16 if len(letters) <= 65536 else np.uint32
+        table = np.zeros(0x110000, dtype=kind)
+        table[letters] = np.arange(len(letters))
+        part = folder / f"ids.{os.getpid()}.part"
+        ids = np.lib.format.open_memmap(part, mode="w+", dtype=kind, shape=(count,))
+        done = 0
+        for _, codes in blocks(path):
+            ids[done : done + len(codes)] = table[codes]
+            done += len(codes)
+        ids.flush()
+        os.replace(part, folder / "ids.npy")
+        meta = {"letters": "".join(map(chr, letters)), "sha256": sha256}
+        part.with_suffix(".json").write_text(json.dumps(meta), encoding="utf-8")
+        os.replace(part.with_suffix(".json"), folder / "meta.json")  # last: its presence means that all is there
+    return folder
+
+
+def fingerprint(path):
+    """Name of a file's cache: from its size, its time and a hash of its first and last megabyte."""
+    with open(path, "rb") as file:
+        stat = os.fstat(file.fileno())
+        digest = hashlib.sha256(f"{stat.st_size} {stat.st_mtime_ns}".encode())
+        digest.update(file.read(1 << 20))
+        file.seek(max(0, stat.st_size - (1 << 20)))
+        digest.update(file.read(1 << 20))
+    return digest.hexdigest()[:24]
+
+
+def blocks(path):
+    """Pairs (raw bytes, code points (n,) uint32) of a UTF-8 file; a byte order mark is left out, \\r\\n is \\n."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    held = ""  # a \r at the end of a block may belong to a \r\n
+    with open(path, "rb") as file:
+        while raw := file.read(BLOCK):
+            text = held + decoder.decode(raw)
+            held = "\r" if text.endswith("\r") else ""
+            yield raw, codes_of(text[: len(text) - len(held)])
+    yield b"", codes_of(held + decoder.decode(b"", final=True))
+
+
+def codes_of(text):
+    return np.frombuffer(text.replace("\r\n", "\n").encode("utf-32-le"), dtype=np.uint32)
+
+
+def survey(path):
+    """The distinct code points of a text in order, its length in characters, and the file's SHA-256."""
+    seen, count, digest = np.zeros(0x110000, dtype=bool), 0, hashlib.sha256()
+    for raw, codes in blocks(path):
+        digest.update(raw)
+        seen[codes] = True
+        count += len(codes)
+    return np.flatnonzero(seen), count, digest.hexdigest()

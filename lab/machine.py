@@ -1,0 +1,94 @@
+"""What the machine has: device, number format, compiler, processes."""
+
+import os
+import shutil
+import sys
+
+import torch
+
+from lab.cli import UserError
+
+
+def pick_device(name=None):
+    """The named device, else the machine's accelerator, else the CPU.
+
+    Raises UserError when the named one is unknown or absent.
+    """
+    try:
+        if name is None:
+            found = torch.accelerator.current_accelerator(check_available=True)
+            return found or torch.device("cpu")
+        device = torch.device(name)
+        torch.empty(1, device=device)
+        return device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--device {name}: cannot be used here ({reason}). Leave it out, or try: cpu") from error
+
+
+def gains_from_bf16(device):
+    """Whether matrix products in bfloat16 are faster here than in float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":  # without such units bfloat16 is emulated, three times slower than float32
+        return any(torch.cpu.get_capabilities().get(unit, False) for unit in ("avx512_bf16", "amx_bf16"))
+    return False
+
+
+def can_compile(device):
+    """Whether torch.compile is safe and useful: Linux with a C++ compiler (Mac and Windows builds break)."""
+    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    return sys.platform == "linux" and device.type in ("cpu", "cuda") and compiler is not None
+
+
+class Ranks:
+    """The processes that train one model together; a single one unless started by `torchrun`."""
+
+    def __init__(self):
+        self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        self.is_main = self.rank == 0
+
+    def join(self, device):
+        """Meet the other processes; returns the device of this one."""
+        if self.world > 1:
+            if device.type == "cuda":
+                device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+                torch.cuda.set_device(device)
+            torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        return device
+
+    def leave(self):
+        """Let the other processes go."""
+        if self.world > 1:
+            torch.distributed.destroy_process_group()
+
+
+class Rng:
+    """Random numbers for the rows of a batch, drawn on the CPU so that every device sees the same ones.
+
+    Each of several processes gets its own rows of one joint draw: together they train on what one would.
+    """
+
+    def __init__(self, seed, rank=0, world=1):
+        self.rank, self.world = rank, world
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def _mine(self, joint, rows):
+        return joint[self.rank * rows : (self.rank + 1) * rows]
+
+    def rand(self, rows, *shape):
+        """Uniform numbers in [0, 1): (rows, *shape)."""
+        return self._mine(torch.rand(rows * self.world, *shape, generator=self.generator), rows)
+
+    def randn(self, rows, *shape):
+        """Standard normal numbers: (rows, *shape)."""
+        return self._mine(torch.randn(rows * self.world, *shape, generator=self.generator), rows)
+
+    def randint(self, high, rows):
+        """Integers in 0 .. high - 1: (rows,)."""
+        return self._mine(torch.randint(high, (rows * self.world,), generator=self.generator), rows)
+
+    def strata(self, rows):
+        """Uniform numbers in [0, 1), one in each of as many equal slices as the joint batch has rows: (rows,)."""
+        n = rows * self.world
+        return self._mine((torch.rand(1, generator=self.generator) + torch.arange(n) / n) % 1, rows)
