@@ -68,7 +68,8 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             same = {}
             for p in group["params"]:
-                self.state[p].setdefault("momentum", torch.zeros_like(p))
+                if p not in self.state:
+                    self.state[p]["momentum"] = torch.zeros_like(p)
                 same.setdefault(p.shape, []).append(p)
             for shape, matrices in same.items():
                 grads = torch.stack([p.grad for p in matrices])
@@ -109,14 +110,14 @@ def optimisers(model, recipe):
 def evaluate(model, loss, config, held, precision, rows=8):
     """Mean loss over fixed windows with fixed random numbers, the same for every model and step; nats per character.
 
-    held: (n, block_size + 1) tokens. A method that adds terms to its cross-entropy reports the cross-entropy.
+    held: (n, block_size + 1) tokens.
     """
     model.eval()
     total, rng = 0.0, machine.Rng(0)
     for x in held.split(rows):
         with precision():
-            value, parts = loss(model, x, config, rng)
-        total += len(x) * parts.get("batch_ce_loss", value).item()
+            value, _ = loss(model, x, config, rng)
+        total += len(x) * value.item()
     model.train()
     return total / len(held)
 
@@ -163,16 +164,16 @@ class Log:
             writer.writerow(row)
 
 
-def train(name, Model, loss, args):
+def train(name, Model, loss, args, validate=None):
     """Train method `name` as args say and leave the weights that did best on held-out text in args.weights.
 
-    args: the command's own (see lab/command.py). Raises UserError, and KeyboardInterrupt after a Ctrl-C, when what
+    args: the command's own (see lab/command.py); validate: the loss to choose by when it is not the one trained on. Raises UserError, and KeyboardInterrupt after a Ctrl-C, when what
     was learned so far lies in the resume file.
     """
     ranks = machine.Ranks()
     device = ranks.join(machine.pick_device(args.device))
     try:
-        Training(name, Model, loss, args, ranks, device).run()
+        Training(name, Model, loss, validate or loss, args, ranks, device).run()
     finally:
         ranks.leave()
 
@@ -180,8 +181,8 @@ def train(name, Model, loss, args):
 class Training:
     """One training and its state: `run` goes on from wherever the state stands."""
 
-    def __init__(self, name, Model, loss, args, ranks, device):
-        self.name, self.loss, self.ranks, self.device = name, loss, ranks, device
+    def __init__(self, name, Model, loss, validate, args, ranks, device):
+        self.name, self.loss, self.validate, self.ranks, self.device = name, loss, validate, ranks, device
         self.recipe, self.seed = args.recipe, args.seed
         self.path = args.weights or checkpoint.default_path(name)
         self.resume_path = checkpoint.resume_path(self.path)
@@ -265,8 +266,7 @@ class Training:
             model = torch.compile(model, dynamic=False)  # shapes never change; dynamic ones cost three times as much
         if self.ranks.is_main:
             self.announce(wants_compile)
-            checkpoint.write(self.resume_path, {"format": checkpoint.FORMAT, "name": self.name})  # fail early if it must
-            self.save()
+            self.save()  # now, so that a folder that cannot be written to is not found out after an hour
         began, saved = time.monotonic() - self.elapsed, time.monotonic()
         with Interrupt() as interrupt, self.progress() as show:
             while self.step < self.recipe.iters:
@@ -305,7 +305,7 @@ class Training:
 
     def measure(self, total, parts):
         """Evaluate, remember the weights if they are the best so far, and return the log's row."""
-        train_loss, val_loss = (evaluate(self.model, self.loss, self.config, held, self.precision) for held in self.parts)
+        train_loss, val_loss = (evaluate(self.model, self.validate, self.config, held, self.precision) for held in self.parts)
         if val_loss < self.best:
             self.best = val_loss
             self.best_model = {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
