@@ -42,7 +42,6 @@ from diffusion import corrupt, settle
 from lab import backbone, cli, command, training
 from lab.canvas import Frame, Windows, draw, probabilities
 from lab.cli import check
-from lab.training import Recipe
 
 NAME = "diffusion_flow"
 SNR_HALF = 3.0  # the signal-to-noise ratio at t = 1/2: half of a letter's information is known there for 65 letters

@@ -73,9 +73,10 @@ def generate(model, canvas, decoding, rngs):
     check(known.cumprod(1).equal(known), "gpt writes from left to right and cannot fill a gap; use diffusion.py")
     first = int(known.sum(1).min())
     check(first > 0, "gpt needs a prompt of at least one character")
+    cache = None
     for n in range(first, idx.size(1)):
-        if n == first or cache.length == config.block_size:
-            fresh = min(n, config.block_size) if n == first else config.block_size // 2
+        if cache is None or cache.length == config.block_size:
+            fresh = min(n, config.block_size) if cache is None else config.block_size // 2
             cache = Cache(config, len(idx), like=model.lm_head.weight)
         else:
             fresh = 1

@@ -51,7 +51,9 @@ def read(path, train_command):
     try:
         payload = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: not a weights file of this project (damaged, truncated or foreign). {hint}") from error
+        raise UserError(
+            f"{path}: not a weights file of this project (damaged, truncated or foreign). {hint}"
+        ) from error
     known = isinstance(payload, dict) and payload.get("format") == FORMAT
     check(known, f"{path}: not a weights file of this project. {hint}")
     return payload
@@ -82,7 +84,9 @@ def load(path, name, Model, Config=Config):
     """
     command = f"{name}.py --train"
     payload = read(path, command)
-    check(payload["name"] == name, f"{path}: holds weights of {payload['name']}, not of {name}. Use {payload['name']}.py")
+    check(
+        payload["name"] == name, f"{path}: holds weights of {payload['name']}, not of {name}. Use {payload['name']}.py"
+    )
     try:
         model = Model(Config(**payload["config"]))
         model.load_state_dict(payload["model"])

@@ -85,7 +85,7 @@ class Corpus:
     """A UTF-8 text file, encoded.
 
     alphabet: its characters; ids: (n,) memory-mapped tokens; sha256: of the file, for provenance.
-    train: the first 90 %; choosing and reporting: the two halves of the held-out rest.
+    train: the first 90 %; choosing and reporting: the two halves of the rest, held_out.
     """
 
     def __init__(self, path=None):
@@ -104,7 +104,8 @@ class Corpus:
         self.alphabet, self.sha256 = Alphabet(meta["letters"]), meta["sha256"]
         n = len(self.ids)
         first, half = int(0.9 * n), (n + int(0.9 * n)) // 2
-        self.train, self.choosing, self.reporting = self.ids[:first], self.ids[first:half], self.ids[half:]
+        self.train, self.held_out = self.ids[:first], self.ids[first:]
+        self.choosing, self.reporting = self.ids[first:half], self.ids[half:]
 
     def require(self, length):
         """Raise UserError unless every part holds a window of `length` characters."""
@@ -130,10 +131,13 @@ def tokens(ids):
     return torch.from_numpy(ids.astype(np.int64))
 
 
-def windows(part, length, most=None):
-    """Consecutive windows of a part that start every length - 1 characters, so that each has one to predict past
-    its end: (n, length) long, evenly spread when there are more than `most`."""
-    starts = np.arange(0, len(part) - length + 1, length - 1)
+def windows(part, length, every=None, most=None):
+    """Consecutive windows of a part: (n, length) long.
+
+    They start `every` length - 1 characters unless told otherwise, so that each character but the first is once
+    the next one to predict; evenly spread when there are more than `most`.
+    """
+    starts = np.arange(0, len(part) - length + 1, every or length - 1)
     if most is not None and len(starts) > most:
         starts = starts[np.linspace(0, len(starts) - 1, most).astype(int)]
     return torch.stack([tokens(part[i : i + length]) for i in starts])

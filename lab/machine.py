@@ -45,7 +45,7 @@ class Ranks:
     """The processes that train one model together; a single one unless started by `torchrun`."""
 
     def __init__(self):
-        self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         self.is_main = self.rank == 0
 
     def join(self, device):

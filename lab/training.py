@@ -107,27 +107,21 @@ def optimisers(model, recipe):
 
 
 @torch.no_grad()
-def evaluate(model, loss, config, held, precision, rows=8):
+def evaluate(model, loss, held, precision, rows=8):
     """Mean loss over fixed windows with fixed random numbers, the same for every model and step; nats per character.
 
     held: (n, block_size + 1) tokens.
     """
-    model.eval()
-    total, rng = 0.0, machine.Rng(0)
-    for x in held.split(rows):
-        with precision():
-            value, _ = loss(model, x, config, rng)
-        total += len(x) * value.item()
-    model.train()
-    return total / len(held)
+    rng = machine.Rng(0)
+    with precision:
+        return sum(len(x) * loss(model, x, model.config, rng)[0].item() for x in held.split(rows)) / len(held)
 
 
 class Interrupt:
     """Notes a Ctrl-C and lets the step in progress end; a second one stops at once."""
 
     def __enter__(self):
-        self.seen, self.before = False, signal.getsignal(signal.SIGINT)
-        signal.signal(signal.SIGINT, self.note)
+        self.seen, self.before = False, signal.signal(signal.SIGINT, self.note)
         return self
 
     def note(self, *_):
@@ -164,205 +158,205 @@ class Log:
             writer.writerow(row)
 
 
-def train(name, Model, loss, args, validate=None):
-    """Train method `name` as args say and leave the weights that did best on held-out text in args.weights.
+@dataclass
+class Run:
+    """A training under way."""
 
-    args: the command's own (see lab/command.py); validate: the loss to choose by when it is not the one trained on. Raises UserError, and KeyboardInterrupt after a Ctrl-C, when what
-    was learned so far lies in the resume file.
+    path: Path  # where the weights will go
+    description: dict  # what the checkpoint says of itself
+    model: torch.nn.Module
+    optimisers: tuple
+    corpus: Corpus
+    log: Path
+    step: int = 0
+    elapsed: float = 0.0  # seconds
+    best: float = float("inf")  # lowest loss on held-out text so far
+    best_model: dict | None = None  # the weights that had it
+
+    SAVED = ("step", "elapsed", "best", "best_model")
+
+    def save(self):
+        """Write the resume file, between two steps."""
+        state = {"model": self.model.state_dict(), "optimisers": [o.state_dict() for o in self.optimisers]}
+        state |= {"log": str(self.log)} | {key: getattr(self, key) for key in self.SAVED}
+        checkpoint.write(checkpoint.resume_path(self.path), self.description | state)
+
+    def restore(self):
+        """Take up the state that an interrupted training left. Raises UserError when its settings were others."""
+        path, mine = checkpoint.resume_path(self.path), self.description
+        state = checkpoint.read(path, f"{mine['name']}.py --train")
+        then, now = ({**d["provenance"]["recipe"], **d["provenance"], **d} for d in (state, mine))
+        keys = ("name", "config", "letters", "seed", "data_sha256", *mine["provenance"]["recipe"])
+        differing = [key for key in keys if then.get(key) != now[key]]
+        check(not differing, f"{path}: was started with another {', '.join(differing)}; --resume goes on with the same")
+        self.model.load_state_dict(state["model"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        for key in self.SAVED:
+            setattr(self, key, state[key])
+        self.log, self.description = Path(state["log"]), {key: state[key] for key in mine}
+
+    def keep_best(self):
+        """Put the best weights so far in their place."""
+        best = {"minutes": round(self.elapsed / 60, 1), "steps": self.step, "val_loss": self.best}
+        self.description["provenance"] |= best
+        self.model.load_state_dict(self.best_model)
+        checkpoint.save(self.path, self.model, self.description)
+        say(f"{self.path}: written; best val {self.best:.4f}, {self.elapsed / 60:.1f} min")
+
+
+def train(name, Model, loss, args, validate=None):
+    """Train method `name` and leave the weights that did best on held-out text in args.weights.
+
+    args: the command's own (see lab/command.py); validate: the loss to choose by, when it is not the one trained on.
+    Raises UserError, and KeyboardInterrupt after a Ctrl-C, when what was learned so far lies in the resume file.
     """
     ranks = machine.Ranks()
     device = ranks.join(machine.pick_device(args.device))
     try:
-        Training(name, Model, loss, validate or loss, args, ranks, device).run()
+        run = begin(name, Model, args, ranks, device)
+        if loop(run, loss, validate or loss, args.recipe, args.seed, ranks, device):
+            if ranks.is_main:
+                run.keep_best()
+                checkpoint.resume_path(run.path).unlink(missing_ok=True)
+            return
+        if ranks.is_main:
+            stop_early(run)
+        raise KeyboardInterrupt
     finally:
         ranks.leave()
 
 
-class Training:
-    """One training and its state: `run` goes on from wherever the state stands."""
+def begin(name, Model, args, ranks, device):
+    """A Run from scratch, from other weights (--init), or from where it was interrupted (--resume)."""
+    corpus = Corpus(args.data)
+    config = replace(args.config, n_letters=len(corpus.alphabet))
+    corpus.require(config.block_size + 1)
+    world, batch = ranks.world, args.recipe.batch_size
+    check(batch % world == 0, f"batch_size {batch} cannot be shared equally by {world} processes")
+    torch.manual_seed(args.seed)
+    model = Model(config).to(device)
+    provenance = {
+        "command": " ".join(["uv run", Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "recipe": asdict(args.recipe),
+        "seed": args.seed,
+        "init": args.init and str(args.init),
+        "data": corpus.path.name,
+        "data_sha256": corpus.sha256,
+        "device": str(device),
+        "processes": ranks.world,
+        **checkpoint.versions(),
+    }
+    description = checkpoint.describe(name, config, corpus.alphabet, corpus.opening(config.block_size), provenance)
+    path = args.weights or checkpoint.default_path(name)
+    log = ROOT / "logs" / f"{name}_train_{time.strftime('%Y%m%d_%H%M%S')}.csv"
+    run = Run(path, description, model, optimisers(model, args.recipe), corpus, log)
+    if args.resume:
+        run.restore()
+    elif args.init:
+        other, alphabet, *_ = checkpoint.load(args.init, name, Model, type(config))
+        fits = alphabet == corpus.alphabet and other.config == config
+        check(fits, f"{args.init}: made for another alphabet or other sizes; --init needs the same ones")
+        model.load_state_dict(other.state_dict())
+    return run
 
-    def __init__(self, name, Model, loss, validate, args, ranks, device):
-        self.name, self.loss, self.validate, self.ranks, self.device = name, loss, validate, ranks, device
-        self.recipe, self.seed = args.recipe, args.seed
-        self.path = args.weights or checkpoint.default_path(name)
-        self.resume_path = checkpoint.resume_path(self.path)
-        self.corpus = Corpus(args.data)
-        self.config = replace(args.config, n_letters=len(self.corpus.alphabet))
-        self.length = self.config.block_size + 1
-        self.corpus.require(self.length)
-        check(
-            self.recipe.batch_size % ranks.world == 0,
-            f"batch_size {self.recipe.batch_size} cannot be shared equally by {ranks.world} processes",
-        )
-        torch.manual_seed(self.seed)
-        self.model = Model(self.config).to(device)
-        self.optimisers = optimisers(self.model, self.recipe)
-        self.step, self.elapsed, self.best, self.best_model = 0, 0.0, float("inf"), None
-        self.log_path = ROOT / "logs" / f"{name}_train_{time.strftime('%Y%m%d_%H%M%S')}.csv"
-        self.description = self.describe(args)
-        if args.resume:
-            self.restore()
-        elif args.init:
-            known = checkpoint.load(args.init, name, Model, type(self.config))
-            check(
-                known[1].letters == self.corpus.alphabet.letters and known[0].config == self.config,
-                f"{args.init}: made for another alphabet or other sizes; --init needs the same ones",
-            )
-            self.model.load_state_dict(known[0].state_dict())
-        bf16 = self.recipe.bf16 if self.recipe.bf16 is not None else machine.gains_from_bf16(device)
-        self.precision = lambda: torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
-    def describe(self, args):
-        """The checkpoint's account of itself; it does not change while the training runs."""
-        provenance = {
-            "command": " ".join(["uv run", Path(sys.argv[0]).name, *sys.argv[1:]]),
-            "recipe": asdict(self.recipe),
-            "seed": self.seed,
-            "init": str(args.init) if args.init else None,
-            "data": self.corpus.path.name,
-            "data_sha256": self.corpus.sha256,
-            "device": str(self.device),
-            "processes": self.ranks.world,
-            **checkpoint.versions(),
-        }
-        opening = self.corpus.opening(self.config.block_size)
-        return checkpoint.describe(self.name, self.config, self.corpus.alphabet, opening, provenance)
+def loop(run, loss, validate, recipe, seed, ranks, device):
+    """Step until the end or a Ctrl-C, logging and saving on the way; returns whether the end was reached."""
+    bf16 = machine.gains_from_bf16(device) if recipe.bf16 is None else recipe.bf16
+    precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+    model = DistributedDataParallel(run.model) if ranks.world > 1 else run.model
+    compiled = machine.can_compile(device) if recipe.compile is None else recipe.compile
+    if compiled:
+        model = torch.compile(model, dynamic=False)  # shapes never change; dynamic ones cost three times as much
+    length = run.model.config.block_size + 1
+    parts = (run.corpus.train, run.corpus.choosing)
+    held = [windows(part, length, most=recipe.eval_windows).to(device) for part in parts]
+    if ranks.is_main:
+        log = Log(run.log, until=run.step)
+        announce(run, recipe, device, compiled)
+        run.save()  # now, so that a folder that cannot be written to is not found out after an hour
+    began, saved = time.monotonic() - run.elapsed, time.monotonic()
+    with Interrupt() as interrupt, progress(run, recipe, ranks) as show:
+        while run.step < recipe.iters and not interrupt.seen:
+            rng = machine.Rng(seed * 1_000_003 + run.step, ranks.rank, ranks.world)
+            x = run.corpus.batch(recipe.batch_size // ranks.world, length, rng).to(device)
+            total, noted = advance(run, model, loss, recipe, x, rng, precision)
+            run.elapsed = time.monotonic() - began
+            show(total)
+            if ranks.is_main and (run.step % recipe.eval_every == 0 or run.step == recipe.iters):
+                log.add(measure(run, validate, held, total, noted, recipe, precision))
+            if ranks.is_main and (interrupt.seen or time.monotonic() - saved > recipe.save_every):
+                run.save()
+                saved = time.monotonic()
+    return run.step == recipe.iters
 
-    def restore(self):
-        """Take up the state that an interrupted training left."""
-        state = checkpoint.read(self.resume_path, f"{self.name}.py --train")
-        same = ("name", "config", "letters")
-        differing = [key for key in same if state[key] != self.description[key]]
-        then, now = state["provenance"], self.description["provenance"]
-        differing += [key for key in ("seed", "data_sha256") if then[key] != now[key]]
-        differing += [key for key in asdict(self.recipe) if then["recipe"].get(key) != now["recipe"][key]]
-        check(
-            not differing,
-            f"{self.resume_path}: was started with other settings ({', '.join(differing)}); "
-            "--resume goes on with the same ones",
-        )
-        self.model.load_state_dict(state["model"])
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        self.step, self.elapsed, self.best, self.best_model = (
-            state[key] for key in ("step", "elapsed", "best", "best_model")
-        )
-        self.log_path, self.description = Path(state["log"]), {key: state[key] for key in self.description}
 
-    def save(self):
-        """Write the state, between two steps."""
-        state = {"model": self.model.state_dict(), "optimisers": [o.state_dict() for o in self.optimisers]}
-        state |= {"step": self.step, "elapsed": self.elapsed, "best": self.best, "best_model": self.best_model}
-        checkpoint.write(self.resume_path, {**self.description, **state, "log": str(self.log_path)})
+def advance(run, model, loss, recipe, x, rng, precision):
+    """One optimiser step on windows x; returns the loss and, where it has parts, these and the gradient's norm."""
+    with precision:
+        total, noted = loss(model, x, run.model.config, rng)
+    total.backward()
+    if noted:
+        grads = [p.grad for p in run.model.parameters() if p.grad is not None]
+        noted = noted | {"grad_norm": torch.nn.utils.get_total_norm(grads)}
+    for optimiser in run.optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = group["full_lr"] * recipe.lr_scale(run.step)
+        optimiser.step()
+        optimiser.zero_grad()
+    run.step += 1
+    return total.detach(), noted
 
-    def run(self):
-        """Train to the end."""
-        self.parts = [windows(part, self.length, self.recipe.eval_windows).to(self.device) for part in
-                      (self.corpus.train, self.corpus.choosing)]
-        log = Log(self.log_path, self.step) if self.ranks.is_main else None
-        model = DistributedDataParallel(self.model) if self.ranks.world > 1 else self.model
-        wants_compile = self.recipe.compile if self.recipe.compile is not None else machine.can_compile(self.device)
-        if wants_compile:
-            model = torch.compile(model, dynamic=False)  # shapes never change; dynamic ones cost three times as much
-        if self.ranks.is_main:
-            self.announce(wants_compile)
-            self.save()  # now, so that a folder that cannot be written to is not found out after an hour
-        began, saved = time.monotonic() - self.elapsed, time.monotonic()
-        with Interrupt() as interrupt, self.progress() as show:
-            while self.step < self.recipe.iters:
-                total, parts = self.advance(model)
-                self.elapsed = time.monotonic() - began
-                show(total)
-                if self.ranks.is_main and (self.step % self.recipe.eval_every == 0 or self.step == self.recipe.iters):
-                    log.add(self.measure(total, parts))
-                if self.ranks.is_main and (interrupt.seen or time.monotonic() - saved > self.recipe.save_every):
-                    self.save()
-                    saved = time.monotonic()
-                if interrupt.seen:
-                    break
-        if self.step < self.recipe.iters:
-            self.stop_early()
-        elif self.ranks.is_main:
-            self.finish()
 
-    def advance(self, model):
-        """One optimiser step; returns the batch's loss and its parts."""
-        rng = machine.Rng(self.seed * 1_000_003 + self.step, self.ranks.rank, self.ranks.world)
-        x = self.corpus.batch(self.recipe.batch_size // self.ranks.world, self.length, rng).to(self.device)
-        with self.precision():
-            total, parts = self.loss(model, x, self.config, rng)
-        total.backward()
-        if parts:
-            grads = [p.grad for p in self.model.parameters() if p.grad is not None]
-            parts = parts | {"grad_norm": torch.nn.utils.get_total_norm(grads)}
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = group["full_lr"] * self.recipe.lr_scale(self.step)
-            optimiser.step()
-            optimiser.zero_grad()
-        self.step += 1
-        return total.detach(), parts
+def measure(run, validate, held, total, noted, recipe, precision):
+    """Evaluate, remember the weights if they are the best so far, and return the log's row."""
+    train_loss, val_loss = (evaluate(run.model, validate, x, precision) for x in held)
+    if val_loss < run.best:
+        run.best = val_loss
+        run.best_model = {key: value.cpu().clone() for key, value in run.model.state_dict().items()}
+    minutes = f"{run.elapsed / 60:.1f} min"
+    say(f"step {run.step:,}/{recipe.iters:,}  train {train_loss:.4f}  val {val_loss:.4f}  {minutes}")
+    values = (run.elapsed, train_loss, val_loss, total, *noted.values())
+    rounded = [round(float(value), 5) for value in values]
+    return dict(zip((*COLUMNS, *noted), [run.step, *rounded], strict=True))
 
-    def measure(self, total, parts):
-        """Evaluate, remember the weights if they are the best so far, and return the log's row."""
-        train_loss, val_loss = (evaluate(self.model, self.validate, self.config, held, self.precision) for held in self.parts)
-        if val_loss < self.best:
-            self.best = val_loss
-            self.best_model = {k: v.detach().cpu().clone() for k, v in self.model.state_dict().items()}
-        values = (self.step, self.elapsed, train_loss, val_loss, total.item())
-        row = dict(zip(COLUMNS, values, strict=True)) | {k: float(v) for k, v in parts.items()}
-        print(
-            f"step {self.step:,}/{self.recipe.iters:,}  train {train_loss:.4f}  val {val_loss:.4f}  "
-            f"{self.elapsed / 60:.1f} min",
-            file=sys.stderr,
-            flush=True,
-        )
-        return {k: v if isinstance(v, int) else round(v, 5) for k, v in row.items()}
 
-    def announce(self, compiled):
-        """Say what is about to happen."""
-        size = sum(p.numel() for p in self.model.parameters())
-        where = f"step {self.step:,} of {self.recipe.iters:,}" if self.step else f"{self.recipe.iters:,} steps"
-        print(
-            f"training {self.name}: {size / 1e6:.2f} M parameters, {where}, on {self.device}"
-            f"{', compiled (the first step takes half a minute)' if compiled else ''}; log {self.log_path}",
-            file=sys.stderr,
-            flush=True,
-        )
+def stop_early(run):
+    """After a Ctrl-C: say how to go on, and keep the weights so far if the user says so."""
+    say(f"stopped at step {run.step:,}; go on by adding --resume to the command")
+    if run.best_model is not None and sys.stdin.isatty():
+        say(f"write the best weights so far to {run.path}? [y/N]")
+        if sys.stdin.readline().strip().lower() in ("y", "yes"):
+            run.keep_best()
 
-    @contextlib.contextmanager
-    def progress(self):
-        """A bar with loss and time left on a terminal, nothing elsewhere; yields a function of the batch's loss."""
-        console = Console(stderr=True)
-        columns = (BarColumn(), TextColumn("{task.completed:,}/{task.total:,}  loss {task.fields[loss]:.3f}"))
-        columns += (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-        if not (self.ranks.is_main and console.is_terminal):
-            yield lambda total: None
-            return
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task("", total=self.recipe.iters, completed=self.step, loss=float("nan"))
 
-            def show(total):
-                if self.step % 10 == 0:
-                    bar.update(task, completed=self.step, loss=total.item())
+def announce(run, recipe, device, compiled):
+    """Say what is about to happen."""
+    size = sum(p.numel() for p in run.model.parameters()) / 1e6
+    compiling = ", compiled (the first step takes half a minute)" if compiled else ""
+    steps = f"steps {run.step:,} to {recipe.iters:,}"
+    say(f"training {run.description['name']}: {size:.2f} M parameters, {steps}, on {device}{compiling}; log {run.log}")
 
-            yield show
 
-    def finish(self):
-        """Put the best weights in their place."""
-        self.description["provenance"] |= {"minutes": round(self.elapsed / 60, 1), "val_loss": self.best, "steps": self.step}
-        self.model.load_state_dict(self.best_model)
-        checkpoint.save(self.path, self.model, self.description)
-        self.resume_path.unlink(missing_ok=True)
-        print(f"{self.path}: written; best val {self.best:.4f}, {self.elapsed / 60:.1f} min", file=sys.stderr)
+def say(message):
+    print(message, file=sys.stderr, flush=True)
 
-    def stop_early(self):
-        """After a Ctrl-C: say how to go on, and keep the weights so far if the user says so."""
-        if self.ranks.is_main:
-            print(f"\nstopped at step {self.step:,}; go on with: --train --resume", file=sys.stderr)
-            if self.best_model is not None and sys.stdin.isatty():
-                print(f"write the best weights so far to {self.path}? [y/N] ", end="", file=sys.stderr, flush=True)
-                if sys.stdin.readline().strip().lower() in ("y", "yes"):
-                    self.model.load_state_dict(self.best_model)
-                    checkpoint.save(self.path, self.model, self.description)
-        raise KeyboardInterrupt
+
+@contextlib.contextmanager
+def progress(run, recipe, ranks):
+    """A bar with loss and time left on a terminal, nothing elsewhere; gives a function of the batch's loss."""
+    console = Console(stderr=True)
+    if not (ranks.is_main and console.is_terminal):
+        yield lambda total: None
+        return
+    columns = (BarColumn(), TextColumn("{task.completed:,}/{task.total:,}  loss {task.fields[loss]}"))
+    columns += (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=recipe.iters, completed=run.step, loss="")
+
+        def show(total):
+            if run.step % 10 == 0:
+                bar.update(task, completed=run.step, loss=f"{total.item():.3f}")
+
+        yield show
