@@ -30,7 +30,7 @@ class Recipe:
 
     iters: int = 5000  # optimiser steps
     batch_size: int = 8  # windows of text in a step, over all processes
-    muon_lr: float = 0.02  # learning rate of the matrices inside the blocks
+    muon_lr: float = 0.01  # learning rate of the matrices inside the blocks
     adam_lr: float = 0.003  # learning rate of embedding, head and convolutions
     warmup: int = 20  # steps of linear warm-up
     decay: float = 0.6  # share of the steps, at the end, over which the learning rates fall to 0
