@@ -114,12 +114,13 @@ def loss(model, idx, config, rng):
     idx: (B, block_size + 1) tokens of clean text; of the 2B masked rows every second one flows.
     Returns the scalar and its parts, all in nats per character.
     """
-    xt, x0, masked = corrupt(idx[:, :-1], config, rng)
-    rows = len(x0)
-    t, noise = rng.strata(rows).to(x0.device), rng.randn(*x0.shape, config.n_letters).to(x0.device)  # [NEW]
-    flows = masked & (torch.arange(rows, device=x0.device) % 2 == 1)[:, None]  # [NEW] (2B, T)
-    snr = snr_at(t)[:, None] * flows
-    nll = F.cross_entropy(model(xt, carry(x0, snr, noise), snr).mT, x0, reduction="none")  # (2B, T)
+    xt, x0, masked = corrupt(idx[:, :-1], config, rng)  # (2B, T)
+    B, T = idx.size(0), x0.size(1)
+    flows = masked & (torch.arange(2 * B, device=idx.device) % 2 == 1)[:, None]  # [NEW]
+    t, noise = rng.strata(B), rng.randn(B, 2, T, config.n_letters).transpose(0, 1).flatten(0, 1)  # [NEW]
+    snr = snr_at(torch.cat((t, 1 - t)).to(idx.device))[:, None] * flows
+    evidence = carry(x0, snr, noise.to(idx.device))
+    nll = F.cross_entropy(model(xt, evidence, snr).mT, x0, reduction="none")  # (2B, T)
     plain = masked & ~flows
     ce, flow = (nll * plain).sum() / plain.sum(), (nll * flows).sum() / flows.sum()
     parts = {"batch_ce_loss": ce.detach(), "batch_flow_loss": flow.detach(), "flow_weight": config.flow_weight}

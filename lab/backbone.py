@@ -30,16 +30,16 @@ def norm(x):
     return F.rms_norm(x, (x.size(-1),))
 
 
-def rotary(positions, head_size):
-    """Cosines and sines of the RoPE angles: positions (T,) -> two of (T, D / 2)."""
-    freqs = 10000.0 ** (-torch.arange(0, head_size, 2, device=positions.device) / head_size)
-    angles = positions[:, None].float() * freqs
-    return angles.cos(), angles.sin()
+def rotary(length, head_size):
+    """Cosines and sines of the RoPE angles of positions 0 .. length - 1: (2, length, D / 2)."""
+    freqs = 10000.0 ** (-torch.arange(0, head_size, 2) / head_size)
+    angles = torch.arange(length)[:, None] * freqs
+    return torch.stack((angles.cos(), angles.sin()))
 
 
-def rotate(x, cos, sin):
-    """Turn each pair of channels of x (B, H, T, D) by its position's angle."""
-    x1, x2 = x.chunk(2, dim=-1)
+def rotate(x, angles):
+    """Turn each pair of channels of x (..., T, D) by its position's angle."""
+    (cos, sin), (x1, x2) = angles, x.chunk(2, dim=-1)
     return torch.cat((x1 * cos + x2 * sin, x2 * cos - x1 * sin), dim=-1).type_as(x)
 
 
@@ -84,11 +84,11 @@ class Attention(nn.Module):
         self.n_head, self.is_causal = config.n_head, is_causal
         self.qkv, self.out = nn.Linear(C, 3 * C, bias=False), nn.Linear(C, C, bias=False)
 
-    def forward(self, x, cos, sin, cache=None):
+    def forward(self, x, angles, cache=None):
         """x: (B, T, C); cache: this layer's (keys, values), each (B, H, block_size, D), and the length it holds."""
         B, T, C = x.shape
-        q, k, v = self.qkv(x).view(B, T, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)  # (B, H, T, D) each
-        q, k = rotate(norm(q), cos, sin), rotate(norm(k), cos, sin)
+        qk, v = self.qkv(x).view(B, T, 3, self.n_head, -1).permute(2, 0, 3, 1, 4).split((2, 1))  # (2, B, H, T, D)
+        (q, k), v = rotate(norm(qk), angles), v[0]
         if cache is not None:
             keys, values, length = cache
             keys[:, :, length : length + T], values[:, :, length : length + T] = k, v
@@ -106,9 +106,9 @@ class Block(nn.Module):
         self.conv, self.attn = Convolution(config, is_causal), Attention(config, is_causal)
         self.up, self.down = nn.Linear(C, 4 * C, bias=False), nn.Linear(4 * C, C, bias=False)
 
-    def forward(self, x, cos, sin, cache=None, tail=None):
+    def forward(self, x, angles, cache=None, tail=None):
         x = x + self.conv(norm(x), tail)
-        x = x + self.attn(norm(x), cos, sin, cache)
+        x = x + self.attn(norm(x), angles, cache)
         return x + self.down(F.relu(self.up(norm(x))).square())
 
 
@@ -117,7 +117,8 @@ class Backbone(nn.Module):
 
     def __init__(self, config, is_causal):
         super().__init__()
-        self.head_size = config.n_embd // config.n_head
+        angles = rotary(config.block_size, config.n_embd // config.n_head)
+        self.register_buffer("angles", angles, persistent=False)
         self.blocks = nn.ModuleList(Block(config, is_causal) for _ in range(config.n_layer))
         for block in self.blocks:  # a block starts as the identity: gradients reach every layer from step 0
             nn.init.zeros_(block.attn.out.weight)
@@ -129,11 +130,11 @@ class Backbone(nn.Module):
         Filling an empty cache may take any T; after that T is 1.
         """
         start = cache.length if cache else 0
-        cos, sin = rotary(torch.arange(start, start + x.size(1), device=x.device), self.head_size)
+        angles = self.angles[:, start : start + x.size(1)]
         x = norm(x)
         for i, block in enumerate(self.blocks):
             kv, tail = ((cache.keys[i], cache.values[i], start), cache.tails[i]) if cache else (None, None)
-            x = block(x, cos, sin, kv, tail)
+            x = block(x, angles, kv, tail)
         if cache:
             cache.length += x.size(1)
         return norm(x)

@@ -1,0 +1,243 @@
+"""One file per model: what goes in comes out, and nothing else gets in."""
+
+import errno
+import pickle
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+import diffusion
+import diffusion_flow
+import gpt
+from lab import checkpoint
+from lab.cli import UserError
+from lab.corpus import Alphabet
+
+METHODS = [gpt, diffusion, diffusion_flow]
+
+
+def load(path, method=gpt):
+    return checkpoint.load(path, method.NAME, method.Model, type(method.Args().config))
+
+
+def refusal(path, method=gpt):
+    """The message with which loading is refused: one line that names the file."""
+    with pytest.raises(UserError) as caught:
+        load(path, method)
+    message = str(caught.value)
+    assert str(path) in message and "\n" not in message
+    return message
+
+
+def test_refusal_names_the_file_and_the_command_that_trains(make_weights, tmp_path):
+    for method in METHODS:
+        assert f"uv run {method.NAME}.py --train" in refusal(tmp_path / "nowhere.pt", method)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.NAME)
+def test_what_was_saved_is_loaded(tmp_path, method):
+    config = type(method.Args().config)(n_letters=3, n_layer=1, n_embd=16, n_head=2, block_size=8)
+    torch.manual_seed(1)
+    model = method.Model(config)
+    path, alphabet = tmp_path / "new" / "folder" / "w.pt", Alphabet("_ab")
+    provenance = {"seed": 1, "minutes": 0.5, "init": None, "recipe": {"iters": 3}, **checkpoint.versions()}
+    checkpoint.save(path, model, checkpoint.describe(method.NAME, config, alphabet, "ab_a", provenance))
+
+    found, found_alphabet, opening, found_provenance = load(path, method)
+    assert type(found) is method.Model and found.config == config and not found.training
+    assert found_alphabet == alphabet and found_alphabet.mask == alphabet.mask
+    assert opening == "ab_a" and found_provenance == provenance
+    assert found.state_dict().keys() == model.state_dict().keys()
+    for key, value in found.state_dict().items():
+        assert value.dtype == torch.float32 and value.device.type == "cpu"
+        assert value.equal(model.state_dict()[key].bfloat16().float())
+    assert [p.name for p in path.parent.iterdir()] == ["w.pt"]
+
+
+def test_saving_what_was_loaded_loses_nothing(make_weights, tmp_path):
+    model, alphabet, opening, provenance = load(make_weights(gpt))
+    again = tmp_path / "again.pt"
+    checkpoint.save(again, model, checkpoint.describe("gpt", model.config, alphabet, opening, provenance))
+    idx = alphabet.encode(opening)[None]
+    with torch.no_grad():
+        assert model(idx).equal(load(again)[0](idx))
+        assert model(idx).std() > 0.1
+
+
+def test_saving_changes_neither_the_model_nor_its_number_format(tmp_path):
+    model = gpt.Model(gpt.Config(n_letters=3, n_layer=1, n_embd=16, n_head=2)).train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    checkpoint.save(tmp_path / "w.pt", model, {})
+    assert model.training
+    assert all(value.equal(before[key]) for key, value in model.state_dict().items())
+
+
+def test_missing_file_is_refused(tmp_path):
+    assert "no such file" in refusal(tmp_path / "nowhere.pt")
+
+
+def test_folder_in_place_of_a_file_is_refused(tmp_path):
+    refusal(tmp_path)
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.9, 0.999])
+def test_truncated_file_is_refused(make_weights, share):
+    path = make_weights(gpt)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    assert "uv run gpt.py --train" in refusal(path)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("kind", ["every first byte", "random bytes", "pickles with a byte changed"])
+def test_file_of_any_other_bytes_is_refused(tmp_path, kind):
+    rng, path = random.Random(0), tmp_path / "w.pt"
+    good = pickle.dumps({"format": 1, "name": "gpt", "config": {"n_layer": 1}, "letters": "ab"}, protocol=2)
+    files = {
+        "every first byte": [bytes([first]) * n for first in range(256) for n in (1, 3)],
+        "random bytes": [rng.randbytes(rng.randrange(1, 60)) for _ in range(300)],
+        "pickles with a byte changed": [good[:i] + rng.randbytes(1) + good[i + 1 :] for i in range(len(good))],
+    }[kind]
+    escaped = {}
+    for content in files:
+        path.write_bytes(content)
+        try:
+            refusal(path)
+        except Exception as error:
+            escaped.setdefault(type(error).__name__, content)
+    assert escaped == {}
+
+
+@pytest.mark.parametrize("payload", [[1, 2], {"a": 1}, torch.zeros(3), "text", None, {"format": 0}])
+def test_file_of_another_program_is_refused(tmp_path, payload):
+    torch.save(payload, tmp_path / "w.pt")
+    assert "uv run gpt.py --train" in refusal(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("key", ["name", "config", "letters", "mask", "opening", "provenance", "model"])
+def test_file_that_lacks_a_part_is_refused(make_weights, key):
+    path = make_weights(gpt)
+    payload = torch.load(path, weights_only=True)
+    del payload[key]
+    torch.save(payload, path)
+    assert "uv run gpt.py --train" in refusal(path)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.NAME)
+def test_weights_of_another_method_are_refused_and_both_are_named(make_weights, method):
+    for other in METHODS:
+        if other is not method:
+            message = refusal(make_weights(other), method)
+            assert f"{other.NAME}.py" in message and f"not of {method.NAME}" in message
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"n_layer": 2}, {"n_embd": 32}, {"n_letters": 99}, {"conv_width": 3}, {"n_head": 0}, {"unheard_of": 1}]
+)
+def test_weights_that_do_not_fit_their_sizes_are_refused(make_weights, sizes):
+    path = make_weights(gpt)
+    payload = torch.load(path, weights_only=True)
+    payload["config"] |= sizes
+    torch.save(payload, path)
+    message = refusal(path)
+    assert "does not fit" in message and "uv run gpt.py --train" in message
+
+
+class Trap:
+    """Its pickle makes a file when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_trap_works_on_a_careless_reader(tmp_path):
+    pickle.loads(pickle.dumps(Trap(tmp_path / "sprung")))
+    assert (tmp_path / "sprung").exists()
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("how", ["whole file", "beside good weights", "bare pickle"])
+def test_file_that_would_run_code_is_refused_and_the_code_does_not_run(make_weights, tmp_path, how):
+    path, trap = make_weights(gpt), Trap(tmp_path / "sprung")
+    if how == "bare pickle":
+        path.write_bytes(pickle.dumps(trap))
+    else:
+        torch.save(trap if how == "whole file" else torch.load(path, weights_only=True) | {"opening": trap}, path)
+    assert "uv run gpt.py --train" in refusal(path)
+    assert not (tmp_path / "sprung").exists()
+
+
+def refused_write(path):
+    """The message with which writing is refused: one line that names the file."""
+    with pytest.raises(UserError) as caught:
+        checkpoint.write(path, {"format": 1})
+    message = str(caught.value)
+    assert str(path) in message and "\n" not in message
+    return message
+
+
+def test_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    for path in (tmp_path / "file" / "w.pt", tmp_path / "file" / "folder" / "w.pt"):
+        assert "cannot be written" in refused_write(path)
+    assert (tmp_path / "file").read_text() == "not a folder"
+
+
+def test_folder_in_the_place_of_the_file_is_refused_and_kept(tmp_path):
+    (tmp_path / "w.pt").mkdir()
+    refused_write(tmp_path / "w.pt")
+    assert [path.name for path in tmp_path.iterdir()] == ["w.pt"]
+
+
+def break_off(monkeypatch, error):
+    """Let torch.save write some bytes and raise an error."""
+
+    def save(payload, path):
+        Path(path).write_bytes(b"the first half")
+        raise error
+
+    monkeypatch.setattr(torch, "save", save)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("unexpected pos 64 vs 0\nframe #0: c10::Error")],
+    ids=["from the system", "from torch"],
+)
+def test_full_disk_is_reported_and_leaves_the_old_file_as_it_was(make_weights, tmp_path, monkeypatch, error):
+    path = make_weights(gpt)
+    before = path.read_bytes()
+    break_off(monkeypatch, error)
+    assert str(error).splitlines()[0] in refused_write(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_interrupted_write_leaves_the_old_file_as_it_was(make_weights, tmp_path, monkeypatch):
+    path = make_weights(gpt)
+    before = path.read_bytes()
+    break_off(monkeypatch, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.write(path, {"format": 1})
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_resume_file_lies_beside_the_weights_under_another_name(tmp_path):
+    assert checkpoint.resume_path(tmp_path / "gpt.pt") == tmp_path / "gpt.resume.pt"
+
+
+def test_default_weights_lie_under_the_root():
+    assert checkpoint.default_path("gpt") == checkpoint.ROOT / "weights" / "gpt.pt"
+    assert (checkpoint.ROOT / "gpt.py").exists()
+
+
+def test_versions_can_be_stored_in_a_checkpoint(tmp_path):
+    checkpoint.write(tmp_path / "w.pt", {"format": 1, "provenance": checkpoint.versions()})
+    found = checkpoint.read(tmp_path / "w.pt", "gpt.py --train")["provenance"]
+    assert found == checkpoint.versions() and found["torch"] == torch.__version__ and found["threads"] >= 1

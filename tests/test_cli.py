@@ -1,0 +1,402 @@
+"""The command line: exit status, and one message for every mistake, for all three commands."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+import diffusion
+import diffusion_flow
+import gpt
+from lab import cli, corpus
+from lab.cli import UserError, check
+
+
+@dataclass(frozen=True)
+class Args:
+    """Flags of the command that these tests make up."""
+
+    what: str = "nothing"  # what to do
+    size: int = 3  # how large
+    is_loud: bool = False  # whether to shout
+
+
+def do(args):
+    """Made-up command."""
+    check(args.size >= 0, f"size must not be negative, but is {args.size}")
+    if args.what == "stop":
+        raise KeyboardInterrupt
+    if args.what == "bug":
+        raise ZeroDivisionError("a bug of ours")
+    if args.what == "exit":
+        sys.exit(3)
+    print("SHOUTED" if args.is_loud else "said", args.what, args.size)
+
+
+def test_success_is_status_0_and_flags_reach_the_command(capsys):
+    assert cli.run(do, Args, ["--what", "hello", "--size", "5", "--is-loud"]) == 0
+    assert capsys.readouterr() == ("SHOUTED hello 5\n", "")
+
+
+def test_flags_left_out_have_their_defaults(capsys):
+    assert cli.run(do, Args, []) == 0
+    assert capsys.readouterr().out == "said nothing 3\n"
+
+
+def test_flags_come_from_the_process_when_none_are_handed_over(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["command.py", "--size", "7"])
+    assert cli.run(do, Args) == 0
+    assert "7" in capsys.readouterr().out
+
+
+def test_mistake_is_status_2_and_one_line_on_stderr(capsys):
+    assert cli.run(do, Args, ["--size", "-1"]) == 2
+    assert capsys.readouterr() == ("", "error: size must not be negative, but is -1\n")
+
+
+def test_mistake_found_while_the_settings_are_made_is_reported_alike(capsys):
+    @dataclass(frozen=True)
+    class Strict(Args):
+        def __post_init__(self):
+            raise UserError("these settings do not go together")
+
+    assert cli.run(do, Strict, []) == 2
+    assert capsys.readouterr() == ("", "error: these settings do not go together\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "named"), [(["--nonsense", "1"], "--nonsense"), (["--size", "x"], "--size"), (["x"], "x")]
+)
+def test_flag_that_cannot_be_understood_is_status_2_and_named_on_stderr(capsys, argv, named):
+    assert cli.run(do, Args, argv) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and named in err and "Traceback" not in err
+
+
+def test_interrupt_is_status_130(capsys):
+    assert cli.run(do, Args, ["--what", "stop"]) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+
+
+def test_exit_status_of_the_command_itself_is_kept():
+    assert cli.run(do, Args, ["--what", "exit"]) == 3
+
+
+def test_bug_of_ours_is_not_disguised_as_a_mistake_of_the_user():
+    with pytest.raises(ZeroDivisionError):
+        cli.run(do, Args, ["--what", "bug"])
+
+
+def test_help_is_status_0_and_explains_flags_and_purpose(capsys):
+    assert cli.run(do, Args, ["--help"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "--is-loud" in out and "how large" in out and "one message for every mistake" in out
+
+
+def test_check_passes_what_is_right_and_stops_what_is_not():
+    check(True, "not seen")
+    with pytest.raises(UserError, match="seen"):
+        check(False, "seen")
+
+
+def test_reader_that_leaves_early_is_no_error():
+    """As in `uv run gpt.py | head -1`; in a process of its own, for its stdout is closed."""
+    code = "import dataclasses, sys; from lab import cli; Args = dataclasses.make_dataclass('Args', [])\n"
+    code += "def main(args): sys.stdout.write('line\\n' * 100_000)\n"
+    code += "sys.exit(cli.run(main, Args, []))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cli.ROOT
+    )
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 141
+
+
+METHODS = {"gpt": gpt, "diffusion": diffusion, "diffusion_flow": diffusion_flow}
+MASKED = [diffusion, diffusion_flow]
+
+
+@pytest.fixture(params=METHODS.values(), ids=METHODS.keys())
+def method(request):
+    """Each of the three methods."""
+    return request.param
+
+
+@pytest.fixture
+def invoke(make_weights, own_root, monkeypatch, capsys):
+    """invoke(method, *argv) -> (status, stdout, stderr) of its command, run on tiny weights in an empty folder."""
+    monkeypatch.chdir(own_root)
+
+    def run(method, *argv):
+        weights = [] if "--weights" in argv else ["--weights", str(make_weights(method))]
+        capsys.readouterr()
+        status = cli.run(method.main, method.Args, [*weights, *argv])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def refused(invoke, own_root):
+    """refused(method, *argv) -> message, once checked that the command refuses and leaves no file behind."""
+
+    def run(method, *argv):
+        before = files(own_root)
+        status, out, err = invoke(method, *argv)
+        assert (status, out) == (2, "")
+        assert "Traceback" not in err
+        assert err.startswith(("error: ", "╭")) and (err.startswith("╭") or err.count("\n") == 1)
+        assert files(own_root) - before <= {own_root / "weights.pt"}
+        return err
+
+    return run
+
+
+def files(root):
+    """All files below a folder but those of the corpus cache."""
+    return {path for path in root.rglob("*") if path.is_file() and ".cache" not in path.parts}
+
+
+def test_text_goes_to_stdout_and_figures_to_stderr(invoke, method):
+    status, out, err = invoke(method, "--prompt", "ab", "--max-new-tokens", "50")
+    assert status == 0
+    assert out.startswith("ab") and len(out) == 2 + 50 + 1 and "_" not in out
+    assert "50 new characters" in err and "NFE" in err and "characters per second" in err
+
+
+def test_same_seed_writes_the_same_text_and_another_seed_another(invoke, method):
+    argv = ("--prompt", "ab", "--max-new-tokens", "50", "--temp", "1")
+    texts = [invoke(method, *argv, "--seed", seed)[1] for seed in ("1", "1", "2")]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_default_prompt_is_the_opening_that_the_weights_know(invoke, method):
+    assert invoke(method, "--max-new-tokens", "5", "--prompt-len", "9")[1].startswith("to be or ")
+
+
+def test_opening_of_a_typed_text_is_the_prompt(invoke, method, own_root):
+    (own_root / "text.txt").write_text("whether tis nobler", encoding="utf-8")
+    argv = ("--data", str(own_root / "text.txt"), "--max-new-tokens", "5", "--prompt-len", "7")
+    assert invoke(method, *argv)[1].startswith("whether")
+
+
+@pytest.mark.parametrize("masked_method", MASKED, ids=lambda method: method.NAME)
+def test_infill_fills_the_gaps_and_keeps_the_rest(invoke, masked_method):
+    status, out, _ = invoke(masked_method, "--infill", "__be or n__ to b_")
+    assert status == 0 and len(out) == 17 + 1 and "_" not in out
+    assert out[2:9] == "be or n" and out[11:16] == " to b"
+
+
+IMPOSSIBLE = [
+    ("--temp -1", "temp"),
+    ("--temp nan", "temp"),
+    ("--temp warm", "--temp"),
+    ("--top-k 0", "top_k"),
+    ("--top-k -2", "top_k"),
+    ("--max-new-tokens 0", "max_new_tokens"),
+    ("--prompt-len -1", "prompt_len"),
+    ("--prompt-len 33", "prompt_len 33"),
+    ("--iters 0", "iters"),
+    ("--batch-size 0", "batch_size"),
+    ("--eval-every 0", "eval_every"),
+    ("--adam-lr -1", "adam_lr"),
+    ("--decay 2", "decay"),
+    ("--seed x", "--seed"),
+    ("--device nonsense", "--device nonsense"),
+    ("--device cuda:99", "--device cuda:99"),
+    ("--resume", "--train"),
+    ("--init weights.pt", "--train"),
+    ("--train --resume --init weights.pt", "choose one"),
+    ("--nonsense 1", "--nonsense"),
+    ("--prompt a_b", "'_'"),
+    ("--weights nowhere.pt", "nowhere.pt: no such file"),
+    ("--data nowhere.txt", "nowhere.txt: No such file"),
+]
+
+
+@pytest.mark.parametrize(("argv", "named"), IMPOSSIBLE, ids=[argv for argv, _ in IMPOSSIBLE])
+def test_impossible_value_is_refused_and_named(refused, method, argv, named):
+    assert named in refused(method, *argv.split())
+
+
+@pytest.mark.parametrize("seed", [10**20, -(10**20)])
+def test_seed_that_no_generator_takes_is_refused(refused, method, seed):
+    assert "seed" in refused(method, "--prompt", "ab", "--seed", str(seed))
+
+
+@pytest.mark.parametrize("device", ["meta", "hpu"])
+def test_device_that_pytorch_knows_but_cannot_compute_on_here_is_refused(refused, method, device):
+    assert f"--device {device}" in refused(method, "--device", device, "--prompt", "ab")
+
+
+IMPOSSIBLE_MASKED = [
+    ("--confidence-threshold 1.5", "confidence_threshold"),
+    ("--confidence-threshold -0.1", "confidence_threshold"),
+    ("--confidence-threshold nan", "confidence_threshold"),
+    ("--gap -1", "gap"),
+    ("--target-chunk-len 0", "target_chunk_len"),
+    ("--infill nogap", "mark each missing character by _"),
+    ("--infill=", "nothing to fill in"),
+    ("--infill N_", "'N'"),
+    ("--infill a_ --prompt a", "choose one"),
+]
+
+
+@pytest.mark.parametrize("masked_method", MASKED, ids=lambda method: method.NAME)
+@pytest.mark.parametrize(("argv", "named"), IMPOSSIBLE_MASKED, ids=[argv for argv, _ in IMPOSSIBLE_MASKED])
+def test_impossible_value_of_a_masked_method_is_refused_and_named(refused, masked_method, argv, named):
+    assert named in refused(masked_method, *argv.split())
+
+
+@pytest.mark.parametrize("argv", ["--flow-step 2", "--flow-step -0.1", "--flow-step nan", "--flow-until 2"])
+def test_impossible_value_of_the_flow_is_refused_and_named(refused, argv):
+    assert argv.split()[0][2:].replace("-", "_") in refused(diffusion_flow, *argv.split())
+
+
+LACKING = [(gpt, "--infill a_"), (gpt, "--gap 1"), (gpt, "--confidence-threshold 1"), (gpt, "--flow-step 1")]
+LACKING += [(diffusion, "--flow-step 1"), (diffusion, "--flow-until 1"), (diffusion, "--flow-weight 1")]
+
+
+@pytest.mark.parametrize(("lacking", "argv"), LACKING, ids=[f"{method.NAME} {argv}" for method, argv in LACKING])
+def test_setting_that_the_method_lacks_is_refused_and_named(refused, lacking, argv):
+    assert argv.split()[0] in refused(lacking, *argv.split())
+
+
+def test_unknown_characters_of_the_prompt_are_listed(refused, method):
+    message = refused(method, "--prompt", "to be 日本 OK")
+    assert all(repr(letter) in message for letter in "日本OK")
+    assert "'t'" not in message
+
+
+def test_gpt_needs_a_prompt(refused):
+    assert "prompt" in refused(gpt, "--prompt", "")
+    assert "prompt" in refused(gpt, "--prompt-len", "0")
+
+
+@pytest.mark.parametrize("masked_method", MASKED, ids=lambda method: method.NAME)
+def test_masked_methods_need_no_prompt(invoke, masked_method):
+    status, out, _ = invoke(masked_method, "--prompt", "", "--max-new-tokens", "5")
+    assert status == 0 and len(out) == 6
+
+
+def test_missing_weights_name_the_command_that_makes_them(refused, method):
+    assert f"uv run {method.NAME}.py --train" in refused(method, "--weights", "folder/nowhere.pt")
+
+
+def test_weights_of_another_method_are_refused(refused, make_weights, method):
+    other = gpt if method is not gpt else diffusion
+    path = make_weights(other, "other.pt")
+    message = refused(method, "--weights", str(path))
+    assert str(path) in message and f"{other.NAME}.py" in message
+
+
+def test_damaged_weights_are_refused(refused, method, own_root):
+    (own_root / "damaged.pt").write_bytes(b"not weights at all")
+    assert "damaged.pt" in refused(method, "--weights", "damaged.pt")
+
+
+@pytest.fixture
+def make_text(own_root):
+    """make_text(bytes) -> path of a file that holds them."""
+
+    def make(data):
+        (own_root / "text.txt").write_bytes(data)
+        return str(own_root / "text.txt")
+
+    return make
+
+
+def test_empty_text_is_refused(refused, method, make_text, tiny):
+    path = make_text(b"")
+    for argv in ([], ["--train", "--weights", "new.pt", *tiny]):
+        message = refused(method, "--data", path, *argv)
+        assert path in message and "empty" in message
+
+
+def test_text_that_is_not_utf8_is_refused(refused, method, make_text):
+    path = make_text(b"caf\xe9")
+    message = refused(method, "--data", path)
+    assert path in message and "UTF-8" in message
+
+
+def test_text_too_short_for_the_prompt_is_refused(refused, method, make_text):
+    message = refused(method, "--data", make_text(b"to be"))
+    assert "prompt_len 16" in message and "5 characters" in message
+
+
+def test_text_too_short_to_train_on_is_refused(refused, method, make_text, tiny):
+    path = make_text(b"to be or not to be " * 10)
+    message = refused(method, "--train", "--weights", "new.pt", "--data", path, *tiny)
+    assert path in message and "190" in message and "--block-size" in message
+
+
+def test_training_text_that_cannot_be_had_is_named_with_the_ways_out(refused, method, tiny):
+    message = refused(method, "--train", "--weights", "new.pt", *tiny)
+    assert "data.txt" in message and corpus.URL in message and "--data" in message
+
+
+@pytest.fixture
+def train(refused, text_file, tiny):
+    """train(method, *argv) -> the message with which a short training is refused; nothing may have been written."""
+
+    def run(method, *argv):
+        weights = [] if "--weights" in argv else ["--weights", "new.pt"]
+        return refused(method, "--train", "--iters", "1", "--data", str(text_file), *tiny, *weights, *argv)
+
+    return run
+
+
+SIZES = ["--n-head 3", "--n-head 0", "--n-head 16", "--n-layer 0", "--n-embd 0", "--block-size 0", "--conv-width 0"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_size_that_no_model_can_have_is_refused_and_named(train, method, size):
+    flag = size.split()[0]
+    message = train(method, *size.split())
+    assert flag[2:].replace("-", "_") in message or flag in message
+
+
+@pytest.mark.parametrize("size", ["--block-size 1", "--block-size 2", "--conv-width 1", "--conv-width 2", "--n-head 8"])
+def test_smallest_sizes_train_and_write(invoke, method, text_file, tiny, size):
+    argv = ("--train", "--iters", "1", "--weights", "new.pt", "--data", str(text_file), *tiny, *size.split())
+    status, out, _ = invoke(method, *argv, "--prompt", "the", "--max-new-tokens", "20")
+    assert status == 0 and len(out) == 24
+
+
+def test_weights_in_a_folder_that_cannot_be_made_are_refused_before_training(train, method, own_root):
+    (own_root / "file").write_text("not a folder")
+    assert "cannot be written" in train(method, "--weights", str(own_root / "file" / "new.pt"))
+
+
+def test_folder_in_the_place_of_the_weights_is_refused_before_training(train, method, own_root):
+    (own_root / "folder.pt").mkdir()
+    assert "folder.pt" in train(method, "--weights", str(own_root / "folder.pt"))
+
+
+@pytest.mark.parametrize("masked_method", MASKED, ids=lambda method: method.NAME)
+def test_prompt_and_infill_together_are_refused_before_training(train, masked_method):
+    assert "choose one" in train(masked_method, "--prompt", "the", "--infill", "the_")
+
+
+def test_missing_weights_to_start_from_are_refused(train, method):
+    assert "nowhere.pt: no such file" in train(method, "--init", "nowhere.pt")
+
+
+def test_weights_to_start_from_must_know_the_same_letters(train, make_weights, method):
+    path = make_weights(method, "other.pt")
+    message = train(method, "--init", str(path))
+    assert str(path) in message and "alphabet" in message
+
+
+def test_training_that_was_never_started_cannot_be_resumed(train, method):
+    assert "new.resume.pt" in train(method, "--resume")
+
+
+def test_refused_training_leaves_the_old_weights_alone(invoke, method, make_weights, make_text, tiny):
+    path = make_weights(method, "old.pt")
+    before = path.read_bytes()
+    assert invoke(method, "--train", "--weights", str(path), "--data", make_text(b"short"), *tiny)[0] == 2
+    assert path.read_bytes() == before

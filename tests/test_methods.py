@@ -1,0 +1,364 @@
+"""The three methods: what a model sees, what a loss counts, and what a sampler promises its viewers."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import diffusion
+import diffusion_flow
+import gpt
+from lab import trials
+from lab.backbone import Cache
+from lab.canvas import Canvas
+from lab.cli import UserError
+from lab.corpus import Alphabet
+from lab.machine import Rng
+from methods import METHODS
+
+LETTERS = Alphabet("abcdefgh ")
+SIZES = {"n_letters": len(LETTERS), "block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 16, "conv_width": 3}
+MASKED = {"diffusion": diffusion, "diffusion_flow": diffusion_flow}
+every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+masked_method = pytest.mark.parametrize("method", MASKED.values(), ids=MASKED)
+
+
+def make_model(method, seed=0, **sizes):
+    """A small model with no zero weights, so that every part of it matters."""
+    config = type(method.Args().config)(**(SIZES | sizes))
+    torch.manual_seed(seed)
+    model = method.Model(config).eval()
+    for p in model.parameters():
+        nn.init.normal_(p, std=0.3)
+    return model
+
+
+def make_canvas(length=40, prompt="abc", rows=1):
+    return Canvas.after(LETTERS.encode(prompt), length - len(prompt), rows)
+
+
+def write(method, model, canvas, decoding, seeds):
+    writer = trials.Writer(method.NAME, model, method.generate, LETTERS, "abc")
+    return trials.run(writer, trials.Trial(canvas, decoding, seeds))
+
+
+def generators(*seeds):
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+class Mock(nn.Module):
+    """Logits that depend on the position alone, whatever it is shown; usable as any of the three models."""
+
+    def __init__(self, method, logits):
+        super().__init__()
+        self.config = type(method.Args().config)(**SIZES)
+        self.lm_head = nn.Linear(1, 1)
+        self.logits = logits  # (block_size, V)
+
+    def forward(self, idx, *_):
+        return self.logits[: idx.size(1)].expand(len(idx), -1, -1)
+
+
+# What a model sees
+
+
+def test_gpt_does_not_see_the_future():
+    model, idx = make_model(gpt), torch.randint(9, (1, 16))
+    changed = idx.clone()
+    changed[0, 10] = (idx[0, 10] + 1) % 9
+    before, after = model(idx), model(changed)
+    assert torch.equal(before[:, :10], after[:, :10])
+    assert not torch.allclose(before[:, 10:], after[:, 10:])
+
+
+@masked_method
+def test_masked_models_see_both_sides(method):
+    model, idx = make_model(method), torch.randint(9, (1, 16))
+    for there, here in ((2, 13), (13, 2)):
+        changed = idx.clone()
+        changed[0, there] = (idx[0, there] + 1) % 9
+        assert not torch.allclose(model(idx)[:, here], model(changed)[:, here])
+
+
+@every_method
+def test_logits_are_over_letters_only(method):
+    model = make_model(method)
+    assert model(torch.zeros(2, 16, dtype=torch.long)).shape == (2, 16, len(LETTERS))
+
+
+def test_flow_model_without_evidence_is_the_masked_model():
+    model = make_model(diffusion_flow)
+    idx = torch.randint(len(LETTERS) + 1, (3, 16))
+    nothing = torch.zeros(3, 16, len(LETTERS))
+    plain = diffusion.Model.forward(model, idx)
+    assert torch.equal(model(idx), plain)
+    assert torch.equal(model(idx, nothing, nothing[..., 0]), plain)
+
+
+def test_evidence_of_one_position_changes_the_others():
+    model = make_model(diffusion_flow)
+    idx = torch.full((1, 16), len(LETTERS))
+    evidence, snr = torch.zeros(1, 16, len(LETTERS)), torch.zeros(1, 16)
+    evidence[0, 3, 2], snr[0, 3] = 5.0, 5.0
+    assert not torch.allclose(model(idx)[0, 8], model(idx, evidence, snr)[0, 8])
+
+
+# What a loss counts
+
+
+@every_method
+def test_an_untrained_model_is_as_surprised_as_chance(method):
+    config = type(method.Args().config)(**SIZES)
+    model = method.Model(config)
+    total, parts = method.loss(model, torch.randint(9, (4, 17)), config, Rng(0))
+    expected = math.log(9) if not parts else parts["batch_ce_loss"] + parts["batch_flow_loss"]
+    assert total.item() == pytest.approx(float(expected), abs=1e-5)
+    assert float(parts.get("batch_ce_loss", total.detach())) == pytest.approx(math.log(9), abs=1e-5)
+
+
+def test_corrupt_masks_each_character_in_one_of_two_mirror_images():
+    x0 = torch.randint(9, (5, 16))
+    xt, twice, masked = diffusion.corrupt(x0, make_model(diffusion).config, Rng(3))
+    assert torch.equal(masked[:5], ~masked[5:])
+    assert torch.equal(twice, torch.cat((x0, x0)))
+    assert torch.equal(xt == len(LETTERS), masked)
+    assert torch.equal(xt[~masked], twice[~masked])
+
+
+def test_corrupt_spreads_the_shares_of_masks_evenly():
+    x0 = torch.zeros(10, 4000, dtype=torch.long)
+    _, _, masked = diffusion.corrupt(x0, make_model(diffusion).config, Rng(1))
+    shares = masked[:10].float().mean(1).sort().values
+    assert torch.all((shares - (torch.arange(10) + 0.5) / 10).abs() < 0.1)
+
+
+@masked_method
+def test_masked_loss_counts_masked_positions_only(method):
+    model = make_model(method)
+    idx = torch.randint(9, (4, 17))
+    seen = {}
+    model.lm_head.register_full_backward_hook(lambda module, grad_in, grad_out: seen.update(grad=grad_out[0]))
+    method.loss(model, idx, model.config, Rng(5))[0].backward()
+    _, _, masked = diffusion.corrupt(idx[:, :-1], model.config, Rng(5))
+    assert torch.equal(seen["grad"].abs().sum(-1) > 0, masked)
+
+
+def test_evidence_has_the_mean_and_variance_of_its_definition():
+    x0, snr = torch.zeros(1, 20000, dtype=torch.long), torch.full((1, 20000), 4.0)
+    y = diffusion_flow.carry(x0, snr, Rng(0).randn(1, 20000, 2))
+    assert y.mean((0, 1)).tolist() == pytest.approx([4.0, 0.0], abs=0.1)
+    assert y.var((0, 1)).tolist() == pytest.approx([4.0, 4.0], abs=0.15)
+
+
+@given(st.floats(0.1, 1.0))
+def test_snr_and_time_are_inverse(t):
+    t = torch.tensor(t, dtype=torch.float64)
+    assert diffusion_flow.noise_share(diffusion_flow.snr_at(t)).item() == pytest.approx(t.item())
+
+
+def test_a_flow_step_towards_the_right_letter_is_exact():
+    """From evidence at one snr it leads to evidence as defined at the higher one: mean snr', variance snr'."""
+    n, decoding = 20000, diffusion_flow.Decoding(flow_step=0.4)
+    probs = torch.zeros(1, n, 3, dtype=torch.float64)
+    probs[..., 1] = 1
+    before = torch.full((1, n), 2.0, dtype=torch.float64)
+    y = diffusion_flow.carry(torch.ones(1, n, dtype=torch.long), before, Rng(0).randn(1, n, 3).double())
+    y, after = diffusion_flow.flow_on(probs, y, before, decoding, generators(7))
+    expected = diffusion_flow.snr_at(diffusion_flow.noise_share(torch.tensor(2.0)) * 0.6).item()
+    assert after.unique().item() == pytest.approx(expected)
+    assert y.mean((0, 1)).tolist() == pytest.approx([0, expected, 0], abs=0.1)
+    assert y.var((0, 1)).tolist() == pytest.approx([expected] * 3, abs=0.25)
+
+
+# What settle decides
+
+
+def settle(probs, masked=None, rngs=None, **decoding):
+    B, W, _ = probs.shape
+    masked = torch.ones(B, W, dtype=torch.bool) if masked is None else masked
+    idx, draft = torch.full((B, W), -1), torch.zeros(B, W, dtype=torch.bool)
+    decoding = diffusion.Decoding(**({"temp": 1.0, "top_k": None} | decoding))
+    return diffusion.settle(probs, idx, masked, draft, decoding, rngs or generators(*range(B)))
+
+
+def random_probs(rows=2, width=30, letters=5, seed=0):
+    sharpness = torch.rand(rows, width, 1, generator=generators(seed)[0], dtype=torch.float64) * 8
+    return torch.softmax(torch.randn(rows, width, letters, generator=generators(seed + 1)[0]).double() * sharpness, -1)
+
+
+@given(st.floats(0.2, 0.99), st.integers(1, 4), st.integers(0, 1000))
+def test_threshold_fills_what_passes_or_else_the_surest(threshold, top_k, seed):
+    probs = random_probs(seed=seed)
+    masked = torch.rand(2, 30, generator=generators(seed)[0]) < 0.6
+    masked[:, 0] = True
+    idx, still, _ = settle(probs, masked, confidence_threshold=threshold, top_k=top_k)
+    filled = masked & ~still
+    sure = probs.topk(top_k).values.sum(-1).masked_fill(~masked, -1)
+    for b in range(2):
+        passing = masked[b] & (sure[b] >= threshold)
+        expected = passing.nonzero().flatten() if passing.any() else sure[b].argmax()[None]
+        assert torch.equal(filled[b].nonzero().flatten(), expected)
+    assert torch.equal(idx >= 0, filled)
+
+
+@given(st.integers(1, 8), st.integers(0, 1000))
+def test_gap_takes_the_surest_that_are_far_apart(gap, seed):
+    probs = random_probs(seed=seed)
+    masked = torch.rand(2, 30, generator=generators(seed)[0]) < 0.7
+    masked[:, 0] = True
+    _, still, _ = settle(probs, masked, confidence_threshold=0.0, gap=gap)
+    entropy = -(probs * probs.log()).sum(-1)
+    for b in range(2):
+        taken = []
+        for i in entropy[b].argsort().tolist():
+            if masked[b, i] and all(abs(i - j) > gap for j in taken):
+                taken.append(i)
+        assert (masked & ~still)[b].nonzero().flatten().tolist() == sorted(taken)
+
+
+@given(st.integers(1, 5), st.integers(0, 1000))
+def test_draws_stay_within_the_top_k(top_k, seed):
+    probs = random_probs(seed=seed)
+    idx, _, _ = settle(probs, confidence_threshold=0.0, top_k=top_k)
+    best = probs.topk(top_k).indices
+    assert (best == idx[..., None]).any(-1).all()
+
+
+def test_settle_changes_nothing_in_place_and_drafts_nothing():
+    probs, masked = random_probs(), torch.ones(2, 30, dtype=torch.bool)
+    copy = probs.clone()
+    _, _, draft = settle(probs, masked, gap=3, confidence_threshold=0.0)
+    assert torch.equal(probs, copy)
+    assert masked.all()
+    assert not draft.any()
+
+
+# What a sampler promises
+
+DECODINGS = {
+    "gpt": [gpt.Decoding(temp=1.0, top_k=None)],
+    "diffusion": [
+        diffusion.Decoding(),
+        diffusion.Decoding(temp=1.0, top_k=None, confidence_threshold=0.0, gap=2, target_chunk_len=10),
+    ],
+    "diffusion_flow": [
+        diffusion_flow.Decoding(),
+        diffusion_flow.Decoding(
+            temp=1.0, top_k=None, confidence_threshold=0.0, gap=2, target_chunk_len=10, flow_until=0.2
+        ),
+    ],
+}
+CASES = [(METHODS[name], decoding) for name, decodings in DECODINGS.items() for decoding in decodings]
+every_decoding = pytest.mark.parametrize(("method", "decoding"), CASES)
+
+
+@every_decoding
+def test_one_frame_per_forward_pass_that_keeps_what_is_known_and_ends_with_nothing_masked(method, decoding):
+    model, canvas, passes = make_model(method), make_canvas(rows=2), []
+    model.register_forward_hook(lambda *_: passes.append(1))
+    masked = canvas.masked
+    for n, frame in enumerate(method.generate(model, canvas, decoding, generators(1, 2)), start=1):
+        assert len(passes) == n
+        assert torch.equal(frame.idx[:, :3], canvas.idx[:, :3])
+        assert (masked & ~frame.masked).any(1)[masked.any(1)].all()  # every unfinished row gets on
+        assert not (frame.masked & ~masked).any()
+        masked = frame.masked
+    assert not masked.any()
+    assert frame.idx.max() < len(LETTERS)
+
+
+@every_decoding
+def test_a_frame_is_never_written_again(method, decoding):
+    frames, copies = [], []
+    for frame in method.generate(make_model(method), make_canvas(), decoding, generators(1)):
+        frames.append(frame)
+        copies.append([x.clone() for x in frame[:5]])
+    for frame, copy in zip(frames, copies, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(frame[:5], copy, strict=True))
+
+
+@every_decoding
+def test_a_text_depends_on_its_seed_alone_not_on_the_batch(method, decoding):
+    model, seeds = make_model(method), (5, 6, 7, 8)
+    together = write(method, model, make_canvas(), decoding, seeds)
+    for sample, seed in zip(together, seeds, strict=True):
+        alone = write(method, model, make_canvas(), decoding, (seed,))[0]
+        assert (sample.text, sample.nfe, sample.full_passes) == (alone.text, alone.nfe, alone.full_passes)
+    assert len({sample.text for sample in together}) == 4
+
+
+@every_decoding
+def test_a_text_of_a_mock_model_is_exactly_independent_of_the_batch(method, decoding):
+    model = Mock(method, torch.randn(16, len(LETTERS), generator=generators(0)[0]))
+    together = write(method, model, make_canvas(), decoding, (5, 6, 7))
+    alone = [write(method, model, make_canvas(), decoding, (seed,))[0].text for seed in (5, 6, 7)]
+    assert [sample.text for sample in together] == alone
+
+
+@every_decoding
+def test_figures_of_a_sample(method, decoding):
+    model, passes = make_model(method), []
+    model.register_forward_hook(lambda *_: passes.append(1))
+    (sample,) = write(method, model, make_canvas(), decoding, (1,))
+    assert sample.nfe == len(passes)
+    assert sample.chars == len(sample.text) - 3 == 37
+    assert 0 < sample.full_passes <= sample.nfe
+    assert sample.seconds > 0
+
+
+def test_cached_gpt_equals_the_uncached_one_at_every_position():
+    """Also when the cache is full: the context is then the newest half of it and what follows."""
+    model, canvas = make_model(gpt), make_canvas(length=60)
+    size, start = SIZES["block_size"], 0
+    frames = list(gpt.generate(model, canvas, gpt.Decoding(temp=1.0, top_k=None), generators(1)))
+    for n, frame in enumerate(frames, start=3):
+        if n - start > size:
+            start = n - size // 2
+        expected = torch.softmax(model(frame.idx[:, start:n])[:, -1].double(), -1)
+        assert torch.allclose(frame.probs[:, 0], expected, atol=1e-5)
+        assert n - start <= size
+
+
+def test_gpt_reads_a_prompt_longer_than_its_block():
+    (sample,) = write(gpt, make_model(gpt), make_canvas(30, "abcdefgh" * 3), gpt.Decoding(), (1,))
+    assert sample.text.startswith("abcdefgh" * 3)
+    assert sample.nfe == 6
+
+
+@torch.no_grad()
+def test_a_cache_holds_what_the_uncached_forward_computes():
+    model, idx = make_model(gpt), torch.randint(9, (2, 12))
+    cache = Cache(model.config, 2, model.lm_head.weight)
+    pieces = [model(idx[:, :5], cache)] + [model(idx[:, n : n + 1], cache) for n in range(5, 12)]
+    assert torch.allclose(torch.cat(pieces, 1), model(idx), atol=1e-5)
+    assert cache.length == 12
+
+
+def test_gpt_refuses_a_gap_and_an_empty_prompt():
+    idx, masked = LETTERS.encode_gaps("ab__cd__")
+    model = make_model(gpt)
+    with pytest.raises(UserError, match="gap"):
+        next(gpt.generate(model, Canvas(idx[None], masked[None]), gpt.Decoding(), generators(1)))
+    with pytest.raises(UserError, match="prompt"):
+        next(gpt.generate(model, make_canvas(10, ""), gpt.Decoding(), generators(1)))
+
+
+@masked_method
+@settings(max_examples=20, deadline=None)
+@given(text=st.text("ab_", min_size=1, max_size=40))
+def test_infilling_keeps_every_given_letter(method, text):
+    idx, masked = LETTERS.encode_gaps(text)
+    (sample,) = write(method, make_model(method), Canvas(idx[None], masked[None]), method.Decoding(), (1,))
+    assert len(sample.text) == len(text)
+    assert all(given in ("_", written) for given, written in zip(text, sample.text, strict=True))
+    assert sample.nfe > 0 or "_" not in text
+
+
+@every_method
+def test_temperature_zero_ignores_the_seed(method):
+    decoding = method.Decoding(temp=0.0, **({"flow_until": 1.0} if method is diffusion_flow else {}))
+    a, b = write(method, make_model(method), make_canvas(), decoding, (1, 2))
+    assert a.text == b.text
