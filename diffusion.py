@@ -135,7 +135,7 @@ def generate(model, canvas, decoding, rngs):
 @dataclass(frozen=True)
 class Args(command.Args):
     decoding: Decoding = Decoding(temp=0.5, top_k=None, confidence_threshold=0.0, gap=5)
-    recipe: Recipe = Recipe(iters=10000, batch_size=4)
+    recipe: Recipe = Recipe(iters=10000, batch_size=4, eval_every=500)
     config: Config = Config()
     infill: str | None = None  # [NEW] a text whose missing characters, each marked by the mask symbol, are filled in
 

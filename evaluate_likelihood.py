@@ -65,7 +65,7 @@ def main(args):
             rows.append(
                 {"module": name, "measure": what, "part": part, "windows": len(nll), "nats": nats, "bits": bits}
             )
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
     if args.output_dir is not None:
         command = f"uv run evaluate_likelihood.py --repeats {args.repeats} --output-dir {args.output_dir}"
         stamp = {"command": command, "data_sha256": corpus.sha256, **checkpoint.versions()}

@@ -20,8 +20,8 @@ class Config:
     n_letters: tyro.conf.Suppress[int] = 0  # V, size of the alphabet; the corpus says
     block_size: int = 256  # longest context, characters
     n_layer: int = 6  # transformer blocks
-    n_head: int = 5  # attention heads
-    n_embd: int = 160  # C, channels
+    n_head: int = 4  # attention heads
+    n_embd: int = 128  # C, channels
     conv_width: int = 7  # characters that the convolution before attention sees
 
 

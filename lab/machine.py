@@ -3,6 +3,8 @@
 import os
 import shutil
 import sys
+import sysconfig
+from pathlib import Path
 
 import torch
 
@@ -36,9 +38,10 @@ def gains_from_bf16(device):
 
 
 def can_compile(device):
-    """Whether torch.compile is safe and useful: Linux with a C++ compiler (Mac and Windows builds break)."""
+    """Whether torch.compile is safe and can work: Linux (Mac and Windows builds break), a C++ compiler, headers."""
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
-    return sys.platform == "linux" and device.type in ("cpu", "cuda") and compiler is not None
+    headers = Path(sysconfig.get_path("include"), "Python.h").exists()
+    return sys.platform == "linux" and device.type in ("cpu", "cuda") and compiler is not None and headers
 
 
 class Ranks:

@@ -34,7 +34,7 @@ class Recipe:
     adam_lr: float = 0.003  # learning rate of embedding, head and convolutions
     warmup: int = 20  # steps of linear warm-up
     decay: float = 0.6  # share of the steps, at the end, over which the learning rates fall to 0
-    eval_every: int = 500  # steps between evaluations
+    eval_every: int = 250  # steps between evaluations
     eval_windows: int = 64  # fixed windows of text in an evaluation, of each part
     save_every: float = 60.0  # seconds between checkpoints of an unfinished training
     compile: bool | None = None  # torch.compile; None = where it is safe and pays

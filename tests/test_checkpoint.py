@@ -100,14 +100,9 @@ def test_file_of_any_other_bytes_is_refused(tmp_path, kind):
         "random bytes": [rng.randbytes(rng.randrange(1, 60)) for _ in range(300)],
         "pickles with a byte changed": [good[:i] + rng.randbytes(1) + good[i + 1 :] for i in range(len(good))],
     }[kind]
-    escaped = {}
     for content in files:
         path.write_bytes(content)
-        try:
-            refusal(path)
-        except Exception as error:
-            escaped.setdefault(type(error).__name__, content)
-    assert escaped == {}
+        refusal(path)
 
 
 @pytest.mark.parametrize("payload", [[1, 2], {"a": 1}, torch.zeros(3), "text", None, {"format": 0}])
@@ -238,6 +233,6 @@ def test_default_weights_lie_under_the_root():
 
 
 def test_versions_can_be_stored_in_a_checkpoint(tmp_path):
-    checkpoint.write(tmp_path / "w.pt", {"format": 1, "provenance": checkpoint.versions()})
+    checkpoint.write(tmp_path / "w.pt", {"format": 1, "name": "gpt", "provenance": checkpoint.versions()})
     found = checkpoint.read(tmp_path / "w.pt", "gpt.py --train")["provenance"]
     assert found == checkpoint.versions() and found["torch"] == torch.__version__ and found["threads"] >= 1

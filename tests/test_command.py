@@ -1,0 +1,100 @@
+"""What the three commands print, and where."""
+
+import io
+import re
+
+import pytest
+import torch
+from rich.console import Console
+from rich.live import Live
+
+import diffusion
+import gpt
+from lab import cli, command, machine, trials
+from lab.canvas import Canvas
+from methods import METHODS, load
+
+every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+FIGURES = r"[\d,]+ new characters, [\d,]+ calls \(NFE; .* full passes\), .* s, [\d,]+ characters per second\n"
+
+
+def run(method, path, *flags):
+    return cli.run(method.main, method.Args, ["--weights", str(path), *flags])
+
+
+@every_method
+def test_on_a_pipe_the_text_goes_to_stdout_and_the_figures_to_stderr(method, make_weights, capsys):
+    assert run(method, make_weights(method), "--max-new-tokens", "60") == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("to be or not to ")
+    assert len(captured.out) == 16 + 60 + 1
+    assert re.fullmatch(FIGURES, captured.err)
+
+
+@every_method
+def test_the_same_seed_writes_the_same_text_and_another_one_another(method, make_weights, capsys):
+    path, texts = make_weights(method), []
+    for seed in ("1", "1", "2"):
+        run(method, path, "--seed", seed, "--max-new-tokens", "60", "--temp", "1")
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1] != texts[2]
+
+
+@every_method
+def test_a_prompt_is_gone_on_from(method, make_weights, capsys):
+    assert run(method, make_weights(method), "--prompt", "hello", "--max-new-tokens", "10") == 0
+    assert re.fullmatch("hello.{10}\n", capsys.readouterr().out, re.DOTALL)
+
+
+@every_method
+def test_writing_needs_no_corpus(method, make_weights, own_root):
+    assert not (own_root / "data.txt").exists()
+    assert run(method, make_weights(method), "--max-new-tokens", "5") == 0
+    assert not (own_root / ".cache").exists()
+
+
+def test_infill_keeps_what_is_given(make_weights, capsys):
+    assert run(diffusion, make_weights(diffusion), "--infill", "to be __ not ___be") == 0
+    assert re.fullmatch(r"to be .. not ...be\n", capsys.readouterr().out, re.DOTALL)
+
+
+@every_method
+def test_a_terminal_shows_the_whole_text_in_the_end(method, make_weights):
+    writer = load(make_weights(method), method.NAME)
+    canvas = Canvas.after(writer.alphabet.encode("to be "), 120)
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=200, highlight=False, markup=False)
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        show = command.Typist(live, writer.alphabet).show
+        (sample,) = trials.run(writer, trials.Trial(canvas, method.Args().decoding, (1,)), watch=show)
+    printed = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).replace("\r", "")
+    for line in sample.text.split("\n"):
+        assert line.rstrip() in printed
+    if method is not gpt:
+        assert "_" in printed  # masks were visible on the way
+
+
+def test_without_weights_at_the_default_path_it_says_so_and_trains(own_root, text_file, tiny, monkeypatch, capsys):
+    monkeypatch.setattr("lab.checkpoint.ROOT", own_root)
+    flags = ["--data", str(text_file), "--iters", "1", "--max-new-tokens", "5", *tiny]
+    assert cli.run(gpt.main, gpt.Args, flags) == 0
+    assert "gpt.pt: no such file; training it first" in capsys.readouterr().err
+    assert (own_root / "weights" / "gpt.pt").exists()
+    assert cli.run(gpt.main, gpt.Args, ["--max-new-tokens", "5"]) == 0
+    assert "training" not in capsys.readouterr().err
+
+
+def test_an_unknown_device_is_refused():
+    with pytest.raises(cli.UserError, match="nonsense"):
+        machine.pick_device("nonsense")
+    assert machine.pick_device("cpu") == torch.device("cpu")
+
+
+def test_nothing_is_compiled_on_mac_or_windows_or_without_a_compiler(monkeypatch):
+    for platform in ("darwin", "win32"):
+        monkeypatch.setattr("sys.platform", platform)
+        assert not machine.can_compile(torch.device("cpu"))
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    assert not machine.can_compile(torch.device("cpu"))

@@ -1,0 +1,121 @@
+"""The rules of the house, read from the source: who may import whom, what may run at import, how long a file may be."""
+
+import ast
+import io
+import tokenize
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+METHODS = ("gpt", "diffusion", "diffusion_flow")
+LAB = sorted(ROOT.glob("lab/*.py"))
+SCRIPTS = [path for path in sorted(ROOT.glob("*.py")) if path.stem not in (*METHODS, "methods")]
+BENCHMARKS = sorted(ROOT.glob("benchmarks/*.py"))
+FILES = [*LAB, *SCRIPTS, *BENCHMARKS, *(ROOT / f"{name}.py" for name in (*METHODS, "methods"))]
+BUDGET = {"gpt.py": 130, "diffusion.py": 220, "diffusion_flow.py": 230, "methods.py": 30, "lab/training.py": 300}
+every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def tree(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path):
+    """Top-level names of the modules that a file imports."""
+    names = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def code_lines(path):
+    """Line -> number of tokens, for the lines that bear code: comments, docstrings and blank lines are free."""
+    docs = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            docs |= set(range(node.lineno, node.end_lineno + 1))
+    lines = {}
+    skip = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline):
+        if token.type not in skip and token.start[0] not in docs:
+            lines[token.start[0]] = lines.get(token.start[0], 0) + 1
+    return lines
+
+
+def test_lab_imports_no_method_and_no_script():
+    above = {*METHODS, "methods", "benchmarks", *(path.stem for path in SCRIPTS)}
+    for path in LAB:
+        assert not imports(path) & above, path
+
+
+def test_no_script_imports_a_script():
+    scripts = {path.stem for path in SCRIPTS}
+    for path in [*SCRIPTS, *(ROOT / f"{name}.py" for name in METHODS)]:
+        assert not imports(path) & scripts, path
+
+
+def test_the_one_edge_between_methods():
+    edges = {(name, other) for name in METHODS for other in METHODS if other in imports(ROOT / f"{name}.py")}
+    assert edges == {("diffusion_flow", "diffusion")}
+
+
+@every_file
+def test_nothing_happens_at_import(path):
+    """A file's top level holds its docstring, imports, definitions, constants, and the call of its main."""
+    for node in tree(path).body:
+        is_doc = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        is_main = isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
+        is_definition = isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef | ast.Assign)
+        assert is_doc or is_main or is_definition, f"{path.name}:{node.lineno}"
+        if isinstance(node, ast.Assign):
+            called = {ast.unparse(call.func) for call in ast.walk(node.value) if isinstance(call, ast.Call)}
+            assert called <= {"Path", "Path(__file__).resolve"}, f"{path.name}:{node.lineno}"
+
+
+@every_file
+def test_public_names_are_documented(path):
+    module = tree(path)
+    assert ast.get_docstring(module) or not module.body, f"{path.name}: the file says nothing of itself"
+    for node in module.body:
+        public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+        if public and not (isinstance(node, ast.ClassDef) and node.name == "Args"):
+            short = isinstance(node, ast.FunctionDef) and len(node.body) <= 2
+            assert ast.get_docstring(node) or short, f"{path.name}: {node.name}"
+
+
+@every_file
+def test_files_stay_short(path):
+    lines = code_lines(path)
+    assert len(lines) <= BUDGET.get(str(path.relative_to(ROOT)), 200)
+    if lines:
+        assert sum(lines.values()) / len(lines) < 16  # short is what needs no second reading
+
+
+@every_file
+def test_functions_fit_on_a_screen(path):
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef):
+            body = [line for line in code_lines(path) if node.lineno <= line <= node.end_lineno]
+            assert len(body) <= 42, f"{path.name}: {node.name} has {len(body)} lines"
+
+
+def test_what_departs_is_marked_and_told_in_the_readme():
+    """README lists what changes from gpt.py to diffusion.py, and then to diffusion_flow.py, one line for each mark."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in ("diffusion", "diffusion_flow"):
+        marks = (ROOT / f"{name}.py").read_text(encoding="utf-8").count("[NEW]") - 1  # the docstring explains the mark
+        assert f"{marks} places marked `[NEW]` in `{name}.py`" in readme
+
+
+def test_every_file_of_the_tree_in_the_readme_exists():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    tree_lines = readme.split("## The files")[1].split("```text\n")[1].split("```")[0].splitlines()
+    named = [line.split()[0] for line in tree_lines if line.strip() and not line.startswith(" ")]
+    named += [f"lab/{line.split()[0]}" for line in tree_lines if line.startswith("    ")]
+    assert len(named) > 15
+    for name in named:
+        assert (ROOT / name).exists(), name

@@ -1,0 +1,84 @@
+"""The README's own commands, run as they stand on tiny weights; each must end well."""
+
+import importlib
+import re
+import shlex
+import string
+from pathlib import Path
+
+import pytest
+
+from lab import checkpoint, cli
+from methods import METHODS
+
+README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+FENCED = "".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL))
+COMMANDS = [
+    shlex.split(line, comments=True) for line in re.findall(r'^uv run (?:[^"\n]|"[^"]*")*', FENCED, re.MULTILINE)
+]
+METHOD_COMMANDS = [command[2:] for command in COMMANDS if command[2].removesuffix(".py") in METHODS]
+ASIDE = {"--train": 0, "--weights": 1, "--data": 1}  # what the test sets itself, and how many values follow
+
+
+@pytest.fixture
+def shakespeare_like(own_root, text_file):
+    """A text that holds every printable ASCII character but the mask symbol."""
+    letters = string.printable[:95].replace("_", "") + "\n"
+    text_file.write_text(letters * 3 + text_file.read_text(encoding="utf-8"), encoding="utf-8")
+    return text_file
+
+
+def without(argv, names):
+    """argv without these flags and their values."""
+    kept, skip = [], 0
+    for word in argv:
+        skip = names[word] + 1 if word in names else skip
+        if skip == 0:
+            kept.append(word)
+        skip = max(0, skip - 1)
+    return kept
+
+
+def test_the_first_screen_has_the_two_commands():
+    first = README.split("##")[0]
+    assert "Prerequisite: Python >= 3.10 and uv (`pip install uv`)" in first
+    assert "uv run diffusion_flow.py " in first
+    assert "uv run pytest " in first
+    assert len(METHOD_COMMANDS) >= 10
+
+
+@pytest.mark.parametrize("command", METHOD_COMMANDS, ids=" ".join)
+def test_a_command_of_the_readme_runs(command, shakespeare_like, own_root, tiny, capsys):
+    name, path = command[0].removesuffix(".py"), own_root / "weights.pt"
+    method, argv = METHODS[name], without(command[1:], ASIDE)
+    training = ["--train", "--iters", "1", "--data", str(shakespeare_like), *tiny]
+    if "--train" not in command:
+        assert cli.run(method.main, method.Args, [*training, "--weights", str(path), "--max-new-tokens", "1"]) == 0
+        capsys.readouterr()
+        training = []
+    assert cli.run(method.main, method.Args, [*argv, *training, "--weights", str(path)]) == 0
+    captured = capsys.readouterr()
+    assert len(captured.out) > 30
+    assert "calls (NFE" in captured.err
+
+
+def test_evaluate_likelihood_runs(shakespeare_like, own_root, tiny, capsys):
+    assert ["uv", "run", "evaluate_likelihood.py"] in COMMANDS
+    for name, method in METHODS.items():
+        flags = ["--train", "--iters", "1", "--data", str(shakespeare_like), "--max-new-tokens", "1", *tiny]
+        assert cli.run(method.main, method.Args, [*flags, "--weights", str(own_root / f"{name}.pt")]) == 0
+    script = importlib.import_module("evaluate_likelihood")
+    argv = ["--weights-dir", str(own_root), "--data", str(shakespeare_like), "--output-dir", str(own_root / "out")]
+    assert cli.run(script.main, script.Args, argv) == 0
+    assert "diffusion_flow" in capsys.readouterr().out
+    assert (own_root / "out" / "likelihood.json").exists()
+
+
+def test_shipped_weights_are_there_small_and_named_after_their_method():
+    paths = sorted((Path(__file__).resolve().parent.parent / "weights").glob("*.pt"))
+    assert sum(path.stat().st_size for path in paths) < 30e6
+    for path in paths:
+        if path.stem in METHODS:
+            method = METHODS[path.stem]
+            checkpoint.load(path, path.stem, method.Model, type(method.Args().config))
+    assert {path.stem for path in paths} >= METHODS.keys()
