@@ -30,9 +30,10 @@ class Decoding:
 
     temp: float = 0.8  # temperature: 0 takes the likeliest letter, 1 the model's own probabilities
     top_k: int | None = 2  # draw from the k likeliest letters only; None = from all
-    confidence_threshold: float = 0.95  # [NEW] fill a position once its k likeliest letters together reach this
-    gap: int = 0  # [NEW] fill positions more than this apart in one call, surest first; 0 = all that qualify
-    target_chunk_len: int = 240  # [NEW] characters decoded together after what is kept
+    # [NEW] which positions are filled in one call
+    confidence_threshold: float = 0.95  # fill a position once its k likeliest letters together reach this
+    gap: int = 0  # fill positions more than this apart in one call, surest first; 0 = all that qualify
+    target_chunk_len: int = 240  # characters decoded together after what is kept
 
     def __post_init__(self):
         check(self.temp >= 0, f"temp must be at least 0, not {self.temp}")
@@ -137,7 +138,13 @@ class Args(command.Args):
     decoding: Decoding = Decoding(temp=0.5, top_k=None, confidence_threshold=0.0, gap=5)
     recipe: Recipe = Recipe(iters=10000, batch_size=4, eval_every=500)
     config: Config = Config()
-    infill: str | None = None  # [NEW] a text whose missing characters, each marked by the mask symbol, are filled in
+    # [NEW] any gap can be filled
+    infill: str | None = None  # a text whose missing characters, each marked by the mask symbol, are filled in
+
+    def __post_init__(self):
+        super().__post_init__()
+        both = self.infill is not None and self.prompt is not None
+        check(not both, "--infill fills a text that you give, --prompt goes on from one: choose one")
 
 
 def main(args):

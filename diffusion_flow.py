@@ -54,13 +54,18 @@ class Config(backbone.Config):
 
     flow_weight: float = 1.0  # lambda in CE + lambda * flow loss
 
+    def __post_init__(self):
+        super().__post_init__()
+        check(self.flow_weight >= 0, f"flow_weight must not be negative, but is {self.flow_weight}")
+
 
 @dataclass(frozen=True)
 class Decoding(diffusion.Decoding):
     """How characters are drawn, which of them at each call, and how the flow guides the early calls."""
 
-    flow_step: float = 0.6  # [NEW] share of the remaining noise that a step takes where the network is sure
-    flow_until: float = 0.5  # [NEW] the flow guides a chunk while more than this share of it is undecided
+    # [NEW] the flow
+    flow_step: float = 0.6  # share of the remaining noise that a step takes where the network is sure
+    flow_until: float = 0.5  # the flow guides a chunk while more than this share of it is undecided
 
     def __post_init__(self):
         super().__post_init__()

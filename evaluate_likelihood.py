@@ -59,6 +59,7 @@ def main(args):
             writer.alphabet == corpus.alphabet,
             f"{args.weights_dir / name}.pt: trained on a text with other characters than {corpus.path}; give its --data",
         )
+        corpus.require(writer.model.config.block_size + 1)
         for what, part, nll in measure(name, writer, parts, args.repeats):
             nats, bits = nll.mean().item(), nll.mean().item() / math.log(2)
             table.add_row(name, what, part, str(len(nll)), f"{nats:.4f}", f"{bits:.4f}")

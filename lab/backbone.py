@@ -12,6 +12,8 @@ import tyro
 from torch import nn
 from torch.nn import functional as F
 
+from lab.cli import check
+
 
 @dataclass(frozen=True)
 class Config:
@@ -23,6 +25,14 @@ class Config:
     n_head: int = 4  # attention heads
     n_embd: int = 128  # C, channels
     conv_width: int = 7  # characters that the convolution before attention sees
+    dropout: float = 0.0  # share of each update to the residual stream that training drops
+
+    def __post_init__(self):
+        for name in ("block_size", "n_layer", "n_head", "n_embd", "conv_width"):
+            check(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
+        check(0 <= self.dropout < 1, f"dropout must be at least 0 and below 1, not {self.dropout}")
+        even = self.n_embd % (2 * self.n_head) == 0
+        check(even, f"n_embd {self.n_embd} must be a multiple of twice n_head {self.n_head}")
 
 
 def norm(x):
@@ -71,7 +81,7 @@ class Convolution(nn.Module):
             padded = F.pad(x, (0, 0, left, self.width - 1 - left))
         else:
             padded = torch.cat((tail, x), dim=1)
-            tail.copy_(padded[:, -left:])
+            tail.copy_(padded[:, padded.size(1) - left :])
         return F.conv1d(padded.mT, self.weight, groups=x.size(-1)).mT
 
 
@@ -102,14 +112,17 @@ class Block(nn.Module):
 
     def __init__(self, config, is_causal):
         super().__init__()
-        C = config.n_embd
+        C, self.dropout = config.n_embd, config.dropout
         self.conv, self.attn = Convolution(config, is_causal), Attention(config, is_causal)
         self.up, self.down = nn.Linear(C, 4 * C, bias=False), nn.Linear(4 * C, C, bias=False)
 
     def forward(self, x, angles, cache=None, tail=None):
-        x = x + self.conv(norm(x), tail)
-        x = x + self.attn(norm(x), angles, cache)
-        return x + self.down(F.relu(self.up(norm(x))).square())
+        def drop(update):
+            return F.dropout(update, self.dropout, self.training)
+
+        x = x + drop(self.conv(norm(x), tail))
+        x = x + drop(self.attn(norm(x), angles, cache))
+        return x + drop(self.down(F.relu(self.up(norm(x))).square()))
 
 
 class Backbone(nn.Module):

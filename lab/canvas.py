@@ -77,7 +77,7 @@ def probabilities(logits, temp):
     logits = logits.detach().to("cpu").double()
     if temp == 0:
         return torch.nn.functional.one_hot(logits.argmax(-1), logits.size(-1)).double()
-    return torch.softmax(logits / temp, dim=-1)
+    return torch.softmax((logits - logits.amax(-1, keepdim=True)) / temp, dim=-1)
 
 
 def draw(probs, rngs):

@@ -3,11 +3,11 @@
 Loaded with `weights_only=True`: a checkpoint holds tensors, numbers and strings, and can never run code.
 """
 
+import contextlib
 import os
-import pickle
 import platform
 import subprocess
-import zipfile
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,35 +28,43 @@ def default_path(name):
 
 def resume_path(path):
     """Where the state of a training that will become `path` lies."""
-    return path.with_suffix(".resume.pt")
+    return path.with_name(path.name.removesuffix(".pt") + ".resume.pt")
 
 
 def write(path, payload):
     """Save a dictionary atomically: the old file stays until the new one is whole. Raises UserError."""
+    check(path.name and not path.is_dir(), f"{path}: is a folder, not a file to write to")
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(payload, part)
         os.replace(part, path)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        raise UserError(f"{path}: cannot be written ({error})") from error
+        raise UserError(f"{path}: cannot be written ({first_line(error)})") from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def read(path, train_command):
     """Load a dictionary that `write` saved. Raises UserError that names the file and the way out."""
     hint = f"Train it: uv run {train_command}"
     check(path.exists(), f"{path}: no such file. {hint}")
+    foreign = f"{path}: not a weights file of this project (damaged, truncated or foreign). {hint}"
     try:
-        payload = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path}: not a weights file of this project (damaged, truncated or foreign). {hint}"
-        ) from error
-    known = isinstance(payload, dict) and payload.get("format") == FORMAT
-    check(known, f"{path}: not a weights file of this project. {hint}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch has advice on pickles that are not its own
+            payload = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise UserError(foreign) from error
+    known = isinstance(payload, dict) and payload.get("format") == FORMAT and isinstance(payload.get("name"), str)
+    check(known, foreign)
     return payload
+
+
+def first_line(error):
+    """The message of an error of torch, whose other lines are advice."""
+    return str(error).partition("\n")[0]
 
 
 def describe(name, config, alphabet, opening, provenance):
@@ -82,7 +90,7 @@ def load(path, name, Model, Config=Config):
 
     Raises UserError when the file is missing, damaged, foreign, or made for another method.
     """
-    command = f"{name}.py --train"
+    command = f"{name}.py --train" + ("" if path == default_path(name) else f" --weights {path}")
     payload = read(path, command)
     check(
         payload["name"] == name, f"{path}: holds weights of {payload['name']}, not of {name}. Use {payload['name']}.py"
@@ -92,8 +100,8 @@ def load(path, name, Model, Config=Config):
         model.load_state_dict(payload["model"])
         alphabet = Alphabet(payload["letters"], payload["mask"])
         return model.float().eval(), alphabet, payload["opening"], payload["provenance"]
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, UserError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: does not fit {name}.py ({reason}). Train it: uv run {command}") from error
 
 

@@ -31,6 +31,7 @@ class Args:
         check(self.prompt_len >= 0, f"prompt_len must not be negative, but is {self.prompt_len}")
         check(self.max_new_tokens >= 1, f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
         check(self.train or not (self.resume or self.init), "--resume and --init go with --train")
+        check(0 <= self.seed < 2**40, f"seed must lie in 0..2^40, not {self.seed}")
         check(not (self.resume and self.init), "--resume goes on with a training, --init starts one: choose one")
 
 
@@ -56,7 +57,6 @@ def write(args, name, Model, generate, infill=None):
     if infill is None:
         canvas = Canvas.after(alphabet.encode(choose_prompt(args, opening)), args.max_new_tokens)
     else:
-        check(args.prompt is None, "--infill fills a text that you give, --prompt goes on from one: choose one")
         canvas = Canvas(*(row[None] for row in alphabet.encode_gaps(infill)))
         check(canvas.masked.any(), f"--infill: nothing to fill in; mark each missing character by {alphabet.mask}")
     trial = trials.Trial(canvas, args.decoding, (args.seed,))

@@ -6,9 +6,12 @@ reported on the second half.
 """
 
 import codecs
+import contextlib
 import hashlib
+import http.client
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +39,7 @@ class Alphabet:
 
     def __post_init__(self):
         if not self.mask:
-            spare = (chr(code) for code in range(0xE000, 0xF900))  # private use, should a text hold all seven
+            spare = map(chr, (*range(0xE000, 0xF900), *range(0xF0000, 0xFFFFE)))  # private use
             free = next(s for s in (*MASK_SYMBOLS, *spare) if s not in self.letters)
             object.__setattr__(self, "mask", free)
 
@@ -71,10 +74,10 @@ class Alphabet:
 
 def fetch():
     """Download the default corpus to data.txt, checked and atomically. Raises UserError when it cannot be had."""
-    print(f"{DEFAULT.name} is missing; downloading {URL}", flush=True)
+    print(f"{DEFAULT.name} is missing; downloading {URL}", file=sys.stderr, flush=True)
     try:
         torch.hub.download_url_to_file(URL, str(DEFAULT), hash_prefix=SHA256)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, http.client.HTTPException) as error:
         raise UserError(
             f"{DEFAULT.name}: no such file, and it could not be downloaded from {URL} ({error}). "
             f"Put it there by hand as {DEFAULT}, or name another UTF-8 text: --data any.txt"
@@ -147,24 +150,41 @@ def encode_once(path):
     """Folder with the encoded text (ids.npy, meta.json), made when the cache has none for this file."""
     folder = ROOT / ".cache" / fingerprint(path)
     if not (folder / "meta.json").exists():
-        folder.mkdir(parents=True, exist_ok=True)
         letters, count, sha256 = survey(path)
         check(count > 0, f"{path}: the file is empty. Name a UTF-8 text: --data any.txt")
-        kind = np.uint8 if len(letters) <= 256 else np.uint16 if len(letters) <= 65536 else np.uint32
-        table = np.zeros(0x110000, dtype=kind)
-        table[letters] = np.arange(len(letters))
-        part = folder / f"ids.{os.getpid()}.part"
-        ids = np.lib.format.open_memmap(part, mode="w+", dtype=kind, shape=(count,))
-        done = 0
-        for _, codes in blocks(path):
-            ids[done : done + len(codes)] = table[codes]
-            done += len(codes)
-        ids.flush()
-        os.replace(part, folder / "ids.npy")
-        meta = {"letters": "".join(map(chr, letters)), "sha256": sha256}
-        part.with_suffix(".json").write_text(json.dumps(meta), encoding="utf-8")
-        os.replace(part.with_suffix(".json"), folder / "meta.json")  # last: its presence means that all is there
+        try:
+            encode(path, folder, letters, count)
+            meta = {"letters": "".join(map(chr, letters)), "sha256": sha256}
+            with replacing(folder / "meta.json") as file:  # last: its presence means that all is there
+                file.write(json.dumps(meta).encode())
+        except OSError as error:
+            raise UserError(f"{folder}: the encoded text cannot be written ({error.strerror or error})") from error
     return folder
+
+
+def encode(path, folder, letters, count):
+    """Write the tokens of a text of `count` characters to folder/ids.npy, block after block."""
+    kind = np.uint8 if len(letters) <= 256 else np.uint16 if len(letters) <= 65536 else np.uint32
+    table = np.zeros(0x110000, dtype=kind)
+    table[letters] = np.arange(len(letters))
+    folder.mkdir(parents=True, exist_ok=True)
+    header = {"descr": np.dtype(kind).str, "fortran_order": False, "shape": (count,)}
+    with replacing(folder / "ids.npy") as file:  # not through a memory map: a full disk would kill the process
+        np.lib.format.write_array_header_1_0(file, header)
+        for _, codes in blocks(path):
+            file.write(table[codes].tobytes())
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """A file to write to that takes its name only when it is whole; otherwise nothing is left of it."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with open(part, "wb") as file:
+            yield file
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def fingerprint(path):

@@ -21,9 +21,9 @@ def pick_device(name=None):
             found = torch.accelerator.current_accelerator(check_available=True)
             return found or torch.device("cpu")
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.empty(1, device=device).item()
         return device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"--device {name}: cannot be used here ({reason}). Leave it out, or try: cpu") from error
 

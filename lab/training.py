@@ -113,20 +113,24 @@ def evaluate(model, loss, held, precision, rows=8):
     held: (n, block_size + 1) tokens.
     """
     rng = machine.Rng(0)
+    model.eval()
     with precision:
-        return sum(len(x) * loss(model, x, model.config, rng)[0].item() for x in held.split(rows)) / len(held)
+        total = sum(len(x) * loss(model, x, model.config, rng)[0].item() for x in held.split(rows))
+    model.train()
+    return total / len(held)
 
 
 class Interrupt:
-    """Notes a Ctrl-C and lets the step in progress end; a second one stops at once."""
+    """Notes a Ctrl-C and lets the step in progress end; another one, two seconds later or more, stops at once."""
 
     def __enter__(self):
-        self.seen, self.before = False, signal.signal(signal.SIGINT, self.note)
+        self.seen, self.at, self.before = False, 0.0, signal.signal(signal.SIGINT, self.note)
         return self
 
     def note(self, *_):
-        self.seen = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self.seen and time.monotonic() - self.at > 2:  # `uv run` passes on a Ctrl-C that came already
+            raise KeyboardInterrupt
+        self.seen, self.at = True, time.monotonic()
 
     def __exit__(self, *_):
         signal.signal(signal.SIGINT, self.before)
@@ -279,6 +283,7 @@ def loop(run, loss, validate, recipe, seed, ranks, device):
     began, saved = time.monotonic() - run.elapsed, time.monotonic()
     with Interrupt() as interrupt, progress(run, recipe, ranks) as show:
         while run.step < recipe.iters and not interrupt.seen:
+            torch.manual_seed(seed + run.step * ranks.world + ranks.rank)  # of dropout
             rng = machine.Rng(seed * 1_000_003 + run.step, ranks.rank, ranks.world)
             x = run.corpus.batch(recipe.batch_size // ranks.world, length, rng).to(device)
             total, noted = advance(run, model, loss, recipe, x, rng, precision)
