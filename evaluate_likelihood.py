@@ -27,25 +27,27 @@ class Args:
     weights_dir: Path = cli.ROOT / "weights"  # where their weights lie
     data: Path | None = None  # UTF-8 text whose last tenth is held out; default data.txt
     repeats: int = 4  # random masks per window in the bound
+    most: int = 2000  # windows of a part at most, evenly spread
     output_dir: Path | None = None  # where likelihood.json goes; default: not written
 
     def __post_init__(self):
         unknown = set(self.modules.split(",")) - set(methods.METHODS)
         check(not unknown, f"--modules: unknown {', '.join(sorted(unknown))}; known: {', '.join(methods.METHODS)}")
         check(self.repeats >= 1, f"repeats must be at least 1, not {self.repeats}")
+        check(self.most >= 1, f"most must be at least 1, not {self.most}")
 
 
-def measure(name, writer, parts, repeats):
+def measure(name, writer, parts, args):
     """Rows of the table for one model: measure, part -> mean over the part's windows, nats per character."""
     size, model = writer.model.config.block_size, writer.model
     for part, ids in parts.items():
-        held = windows(ids, size + 1)
+        held = windows(ids, size + 1, most=args.most)
         if name == "gpt":
             yield "exact, cold windows", part, likelihood.next_character(model, held)
-            halves = windows(ids, size + 1, every=size // 2)
+            halves = windows(ids, size + 1, every=size // 2, most=2 * args.most)
             yield "exact, half a window of context", part, likelihood.next_character_sliding(model, halves)
         else:
-            yield "upper bound, cold windows", part, likelihood.masked_bound(model, held[:, :-1], repeats)
+            yield "upper bound, cold windows", part, likelihood.masked_bound(model, held[:, :-1], args.repeats)
 
 
 def main(args):
@@ -60,7 +62,7 @@ def main(args):
             f"{args.weights_dir / name}.pt: trained on a text with other characters than {corpus.path}; give its --data",
         )
         corpus.require(writer.model.config.block_size + 1)
-        for what, part, nll in measure(name, writer, parts, args.repeats):
+        for what, part, nll in measure(name, writer, parts, args):
             nats, bits = nll.mean().item(), nll.mean().item() / math.log(2)
             table.add_row(name, what, part, str(len(nll)), f"{nats:.4f}", f"{bits:.4f}")
             rows.append(

@@ -60,27 +60,37 @@ def loss(model, idx, config, rng):
 
 
 @torch.no_grad()
+def read_on(model, idx, n, cache):
+    """One forward pass that predicts character n from those before it.
+
+    idx: (B, L) tokens; cache: what the pass for character n - 1 returned, or None to start. When it is full, a new one
+    starts with the newest half of the context: the model only ever sees windows like those it was trained on.
+    Returns the logits (B, 1, V), the cache, and the number of positions computed.
+    """
+    size = model.config.block_size
+    if cache is None or cache.length == size:
+        fresh = min(n, size) if cache is None else max(1, size // 2)
+        cache = Cache(model.config, len(idx), like=model.lm_head.weight)
+    else:
+        fresh = 1
+    return model(idx[:, n - fresh : n].to(model.lm_head.weight.device), cache)[:, -1:], cache, fresh
+
+
+@torch.no_grad()
 def generate(model, canvas, decoding, rngs):
     """Write the canvas from left to right, one character a pass, with cached keys and values.
 
     canvas: every row known up to some position and masked from there on; rngs: one generator per row.
-    When the cache is full, the pass starts a new one with the newest half of the context: the model only ever
-    sees windows of the kind that it was trained on. Yields a Frame per forward pass. Raises UserError on a gap.
+    Yields a Frame per forward pass. Raises UserError on a gap.
     """
-    config, device = model.config, model.lm_head.weight.device
+    config, cache = model.config, None
     idx, masked = canvas.idx, canvas.masked
     known = (~masked).int()
     check(known.cumprod(1).equal(known), "gpt writes from left to right and cannot fill a gap; use diffusion.py")
     first = int(known.sum(1).min())
     check(first > 0, "gpt needs a prompt of at least one character")
-    cache = None
     for n in range(first, idx.size(1)):
-        if cache is None or cache.length == config.block_size:
-            fresh = min(n, config.block_size) if cache is None else max(1, config.block_size // 2)
-            cache = Cache(config, len(idx), like=model.lm_head.weight)
-        else:
-            fresh = 1
-        logits = model(idx[:, n - fresh : n].to(device), cache)[:, -1:]
+        logits, cache, fresh = read_on(model, idx, n, cache)
         probs = probabilities(logits, decoding.temp)  # (B, 1, V)
         top, letters = probs.topk(min(decoding.top_k or config.n_letters, config.n_letters))
         drawn = letters.gather(-1, draw(top, rngs)[..., None])[..., 0]  # (B, 1)

@@ -37,7 +37,12 @@ def report(name, rows, **settings):
     table = Table("measured", "unit", "ours", "against", "ratio", title=name)
     for row in rows:
         table.add_row(row["what"], row["unit"], f"{row['ours']:.4g}", f"{row['theirs']:.4g}", f"{row['ratio']:.2f}")
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    write_results(name, rows, **settings)
+
+
+def write_results(name, rows, **settings):
+    """Write rows to results/NAME.json with the command that made them, its settings and the versions."""
     command = " ".join(["uv run -m", f"benchmarks.{name}", *sys.argv[1:]])
     payload = {"command": command, "settings": settings, **checkpoint.versions(), "rows": rows}
     path = ROOT / "results" / f"{name}.json"

@@ -33,7 +33,6 @@ def resume_path(path):
 
 def write(path, payload):
     """Save a dictionary atomically: the old file stays until the new one is whole. Raises UserError."""
-    check(path.name and not path.is_dir(), f"{path}: is a folder, not a file to write to")
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

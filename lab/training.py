@@ -6,6 +6,7 @@ one would have seen, and several processes together see what one would have.
 
 import contextlib
 import csv
+import os
 import signal
 import sys
 import time
@@ -233,6 +234,8 @@ def train(name, Model, loss, args, validate=None):
 
 def begin(name, Model, args, ranks, device):
     """A Run from scratch, from other weights (--init), or from where it was interrupted (--resume)."""
+    path = args.weights or checkpoint.default_path(name)
+    check(path.name and not path.is_dir(), f"--weights {path}: is a folder, not a file to write to")
     corpus = Corpus(args.data)
     config = replace(args.config, n_letters=len(corpus.alphabet))
     corpus.require(config.block_size + 1)
@@ -252,12 +255,15 @@ def begin(name, Model, args, ranks, device):
         **checkpoint.versions(),
     }
     description = checkpoint.describe(name, config, corpus.alphabet, corpus.opening(config.block_size), provenance)
-    path = args.weights or checkpoint.default_path(name)
     log = ROOT / "logs" / f"{name}_train_{time.strftime('%Y%m%d_%H%M%S')}.csv"
     run = Run(path, description, model, optimisers(model, args.recipe), corpus, log)
+    resume = checkpoint.resume_path(path)
     if args.resume:
         run.restore()
-    elif args.init:
+    elif ranks.is_main and resume.exists():
+        os.replace(resume, f"{resume}.old")
+        say(f"{resume}: an unfinished training was here; it is kept as {resume.name}.old")
+    if args.init:
         other, alphabet, *_ = checkpoint.load(args.init, name, Model, type(config))
         fits = alphabet == corpus.alphabet and other.config == config
         check(fits, f"{args.init}: made for another alphabet or other sizes; --init needs the same ones")
