@@ -31,7 +31,9 @@ class Decoding:
     temp: float = 0.8  # temperature: 0 takes the likeliest letter, 1 the model's own probabilities
     top_k: int | None = 2  # draw from the k likeliest letters only; None = from all
     # [NEW] which positions are filled in one call
-    confidence_threshold: float = 0.95  # fill a position once its k likeliest letters together reach this
+    confidence_threshold: float = (
+        0.95  # fill a position once its k likeliest letters together reach this (without top_k: the likeliest)
+    )
     gap: int = 0  # fill positions more than this apart in one call, surest first; 0 = all that qualify
     target_chunk_len: int = 240  # characters decoded together after what is kept
 
@@ -89,12 +91,12 @@ def settle(probs, idx, masked, draft, decoding, rngs):
     provisional characters (none yet). Returns the new idx, masked and draft; changes nothing in place.
     """
     top, letters = probs.topk(min(decoding.top_k or probs.size(-1), probs.size(-1)))  # (B, W, k)
-    sure = top.sum(-1)  # (B, W)
+    sure = top[..., : decoding.top_k or 1].sum(-1)  # (B, W), of the likeliest letter alone when all may be drawn
     entropy = torch.special.entr(probs).sum(-1)
     passing = spaced(entropy, masked & (sure >= decoding.confidence_threshold), decoding.gap)
     best = F.one_hot(sure.masked_fill(~masked, -1).argmax(-1), sure.size(-1)).bool()
     chosen = torch.where(passing.any(-1, keepdim=True), passing, best & masked)
-    drawn = letters.gather(-1, draw(top, rngs)[..., None])[..., 0]
+    drawn = letters.gather(-1, draw(top, rngs, masked.any(1))[..., None])[..., 0]
     return torch.where(chosen, drawn, idx), masked & ~chosen, draft
 
 

@@ -132,16 +132,18 @@ def loss(model, idx, config, rng):
     return ce + config.flow_weight * flow, parts  # [NEW]
 
 
-def flow_on(probs, evidence, snr, decoding, rngs):
+def flow_on(probs, evidence, snr, decoding, rngs, rows):
     """[NEW] One step of the flow at every position, equation (3), the further the surer the network is.
 
-    probs, evidence: (B, W, V); snr: (B, W). Returns the new evidence and snr.
+    probs, evidence: (B, W, V); snr: (B, W); rows: (B,), which draw. Returns the new evidence and snr.
     """
     V = probs.size(-1)
     sure = (1 - torch.special.entr(probs).sum(-1) / math.log(V)).clamp(0.1, 1)  # (B, W)
     after = snr_at(noise_share(snr) * (1 - decoding.flow_step * sure)).maximum(snr)
-    noise = torch.stack([torch.randn(probs.shape[1:], generator=rng, dtype=torch.float64) for rng in rngs])
-    return evidence + carry(draw(probs, rngs), after - snr, noise), after
+    noise = torch.zeros_like(probs)
+    for b in rows.nonzero().flatten().tolist():
+        noise[b].normal_(generator=rngs[b])
+    return evidence + carry(draw(probs, rngs, rows), after - snr, noise), after
 
 
 @torch.no_grad()
@@ -166,7 +168,7 @@ def generate(model, canvas, decoding, rngs):
         logits = model(xt.to(device), y.float().to(device), a.float().to(device))
         probs = probabilities(logits, decoding.temp)  # (B, W, V)
         new = settle(probs, idx.gather(1, columns), fillable, draft.gather(1, columns), decoding, rngs)
-        y, a = flow_on(probs, y, a, decoding, rngs)  # [NEW]
+        y, a = flow_on(probs, y, a, decoding, rngs, fillable.any(1))  # [NEW]
         evidence, snr = evidence.scatter(1, letters, y), snr.scatter(1, columns, a)
         idx, draft = idx.scatter(1, columns, new[0]), draft.scatter(1, columns, new[2])
         masked = masked.scatter(1, columns, masked.gather(1, columns) & ~(fillable & ~new[1]))

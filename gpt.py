@@ -93,7 +93,7 @@ def generate(model, canvas, decoding, rngs):
         logits, cache, fresh = read_on(model, idx, n, cache)
         probs = probabilities(logits, decoding.temp)  # (B, 1, V)
         top, letters = probs.topk(min(decoding.top_k or config.n_letters, config.n_letters))
-        drawn = letters.gather(-1, draw(top, rngs)[..., None])[..., 0]  # (B, 1)
+        drawn = letters.gather(-1, draw(top, rngs, masked[:, n])[..., None])[..., 0]  # (B, 1)
         columns = torch.full_like(drawn, n)
         idx = idx.scatter(1, columns, torch.where(masked[:, n : n + 1], drawn, idx[:, n : n + 1]))
         masked = masked.scatter(1, columns, False)

@@ -29,7 +29,7 @@ def write_uncached(writer, canvas, decoding, seed):
     for n in range(first, idx.size(1)):
         logits = writer.model(idx[:, max(0, n - size) : n].to(device))[:, -1:]
         top, letters = probabilities(logits, decoding.temp).topk(decoding.top_k or len(writer.alphabet))
-        idx[:, n] = letters.gather(-1, draw(top, [rng])[..., None])[..., 0]
+        idx[:, n] = letters.gather(-1, draw(top, [rng], torch.ones(1, dtype=torch.bool))[..., None])[..., 0]
     return writer.alphabet.decode(idx[0])
 
 

@@ -193,10 +193,14 @@ def test_probabilities_approach_temperature_zero_without_overflow():
     assert probabilities(logits, 1e-4).equal(probabilities(logits, 0))
 
 
+def draw_all(probs, rngs):
+    return draw(probs, rngs, torch.ones(len(probs), dtype=torch.bool))
+
+
 def draws_of(weights, count, seed):
     """How often each letter is drawn."""
     probs = torch.tensor(weights, dtype=torch.float64).expand(1, count, -1)
-    return draw(probs, [generator(seed)])[0].bincount(minlength=len(weights)).double()
+    return draw_all(probs, [generator(seed)])[0].bincount(minlength=len(weights)).double()
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.3, 17.0])
@@ -209,7 +213,7 @@ def test_draws_are_as_frequent_as_their_probabilities_normalised_or_not(scale, s
 
 
 def test_neighbouring_positions_are_drawn_independently():
-    pairs = draw(torch.full((1, 40_000, 2), 0.5, dtype=torch.float64), [generator(0)]).view(-1, 2)
+    pairs = draw_all(torch.full((1, 40_000, 2), 0.5, dtype=torch.float64), [generator(0)]).view(-1, 2)
     seen = (2 * pairs[:, 0] + pairs[:, 1]).bincount(minlength=4).double()
     assert (seen - 5000).square().sum() / 5000 < 16.3  # 3 degrees of freedom, p = .001
 
@@ -220,7 +224,7 @@ def test_neighbouring_positions_are_drawn_independently():
 )
 def test_letter_of_probability_zero_is_not_drawn_even_at_the_ends_of_the_generator(monkeypatch, u, weights, possible):
     monkeypatch.setattr(torch, "rand", lambda *shape, **_: torch.full(shape, u, dtype=torch.float64))
-    assert draw(torch.tensor([[weights]], dtype=torch.float64), [None]).item() in possible
+    assert draw_all(torch.tensor([[weights]], dtype=torch.float64), [None]).item() in possible
 
 
 @given(st.lists(st.sampled_from([0.0, 1e-12, 0.1, 1.0]), min_size=1, max_size=6).filter(any), st.integers(0, 10_000))
@@ -231,12 +235,19 @@ def test_letter_of_probability_zero_is_never_drawn(weights, seed):
 
 def test_draws_of_a_row_depend_on_its_own_generator_only():
     probs = torch.rand(3, 50, 7, generator=generator(9), dtype=torch.float64)
-    together = draw(probs, [generator(seed) for seed in (1, 2, 3)])
+    together = draw_all(probs, [generator(seed) for seed in (1, 2, 3)])
     for b, seed in enumerate((1, 2, 3)):
-        assert together[b].equal(draw(probs[b : b + 1], [generator(seed)])[0])
-    assert not draw(probs[:1], [generator(1)]).equal(draw(probs[:1], [generator(2)]))
+        assert together[b].equal(draw_all(probs[b : b + 1], [generator(seed)])[0])
+    assert not draw_all(probs[:1], [generator(1)]).equal(draw_all(probs[:1], [generator(2)]))
 
 
 def test_second_draw_of_a_generator_is_a_new_one():
     probs, rng = torch.full((1, 50, 7), 1 / 7, dtype=torch.float64), generator(0)
-    assert not draw(probs, [rng]).equal(draw(probs, [rng]))
+    assert not draw_all(probs, [rng]).equal(draw_all(probs, [rng]))
+
+
+def test_a_row_that_is_left_out_draws_nothing():
+    probs, rngs = torch.full((2, 9, 4), 0.25, dtype=torch.float64), [generator(0), generator(1)]
+    draw(probs, rngs, torch.tensor([False, True]))
+    assert rngs[0].get_state().equal(generator(0).get_state())
+    assert not rngs[1].get_state().equal(generator(1).get_state())
