@@ -42,6 +42,7 @@ from diffusion import corrupt, settle
 from lab import backbone, cli, command, training
 from lab.canvas import Frame, Windows, draw, probabilities
 from lab.cli import check
+from lab.training import Recipe
 
 NAME = "diffusion_flow"
 SNR_HALF = 3.0  # the signal-to-noise ratio at t = 1/2: half of a letter's information is known there for 65 letters
@@ -178,6 +179,7 @@ def generate(model, canvas, decoding, rngs):
 @dataclass(frozen=True)
 class Args(diffusion.Args):
     decoding: Decoding = Decoding(temp=0.5, top_k=None, confidence_threshold=0.0, gap=5)
+    recipe: Recipe = Recipe(iters=10000, batch_size=2, eval_every=500)
     config: Config = Config()
 
 

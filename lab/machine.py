@@ -1,5 +1,7 @@
 """What the machine has: device, number format, compiler, processes."""
 
+import contextlib
+import ctypes
 import os
 import shutil
 import sys
@@ -9,6 +11,8 @@ from pathlib import Path
 import torch
 
 from lab.cli import UserError
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 
 
 def pick_device(name=None):
@@ -42,6 +46,17 @@ def can_compile(device):
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     headers = Path(sysconfig.get_path("include"), "Python.h").exists()
     return sys.platform == "linux" and device.type in ("cpu", "cuda") and compiler is not None and headers
+
+
+def keep_memory():
+    """Have the C library keep the memory that is freed: else each training step pays for it again in page faults.
+
+    A fifth of a step's time on two cores (glibc only; elsewhere nothing happens).
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_TRIM_THRESHOLD, 1 << 30)
+        libc.mallopt(M_MMAP_THRESHOLD, 1 << 25)  # the largest that glibc takes
 
 
 class Ranks:

@@ -273,6 +273,7 @@ def begin(name, Model, args, ranks, device):
 
 def loop(run, loss, validate, recipe, seed, ranks, device):
     """Step until the end or a Ctrl-C, logging and saving on the way; returns whether the end was reached."""
+    machine.keep_memory()
     bf16 = machine.gains_from_bf16(device) if recipe.bf16 is None else recipe.bf16
     precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     model = DistributedDataParallel(run.model) if ranks.world > 1 else run.model
