@@ -179,7 +179,7 @@ def generate(model, canvas, decoding, rngs):
 @dataclass(frozen=True)
 class Args(diffusion.Args):
     decoding: Decoding = Decoding(temp=0.5, top_k=None, confidence_threshold=0.0, gap=5)
-    recipe: Recipe = Recipe(iters=10000, batch_size=2, eval_every=500)
+    recipe: Recipe = Recipe(iters=10000, batch_size=3, eval_every=500)
     config: Config = Config()
 
 
