@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from lab import cli, command, training
 from lab.backbone import Backbone, Config
-from lab.canvas import Frame, Windows, draw, probabilities
+from lab.canvas import Frame, Windows, draw_letters, probabilities
 from lab.cli import check
 from lab.training import Recipe
 
@@ -90,13 +90,12 @@ def settle(probs, idx, masked, draft, decoding, rngs):
     probs: (B, W, V); idx: (B, W) tokens; masked: (B, W) bool, which positions may be filled; draft: (B, W) bool, for
     provisional characters (none yet). Returns the new idx, masked and draft; changes nothing in place.
     """
-    top, letters = probs.topk(min(decoding.top_k or probs.size(-1), probs.size(-1)))  # (B, W, k)
-    sure = top[..., : decoding.top_k or 1].sum(-1)  # (B, W), of the likeliest letter alone when all may be drawn
+    sure = probs.topk(min(decoding.top_k or 1, probs.size(-1))).values.sum(-1)  # (B, W)
     entropy = torch.special.entr(probs).sum(-1)
     passing = spaced(entropy, masked & (sure >= decoding.confidence_threshold), decoding.gap)
     best = F.one_hot(sure.masked_fill(~masked, -1).argmax(-1), sure.size(-1)).bool()
     chosen = torch.where(passing.any(-1, keepdim=True), passing, best & masked)
-    drawn = letters.gather(-1, draw(top, rngs, masked.any(1))[..., None])[..., 0]
+    drawn = draw_letters(probs, decoding.top_k, rngs, masked.any(1))
     return torch.where(chosen, drawn, idx), masked & ~chosen, draft
 
 
@@ -129,9 +128,11 @@ def generate(model, canvas, decoding, rngs):
         columns, fillable = windows.move(masked)  # (B, W)
         xt = idx.masked_fill(masked, config.n_letters).gather(1, columns)
         probs = probabilities(model(xt.to(device)), decoding.temp)  # (B, W, V)
-        new = settle(probs, idx.gather(1, columns), fillable, draft.gather(1, columns), decoding, rngs)
-        idx, draft = idx.scatter(1, columns, new[0]), draft.scatter(1, columns, new[2])
-        masked = masked.scatter(1, columns, masked.gather(1, columns) & ~(fillable & ~new[1]))
+        letters, still, drafts = settle(
+            probs, idx.gather(1, columns), fillable, draft.gather(1, columns), decoding, rngs
+        )
+        idx, draft = idx.scatter(1, columns, letters), draft.scatter(1, columns, drafts)
+        masked = masked.scatter(1, columns, masked.gather(1, columns) & (~fillable | still))
         yield Frame(idx, masked, draft, columns, probs, columns.size(1) / config.block_size)
 
 

@@ -9,21 +9,23 @@ signal-to-noise ratio,
 
     y = snr * x + sqrt(snr) * noise,            noise ~ N(0, I)                           (1)
 
-so that softmax(y) is what y alone says about the letter, whatever snr is. The time of the order's figures is the share
+so that softmax(y) is what y alone says about letters that were equally likely before, whatever snr is. The time of the order's figures is the share
 of noise, t = 3 / (3 + snr): t = 1 is a plain mask (snr = 0, the network's input is then exactly diffusion.py's), t = 0
-is text. The network sees the mask's embedding fade into that of softmax(y), with t told by `t_mlp`; `flow_head` reads
-the letter off, with the evidence itself added (Bayes' rule for what is seen at other positions and at this one):
+is text. The network sees the mask's embedding fade into that of softmax(y), with t told by `t_mlp`; lm_head and
+`flow_head` say what the context makes of it, and the position's own evidence is added, as Bayes' rule would:
 
     p(x | everything) = softmax(lm_head(h) + flow_head(h) + y)                            (2)
 
-Training adds flow_weight times the cross-entropy of (2) to that of plain masks. Decoding moves y by steps towards a
-letter drawn from (2), the exact bridge of (1) from snr to snr' when that letter is right,
+Training adds flow_weight times the cross-entropy of (2) to that of plain masks: of a window's two mirror images the
+first is plainly masked, the second flows. Decoding moves y by steps towards a letter drawn from (2), the exact bridge of
+(1) from snr to snr' when that letter is right,
 
     y' = y + (snr' - snr) * x + sqrt(snr' - snr) * noise                                  (3)
 
 while more than `flow_until` of a chunk is undecided, in each position the further the surer the network is; at each
-call `settle` decides the surest positions, just as in diffusion.py. After that the evidence is dropped and the LM head
-refines alone.
+call `settle` decides positions by (2), with the temperature on the context's part only. After that the evidence is
+dropped and the LM head refines alone, just as in diffusion.py. What decoding meets differs from training in one respect:
+its evidence is of letters that the network drew itself.
 
 Sources: evidence and invariance, DSL (arXiv 2605.12836); cross-entropy instead of velocity, FLM (2602.16813); bridge
 (3), MCB (2605.13681); masks as the start of the flow, MLFM (2606.27617). What departs from diffusion.py is marked [NEW].
@@ -40,12 +42,12 @@ from torch.nn import functional as F
 import diffusion
 from diffusion import corrupt, settle
 from lab import backbone, cli, command, training
-from lab.canvas import Frame, Windows, draw, probabilities
+from lab.canvas import Frame, Windows, draw_letters, probabilities
 from lab.cli import check
 from lab.training import Recipe
 
 NAME = "diffusion_flow"
-SNR_HALF = 3.0  # the signal-to-noise ratio at t = 1/2: half of a letter's information is known there for 65 letters
+SNR_HALF = 3.0  # the signal-to-noise ratio at t = 1/2: a third of a letter of 65 is known, half of one of 12
 SNR_MOST = 30.0  # beyond it a letter is certain
 
 
@@ -94,7 +96,7 @@ class Model(diffusion.Model):
         nn.init.zeros_(self.flow_head.weight)
 
     def forward(self, idx, evidence=None, snr=None):
-        """idx: (B, T) tokens, n_letters where masked -> (B, T, V) logits, equation (2) where snr > 0.
+        """idx: (B, T) tokens, n_letters where masked -> (B, T, V) logits, those of (2) without the y of the position.
 
         evidence: (B, T, V) and snr: (B, T), both 0 where a position carries none; without them the model is
         diffusion.py's.
@@ -105,8 +107,7 @@ class Model(diffusion.Model):
         letters = self.token_emb.weight[: self.config.n_letters]
         guess = evidence.softmax(-1) @ letters + self.t_mlp(torch.cat((t, snr[..., None].log1p()), dim=-1))
         h = self.backbone(t * self.token_emb(idx) + (1 - t) * guess)
-        flow = torch.where(snr[..., None] > 0, self.flow_head(h) + evidence, 0)
-        return self.lm_head(h) + flow
+        return self.lm_head(h) + (snr[..., None] > 0) * self.flow_head(h)
 
 
 def carry(x0, snr, noise):
@@ -117,34 +118,37 @@ def carry(x0, snr, noise):
 def loss(model, idx, config, rng):
     """Cross-entropy of plainly masked characters plus flow_weight times that of characters that carry evidence.
 
-    idx: (B, block_size + 1) tokens of clean text; of the 2B masked rows every second one flows.
-    Returns the scalar and its parts, all in nats per character.
+    idx: (B, block_size + 1) tokens of clean text; of their 2B masked images the first B are plain, the others flow.
+    Returns the scalar and its parts, nats per character (half of the characters being masked on average).
     """
     xt, x0, masked = corrupt(idx[:, :-1], config, rng)  # (2B, T)
-    B, T = idx.size(0), x0.size(1)
-    flows = masked & (torch.arange(2 * B, device=idx.device) % 2 == 1)[:, None]  # [NEW]
-    t, noise = rng.strata(B), rng.randn(B, 2, T, config.n_letters).transpose(0, 1).flatten(0, 1)  # [NEW]
-    snr = snr_at(torch.cat((t, 1 - t)).to(idx.device))[:, None] * flows
-    evidence = carry(x0, snr, noise.to(idx.device))
-    nll = F.cross_entropy(model(xt, evidence, snr).mT, x0, reduction="none")  # (2B, T)
-    plain = masked & ~flows
-    ce, flow = (nll * plain).sum() / plain.sum(), (nll * flows).sum() / flows.sum()
+    (B, T), V = idx[:, :-1].shape, config.n_letters
+    t = torch.sigmoid(rng.strata(B).logit(eps=1e-4)[:, None] + 0.7 * rng.randn(B, T))  # [NEW] each position its own
+    snr = torch.cat((torch.zeros(B, T), snr_at(t))).to(idx.device) * masked  # [NEW]
+    noise = torch.cat((torch.zeros(B, T, V), rng.randn(B, T, V))).to(idx.device)
+    evidence = carry(x0, snr, noise)  # [NEW]
+    logits = model(xt, evidence, snr) + evidence
+    nll = F.cross_entropy(logits.mT, x0, reduction="none") * masked  # (2B, T)
+    ce, flow = (part.sum() / (B * T / 2) for part in nll.split(B))
     parts = {"batch_ce_loss": ce.detach(), "batch_flow_loss": flow.detach(), "flow_weight": config.flow_weight}
     return ce + config.flow_weight * flow, parts  # [NEW]
 
 
-def flow_on(probs, evidence, snr, decoding, rngs, rows):
-    """[NEW] One step of the flow at every position, equation (3), the further the surer the network is.
+def flow_on(probs, evidence, snr, guided, decoding, rngs):
+    """[NEW] One step of the flow, equation (3), the further the surer the network is.
 
-    probs, evidence: (B, W, V); snr: (B, W); rows: (B,), which draw. Returns the new evidence and snr.
+    probs, evidence: (B, W, V); snr: (B, W); guided: (B, W), where it flows: elsewhere there is no evidence afterwards.
+    Returns the new evidence and snr.
     """
-    V = probs.size(-1)
-    sure = (1 - torch.special.entr(probs).sum(-1) / math.log(V)).clamp(0.1, 1)  # (B, W)
+    rows, V = guided.any(1), probs.size(-1)
+    sure = (1 - torch.special.entr(probs).sum(-1) / math.log(max(2, V))).clamp(0.1, 1)  # (B, W)
     after = snr_at(noise_share(snr) * (1 - decoding.flow_step * sure)).maximum(snr)
     noise = torch.zeros_like(probs)
     for b in rows.nonzero().flatten().tolist():
         noise[b].normal_(generator=rngs[b])
-    return evidence + carry(draw(probs, rngs, rows), after - snr, noise), after
+    towards = draw_letters(probs, decoding.top_k, rngs, rows)
+    evidence = evidence + carry(towards, after - snr, noise)
+    return evidence * guided[..., None], after * guided
 
 
 @torch.no_grad()
@@ -157,22 +161,22 @@ def generate(model, canvas, decoding, rngs):
     config, device = model.config, model.lm_head.weight.device
     idx, masked, draft = canvas.idx, canvas.masked, torch.zeros_like(canvas.masked)
     windows = Windows(canvas, config.block_size, decoding.target_chunk_len)
-    evidence = torch.zeros(*idx.shape, config.n_letters, dtype=torch.float64)  # [NEW]
-    snr = torch.zeros(idx.shape, dtype=torch.float64)  # [NEW]
+    snr = torch.zeros(len(idx), windows.width, dtype=torch.float64)  # [NEW]
+    y = torch.zeros(*snr.shape, config.n_letters, dtype=torch.float64)  # [NEW] evidence
     while masked.any():
         columns, fillable = windows.move(masked)  # (B, W)
-        undecided = fillable.sum(1, keepdim=True) / min(decoding.target_chunk_len, config.block_size)
-        guided = fillable & (undecided > decoding.flow_until)  # [NEW]
-        letters = columns[..., None].expand(-1, -1, config.n_letters)
-        y, a = evidence.gather(1, letters) * guided[..., None], snr.gather(1, columns) * guided
+        guided = fillable & (fillable.sum(1, keepdim=True) > decoding.flow_until * windows.opened)  # [NEW]
+        snr, y = snr * (guided & ~windows.moved), y * (guided & ~windows.moved)[..., None]  # [NEW]
         xt = idx.masked_fill(masked, config.n_letters).gather(1, columns)
-        logits = model(xt.to(device), y.float().to(device), a.float().to(device))
-        probs = probabilities(logits, decoding.temp)  # (B, W, V)
-        new = settle(probs, idx.gather(1, columns), fillable, draft.gather(1, columns), decoding, rngs)
-        y, a = flow_on(probs, y, a, decoding, rngs, fillable.any(1))  # [NEW]
-        evidence, snr = evidence.scatter(1, letters, y), snr.scatter(1, columns, a)
-        idx, draft = idx.scatter(1, columns, new[0]), draft.scatter(1, columns, new[2])
-        masked = masked.scatter(1, columns, masked.gather(1, columns) & ~(fillable & ~new[1]))
+        probs = probabilities(model(xt.to(device), y.float().to(device), snr.float().to(device)), decoding.temp)
+        posterior = torch.softmax(probs.log() + y, dim=-1)  # [NEW] equation (2)
+        probs = torch.where(guided[..., None], posterior, probs)  # (B, W, V)
+        letters, still, drafts = settle(
+            probs, idx.gather(1, columns), fillable, draft.gather(1, columns), decoding, rngs
+        )
+        y, snr = flow_on(probs, y, snr, guided & still, decoding, rngs)  # [NEW]
+        idx, draft = idx.scatter(1, columns, letters), draft.scatter(1, columns, drafts)
+        masked = masked.scatter(1, columns, masked.gather(1, columns) & (~fillable | still))
         yield Frame(idx, masked, draft, columns, probs, columns.size(1) / config.block_size)
 
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from lab import cli, command, training
 from lab.backbone import Backbone, Cache, Config
-from lab.canvas import Frame, draw, probabilities
+from lab.canvas import Frame, draw_letters, probabilities
 from lab.cli import check
 from lab.training import Recipe
 
@@ -92,10 +92,9 @@ def generate(model, canvas, decoding, rngs):
     for n in range(first, idx.size(1)):
         logits, cache, fresh = read_on(model, idx, n, cache)
         probs = probabilities(logits, decoding.temp)  # (B, 1, V)
-        top, letters = probs.topk(min(decoding.top_k or config.n_letters, config.n_letters))
-        drawn = letters.gather(-1, draw(top, rngs, masked[:, n])[..., None])[..., 0]  # (B, 1)
-        columns = torch.full_like(drawn, n)
-        idx = idx.scatter(1, columns, torch.where(masked[:, n : n + 1], drawn, idx[:, n : n + 1]))
+        letters = draw_letters(probs, decoding.top_k, rngs, masked[:, n])  # (B, 1)
+        columns = torch.full_like(letters, n)
+        idx = idx.scatter(1, columns, torch.where(masked[:, n : n + 1], letters, idx[:, n : n + 1]))
         masked = masked.scatter(1, columns, False)
         yield Frame(idx, masked, torch.zeros_like(masked), columns, probs, fresh / config.block_size)
 

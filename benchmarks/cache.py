@@ -11,7 +11,7 @@ import torch
 import methods
 from benchmarks.timing import compare, report
 from lab import checkpoint, cli, machine, trials
-from lab.canvas import Canvas, draw, probabilities
+from lab.canvas import Canvas, draw_letters, probabilities
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Args:
 
 @torch.no_grad()
 def write_uncached(writer, canvas, decoding, seed):
-    """The same text without a cache: the whole context, at most block_size characters, at every step."""
+    """As many characters without a cache: the whole context, at most block_size characters, at every step."""
     idx, rng, size = canvas.idx, torch.Generator().manual_seed(seed), writer.model.config.block_size
     device = writer.model.lm_head.weight.device
     first = int((~canvas.masked).sum())
     for n in range(first, idx.size(1)):
         logits = writer.model(idx[:, max(0, n - size) : n].to(device))[:, -1:]
-        top, letters = probabilities(logits, decoding.temp).topk(decoding.top_k or len(writer.alphabet))
-        idx[:, n] = letters.gather(-1, draw(top, [rng], torch.ones(1, dtype=torch.bool))[..., None])[..., 0]
+        probs = probabilities(logits, decoding.temp)
+        idx[:, n] = draw_letters(probs, decoding.top_k, [rng], torch.tensor([True]))[:, 0]
     return writer.alphabet.decode(idx[0])
 
 

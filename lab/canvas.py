@@ -55,6 +55,8 @@ class Windows:
         self.width, self.chunk = min(block_size, L), min(chunk, block_size)
         self.start = torch.zeros(B, 1, dtype=torch.long)
         self.stop = torch.zeros(B, 1, dtype=torch.long)  # the first position after the chunk
+        self.opened = torch.zeros(B, 1, dtype=torch.long)  # positions that were masked when the chunk began
+        self.moved = torch.ones(B, 1, dtype=torch.bool)  # whether the last call of `move` began a chunk
 
     def move(self, masked):
         """masked: (B, L) -> columns (B, W) to look at and which of them may be filled, (B, W) bool."""
@@ -62,12 +64,15 @@ class Windows:
         has_open = (masked & (positions < self.stop)).any(1, keepdim=True)
         first = masked.int().argmax(1, keepdim=True)
         stop = (first + self.chunk).clamp(max=masked.size(1))
-        last = torch.where(masked & (positions < stop), positions, 0).amax(1, keepdim=True)
+        chunk = masked & (positions < stop)
+        last = torch.where(chunk, positions, 0).amax(1, keepdim=True)
         spare = self.width - (last + 1 - first)
         known_after = (~masked & (positions > last)).any(1, keepdim=True)
         start = (first - torch.where(known_after, spare // 2, spare)).clamp(0, masked.size(1) - self.width)
         self.start = torch.where(has_open, self.start, start)
         self.stop = torch.where(has_open, self.stop, stop)
+        self.opened = torch.where(has_open, self.opened, chunk.sum(1, keepdim=True))
+        self.moved = ~has_open
         columns = self.start + torch.arange(self.width)
         return columns, masked.gather(1, columns) & (columns < self.stop)
 
@@ -92,3 +97,9 @@ def draw(probs, rngs, rows):
         u[b] = torch.rand(u.size(1), generator=rngs[b], dtype=torch.float64)
     total = probs.cumsum(-1)
     return (total <= u[..., None] * total[..., -1:]).sum(-1).clamp(max=probs.size(-1) - 1)
+
+
+def draw_letters(probs, top_k, rngs, rows):
+    """One letter at each position, from its top_k likeliest or from all (None): probs (B, W, V) -> (B, W) tokens."""
+    top, letters = probs.topk(min(top_k or probs.size(-1), probs.size(-1)))  # (B, W, k)
+    return letters.gather(-1, draw(top, rngs, rows)[..., None])[..., 0]

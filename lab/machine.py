@@ -37,7 +37,9 @@ def gains_from_bf16(device):
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":  # without such units bfloat16 is emulated, three times slower than float32
-        return any(torch.cpu.get_capabilities().get(unit, False) for unit in ("avx512_bf16", "amx_bf16"))
+        return any(
+            getattr(torch.cpu, "get_capabilities", dict)().get(unit, False) for unit in ("avx512_bf16", "amx_bf16")
+        )
     return False
 
 

@@ -166,7 +166,7 @@ def test_a_flow_step_towards_the_right_letter_is_exact():
     probs[..., 1] = 1
     before = torch.full((1, n), 2.0, dtype=torch.float64)
     y = diffusion_flow.carry(torch.ones(1, n, dtype=torch.long), before, Rng(0).randn(1, n, 3).double())
-    y, after = diffusion_flow.flow_on(probs, y, before, decoding, generators(7), torch.tensor([True]))
+    y, after = diffusion_flow.flow_on(probs, y, before, torch.ones(1, n).bool(), decoding, generators(7))
     expected = diffusion_flow.snr_at(diffusion_flow.noise_share(torch.tensor(2.0)) * 0.6).item()
     assert after.unique().item() == pytest.approx(expected)
     assert y.mean((0, 1)).tolist() == pytest.approx([0, expected, 0], abs=0.1)
@@ -362,3 +362,34 @@ def test_temperature_zero_ignores_the_seed(method):
     decoding = method.Decoding(temp=0.0, **({"flow_until": 1.0} if method is diffusion_flow else {}))
     a, b = write(method, make_model(method), make_canvas(), decoding, (1, 2))
     assert a.text == b.text
+
+
+def test_with_the_flow_off_the_flow_model_writes_what_the_masked_model_writes():
+    flow, seeds = make_model(diffusion_flow), (1, 2)
+    settings = {"temp": 1.0, "top_k": None, "confidence_threshold": 0.0, "gap": 2, "target_chunk_len": 10}
+    off = write(
+        diffusion_flow, flow, make_canvas(prompt="a"), diffusion_flow.Decoding(**settings, flow_until=1.0), seeds
+    )
+    plain = diffusion.Model(diffusion.Config(**SIZES)).eval()
+    plain.load_state_dict({key: value for key, value in flow.state_dict().items() if key in plain.state_dict()})
+    expected = write(diffusion, plain, make_canvas(prompt="a"), diffusion.Decoding(**settings), seeds)
+    assert [sample.text for sample in off] == [sample.text for sample in expected]
+
+
+def test_evidence_starts_from_nothing_in_every_chunk():
+    model, first = make_model(diffusion_flow), []
+    real = model.forward
+    model.forward = lambda idx, evidence, snr: first.append(float(snr.abs().sum())) or real(idx, evidence, snr)
+    decoding = diffusion_flow.Decoding(confidence_threshold=0.0, gap=2, target_chunk_len=10, flow_until=0.2)
+    before = make_canvas(prompt="a").masked.sum()
+    for n, frame in enumerate(diffusion_flow.generate(model, make_canvas(prompt="a"), decoding, generators(1))):
+        begins = before % 10 == 9 if n else True  # 39 open positions: chunks of 10, 10, 10 and 9
+        assert (first[n] == 0) or not begins
+        before = frame.masked.sum()
+    assert max(first) > 0
+
+
+def test_a_single_window_gives_a_finite_flow_loss():
+    model = make_model(diffusion_flow)
+    for seed in range(30):
+        assert diffusion_flow.loss(model, torch.randint(9, (1, 17)), model.config, Rng(seed))[0].isfinite()
