@@ -6,6 +6,7 @@ GPT's figure is exact; the masked models' is an upper bound. Choices were made o
 so the second half is the one to quote; the whole is for comparison with other projects.
 """
 
+import hashlib
 import json
 import math
 import sys
@@ -52,15 +53,17 @@ def measure(name, writer, parts, args):
 
 def main(args):
     """Measure every model on both halves and the whole of the held-out text."""
-    corpus = Corpus(args.data)
+    corpus, digests = Corpus(args.data), {}
+    if args.output_dir is not None:
+        args.output_dir.mkdir(parents=True, exist_ok=True)
     parts = {"second half": corpus.reporting, "first half": corpus.choosing, "whole": corpus.held_out}
     table, rows = Table("model", "measure", "held-out text", "windows", "nats/char", "bits/char"), []
     for name in args.modules.split(","):
-        writer = methods.load(args.weights_dir / f"{name}.pt", name)
-        check(
-            writer.alphabet == corpus.alphabet,
-            f"{args.weights_dir / name}.pt: trained on a text with other characters than {corpus.path}; give its --data",
-        )
+        path = args.weights_dir / f"{name}.pt"
+        writer = methods.load(path, name)
+        digests[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        known = writer.alphabet == corpus.alphabet
+        check(known, f"{path}: trained on a text with other characters than {corpus.path}; give its --data")
         corpus.require(writer.model.config.block_size + 1)
         for what, part, nll in measure(name, writer, parts, args):
             nats, bits = nll.mean().item(), nll.mean().item() / math.log(2)
@@ -70,9 +73,8 @@ def main(args):
             )
     Console(width=None if sys.stdout.isatty() else 120).print(table)
     if args.output_dir is not None:
-        command = f"uv run evaluate_likelihood.py --repeats {args.repeats} --output-dir {args.output_dir}"
-        stamp = {"command": command, "data_sha256": corpus.sha256, **checkpoint.versions()}
-        args.output_dir.mkdir(parents=True, exist_ok=True)
+        command = " ".join(["uv run evaluate_likelihood.py", *sys.argv[1:]])
+        stamp = {"command": command, "data_sha256": corpus.sha256, "weights_sha256": digests, **checkpoint.versions()}
         path = args.output_dir / "likelihood.json"
         path.write_text(json.dumps({"stamp": stamp, "rows": rows}, indent=1) + "\n", encoding="utf-8")
 

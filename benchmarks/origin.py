@@ -121,6 +121,7 @@ def main(args):
         else:
             calls = ours()[0].nfe, count_calls(other, origin)
             add("diffusion, one call on 256 positions", "seconds", (1 / calls[0], 1 / calls[1]), ours, origin)
+        model.train()
         step = f"{method.NAME}, one training step of {args.batch_size} x 256"
         add(step, "seconds", (1, 1), our_step, their_step)
     size = sum(p.numel() for p in model.parameters()), sum(p.numel() for p in other.parameters())

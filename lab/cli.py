@@ -30,7 +30,13 @@ def run(main, Args, argv=None):
     try:
         main(tyro.cli(Args, args=argv, description=sys.modules[main.__module__].__doc__, config=CONFIG))
         sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at exit
+        return 141
     except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # of a disk or a folder: torch, numpy and Python name the file
         print(f"error: {error}", file=sys.stderr)
         return 2
     except SystemExit as stop:  # tyro has printed its box, or the help
@@ -38,9 +44,6 @@ def run(main, Args, argv=None):
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at exit
-        return 141
     return 0
 
 

@@ -6,7 +6,9 @@ one would have seen, and several processes together see what one would have.
 
 import contextlib
 import csv
+import math
 import os
+import shlex
 import signal
 import sys
 import time
@@ -190,9 +192,11 @@ class Run:
         """Take up the state that an interrupted training left. Raises UserError when its settings were others."""
         path, mine = checkpoint.resume_path(self.path), self.description
         state = checkpoint.read(path, f"{mine['name']}.py --train")
-        then, now = ({**d["provenance"]["recipe"], **d["provenance"], **d} for d in (state, mine))
-        keys = ("name", "config", "letters", "seed", "data_sha256", *mine["provenance"]["recipe"])
-        differing = [key for key in keys if then.get(key) != now[key]]
+        check("optimisers" in state, f"{path}: holds weights, not an unfinished training")
+        then, now = ({**d["provenance"], **d["provenance"]["recipe"], **d} for d in (state, mine))
+        keys = {"name", "config", "letters", "seed", "data_sha256", "processes", *mine["provenance"]["recipe"]}
+        keys -= {"save_every"}  # the one that changes nothing
+        differing = [key for key in sorted(keys) if then.get(key) != now[key]]
         check(not differing, f"{path}: was started with another {', '.join(differing)}; --resume goes on with the same")
         self.model.load_state_dict(state["model"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
@@ -257,13 +261,9 @@ def begin(name, Model, args, ranks, device):
     description = checkpoint.describe(name, config, corpus.alphabet, corpus.opening(config.block_size), provenance)
     log = ROOT / "logs" / f"{name}_train_{time.strftime('%Y%m%d_%H%M%S')}.csv"
     run = Run(path, description, model, optimisers(model, args.recipe), corpus, log)
-    resume = checkpoint.resume_path(path)
     if args.resume:
         run.restore()
-    elif ranks.is_main and resume.exists():
-        os.replace(resume, f"{resume}.old")
-        say(f"{resume}: an unfinished training was here; it is kept as {resume.name}.old")
-    if args.init:
+    elif args.init:
         other, alphabet, *_ = checkpoint.load(args.init, name, Model, type(config))
         fits = alphabet == corpus.alphabet and other.config == config
         check(fits, f"{args.init}: made for another alphabet or other sizes; --init needs the same ones")
@@ -278,14 +278,19 @@ def loop(run, loss, validate, recipe, seed, ranks, device):
     precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     model = DistributedDataParallel(run.model) if ranks.world > 1 else run.model
     compiled = machine.can_compile(device) if recipe.compile is None else recipe.compile
+    run.description["provenance"] |= {"compiled": compiled, "bf16": bf16}
     if compiled:
         model = torch.compile(model, dynamic=False)  # shapes never change; dynamic ones cost three times as much
     length = run.model.config.block_size + 1
     parts = (run.corpus.train, run.corpus.choosing)
     held = [windows(part, length, most=recipe.eval_windows).to(device) for part in parts]
     if ranks.is_main:
+        resume = checkpoint.resume_path(run.path)
         log = Log(run.log, until=run.step)
         announce(run, recipe, device, compiled)
+        if run.step == 0 and resume.exists():
+            os.replace(resume, f"{resume}.old")
+            say(f"{resume}: an unfinished training was here; it is kept as {resume.name}.old")
         run.save()  # now, so that a folder that cannot be written to is not found out after an hour
     began, saved = time.monotonic() - run.elapsed, time.monotonic()
     with Interrupt() as interrupt, progress(run, recipe, ranks) as show:
@@ -324,11 +329,13 @@ def advance(run, model, loss, recipe, x, rng, precision):
 def measure(run, validate, held, total, noted, recipe, precision):
     """Evaluate, remember the weights if they are the best so far, and return the log's row."""
     train_loss, val_loss = (evaluate(run.model, validate, x, precision) for x in held)
+    check(math.isfinite(val_loss), f"the loss is no number after {run.step} steps: lower --muon-lr or --adam-lr")
     if val_loss < run.best:
         run.best = val_loss
         run.best_model = {key: value.cpu().clone() for key, value in run.model.state_dict().items()}
-    minutes = f"{run.elapsed / 60:.1f} min"
-    say(f"step {run.step:,}/{recipe.iters:,}  train {train_loss:.4f}  val {val_loss:.4f}  {minutes}")
+    left = run.elapsed / run.step * (recipe.iters - run.step)
+    clock = f"{run.elapsed / 60:.1f} min, about {left / 60:.0f} left"
+    say(f"step {run.step:,}/{recipe.iters:,}  train {train_loss:.4f}  val {val_loss:.4f}  {clock}")
     values = (run.elapsed, train_loss, val_loss, total, *noted.values())
     rounded = [round(float(value), 5) for value in values]
     return dict(zip((*COLUMNS, *noted), [run.step, *rounded], strict=True))
@@ -336,7 +343,8 @@ def measure(run, validate, held, total, noted, recipe, precision):
 
 def stop_early(run):
     """After a Ctrl-C: say how to go on, and keep the weights so far if the user says so."""
-    say(f"stopped at step {run.step:,}; go on by adding --resume to the command")
+    typed = [Path(sys.argv[0]).name, *(word for word in sys.argv[1:] if word not in ("--train", "--resume"))]
+    say(f"stopped at step {run.step:,}; go on with: uv run {shlex.join([*typed, '--train', '--resume'])}")
     if run.best_model is not None and sys.stdin.isatty():
         say(f"write the best weights so far to {run.path}? [y/N]")
         if sys.stdin.readline().strip().lower() in ("y", "yes"):

@@ -113,10 +113,15 @@ def test_evidence_of_one_position_changes_the_others():
 def test_an_untrained_model_is_as_surprised_as_chance(method):
     config = type(method.Args().config)(**SIZES)
     model = method.Model(config)
-    total, parts = method.loss(model, torch.randint(9, (4, 17)), config, Rng(0))
-    expected = math.log(9) if not parts else parts["batch_ce_loss"] + parts["batch_flow_loss"]
-    assert total.item() == pytest.approx(float(expected), abs=1e-5)
-    assert float(parts.get("batch_ce_loss", total.detach())) == pytest.approx(math.log(9), abs=1e-5)
+    idx = torch.randint(9, (4, 17))
+    total, parts = method.loss(model, idx, config, Rng(0))
+    if not parts:
+        assert total.item() == pytest.approx(math.log(9), abs=1e-5)
+    else:
+        plain = diffusion.corrupt(idx[:, :-1], config, Rng(0))[2][:4].float().mean().item()
+        assert parts["batch_ce_loss"].item() == pytest.approx(math.log(9) * 2 * plain, abs=1e-4)
+        assert 0 < parts["batch_flow_loss"].item() < math.log(9) * 2 * (1 - plain)  # evidence helps from the start
+        assert total.item() == pytest.approx((parts["batch_ce_loss"] + parts["batch_flow_loss"]).item(), abs=1e-5)
 
 
 def test_corrupt_masks_each_character_in_one_of_two_mirror_images():
