@@ -102,7 +102,7 @@ def generate(model, canvas, decoding, rngs):
 @dataclass(frozen=True)
 class Args(command.Args):
     decoding: Decoding = Decoding(temp=0.8, top_k=None)
-    recipe: Recipe = Recipe(iters=5000, batch_size=4)
+    recipe: Recipe = Recipe(iters=5000, batch_size=4, muon_lr=0.005)
     config: Config = Config(dropout=0.1)  # it overfits a megabyte within a few epochs; random masks do not
 
 
