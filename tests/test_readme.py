@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import readme
 from lab import checkpoint, cli
 from methods import METHODS
 
@@ -83,3 +84,8 @@ def test_shipped_weights_are_there_small_and_named_after_their_method():
             method = METHODS[path.stem]
             checkpoint.load(path, path.stem, method.Model, type(method.Args().config))
     assert {path.stem for path in paths} >= METHODS.keys()
+
+
+def test_its_tables_say_what_the_results_say():
+    assert "<!-- likelihood -->\n|" in README
+    assert readme.render(README) == README
