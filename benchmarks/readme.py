@@ -56,8 +56,8 @@ def trainings():
 def speed():
     """Ratios measured side by side."""
     rows = []
-    for name in ("training", "cache", "origin"):
-        measured = results(name)
+    names = ("training", "cache", "origin")
+    for measured in (results(name) for name in names if (ROOT / "results" / f"{name}.json").exists()):
         for row in measured["rows"]:
             figures = [f"{row['ours']:.3g}", f"{row['theirs']:.3g}", f"**{row['ratio']:.1f}**"]
             rows.append([row["what"], row["unit"], *figures, f"`{measured['command']}`"])
