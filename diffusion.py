@@ -114,6 +114,13 @@ def spaced(entropy, candidates, gap):
     return taken
 
 
+def settle_window(probs, columns, fillable, idx, masked, draft, decoding, rngs):
+    """`settle` on the columns (B, W) of a canvas: idx, masked, draft (B, L) -> the new ones."""
+    letters, still, drafts = settle(probs, idx.gather(1, columns), fillable, draft.gather(1, columns), decoding, rngs)
+    idx, draft = idx.scatter(1, columns, letters), draft.scatter(1, columns, drafts)
+    return idx, masked.scatter(1, columns, masked.gather(1, columns) & (~fillable | still)), draft
+
+
 @torch.no_grad()
 def generate(model, canvas, decoding, rngs):
     """Fill the canvas chunk after chunk, many characters a pass.
@@ -128,11 +135,7 @@ def generate(model, canvas, decoding, rngs):
         columns, fillable = windows.move(masked)  # (B, W)
         xt = idx.masked_fill(masked, config.n_letters).gather(1, columns)
         probs = probabilities(model(xt.to(device)), decoding.temp)  # (B, W, V)
-        letters, still, drafts = settle(
-            probs, idx.gather(1, columns), fillable, draft.gather(1, columns), decoding, rngs
-        )
-        idx, draft = idx.scatter(1, columns, letters), draft.scatter(1, columns, drafts)
-        masked = masked.scatter(1, columns, masked.gather(1, columns) & (~fillable | still))
+        idx, masked, draft = settle_window(probs, columns, fillable, idx, masked, draft, decoding, rngs)
         yield Frame(idx, masked, draft, columns, probs, columns.size(1) / config.block_size)
 
 

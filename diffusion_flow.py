@@ -40,7 +40,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import diffusion
-from diffusion import corrupt, settle
+from diffusion import corrupt, settle_window
 from lab import backbone, cli, command, training
 from lab.canvas import Frame, Windows, draw_letters, probabilities
 from lab.cli import check
@@ -171,12 +171,9 @@ def generate(model, canvas, decoding, rngs):
         probs = probabilities(model(xt.to(device), y.float().to(device), snr.float().to(device)), decoding.temp)
         posterior = torch.softmax(probs.log() + y, dim=-1)  # [NEW] equation (2)
         probs = torch.where(guided[..., None], posterior, probs)  # (B, W, V)
-        letters, still, drafts = settle(
-            probs, idx.gather(1, columns), fillable, draft.gather(1, columns), decoding, rngs
-        )
-        y, snr = flow_on(probs, y, snr, guided & still, decoding, rngs)  # [NEW]
-        idx, draft = idx.scatter(1, columns, letters), draft.scatter(1, columns, drafts)
-        masked = masked.scatter(1, columns, masked.gather(1, columns) & (~fillable | still))
+        idx, masked, draft = settle_window(probs, columns, fillable, idx, masked, draft, decoding, rngs)
+        if guided.any():  # [NEW]
+            y, snr = flow_on(probs, y, snr, guided & masked.gather(1, columns), decoding, rngs)
         yield Frame(idx, masked, draft, columns, probs, columns.size(1) / config.block_size)
 
 
