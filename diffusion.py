@@ -8,6 +8,7 @@ thresholds as in Fast-dLLM (2505.22618) and nathan-barry/tiny-diffusion, spacing
 What departs from gpt.py is marked [NEW].
 """
 
+import itertools
 import sys
 from dataclasses import dataclass
 
@@ -35,13 +36,16 @@ class Decoding:
         0.95  # fill a position once its k likeliest letters together reach this (without top_k: the likeliest)
     )
     gap: int = 0  # fill positions more than this apart in one call, surest first; 0 = all that qualify
+    draft_threshold: float = 0.7  # fill a position provisionally once it reaches this (1 = never: one stage)
+    confirm_threshold: float = 0.85  # make a draft final once its letter is this probable without it
+    replace_margin: float = 0.0  # take a draft back when another letter is more probable by more than this
     target_chunk_len: int = 240  # characters decoded together after what is kept
 
     def __post_init__(self):
         check(self.temp >= 0, f"temp must be at least 0, not {self.temp}")
         check(self.top_k is None or self.top_k >= 1, f"top_k must be at least 1, not {self.top_k}")
-        in_range = 0 <= self.confidence_threshold <= 1
-        check(in_range, f"confidence_threshold must lie in 0..1, not {self.confidence_threshold}")
+        for name in ("confidence_threshold", "draft_threshold", "confirm_threshold", "replace_margin"):
+            check(0 <= getattr(self, name) <= 1, f"{name} must lie in 0..1, not {getattr(self, name)}")
         check(self.gap >= 0, f"gap must not be negative, but is {self.gap}")
         check(self.target_chunk_len >= 1, f"target_chunk_len must be at least 1, not {self.target_chunk_len}")
 
@@ -84,19 +88,35 @@ def loss(model, idx, config, rng):
     return (nll * masked).sum() / masked.sum(), {}  # [NEW] masked positions only
 
 
-def settle(probs, idx, masked, draft, decoding, rngs):
-    """[NEW] Fill in the positions of which the model is sure enough, at least one in each unfinished row.
+def choose(probs, masked, decoding):
+    """[NEW] The positions of which the model is sure enough, or the surest one: (B, W) bool, and how sure, (B, W).
 
-    probs: (B, W, V); idx: (B, W) tokens; masked: (B, W) bool, which positions may be filled; draft: (B, W) bool, for
-    provisional characters (none yet). Returns the new idx, masked and draft; changes nothing in place.
+    probs: (B, W, V); masked: (B, W) bool, which positions may be chosen. Draws nothing.
     """
-    sure = probs.topk(min(decoding.top_k or 1, probs.size(-1))).values.sum(-1)  # (B, W)
+    sure = probs.topk(min(decoding.top_k or 1, probs.size(-1))).values.sum(-1)
     entropy = torch.special.entr(probs).sum(-1)
     passing = spaced(entropy, masked & (sure >= decoding.confidence_threshold), decoding.gap)
     best = F.one_hot(sure.masked_fill(~masked, -1).argmax(-1), sure.size(-1)).bool()
-    chosen = torch.where(passing.any(-1, keepdim=True), passing, best & masked)
+    return torch.where(passing.any(-1, keepdim=True), passing, best & masked), sure
+
+
+def settle(probs, idx, masked, draft, decoding, rngs):
+    """[NEW] Fill in the positions of which the model is sure, draft those of which it is nearly sure, judge old drafts.
+
+    probs: (B, W, V); idx: (B, W) tokens; masked: (B, W) bool, which positions may be filled; draft: (B, W) bool, the
+    provisional characters that the model did not see (so that it cannot just repeat them): a confirmed one is final,
+    one that is less probable than another letter is masked again (arXiv 2507.18578, 2604.18738). Each unfinished row
+    gets at least one final character. Returns the new idx, masked and draft; changes nothing in place.
+    """
+    own = probs.gather(-1, idx[..., None])[..., 0]  # (B, W)
+    confirmed = draft & (own >= decoding.confirm_threshold)
+    doubted = draft & ~confirmed & (probs.amax(-1) - own > decoding.replace_margin)
+    chosen, sure = choose(probs, masked, decoding)
+    chosen = chosen & ~((sure < decoding.confidence_threshold) & confirmed.any(1, keepdim=True))  # a draft will do
+    nearly = masked & ~chosen & (sure >= decoding.draft_threshold) & (sure < decoding.confidence_threshold)
     drawn = draw_letters(probs, decoding.top_k, rngs, masked.any(1))
-    return torch.where(chosen, drawn, idx), masked & ~chosen, draft
+    idx = torch.where(chosen | nearly, drawn, idx)
+    return idx, masked & ~chosen & ~nearly | doubted, draft & ~confirmed & ~doubted | nearly
 
 
 def spaced(entropy, candidates, gap):
@@ -114,11 +134,22 @@ def spaced(entropy, candidates, gap):
     return taken
 
 
-def settle_window(probs, columns, fillable, idx, masked, draft, decoding, rngs):
-    """`settle` on the columns (B, W) of a canvas: idx, masked, draft (B, L) -> the new ones."""
-    letters, still, drafts = settle(probs, idx.gather(1, columns), fillable, draft.gather(1, columns), decoding, rngs)
-    idx, draft = idx.scatter(1, columns, letters), draft.scatter(1, columns, drafts)
-    return idx, masked.scatter(1, columns, masked.gather(1, columns) & (~fillable | still)), draft
+def on_trial(draft, call):
+    """[NEW] The drafts (B, L) that a call hides from the model: every other position, in turn, neighbours apart."""
+    return draft & ((torch.arange(draft.size(1)) + call) % 2 == 0)
+
+
+def settle_window(probs, columns, fillable, trial, state, decoding, rngs):
+    """[NEW] `settle` on the columns (B, W) of a canvas whose drafts `trial` (B, L) were hidden; a full chunk's drafts stand.
+
+    state: idx, masked, draft (B, L); returns the new ones.
+    """
+    idx, masked, draft = (x.gather(1, columns) for x in state)
+    hidden = trial.gather(1, columns)
+    letters, still, drafts = settle(probs, idx, fillable, hidden, decoding, rngs)
+    drafts = (draft & ~hidden | drafts) & still.any(1, keepdim=True)
+    new = letters, masked & ~fillable | still, drafts
+    return tuple(x.scatter(1, columns, y) for x, y in zip(state, new, strict=True))
 
 
 @torch.no_grad()
@@ -129,19 +160,22 @@ def generate(model, canvas, decoding, rngs):
     Yields a Frame per forward pass.
     """
     config, device = model.config, model.lm_head.weight.device
-    idx, masked, draft = canvas.idx, canvas.masked, torch.zeros_like(canvas.masked)
+    state = idx, masked, draft = canvas.idx, canvas.masked, torch.zeros_like(canvas.masked)
     windows = Windows(canvas, config.block_size, decoding.target_chunk_len)  # [NEW]
-    while masked.any():
+    for call in itertools.count():
+        if not masked.any():
+            return
         columns, fillable = windows.move(masked)  # (B, W)
-        xt = idx.masked_fill(masked, config.n_letters).gather(1, columns)
+        trial = on_trial(draft, call)  # [NEW]
+        xt = idx.masked_fill(masked | trial, config.n_letters).gather(1, columns)
         probs = probabilities(model(xt.to(device)), decoding.temp)  # (B, W, V)
-        idx, masked, draft = settle_window(probs, columns, fillable, idx, masked, draft, decoding, rngs)
+        state = idx, masked, draft = settle_window(probs, columns, fillable, trial, state, decoding, rngs)
         yield Frame(idx, masked, draft, columns, probs, columns.size(1) / config.block_size)
 
 
 @dataclass(frozen=True)
 class Args(command.Args):
-    decoding: Decoding = Decoding(temp=0.5, top_k=None, confidence_threshold=0.0, gap=5)
+    decoding: Decoding = Decoding(temp=0.5, top_k=None, confidence_threshold=0.0, gap=5, draft_threshold=1.0)
     recipe: Recipe = Recipe(iters=10000, batch_size=4, eval_every=500)
     config: Config = Config()
     # [NEW] any gap can be filled

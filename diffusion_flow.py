@@ -31,6 +31,7 @@ Sources: evidence and invariance, DSL (arXiv 2605.12836); cross-entropy instead 
 (3), MCB (2605.13681); masks as the start of the flow, MLFM (2606.27617). What departs from diffusion.py is marked [NEW].
 """
 
+import itertools
 import math
 import sys
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import diffusion
-from diffusion import corrupt, settle_window
+from diffusion import corrupt, on_trial, settle_window
 from lab import backbone, cli, command, training
 from lab.canvas import Frame, Windows, draw_letters, probabilities
 from lab.cli import check
@@ -159,19 +160,22 @@ def generate(model, canvas, decoding, rngs):
     Yields a Frame per forward pass.
     """
     config, device = model.config, model.lm_head.weight.device
-    idx, masked, draft = canvas.idx, canvas.masked, torch.zeros_like(canvas.masked)
+    state = idx, masked, draft = canvas.idx, canvas.masked, torch.zeros_like(canvas.masked)
     windows = Windows(canvas, config.block_size, decoding.target_chunk_len)
     snr = torch.zeros(len(idx), windows.width, dtype=torch.float64)  # [NEW]
     y = torch.zeros(*snr.shape, config.n_letters, dtype=torch.float64)  # [NEW] evidence
-    while masked.any():
+    for call in itertools.count():
+        if not masked.any():
+            return
         columns, fillable = windows.move(masked)  # (B, W)
         guided = fillable & (fillable.sum(1, keepdim=True) > decoding.flow_until * windows.opened)  # [NEW]
         snr, y = snr * (guided & ~windows.moved), y * (guided & ~windows.moved)[..., None]  # [NEW]
-        xt = idx.masked_fill(masked, config.n_letters).gather(1, columns)
+        trial = on_trial(draft, call)
+        xt = idx.masked_fill(masked | trial, config.n_letters).gather(1, columns)
         probs = probabilities(model(xt.to(device), y.float().to(device), snr.float().to(device)), decoding.temp)
         posterior = torch.softmax(probs.log() + y, dim=-1)  # [NEW] equation (2)
         probs = torch.where(guided[..., None], posterior, probs)  # (B, W, V)
-        idx, masked, draft = settle_window(probs, columns, fillable, idx, masked, draft, decoding, rngs)
+        state = idx, masked, draft = settle_window(probs, columns, fillable, trial, state, decoding, rngs)
         if guided.any():  # [NEW]
             y, snr = flow_on(probs, y, snr, guided & masked.gather(1, columns), decoding, rngs)
         yield Frame(idx, masked, draft, columns, probs, columns.size(1) / config.block_size)
@@ -179,7 +183,7 @@ def generate(model, canvas, decoding, rngs):
 
 @dataclass(frozen=True)
 class Args(diffusion.Args):
-    decoding: Decoding = Decoding(temp=0.5, top_k=None, confidence_threshold=0.0, gap=5)
+    decoding: Decoding = Decoding(temp=0.5, top_k=None, confidence_threshold=0.0, gap=5, draft_threshold=1.0)
     recipe: Recipe = Recipe(iters=10000, batch_size=3, eval_every=500)
     config: Config = Config()
 

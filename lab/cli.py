@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -45,6 +46,31 @@ def run(main, Args, argv=None):
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def listed(kind):
+    """A tyro type: values of `kind` separated by commas, as in --seeds 1,2,3."""
+
+    def read(words):
+        values = tuple(kind(word) for word in words[0].split(",") if word.strip())
+        if not values:
+            raise ValueError("an empty list")
+        return values
+
+    spec = tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=f"{kind.__name__.upper()},...",
+        instance_from_str=read,
+        is_instance=lambda values: values is None or isinstance(values, tuple),
+        str_from_instance=lambda values: [",".join(map(str, values or ())) or "unset"],
+    )
+    return Annotated[tuple[kind, ...], spec]
+
+
+def prefixed(args, prefix):
+    """The fields of args that begin with `prefix_`, without it: {"temp": ...} from base_temp."""
+    start = f"{prefix}_"
+    return {name.removeprefix(start): value for name, value in vars(args).items() if name.startswith(start)}
 
 
 CONFIG = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)

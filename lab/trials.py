@@ -1,13 +1,20 @@
 """A trial: one canvas, one set of decoding settings, some seeds; draining it gives texts, calls and seconds."""
 
+import itertools
+import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 
+import joblib
 import torch
+from rich.console import Console
+from rich.progress import Progress
 from torch import nn
 
 from lab.canvas import Canvas
+from lab.cli import ROOT, check, listed
 from lab.corpus import Alphabet
 
 
@@ -20,6 +27,7 @@ class Writer:
     generate: Callable  # the method's sampler
     alphabet: Alphabet  # of the text it was trained on
     opening: str  # the first characters of that text
+    weights: str = ""  # name and digest of the file it came from
 
 
 @dataclass(frozen=True)
@@ -85,3 +93,118 @@ def run(writer, trial, watch=None):
         )
         for b in range(rows)
     ]
+
+
+@dataclass(frozen=True)
+class Args:
+    """The flags of every script that writes texts and measures them."""
+
+    seeds: listed(int) = (1337,)  # one text per seed and prompt
+    prompts: int = 8  # the default prompt, and the openings of held-out windows
+    prompt_len: int = 16  # characters of a prompt
+    max_new_tokens: int = 512  # characters to write
+    batch: int = 16  # texts written together; those written alone are timed
+    timed: int = 1  # texts of each setting written alone, for their seconds
+    workers: int = 1  # processes; with more than one nothing is timed
+    backend: str | None = None  # of joblib: loky, or a registered ray or dask
+    data: Path | None = None  # the corpus; default data.txt
+    judge: Path = ROOT / "weights" / "judge.pt"  # an independent GPT that scores the texts
+    resume: Path | None = None  # folder of an interrupted run to go on with
+
+    def __post_init__(self):
+        for name in ("prompts", "max_new_tokens", "batch", "workers", "prompt_len"):
+            check(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
+        check(self.timed >= 0, f"timed must not be negative, but is {self.timed}")
+        check(len(set(self.seeds)) == len(self.seeds), "--seeds: the same seed twice gives the same text twice")
+        check(all(0 <= seed < 2**40 for seed in self.seeds), "--seeds must lie in 0..2^40")
+        check(self.resume is None or self.resume.is_dir(), f"--resume {self.resume}: no such folder")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One text to be written: the first columns of a row."""
+
+    name: str  # of the settings, in tables and plots
+    writer: Writer
+    decoding: object
+    seed: int
+    prompt: str
+    chars: int
+
+    def columns(self):
+        """What tells this job from any other."""
+        made = {"name": self.name, "module": self.writer.name, "weights": self.writer.weights}
+        return made | {"seed": self.seed, "prompt": self.prompt, **asdict(self.decoding), "chars": self.chars}
+
+
+def grid(decoding, choices):
+    """Every combination of the choices {setting: values} on a Decoding: a list of Decodings.
+
+    Raises UserError for a setting that the method lacks.
+    """
+    known = {field.name for field in fields(decoding)}
+    lacking = sorted(set(choices) - known)
+    check(not lacking, f"this method has no {', '.join(lacking)}; it has {', '.join(sorted(known))}")
+    return [replace(decoding, **dict(zip(choices, cell, strict=True))) for cell in itertools.product(*choices.values())]
+
+
+def jobs(name, writer, decoding, args, prompts):
+    """A Job for each seed and prompt."""
+    return [Job(name, writer, decoding, seed, prompt, args.max_new_tokens) for seed in args.seeds for prompt in prompts]
+
+
+def batches(todo, size, timed):
+    """The jobs, in order, in lists that can be written together: of one setting, the first ones alone."""
+    for _, group in itertools.groupby(todo, key=lambda job: (job.name, id(job.writer), job.decoding)):
+        group = list(group)
+        yield from ([job] for job in group[:timed])
+        yield from (group[i : i + size] for i in range(timed, len(group), size))
+
+
+def write_batch(batch, workers=1):
+    """Write the texts of a batch of jobs -> rows."""
+    if workers > 1:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+    writer, chars = batch[0].writer, batch[0].chars
+    prompts = torch.stack([writer.alphabet.encode(job.prompt) for job in batch])
+    idx = torch.cat((prompts, torch.zeros(len(batch), chars, dtype=torch.long)), dim=1)
+    canvas = Canvas(idx, (torch.arange(idx.size(1)) >= prompts.size(1)).repeat(len(batch), 1))
+    samples = run(writer, Trial(canvas, batch[0].decoding, tuple(job.seed for job in batch)))
+    return [
+        job.columns()
+        | {"nfe": sample.nfe, "full_passes": sample.full_passes, "seconds": sample.seconds if workers == 1 else None}
+        | {"batch": len(batch), "jobs": workers, "text": sample.text}
+        for job, sample in zip(batch, samples, strict=True)
+    ]
+
+
+def produce(todo, folder, args, finish):
+    """Write the texts that a folder does not hold yet, batch by batch -> all rows.
+
+    todo: Jobs; finish: adds measures to a batch's rows before they are stored. A run that was interrupted and resumed
+    ends with the rows of one that was not. Raises UserError when the folder holds another run's.
+    """
+    done = len(folder.rows)
+    started = zip(folder.rows, todo, strict=False)
+    same = done <= len(todo) and all({key: row.get(key) for key in (want := job.columns())} == want for row, job in started)
+    check(same, f"{folder.path}: holds rows of a run with other settings; --resume goes on with the same ones")
+    waiting, left = [], done
+    for batch in batches(todo, args.batch, args.timed if args.workers == 1 else 0):
+        waiting, left = [*waiting, batch[left:]], max(0, left - len(batch))
+    waiting = [batch for batch in waiting if batch]
+    console = Console(stderr=True)
+    with Progress(*Progress.get_default_columns(), console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("texts", total=len(todo), completed=done)
+        for rows in _written(waiting, args):
+            folder.append(finish(rows))
+            bar.update(task, completed=len(folder.rows))
+    return folder.rows
+
+
+def _written(waiting, args):
+    """The rows of each batch, in order."""
+    if args.workers == 1:
+        yield from map(write_batch, waiting)
+        return
+    with joblib.parallel_config(backend=args.backend or "loky", n_jobs=args.workers):
+        yield from joblib.Parallel(return_as="generator")(joblib.delayed(write_batch)(b, args.workers) for b in waiting)

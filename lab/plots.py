@@ -1,0 +1,50 @@
+"""Plots that need no explanation: units on the axes, intervals drawn, colours that the colour-blind can tell apart."""
+
+import contextlib
+
+from lab.cli import UserError
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
+
+
+@contextlib.contextmanager
+def figure(path, title, x, y, note=""):
+    """A figure with one pair of axes, written to `path` at the end. Raises UserError when that cannot be."""
+    import matplotlib.figure  # not at the top: half a second that the other commands need not wait for
+
+    fig = matplotlib.figure.Figure(figsize=(8, 5), layout="constrained")  # draws into files, needs no display
+    axes = fig.add_subplot()
+    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    yield axes
+    handles, labels = axes.get_legend_handles_labels()
+    if labels:
+        axes.legend(handles, labels, frameon=False, fontsize=9)
+    if note:
+        fig.supxlabel(note, fontsize=8, color="#555555")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fig.savefig(path, dpi=130)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def scatter(axes, points, x, y, colour=COLOURS[0], label=None, marker="o", names=()):
+    """Points with the intervals of y where they are known; those in `names` (a set of point names) carry theirs.
+
+    points: dictionaries with the keys x and y, "name", and perhaps y_low and y_high.
+    """
+    points = [p for p in points if p.get(x) is not None and p.get(y) is not None]
+    for p in points:
+        if p.get(f"{y}_low") is not None:
+            axes.plot([p[x]] * 2, [p[f"{y}_low"], p[f"{y}_high"]], color=colour, alpha=0.35, linewidth=1.5, zorder=1)
+        if p["name"] in names:
+            axes.annotate(p["name"], (p[x], p[y]), xytext=(6, 4), textcoords="offset points", fontsize=7.5)
+    axes.scatter([p[x] for p in points], [p[y] for p in points], color=colour, marker=marker, label=label, zorder=2, s=36)
+
+
+def real_line(axes, value, what="real text"):
+    """Where held-out text of the same size lies."""
+    if value is not None:
+        axes.axhline(value, color="#555555", linestyle="--", linewidth=1, label=what)

@@ -1,0 +1,194 @@
+"""Text -> numbers. Each is to be read as a distance to what held-out real text of the same size scores.
+
+No single number ranks texts: repetition has a low judge NLL, random letters a high entropy, a copied passage both at
+their best. `distance`, by which we order settings, is one that none of these can win.
+"""
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from lab.trials import Writer
+
+COPIED = 32  # characters in a row that make a copy
+REPEATED = 16  # characters in a row that make a repetition
+MOST = 4_000_000  # characters of the training text that are searched for copies
+SAMPLE_MEASURES = ("judge_nll", "real_words", "long_words", "distinct_2", "repetition", "copied_run", "copied_share")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The real text that samples are measured against, and an independent judge.
+
+    train: where copies and words are looked up; known: half of the held-out text, whose n-grams are the target; real:
+    the other half, which is measured beside the samples.
+    """
+
+    train: str
+    known: str
+    real: str
+    words: frozenset
+    judge: Writer | None
+
+    @classmethod
+    def of(cls, corpus, judge=None):
+        """From a Corpus and the Writer of a GPT that is none of the models compared."""
+        train, known, real = (corpus.alphabet.decode(x) for x in (corpus.train[:MOST], corpus.choosing, corpus.reporting))
+        return cls(train, known, real, frozenset(words_of(train)), judge)
+
+    def rows(self, count, prompt_len, chars):
+        """Held-out text cut as samples are: at most `count` rows, spread evenly, none overlapping."""
+        size = prompt_len + chars
+        most = min(count, len(self.real) // size)
+        starts = np.linspace(0, len(self.real) - size, most).astype(int) if most else ()
+        pieces = [self.real[s : s + size] for s in starts]
+        rows = [{"prompt": p[:prompt_len], "seed": 0, "text": p, "chars": chars} for p in pieces]
+        return measure(rows, self)
+
+
+def words_of(text):
+    """Runs of letters, in lower case."""
+    return re.findall(r"[^\W\d_]+", text.lower())
+
+
+def measure(rows, reference):
+    """Rows with the measures of their own text (SAMPLE_MEASURES) added; the prompt is not measured.
+
+    judge_nll: nats per character; real_words, long_words: shares of words that the training text has, of all and of
+    those of 5 letters or more; distinct_2: different pairs of words by all pairs (Li et al. 2016, arXiv 1510.03055);
+    repetition: share of characters in a run of 16 that stood before; copied_run: longest run of characters that stands
+    in the training text; copied_share: share of characters in runs of 32 that stand there. None where unknown.
+    """
+    nll = judge_nll([row["text"] for row in rows], reference, [len(row["text"]) - row["chars"] for row in rows])
+    measured = []
+    for row, value in zip(rows, nll, strict=True):
+        new = row["text"][-row["chars"] :]
+        run, share = copied(new, reference.train) if reference else (None, None)
+        figures = (value, *word_shares(new, reference), distinct(words_of(new), 2), repetition(new), run, share)
+        measured.append(row | dict(zip(SAMPLE_MEASURES, figures, strict=True)))
+    return measured
+
+
+@torch.no_grad()
+def judge_nll(texts, reference, skip):
+    """Nats per character under the judge, with half a window of text before each scored character where there is one.
+
+    skip: characters at the head of each text that are not scored. None without a judge, or for letters it lacks.
+    """
+    if not reference or not reference.judge or set().union(*texts) - set(reference.judge.alphabet.letters):
+        return [None] * len(texts)
+    model, results = reference.judge.model, []
+    size = model.config.block_size
+    for text, first in zip(texts, skip, strict=True):
+        idx, nll = reference.judge.alphabet.encode(text), []
+        for start in range(0, max(1, len(idx) - 1 - size // 2), size // 2):
+            x = idx[start : start + size + 1]
+            row = F.cross_entropy(model(x[None, :-1])[0], x[1:], reduction="none")
+            nll.append(row if start == 0 else row[size - size // 2 :])
+        results.append(torch.cat(nll)[max(0, first - 1) :].mean().item())
+    return results
+
+
+def word_shares(text, reference):
+    """Shares of words, and of those of 5 letters or more, that the training text has; None where a script has no spaces."""
+    words = words_of(text)
+    if not reference or not words or len(words) < len(text) / 30:
+        return None, None
+    known, long = reference.words, [word for word in words if len(word) >= 5]
+    return (sum(w in known for w in words) / len(words), sum(w in known for w in long) / len(long) if long else None)
+
+
+def distinct(items, n):
+    """Different n-grams by all n-grams; None when there is none."""
+    grams = list(zip(*(items[i:] for i in range(n)), strict=False))
+    return len(set(grams)) / len(grams) if grams else None
+
+
+def repetition(text, n=REPEATED):
+    """Share of characters that lie in an n-gram which began earlier in the text."""
+    seen, inside = set(), np.zeros(len(text), dtype=bool)
+    for i in range(len(text) - n + 1):
+        gram = text[i : i + n]
+        inside[i : i + n] |= gram in seen
+        seen.add(gram)
+    return float(inside.mean()) if len(text) else None
+
+
+def copied(text, source, n=COPIED):
+    """Longest run of characters that stands in `source`, and the share of characters in such runs of n or more."""
+    inside, longest, end = np.zeros(len(text), dtype=bool), 0, 0
+    for start in range(len(text)):  # two ends that only move forwards: twice len(text) searches at most
+        end = max(end, start)
+        while end < len(text) and text[start : end + 1] in source:
+            end += 1
+        longest = max(longest, end - start)
+        inside[start:end] |= end - start >= n
+    return longest, float(inside.mean()) if len(text) else None
+
+
+def entropy(counts):
+    """Entropy in bits of the distributions proportional to counts (..., K)."""
+    p = counts / np.maximum(counts.sum(-1, keepdims=True), 1e-300)
+    return -(p * np.log2(np.where(p > 0, p, 1))).sum(-1)
+
+
+def divergence(counts, other):
+    """Jensen-Shannon divergence, 0..1 bit, of the distributions proportional to counts (..., K) and other (K,)."""
+    p, r = counts / counts.sum(-1, keepdims=True), other / other.sum()
+    return np.clip(entropy((p + r) / 2) - (entropy(p) + entropy(r)) / 2, 0, 1)
+
+
+class Pool:
+    """The n-grams of groups of samples, counted once, so that any weighting of the groups is measured at once.
+
+    groups: lists of rows. With fewer characters entropy reads lower and divergence higher: compare equal sizes only.
+    """
+
+    def __init__(self, groups, reference):
+        self.real_share = copied(reference.real[:2000], reference.train)[1]
+        self.copied_share = np.array([np.mean([row["copied_share"] or 0 for row in group]) for group in groups])
+        self.counts, self.target = {}, {}
+        for n in (3, 4):
+            per_group = [Counter(g for row in group for g in grams(row["text"][-row["chars"] :], n)) for group in groups]
+            target = Counter(grams(reference.known, n))
+            index = {gram: i for i, gram in enumerate(target.keys() | set().union(*per_group))}
+            self.counts[n] = np.array([_vector(counter, index) for counter in per_group])
+            self.target[n] = _vector(target, index)
+
+    def measure(self, weights=None):
+        """weights: (..., groups), how often each group counts; default once. Returns arrays (...) by measure.
+
+        trigram_entropy: bits; jsd_3, jsd_4: divergence from held-out text, bits; distance: jsd_4 plus the share of
+        copied text beyond real text's own.
+        """
+        weights = np.ones(len(self.copied_share)) if weights is None else weights
+        jsd = {n: divergence(weights @ self.counts[n], self.target[n]) for n in self.counts}
+        excess = np.maximum(0, weights @ self.copied_share / weights.sum(-1) - self.real_share)
+        return {
+            "trigram_entropy": entropy(weights @ self.counts[3]),
+            "jsd_3": jsd[3],
+            "jsd_4": jsd[4],
+            "distance": jsd[4] + excess,
+        }
+
+
+def grams(text, n):
+    """The n-grams of a text, in order."""
+    return [text[i : i + n] for i in range(len(text) - n + 1)]
+
+
+def _vector(counter, index):
+    vector = np.zeros(len(index))
+    for gram, count in counter.items():
+        vector[index[gram]] = count
+    return vector
+
+
+def bits(nats):
+    """Nats as bits."""
+    return None if nats is None else nats / math.log(2)
