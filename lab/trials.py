@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import nn
 
+from lab import records
 from lab.canvas import Canvas
 from lab.cli import ROOT, check, listed
 from lab.corpus import Alphabet
@@ -186,7 +187,7 @@ def produce(todo, folder, args, finish):
     """
     done = len(folder.rows)
     started = zip(folder.rows, todo, strict=False)
-    same = done <= len(todo) and all({key: row.get(key) for key in (want := job.columns())} == want for row, job in started)
+    same = done <= len(todo) and all(row == row | records.plain(job.columns()) for row, job in started)
     check(same, f"{folder.path}: holds rows of a run with other settings; --resume goes on with the same ones")
     waiting, left = [], done
     for batch in batches(todo, args.batch, args.timed if args.workers == 1 else 0):
