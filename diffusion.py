@@ -108,7 +108,7 @@ def settle(probs, idx, masked, draft, decoding, rngs):
     one that is less probable than another letter is masked again (arXiv 2507.18578, 2604.18738). Each unfinished row
     gets at least one final character. Returns the new idx, masked and draft; changes nothing in place.
     """
-    own = probs.gather(-1, idx[..., None])[..., 0]  # (B, W)
+    own = probs.gather(-1, torch.where(draft, idx, 0)[..., None])[..., 0]  # (B, W)
     confirmed = draft & (own >= decoding.confirm_threshold)
     doubted = draft & ~confirmed & (probs.amax(-1) - own > decoding.replace_margin)
     chosen, sure = choose(probs, masked, decoding)

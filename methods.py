@@ -1,15 +1,39 @@
-"""The three methods by name, and a writer from any weights file of theirs."""
+"""The three methods by name, a writer from any weights file of theirs, and the real text it is measured against."""
+
+import hashlib
+from dataclasses import replace
 
 import diffusion
 import diffusion_flow
 import gpt
 from lab import checkpoint, trials
+from lab.cli import check
+from lab.quality import Reference
+from lab.records import warn
 
 METHODS = {"gpt": gpt, "diffusion": diffusion, "diffusion_flow": diffusion_flow}
 
 
 def load(path, name, device="cpu"):
-    """Weights of method `name` -> Writer, on `device`. Raises UserError when they are missing or another's."""
-    method = METHODS[name]
-    model, alphabet, opening, _ = checkpoint.load(path, name, method.Model, method.Config)
-    return trials.Writer(name, model.to(device), method.generate, alphabet, opening)
+    """Weights of method `name` (None: the default file) -> Writer. Raises UserError when they are missing or another's."""
+    check(name in METHODS, f"unknown module {name}; known: {', '.join(METHODS)}")
+    method, path = METHODS[name], path or checkpoint.default_path(name)
+    model, alphabet, opening, _ = checkpoint.load(path, name, method.Model, type(method.Args().config))
+    label = f"{path.name} sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    return trials.Writer(name, model.to(device), method.generate, alphabet, opening, label)
+
+
+def reference(args, writer):
+    """What a script's texts are measured against; None, with a note, when the default corpus cannot be had."""
+    found = Reference.of_data(args.data)
+    if found is None:
+        return None
+    check(
+        writer.alphabet == found.alphabet,
+        f"{args.data or 'data.txt'}: has other characters than the model's text; give its --data",
+    )
+    judge = load(args.judge, "gpt") if args.judge.exists() or args.judge != trials.JUDGE else None
+    known = judge is not None and judge.alphabet == found.alphabet and judge.weights != writer.weights
+    if not known:
+        warn(f"{args.judge}: no independent judge of this text; judge_nll stays empty")
+    return replace(found, judge=judge if known else None)

@@ -61,10 +61,15 @@ def listed(kind):
         nargs=1,
         metavar=f"{kind.__name__.upper()},...",
         instance_from_str=read,
-        is_instance=lambda values: values is None or isinstance(values, tuple),
-        str_from_instance=lambda values: [",".join(map(str, values or ())) or "unset"],
+        is_instance=lambda values: isinstance(values, tuple),
+        str_from_instance=lambda values: [",".join(map(str, values)) or "its default"],
     )
     return Annotated[tuple[kind, ...], spec]
+
+
+def letters(word):
+    """How many letters to draw from: a number, or all of them (None)."""
+    return None if word == "all" else int(word)
 
 
 def prefixed(args, prefix):

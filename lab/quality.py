@@ -13,6 +13,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from lab.cli import UserError
+from lab.corpus import Alphabet, Corpus
+from lab.records import warn
 from lab.trials import Writer
 
 COPIED = 32  # characters in a row that make a copy
@@ -33,22 +36,35 @@ class Reference:
     known: str
     real: str
     words: frozenset
-    judge: Writer | None
+    alphabet: Alphabet
+    judge: Writer | None = None
 
     @classmethod
-    def of(cls, corpus, judge=None):
-        """From a Corpus and the Writer of a GPT that is none of the models compared."""
-        train, known, real = (corpus.alphabet.decode(x) for x in (corpus.train[:MOST], corpus.choosing, corpus.reporting))
-        return cls(train, known, real, frozenset(words_of(train)), judge)
+    def of(cls, corpus):
+        """From a Corpus, without a judge."""
+        train, known, real = (
+            corpus.alphabet.decode(x) for x in (corpus.train[:MOST], corpus.choosing, corpus.reporting)
+        )
+        return cls(train, known, real, frozenset(words_of(train)), corpus.alphabet)
 
-    def rows(self, count, prompt_len, chars):
+    @classmethod
+    def of_data(cls, path):
+        """From a text file (None: data.txt), without a judge; None, with a note, when data.txt cannot be had."""
+        try:
+            return cls.of(Corpus(path))
+        except UserError as error:
+            if path is not None:
+                raise
+            warn(f"{error} Until then the measures that need it stay empty.")
+            return None
+
+    def cut(self, count, prompt_len, chars):
         """Held-out text cut as samples are: at most `count` rows, spread evenly, none overlapping."""
         size = prompt_len + chars
         most = min(count, len(self.real) // size)
         starts = np.linspace(0, len(self.real) - size, most).astype(int) if most else ()
         pieces = [self.real[s : s + size] for s in starts]
-        rows = [{"prompt": p[:prompt_len], "seed": 0, "text": p, "chars": chars} for p in pieces]
-        return measure(rows, self)
+        return [{"prompt": p[:prompt_len], "seed": 0, "text": p, "chars": chars} for p in pieces]
 
 
 def words_of(text):
@@ -154,7 +170,9 @@ class Pool:
         self.copied_share = np.array([np.mean([row["copied_share"] or 0 for row in group]) for group in groups])
         self.counts, self.target = {}, {}
         for n in (3, 4):
-            per_group = [Counter(g for row in group for g in grams(row["text"][-row["chars"] :], n)) for group in groups]
+            per_group = [
+                Counter(g for row in group for g in grams(row["text"][-row["chars"] :], n)) for group in groups
+            ]
             target = Counter(grams(reference.known, n))
             index = {gram: i for i, gram in enumerate(target.keys() | set().union(*per_group))}
             self.counts[n] = np.array([_vector(counter, index) for counter in per_group])

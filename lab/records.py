@@ -7,8 +7,6 @@ import sys
 import time
 from pathlib import Path
 
-import torch
-
 from lab import checkpoint
 from lab.cli import UserError, check
 from lab.corpus import replacing
@@ -37,7 +35,7 @@ def plain(value):
 
 def write_json(path, value):
     """Write a value atomically. Raises UserError."""
-    _write(path, json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_csv(path, rows):
@@ -50,10 +48,11 @@ def write_csv(path, rows):
     writer = csv.DictWriter(lines, list(rows[0]) if rows else [])
     writer.writeheader()
     writer.writerows(map(plain, rows))
-    _write(path, "\ufeff" + "".join(lines))  # the mark tells spreadsheets that this is UTF-8
+    write_text(path, "\ufeff" + "".join(lines))  # the mark tells spreadsheets that this is UTF-8
 
 
-def _write(path, text):
+def write_text(path, text):
+    """Write a text atomically. Raises UserError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
@@ -82,7 +81,9 @@ def read_rows(path, needed=()):
     ok = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
     check(ok and rows, f"{path}: holds no rows; give a results.json that one of the scripts wrote")
     missing = sorted(set(needed) - set.intersection(*map(set, rows)))
-    check(not missing, f"{path}: its rows have no {', '.join(missing)}; give a results.json that one of the scripts wrote")
+    check(
+        not missing, f"{path}: its rows have no {', '.join(missing)}; give a results.json that one of the scripts wrote"
+    )
     return rows
 
 
@@ -96,7 +97,10 @@ class Folder:
         """label: of the method, or "" for none; resume: an earlier run's folder, whose rows are kept."""
         self.path = resume or fresh(output_dir, label)
         self.file = self.path / rows_file
-        check(resume is None or self.file.exists(), f"--resume {resume}: has no {rows_file}, so there is no run to go on with")
+        check(
+            resume is None or self.file.exists(),
+            f"--resume {resume}: has no {rows_file}, so there is no run to go on with",
+        )
         value = read_json(self.file) if resume else []
         self.rows = value["rows"] if isinstance(value, dict) else value
 
@@ -108,7 +112,7 @@ class Folder:
     def write(self, name, value):
         """Write a file of the folder: .csv from rows, .json from anything, else text."""
         path = self.path / name
-        {".json": write_json, ".csv": write_csv}.get(path.suffix, _write)(path, value)
+        {".json": write_json, ".csv": write_csv}.get(path.suffix, write_text)(path, value)
 
 
 def fresh(output_dir, label):
@@ -129,15 +133,3 @@ def fresh(output_dir, label):
 def warn(message):
     """A line on standard error."""
     print(f"note: {message}", file=sys.stderr, flush=True)
-
-
-def machine_columns(device):
-    """The columns of a row that say on what it was made."""
-    made = checkpoint.versions()
-    return {
-        "device": str(device),
-        "dtype": "float32",
-        "threads": torch.get_num_threads(),
-        "torch": made["torch"],
-        "commit": made["commit"],
-    }

@@ -6,9 +6,10 @@ single prompt the clusters are seeds, and the interval says nothing of other pro
 
 import numpy as np
 
-from lab.quality import SAMPLE_MEASURES, Pool
+from lab.quality import SAMPLE_MEASURES, Pool, measure
 
-DRAWS = 2000
+DRAWS = 2000  # bootstrap samples
+FEWEST = 5  # clusters that an interval needs
 POOLED = ("trigram_entropy", "jsd_3", "jsd_4", "distance")
 UNITS = {
     "nfe": "calls",
@@ -37,9 +38,11 @@ def resamples(n, draws=DRAWS, seed=0):
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws).astype(float)
 
 
-def interval(values):
-    """95 % of the bootstrap values, or None for fewer than two clusters' worth."""
-    return [float(v) for v in np.percentile(values, (2.5, 97.5))]
+def interval(drawn, n):
+    """95 % of the bootstrap values of n clusters; (None, None) for fewer than FEWEST, which would say too much."""
+    if n < FEWEST or not np.isfinite(drawn).all():
+        return None, None
+    return tuple(float(v) for v in np.percentile(drawn, (2.5, 97.5)))
 
 
 def column(group, name):
@@ -56,8 +59,8 @@ def summarise(rows, reference, names=("nfe", "full_passes", "chars_per_call", "s
     over, groups = clusters(rows)
     weights = resamples(len(groups))
     result = {"n": len(rows), "clusters": len(groups), "over": over}
-    for name, value, drawn in _values(groups, reference, names, weights):
-        low, high = interval(drawn) if len(groups) > 1 and np.isfinite(drawn).all() else (None, None)
+    for name, value, drawn, known in _values(groups, reference, names, weights):
+        low, high = interval(drawn, known)
         result[name] = {"mean": value, "low": low, "high": high}
     return result
 
@@ -71,27 +74,73 @@ def compare(a_rows, b_rows, reference, names=("nfe", "full_passes", "chars_per_c
     weights = resamples(len(shared))
     found = []
     pairs = zip(*(_values(groups, reference, names, weights) for groups in sides), strict=True)
-    for (name, a, a_drawn), (_, b, b_drawn) in pairs:
+    for (name, a, a_drawn, known), (_, b, b_drawn, _) in pairs:
         drawn = b_drawn - a_drawn
-        low, high = interval(drawn) if len(shared) > 1 and np.isfinite(drawn).all() else (None, None)
-        found.append({"measure": name, "unit": UNITS.get(name, ""), "a": a, "b": b, "difference": b - a, "low": low, "high": high})
-        found[-1] |= {"n": len(a_rows), "clusters": len(shared), "over": over}
+        low, high = interval(drawn, known)
+        found.append(
+            {
+                "measure": name,
+                "unit": UNITS.get(name, ""),
+                "a": a,
+                "b": b,
+                "difference": b - a,
+                "low": low,
+                "high": high,
+            }
+        )
+        found[-1] |= {"n": len(a_rows), "clusters": known, "over": over}
     return found
 
 
 def _values(groups, reference, names, weights):
-    """(name, value over all groups, values over resamples) of every measure."""
+    """(name, value over all groups, values over resamples, number of groups that have it) of every measure."""
     for name in names:
         means = np.array([column(group, name) for group in groups.values()])
-        ok = np.isfinite(means)
-        if ok.any():
-            total = np.where(weights[:, ok].sum(-1) > 0, weights[:, ok] @ means[ok] / np.maximum(weights[:, ok].sum(-1), 1), np.nan)
-            yield name, float(means[ok].mean()), total
+        known = np.isfinite(means)
+        if known.any():
+            drawn = weights[:, known] @ means[known] / np.maximum(weights[:, known].sum(-1), 1e-9)
+            yield name, float(means[known].mean()), drawn, int(known.sum())
     if reference is not None:
         pool = Pool(list(groups.values()), reference)
         whole, drawn = pool.measure(), pool.measure(weights)
-        for name in POOLED:
-            yield name, float(whole[name]), drawn[name]
+        for name in POOLED:  # a resample has fewer distinct n-grams than the sample: only its spread is taken
+            yield name, float(whole[name]), drawn[name] - drawn[name].mean() + whole[name], len(groups)
+
+
+def by_setting(rows, reference):
+    """One point per name and weights: its settings, and each measure with its interval (measure_low, measure_high).
+
+    chars_per_second comes from the texts that were written alone.
+    """
+    groups, fixed = {}, {"seed", "prompt", "text", "nfe", "full_passes", "seconds", "batch", "jobs", *SAMPLE_MEASURES}
+    for row in rows:
+        groups.setdefault((row["name"], row.get("module"), row.get("weights")), []).append(row)
+    points = []
+    for group in groups.values():
+        point = {key: value for key, value in group[0].items() if key not in fixed}
+        timed = [row["chars"] / row["seconds"] for row in group if row.get("seconds")]
+        for name, found in summarise(equal_size(group, reference), reference).items():
+            if isinstance(found, dict):
+                point |= {name: found["mean"], f"{name}_low": found["low"], f"{name}_high": found["high"]}
+            else:
+                point[name] = found
+        points.append(point | {"chars_per_second": float(np.median(timed)) if timed else None})
+    return points
+
+
+def equal_size(rows, reference):
+    """The rows, or as many of them, evenly spread, as the real text they are compared with has room for."""
+    most = len(reference.real) // len(rows[0]["text"]) if reference else len(rows)
+    return rows if len(rows) <= most else [rows[i] for i in np.linspace(0, len(rows) - 1, most).astype(int)]
+
+
+def real_text(rows, reference):
+    """The measures of held-out text, as much of it as there are rows and cut like them; None without a corpus."""
+    if reference is None:
+        return None
+    text, chars = rows[0]["text"], rows[0]["chars"]
+    real = measure(reference.cut(len(rows), len(text) - chars, chars), reference)
+    return summarise(real, reference, SAMPLE_MEASURES) if real else None
 
 
 def in_words(found, a="a", b="b"):
@@ -99,7 +148,7 @@ def in_words(found, a="a", b="b"):
     what, unit = found["measure"].replace("_", " "), found["unit"]
     size = f"{what} {found['a']:.4g} ({a}), {found['b']:.4g} ({b})"
     if found["low"] is None:
-        return f"{size}: one cluster only, so nothing can be said about the difference"
+        return f"{size}: too few {found['over']} ({found['clusters']}) to tell a difference from chance"
     spread = f"[{found['low']:.3g}, {found['high']:.3g}] {unit}".strip()
     spread += f", {found['clusters']} {found['over']}"
     if found["low"] == found["high"] == 0:

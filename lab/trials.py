@@ -18,6 +18,8 @@ from lab.canvas import Canvas
 from lab.cli import ROOT, check, listed
 from lab.corpus import Alphabet
 
+JUDGE = ROOT / "weights" / "judge.pt"
+
 
 @dataclass(frozen=True)
 class Writer:
@@ -109,7 +111,7 @@ class Args:
     workers: int = 1  # processes; with more than one nothing is timed
     backend: str | None = None  # of joblib: loky, or a registered ray or dask
     data: Path | None = None  # the corpus; default data.txt
-    judge: Path = ROOT / "weights" / "judge.pt"  # an independent GPT that scores the texts
+    judge: Path = JUDGE  # an independent GPT that scores the texts
     resume: Path | None = None  # folder of an interrupted run to go on with
 
     def __post_init__(self):
@@ -149,9 +151,29 @@ def grid(decoding, choices):
     return [replace(decoding, **dict(zip(choices, cell, strict=True))) for cell in itertools.product(*choices.values())]
 
 
+def prompts(writer, reference, args):
+    """The default prompt and openings of held-out windows, args.prompts in all where there is a corpus."""
+    check(
+        args.prompt_len <= len(writer.opening),
+        f"prompt_len must be at most {len(writer.opening)}, not {args.prompt_len}",
+    )
+    first = writer.opening[: args.prompt_len]
+    if reference is None:
+        return [first]
+    rows = [row["prompt"] for row in reference.cut(args.prompts - 1, args.prompt_len, args.max_new_tokens)]
+    short = f"--prompts {args.prompts}: the held-out text has room for {len(rows) + 1} of this length only"
+    check(len(rows) == args.prompts - 1, short)
+    return [first, *rows]
+
+
 def jobs(name, writer, decoding, args, prompts):
     """A Job for each seed and prompt."""
     return [Job(name, writer, decoding, seed, prompt, args.max_new_tokens) for seed in args.seeds for prompt in prompts]
+
+
+def describe(decoding, names):
+    """Some settings in words: "temp 0.7, gap 5"."""
+    return ", ".join(f"{name} {getattr(decoding, name)}" for name in names) or "default"
 
 
 def batches(todo, size, timed):

@@ -7,10 +7,12 @@ import torch
 from torch.nn import functional as F
 
 import diffusion
+import evaluate_likelihood
 import gpt
-from lab import likelihood
+from lab import cli, likelihood, trials
 from lab.backbone import Config
-from lab.corpus import windows
+from lab.canvas import Canvas
+from lab.corpus import Alphabet, windows
 
 
 def make_model(method, block_size=8):
@@ -59,3 +61,52 @@ def test_the_bound_equals_the_enumeration_of_every_mask():
 def test_the_bound_is_the_same_twice():
     model, x = make_model(diffusion), torch.randint(5, (6, 8))
     assert torch.equal(likelihood.masked_bound(model, x), likelihood.masked_bound(model, x))
+
+
+def test_path_likelihood_from_left_to_right_is_the_chain_rule():
+    model, x = make_model(diffusion), torch.randint(5, (3, 8))
+    nll, calls = likelihood.path(model, x, 2, evaluate_likelihood.rule_of("left"))
+    expected = torch.zeros(3)
+    for i in range(2, 8):
+        logits = model(x.masked_fill(torch.arange(8) >= i, 5))[:, i]
+        expected += F.cross_entropy(logits, x[:, i], reduction="none")
+    assert nll.tolist() == pytest.approx((expected / 6).tolist(), rel=1e-4)
+    assert calls.tolist() == [6.0] * 3
+
+
+def test_path_likelihoods_of_all_texts_sum_to_one():
+    """The product is a distribution: over every text of three characters after one that is given."""
+    model, rule = make_model(diffusion, block_size=4), evaluate_likelihood.rule_of("gap=1")
+    texts = torch.tensor([(0, *rest) for rest in itertools.product(range(5), repeat=3)])
+    nll, _ = likelihood.path(model, texts, 1, rule)
+    assert (-nll * 3).exp().sum().item() == pytest.approx(1, rel=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{"gap": 2, "confidence_threshold": 0.0}, {"confidence_threshold": 0.4}])
+def test_path_likelihood_is_that_of_the_sampler(settings):
+    """Calls and probability of a text that the sampler wrote are those that the path gives the same text."""
+    model = make_model(diffusion, block_size=16)
+    decoding = diffusion.Decoding(temp=1.0, top_k=None, draft_threshold=1.0, target_chunk_len=12, **settings)
+    canvas, log_p = Canvas.after(torch.zeros(4, dtype=torch.long), 12), []
+    before = canvas.masked
+    writer = trials.Writer("diffusion", model, diffusion.generate, Alphabet("abcde"), "")
+
+    def note(frame):
+        nonlocal before
+        new = before & ~frame.masked
+        log_p.append(frame.probs.gather(-1, frame.idx[..., None])[..., 0].log()[new].sum().item())
+        before = frame.masked
+
+    (sample,) = trials.run(writer, trials.Trial(canvas, decoding, (3,)), watch=note)
+    text = writer.alphabet.encode(sample.text)[None]
+    nll, calls = likelihood.path(model, text, 4, lambda probs, masked: diffusion.choose(probs, masked, decoding)[0])
+    assert calls.item() == sample.nfe
+    assert nll.item() * 12 == pytest.approx(-sum(log_p), rel=1e-5)
+
+
+def test_rules_that_look_at_drawn_letters_are_refused_with_the_reason():
+    with pytest.raises(cli.UserError, match="depends on the letters drawn"):
+        evaluate_likelihood.Args(rules="gap=5,two-stage=0.7")
+    for rules in ("gap", "gap=-1", "gap=x", "sideways"):
+        with pytest.raises(cli.UserError):
+            evaluate_likelihood.Args(rules=rules)

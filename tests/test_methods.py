@@ -185,7 +185,7 @@ def settle(probs, masked=None, rngs=None, **decoding):
     B, W, _ = probs.shape
     masked = torch.ones(B, W, dtype=torch.bool) if masked is None else masked
     idx, draft = torch.full((B, W), -1), torch.zeros(B, W, dtype=torch.bool)
-    decoding = diffusion.Decoding(**({"temp": 1.0, "top_k": None} | decoding))
+    decoding = diffusion.Decoding(**({"temp": 1.0, "top_k": None, "draft_threshold": 1.0} | decoding))
     return diffusion.settle(probs, idx, masked, draft, decoding, rngs or generators(*range(B)))
 
 
@@ -398,3 +398,85 @@ def test_a_single_window_gives_a_finite_flow_loss():
     model = make_model(diffusion_flow)
     for seed in range(30):
         assert diffusion_flow.loss(model, torch.randint(9, (1, 17)), model.config, Rng(seed))[0].isfinite()
+
+
+# Two-stage decoding
+
+
+@masked_method
+@pytest.mark.parametrize("threshold", [0.3, 0.6])
+def test_two_stage_with_equal_thresholds_is_threshold_decoding_bit_for_bit(method, threshold):
+    """`old_like`: nothing is ever a draft, so the confirming settings cannot matter."""
+    model, canvas = make_model(method), make_canvas(40)
+    one = {"confidence_threshold": threshold, "draft_threshold": 1.0}
+    old_like = {
+        "confidence_threshold": threshold,
+        "draft_threshold": threshold,
+        "confirm_threshold": threshold,
+        "replace_margin": 1.0,
+    }
+    frames = [list(method.generate(model, canvas, method.Decoding(**s), generators(5))) for s in (one, old_like)]
+    assert len(frames[0]) == len(frames[1]) > 1
+    for a, b in zip(*frames, strict=True):
+        assert torch.equal(a.idx, b.idx) and torch.equal(a.masked, b.masked) and not b.draft.any()
+
+
+def judged(own, other, **decoding):
+    """`settle` on one draft of letter 0 with probability own, beside one masked position -> (masked, draft) of the draft."""
+    probs = torch.tensor([[[own, other, 1 - own - other], [0.4, 0.3, 0.3]]], dtype=torch.float64)
+    masked, draft = torch.tensor([[False, True]]), torch.tensor([[True, False]])
+    settings = {"confidence_threshold": 0.9, "draft_threshold": 0.9, "top_k": None} | decoding
+    idx, masked, draft = diffusion.settle(
+        probs, torch.zeros(1, 2).long(), masked, draft, diffusion.Decoding(**settings), generators(0)
+    )
+    assert idx[0, 0] == 0
+    return bool(masked[0, 0]), bool(draft[0, 0])
+
+
+def test_a_draft_is_confirmed_kept_or_taken_back():
+    final, kept, taken_back = (False, False), (False, True), (True, False)
+    assert judged(0.9, 0.05, confirm_threshold=0.85) == final
+    assert judged(0.5, 0.3, confirm_threshold=0.85) == kept
+    assert judged(0.3, 0.5, confirm_threshold=0.85, replace_margin=0.1) == taken_back
+    assert judged(0.3, 0.5, confirm_threshold=0.85, replace_margin=0.3) == kept
+    assert judged(0.0, 1.0, confirm_threshold=0.85, replace_margin=1.0) == kept
+
+
+def test_between_the_thresholds_a_position_becomes_a_draft():
+    probs = torch.tensor([[[0.97, 0.03], [0.8, 0.2], [0.6, 0.4]]], dtype=torch.float64)
+    masked = torch.ones(1, 3).bool()
+    decoding = diffusion.Decoding(confidence_threshold=0.95, draft_threshold=0.7, top_k=None)
+    _, masked, draft = diffusion.settle(probs, torch.zeros(1, 3).long(), masked, ~masked, decoding, generators(0))
+    assert masked.tolist() == [[False, False, True]] and draft.tolist() == [[False, True, False]]
+
+
+@masked_method
+@pytest.mark.parametrize("seed", range(5))
+def test_two_stage_decoding_ends_and_every_call_makes_something_final(method, seed):
+    decoding = method.Decoding(
+        top_k=1, draft_threshold=0.4, confirm_threshold=0.6, confidence_threshold=0.9, target_chunk_len=12
+    )
+    model, canvas = make_model(method, seed), make_canvas(60)
+    open_before, drafted = 57, 0
+    for frame in method.generate(model, canvas, decoding, generators(seed)):
+        still = int((frame.masked | frame.draft).sum())
+        assert still < open_before
+        assert not (frame.masked & frame.draft).any()
+        open_before, drafted = still, drafted + int(frame.draft.sum())
+    assert open_before == 0 and drafted > 0
+
+
+def test_the_model_never_sees_a_draft_that_it_judges():
+    """Only every other draft is hidden in a call, and only hidden ones change state while their chunk is unfinished."""
+    model, canvas = make_model(diffusion), make_canvas(16)
+    seen = []
+    model.register_forward_pre_hook(lambda _, args: seen.append(args[0].clone()))
+    decoding = diffusion.Decoding(top_k=1, draft_threshold=0.4, confirm_threshold=0.6, confidence_threshold=0.9)
+    before, checked = None, 0
+    for frame in diffusion.generate(model, canvas, decoding, generators(1)):
+        if before is not None and frame.masked.any():
+            visible = seen[-1] != len(LETTERS)
+            assert (frame.draft & before.draft)[before.draft & visible].all()
+            checked += int((before.draft & visible).sum())
+        before = frame
+    assert checked > 0

@@ -1,0 +1,52 @@
+"""Is one way of decoding better text than the other? Every measure of an A/B run, beside real text of the same size.
+
+    uv run analyze_generate_quality.py --input eval_generate_reports/diffusion_xxx/results.json --tag diffusion_ab
+
+Reads rows only. Writes eval_generate_quality/<tag>_summary.json and <tag>_rows.json.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import cli, quality, records, stats
+from lab.quality import Reference
+
+NEEDED = ("name", "seed", "prompt", "text", "chars", "nfe", "judge_nll", "copied_share")
+
+
+@dataclass(frozen=True)
+class Args:
+    input: Path  # a results.json
+    tag: str = "quality"  # the files' names begin with it
+    data: Path | None = None  # the corpus; default data.txt
+    output_dir: Path = cli.ROOT / "eval_generate_quality"
+
+
+def main(args):
+    """Measure each set of texts, compare each with the first."""
+    rows = records.read_rows(args.input, NEEDED)
+    reference = Reference.of_data(args.data)
+    groups = {}
+    for row in rows:
+        groups.setdefault(row["name"], []).append(row)
+    first, *others = groups
+    sets = {name: stats.summarise(group, reference) for name, group in groups.items()}
+    differences = {name: stats.compare(groups[first], groups[name], reference) for name in others}
+    verdicts = [stats.in_words(found, first, name) for name, all_found in differences.items() for found in all_found]
+    real = stats.real_text(stats.equal_size(groups[first], reference), reference)
+    summary = {
+        "verdicts": verdicts,
+        "sets": sets,
+        "real_text": real,
+        "differences": differences,
+        "stamp": records.stamp(),
+    }
+    kept = ("name", "seed", "prompt", "chars", "nfe", "seconds", *quality.SAMPLE_MEASURES)
+    records.write_json(args.output_dir / f"{args.tag}_summary.json", summary)
+    records.write_json(args.output_dir / f"{args.tag}_rows.json", [{key: row.get(key) for key in kept} for row in rows])
+    print(*verdicts, sep="\n")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, Args))

@@ -1,0 +1,73 @@
+"""Same weights, two sets of decoding settings: what differs?
+
+    uv run evaluate_generate_methods.py --module diffusion --seeds 1337,2027,7,42,123
+
+Writes eval_generate_reports/<module>_<timestamp>/: results.json, results.csv, summary.json (paired differences b - a with
+95 % intervals). analyze_generate_quality.py reads results.json.
+"""
+
+import sys
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import methods
+from lab import cli, quality, records, stats, trials
+from lab.cli import check
+from lab.records import Folder
+
+
+@dataclass(frozen=True)
+class Args(trials.Args):
+    seeds: cli.listed(int) = (1337, 2027, 7, 42, 123)
+    module: str = "diffusion"  # diffusion or diffusion_flow
+    weights: Path | None = None  # default weights/MODULE.pt
+    temp: float = 0.8  # of both
+    top_k: int = 2  # of both
+    a_name: str = "old_like"  # one stage: whatever reaches the threshold is final
+    a_confidence_threshold: float = 0.85
+    a_draft_threshold: float = 0.85
+    a_confirm_threshold: float = 0.85
+    a_replace_margin: float = 1.0
+    a_gap: int = 0
+    a_target_chunk_len: int = 240
+    b_name: str = "new_two_stage"  # drafts first, confirmed or taken back later
+    b_confidence_threshold: float = 0.95
+    b_draft_threshold: float = 0.7
+    b_confirm_threshold: float = 0.85
+    b_replace_margin: float = 0.0
+    b_gap: int = 0
+    b_target_chunk_len: int = 240
+    output_dir: Path = cli.ROOT / "eval_generate_reports"
+
+
+def decoding_of(args, side):
+    """The Decoding that --a-... or --b-... describe."""
+    method = methods.METHODS.get(args.module)
+    check(hasattr(method, "corrupt"), f"--module {args.module}: choose diffusion or diffusion_flow")
+    settings = {key: value for key, value in cli.prefixed(args, side).items() if key != "name"}
+    return replace(method.Decoding(), temp=args.temp, top_k=args.top_k, **settings)
+
+
+def main(args):
+    """Write both sides' texts, then compare them."""
+    sides = {args.a_name: decoding_of(args, "a"), args.b_name: decoding_of(args, "b")}
+    check(len(sides) == 2, "--a-name and --b-name must differ")
+    writer = methods.load(args.weights, args.module)
+    reference = methods.reference(args, writer)
+    prompts = trials.prompts(writer, reference, args)
+    todo = [job for name, cell in sides.items() for job in trials.jobs(name, writer, cell, args, prompts)]
+    folder = Folder(args.output_dir, args.module, "results.json", args.resume)
+    rows = trials.produce(todo, folder, args, partial(quality.measure, reference=reference))
+    a, b = ([row for row in rows if row["name"] == name] for name in sides)
+    found = stats.compare(a, b, reference)
+    verdicts = [stats.in_words(each, *sides) for each in found]
+    real = stats.real_text(a, reference)
+    stamp = records.stamp(**{**vars(args), "weights": writer.weights})
+    folder.write("summary.json", {"verdicts": verdicts, "differences": found, "real_text": real, "stamp": stamp})
+    folder.write("results.csv", rows)
+    print(*verdicts, folder.path, sep="\n")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, Args))

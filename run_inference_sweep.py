@@ -1,0 +1,54 @@
+"""Which decoding settings? Every combination of the lists given, over seeds and prompts.
+
+    uv run run_inference_sweep.py --module diffusion --confidence-threshold 0 --gap 3,5,8 --temp 0.3,0.5 --top-k all
+
+Writes infer_reports/<module>_<timestamp>/: results.csv, results.json, samples.txt. analyze_inference_sweep.py reads them.
+"""
+
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import methods
+from lab import cli, quality, trials
+from lab.cli import letters, listed
+from lab.records import Folder
+
+
+@dataclass(frozen=True)
+class Args(trials.Args):
+    module: str = "diffusion_flow"  # gpt, diffusion or diffusion_flow
+    weights: Path | None = None  # default weights/MODULE.pt
+    temp: listed(float) = ()  # settings to try, each a list separated by commas; those not given keep their default
+    top_k: listed(letters) = ()  # numbers, or all
+    confidence_threshold: listed(float) = ()
+    gap: listed(int) = ()
+    draft_threshold: listed(float) = ()
+    flow_step: listed(float) = ()
+    flow_until: listed(float) = ()
+    output_dir: Path = cli.ROOT / "infer_reports"
+
+
+SETTINGS = ("temp", "top_k", "confidence_threshold", "gap", "draft_threshold", "flow_step", "flow_until")
+
+
+def main(args):
+    """Write the texts, then the table and the samples."""
+    writer = methods.load(args.weights, args.module)
+    choices = {name: getattr(args, name) for name in SETTINGS if getattr(args, name)}
+    cells = trials.grid(methods.METHODS[args.module].Decoding(), choices)
+    reference = methods.reference(args, writer)
+    prompts = trials.prompts(writer, reference, args)
+    todo = [job for cell in cells for job in trials.jobs(trials.describe(cell, choices), writer, cell, args, prompts)]
+    folder = Folder(args.output_dir, args.module, "results.json", args.resume)
+    rows = trials.produce(todo, folder, args, partial(quality.measure, reference=reference))
+    folder.write("results.csv", rows)
+    folder.write(
+        "samples.txt", "\n\n".join(f"== {r['name']}, seed {r['seed']}, {r['nfe']} calls\n{r['text']}" for r in rows)
+    )
+    print(folder.path)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, Args))

@@ -1,0 +1,129 @@
+"""Two-stage decoding over a grid of settings against one-stage decoding, on the same weights, prompts and seeds.
+
+    uv run sweep_new_two_stage_vs_baseline.py --module diffusion
+
+Writes sweep_generate_reports/<module>_<timestamp>/: run_level.json, agg_vs_baseline.json, summary.json (top_5: the fastest of
+the settings that are not worse), speed_vs_quality.png, speed_vs_parallel.png, top_speed_configs.png.
+"""
+
+import sys
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import methods
+from lab import cli, plots, quality, records, stats, trials
+from lab.cli import check, listed
+from lab.records import Folder
+
+NOT_WORSE = 0.02  # bits of `distance` that the whole interval of the difference may reach
+
+
+@dataclass(frozen=True)
+class Args(trials.Args):
+    seeds: listed(int) = (1337, 2027, 7, 42, 123, 314, 2718, 9001, 65537, 8888)
+    module: str = "diffusion"  # diffusion or diffusion_flow
+    weights: Path | None = None  # default weights/MODULE.pt
+    temp: float = 0.8  # of all
+    top_k: int = 2  # of all
+    base_confidence_threshold: float = 0.85
+    base_draft_threshold: float = 0.85
+    base_confirm_threshold: float = 0.85
+    base_replace_margin: float = 1.0
+    base_target_chunk_len: int = 240
+    sweep_confidence_threshold: listed(float) = (0.95,)
+    sweep_draft_threshold: listed(float) = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+    sweep_confirm_threshold: listed(float) = (0.85, 0.88)
+    sweep_replace_margin: listed(float) = (0.0, 0.02, 0.05)
+    sweep_target_chunk_len: listed(int) = (240,)
+    output_dir: Path = cli.ROOT / "sweep_generate_reports"
+
+
+def settings(args):
+    """Name -> Decoding: the baseline, then the grid."""
+    method = methods.METHODS.get(args.module)
+    check(hasattr(method, "corrupt"), f"--module {args.module}: choose diffusion or diffusion_flow")
+    start = replace(method.Decoding(), temp=args.temp, top_k=args.top_k)
+    choices = cli.prefixed(args, "sweep")
+    varied = [name for name, values in choices.items() if len(values) > 1]
+    cells = trials.grid(start, choices)
+    baseline = {"baseline": replace(start, **cli.prefixed(args, "base"))}
+    return baseline | {trials.describe(cell, varied).replace("_threshold", ""): cell for cell in cells}
+
+
+def aggregate(rows, names, reference):
+    """One dictionary per setting: its own measures, its paired differences to the baseline, whether it is not worse."""
+    baseline = [row for row in rows if row["name"] == "baseline"]
+    points = {point["name"]: point for point in stats.by_setting(rows, reference)}
+    for name in names:
+        found = stats.compare(baseline, [row for row in rows if row["name"] == name], reference)
+        distance = next((each for each in found if each["measure"] == "distance"), {"high": None})
+        not_worse = distance["high"] is not None and distance["high"] <= NOT_WORSE
+        points[name] |= {
+            "differences": found,
+            "not_worse": not_worse,
+            "verdict": stats.in_words(distance, "baseline", name) if "unit" in distance else None,
+        }
+    return points
+
+
+def draw(points, best, real, folder):
+    """The three plots."""
+    timed = all(point["chars_per_second"] for point in points.values())
+    speed = "chars_per_second" if timed else "chars_per_call"
+    label = "characters per second, one text at a time" if timed else "characters per call (seconds were not measured)"
+    grid, base = [p for p in points.values() if p["name"] != "baseline"], [points["baseline"]]
+    distance = "distance to real text, bits (lower is better)"
+    for name, y, what in (("quality", "distance", distance), ("parallel", "chars_per_call", "characters per call")):
+        with plots.figure(
+            folder / f"speed_vs_{name}.png", f"Two-stage decoding: speed and {what.partition(',')[0]}", label, what
+        ) as axes:
+            plots.scatter(axes, grid, speed, y, label="two-stage")
+            plots.scatter(axes, base, speed, y, plots.COLOURS[1], "baseline: one stage, threshold", "*")
+            if name == "quality" and real:
+                plots.real_line(axes, real["distance"]["mean"])
+    fastest = sorted(points.values(), key=lambda p: -(p[speed] or 0))[:12]
+    with plots.figure(folder / "top_speed_configs.png", "The fastest settings", label, "") as axes:
+        colours = [
+            plots.COLOURS[2] if p["name"] in best else plots.COLOURS[1] if p["name"] == "baseline" else "#BBBBBB"
+            for p in fastest
+        ]
+        axes.barh([p["name"] for p in fastest], [p[speed] or 0 for p in fastest], color=colours)
+        axes.invert_yaxis()
+        shown = (
+            ("not worse than the baseline", plots.COLOURS[2]),
+            ("worse, or not known", "#BBBBBB"),
+            ("baseline", plots.COLOURS[1]),
+        )
+        for what, colour in shown:
+            axes.barh([fastest[0]["name"]], [0], color=colour, label=what)
+
+
+def main(args):
+    """Write the texts, compare every setting with the baseline, draw."""
+    cells = settings(args)
+    writer = methods.load(args.weights, args.module)
+    reference = methods.reference(args, writer)
+    prompts = trials.prompts(writer, reference, args)
+    todo = [job for name, cell in cells.items() for job in trials.jobs(name, writer, cell, args, prompts)]
+    folder = Folder(args.output_dir, args.module, "run_level.json", args.resume)
+    rows = trials.produce(todo, folder, args, partial(quality.measure, reference=reference))
+    points = aggregate(rows, [name for name in cells if name != "baseline"], reference)
+    good = [p for p in points.values() if p.get("not_worse") and p["nfe"] < points["baseline"]["nfe"]]
+    top_5 = sorted(good, key=lambda p: p["nfe"])[:5]
+    real = stats.real_text(stats.equal_size([row for row in rows if row["name"] == "baseline"], reference), reference)
+    folder.write("agg_vs_baseline.json", list(points.values()))
+    short = [
+        {"name": p["name"], "nfe": p["nfe"], "chars_per_second": p["chars_per_second"], "verdict": p["verdict"]}
+        for p in top_5
+    ]
+    stamp = records.stamp(**{**vars(args), "weights": writer.weights})
+    rule = f"fewer calls than the baseline, and the 95 % interval of the difference in distance ends below {NOT_WORSE} bits"
+    summary = {"top_5": short, "top_5_rule": rule, "settings": len(cells) - 1, "not_worse_and_faster": len(good)}
+    folder.write("summary.json", summary | {"real_text": real, "stamp": stamp})
+    draw(points, {p["name"] for p in top_5}, real, folder.path)
+    print(*(f"{p['name']}: {p['nfe']:.0f} calls; {p['verdict']}" for p in top_5), folder.path, sep="\n")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, Args))

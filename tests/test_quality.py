@@ -1,0 +1,119 @@
+"""Measures of text, against counts made by hand; and none of four kinds of bad text may beat real text."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+import gpt
+from lab import quality, stats, trials
+from lab.corpus import Alphabet, Corpus
+from lab.quality import Pool, Reference
+
+
+def row(text, prompt="", seed=0):
+    return {"text": prompt + text, "chars": len(text), "prompt": prompt, "seed": seed, "nfe": 1}
+
+
+def test_words_are_runs_of_letters():
+    assert quality.words_of("O, 'tis Née 3x!") == ["o", "tis", "née", "x"]
+
+
+def test_distinct_pairs():
+    assert quality.distinct(["a", "b", "a", "b"], 2) == 2 / 3
+    assert quality.distinct(["a"], 2) is None
+
+
+def test_repetition_counts_characters_of_a_run_seen_before():
+    assert quality.repetition("abcdef", 3) == 0
+    assert quality.repetition("abcXabcY", 3) == 3 / 8
+    assert quality.repetition("aaaaaa", 3) == 5 / 6
+
+
+def test_copies_are_the_longest_run_and_the_share_in_long_runs():
+    assert quality.copied("xxabcdyybcz", "abcdefbc", 3) == (4, 4 / 11)
+    assert quality.copied("zzz", "abc", 3) == (0, 0.0)
+    assert quality.copied("abc", "abc", 3) == (3, 1.0)
+
+
+def test_entropy_and_divergence_of_known_distributions():
+    assert quality.entropy(np.array([1.0, 1, 1, 1])) == pytest.approx(2)
+    assert quality.entropy(np.array([5.0, 0])) == pytest.approx(0)
+    assert quality.divergence(np.array([1.0, 0]), np.array([0.0, 1])) == pytest.approx(1)
+    assert quality.divergence(np.array([3.0, 1]), np.array([6.0, 2])) == pytest.approx(0)
+    # p = (1, 0), r = (1/2, 1/2): H(3/4, 1/4) - 1/2
+    assert quality.divergence(np.array([1.0, 0]), np.array([1.0, 1])) == pytest.approx(0.811278 - 0.5, abs=1e-6)
+
+
+@pytest.fixture
+def reference(own_root):
+    """Nonsense with words, lines and a style: enough for n-grams."""
+    rng = random.Random(1)
+    words = ["".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 8))) for _ in range(300)]
+    weights = [1 / (i + 1) for i in range(300)]
+    text = "\n".join(" ".join(rng.choices(words, weights, k=8)) for _ in range(2500))
+    (own_root / "words.txt").write_text(text, encoding="utf-8")
+    return Reference.of(Corpus(own_root / "words.txt"))
+
+
+def bad_texts(reference, size):
+    rng = random.Random(2)
+    letters = reference.alphabet.letters
+    shuffled = list(reference.real[:size])
+    rng.shuffle(shuffled)
+    start = len(reference.train) // 3
+    sentence = reference.real[:60]
+    return {
+        "uniform": "".join(rng.choices(letters, k=size)),
+        "shuffled": "".join(shuffled),
+        "repeated": (sentence * size)[:size],
+        "copied": reference.train[start : start + size],
+    }
+
+
+@pytest.mark.parametrize("kind", ["uniform", "shuffled", "repeated", "copied"])
+def test_bad_text_loses_to_held_out_text_in_the_ranking_and_on_its_own_measure(reference, kind):
+    rows = reference.cut(8, 0, 500)
+    real = quality.measure([r | {"prompt": str(i)} for i, r in enumerate(rows)], reference)
+    text = bad_texts(reference, 4000)[kind]
+    bad = quality.measure([row(text[i : i + 500]) | {"prompt": str(i // 500)} for i in range(0, 4000, 500)], reference)
+    good, found = stats.summarise(real, reference), stats.summarise(bad, reference)
+    assert found["distance"]["mean"] > good["distance"]["mean"] + 0.05
+    caught = {"uniform": "jsd_4", "shuffled": "jsd_4", "repeated": "repetition", "copied": "copied_share"}[kind]
+    assert found[caught]["mean"] > good[caught]["mean"] + 0.05
+    points = [{"name": "real", "speed": 1, "distance": good["distance"]["mean"]}]
+    points += [{"name": kind, "speed": 1, "distance": found["distance"]["mean"]}]
+    assert [p["name"] for p in stats.frontier(points, "speed", "distance")] == ["real"]
+
+
+def test_real_words_and_scripts_without_spaces(reference):
+    known = min(reference.words)
+    assert quality.word_shares(f"{known} qqqqqqq {known} {known}", reference) == (0.75, 0.0)
+    assert quality.word_shares("天" * 100, reference) == (None, None)
+
+
+def test_the_judge_scores_every_character_after_the_prompt_with_context(reference):
+    alphabet = Alphabet("abc ")
+    config = gpt.Config(n_letters=4, block_size=8, n_layer=1, n_head=2, n_embd=16)
+    torch.manual_seed(0)
+    model = gpt.Model(config).eval()
+    torch.nn.init.normal_(model.lm_head.weight)
+    judge = trials.Writer("gpt", model, gpt.generate, alphabet, "abc")
+    judged = Reference("", "", "", frozenset(), alphabet, judge)
+    text = "abc abca cab bca a"
+    idx, nll = alphabet.encode(text), []
+    for i in range(3, len(text)):
+        start = 0 if i <= 8 else (i - 5) // 4 * 4
+        logits = model(idx[None, start:i])[0, -1]
+        nll.append(torch.nn.functional.cross_entropy(logits, idx[i]).item())
+    assert quality.judge_nll([text], judged, [3])[0] == pytest.approx(np.mean(nll), rel=1e-4)
+    assert quality.judge_nll(["xyz"], judged, [0]) == [None]
+
+
+def test_pool_weights_groups(reference):
+    groups = [[row("abab", str(i)) | {"copied_share": 0.0}] for i in range(2)] + [[row("zzzz") | {"copied_share": 1.0}]]
+    pool = Pool(groups, reference)
+    alone = Pool(groups[:2], reference).measure()
+    assert pool.measure(np.array([1.0, 1, 0]))["trigram_entropy"] == pytest.approx(alone["trigram_entropy"])
+    assert pool.measure(np.array([[1.0, 1, 0], [0, 0, 1]]))["distance"].shape == (2,)

@@ -1,0 +1,306 @@
+"""The experiment scripts: the order's own commands on tiny weights, the files they leave, resume, and bad input."""
+
+import csv
+import importlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import diffusion
+import diffusion_flow
+import gpt
+from lab import cli, records
+from lab.cli import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = ["--prompts", "2", "--prompt-len", "4", "--max-new-tokens", "12", "--batch", "3"]
+
+
+@pytest.fixture
+def lab(own_root, make_weights, monkeypatch):
+    """run(script, *argv) -> exit status; a corpus, weights of all three and of a judge lie in own_root.
+
+    The text holds the letters that the weights know, and no other.
+    """
+    text = " ".join("abcdefghijklmnopqrstuvwxyz"[i % 26 : i % 26 + 3 + i % 5] for i in range(1500)) + "\n"
+    (own_root / "text.txt").write_text(text, encoding="utf-8")
+    weights = {m.NAME: make_weights(m, f"{m.NAME}.pt") for m in (gpt, diffusion, diffusion_flow)}
+    judge = make_weights(gpt, "judge.pt", n_embd=32)
+
+    def run(script, *argv, writes=True):
+        module = importlib.import_module(script)
+        extra = ["--data", str(own_root / "text.txt"), "--judge", str(judge), *SMALL] if writes else []
+        monkeypatch.setattr(sys, "argv", [f"{script}.py", *map(str, argv)])
+        return cli.run(module.main, module.Args, [*map(str, argv), *extra])
+
+    run.weights, run.root, run.judge = weights, own_root, judge
+    return run
+
+
+def only(folder):
+    """The one folder in a folder."""
+    (found,) = folder.iterdir()
+    return found
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def load(path):
+    """A JSON file, without the NaN that Python would accept."""
+
+    def refuse(word):
+        raise AssertionError(f"{path}: {word} is no JSON")
+
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
+
+
+def test_flow_against_baseline(lab, capsys):
+    flags = ["--baseline-weights", lab.weights["diffusion"], "--flow-weights", lab.weights["diffusion_flow"]]
+    assert lab("evaluate_flow_vs_baseline", *flags, "--seeds", "1,2,3", "--output-dir", lab.root / "out") == 0
+    folder = only(lab.root / "out")
+    assert names(folder) == {
+        "summary.json",
+        "samples_baseline.csv",
+        "samples_flow.csv",
+        "blind_samples.csv",
+        "blind_key.csv",
+    }
+    summary = load(folder / "summary.json")
+    assert len(summary["rows"]) == 3 * 3 * 2
+    assert {row["name"] for row in summary["rows"]} == {"baseline", "flow", "flow_off"}
+    assert summary["stamp"]["settings"]["seeds"] == [1, 2, 3]
+    with open(folder / "samples_flow.csv", newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6 and all(len(row["text"]) == 16 and row["judge_nll"] for row in rows)
+    with open(folder / "blind_samples.csv", newline="", encoding="utf-8-sig") as file:
+        pairs = list(csv.DictReader(file))
+    with open(folder / "blind_key.csv", newline="", encoding="utf-8-sig") as file:
+        key = list(csv.DictReader(file))
+    texts = {name: {r["text"] for r in summary["rows"] if r["name"] == name} for name in ("baseline", "flow")}
+    for pair, names_ in zip(pairs, key, strict=True):
+        assert all(pair[side] in texts[names_[side]] for side in ("text_1", "text_2"))
+    assert "baseline" not in json.dumps(pairs)
+
+
+def test_sweep_and_its_analysis(lab, capsys):
+    argv = ["--module", "diffusion_flow", "--weights", lab.weights["diffusion_flow"], "--seeds", "1337,2027"]
+    argv += ["--temp", "0.7,0.8", "--confidence-threshold", "0.75,0.85,0.95", "--top-k", "2,3"]
+    assert lab("run_inference_sweep", *argv, "--output-dir", lab.root / "out") == 0
+    folder = only(lab.root / "out")
+    assert folder.name.startswith("diffusion_flow_")
+    assert names(folder) == {"results.csv", "results.json", "samples.txt"}
+    rows = load(folder / "results.json")
+    assert len(rows) == 2 * 3 * 2 * 2 * 2
+    assert len({row["name"] for row in rows}) == 12
+    assert {row["seconds"] is None for row in rows if row["batch"] > 1} == {True}
+    assert all(row["seconds"] > 0 for row in rows if row["batch"] == 1)
+    analysis = ["--inputs", folder / "results.json", "--tag", "t", "--output-dir", lab.root / "a"]
+    assert lab("analyze_inference_sweep", *analysis, "--data", lab.root / "text.txt", writes=False) == 0
+    suffixes = "aggregated.csv pareto_speed_parallel.csv pareto_speed_quality.csv summary.json"
+    suffixes += " speed_vs_parallel.png speed_vs_quality.png"
+    assert names(lab.root / "a") == {f"t_{suffix}" for suffix in suffixes.split()}
+    assert load(lab.root / "a" / "t_summary.json")["settings"] == 12
+
+
+def test_two_ways_to_decode_and_their_quality(lab, capsys):
+    argv = "--module diffusion --seeds 1337,2027,7 --a-name old_like --a-confidence-threshold 0.85 --a-draft-threshold 0.85"
+    argv += " --a-confirm-threshold 0.85 --a-replace-margin 1.0 --a-target-chunk-len 240 --b-name new_two_stage"
+    argv += " --b-confidence-threshold 0.95 --b-draft-threshold 0.70 --b-confirm-threshold 0.85 --b-replace-margin 0.0"
+    argv += " --b-target-chunk-len 240"
+    argv = [*argv.split(), "--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
+    assert lab("evaluate_generate_methods", *argv) == 0
+    folder = only(lab.root / "out")
+    assert names(folder) == {"summary.json", "results.json", "results.csv"}
+    found = {each["measure"]: each for each in load(folder / "summary.json")["differences"]}
+    rows = load(folder / "results.json")
+    mean = {n: sum(r["nfe"] for r in rows if r["name"] == n) / 6 for n in ("old_like", "new_two_stage")}
+    assert found["nfe"]["difference"] == pytest.approx(mean["new_two_stage"] - mean["old_like"])
+    quality = ["--input", folder / "results.json", "--tag", "ab", "--output-dir", lab.root / "q"]
+    assert lab("analyze_generate_quality", *quality, "--data", lab.root / "text.txt", writes=False) == 0
+    assert names(lab.root / "q") == {"ab_summary.json", "ab_rows.json"}
+    assert set(load(lab.root / "q" / "ab_summary.json")["sets"]) == {"old_like", "new_two_stage"}
+
+
+def test_grid_against_baseline(lab, capsys):
+    argv = "--module diffusion --seeds 1,2,3 --sweep-draft-threshold 0.2,0.7 --sweep-confirm-threshold 0.85,0.88"
+    argv += " --sweep-replace-margin 0.0 --sweep-target-chunk-len 240"
+    argv = [*argv.split(), "--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
+    assert lab("sweep_new_two_stage_vs_baseline", *argv) == 0
+    folder = only(lab.root / "out")
+    expected = "run_level.json agg_vs_baseline.json summary.json speed_vs_quality.png speed_vs_parallel.png top_speed_configs.png"
+    assert names(folder) == set(expected.split())
+    points = load(folder / "agg_vs_baseline.json")
+    assert len(points) == 5 and points[0]["name"] == "baseline"
+    for name in load(folder / "summary.json")["top_5"]:
+        assert next(p for p in points if p["name"] == name["name"])["not_worse"]
+
+
+def test_presets(lab, capsys):
+    presets = lab.root / "presets.json"
+    presets.write_text((ROOT / "configs" / "inference_presets.json").read_text(encoding="utf-8"), encoding="utf-8")
+    for preset in ("flow_quality", "flow_balanced", "baseline_fast"):
+        module = "diffusion" if preset == "baseline_fast" else "diffusion_flow"
+        argv = ["--preset", preset, "--presets-file", presets, "--weights", lab.weights[module]]
+        assert lab("run_inference_preset", *argv, "--max-new-tokens", "20", writes=False) == 0
+        captured = capsys.readouterr()
+        assert len(captured.out) == 16 + 20 + 1 and preset in captured.err
+    assert lab("run_inference_preset", "--preset", "nope", writes=False) == 2
+    assert "flow_quality, flow_balanced, baseline_fast" in capsys.readouterr().err
+    presets.write_text('{"odd": {"module": "gpt", "gap": 3}}', encoding="utf-8")
+    argv = ["--preset", "odd", "--presets-file", presets, "--weights", lab.weights["gpt"]]
+    assert lab("run_inference_preset", *argv, writes=False) == 2
+    assert "no gap" in capsys.readouterr().err
+
+
+def test_training_curves(lab, capsys):
+    logs = ["--baseline-log", ROOT / "results" / "diffusion_train.csv"]
+    logs += ["--flow-log", ROOT / "results" / "diffusion_flow_train.csv"]
+    assert lab("plot_training_curves", *logs, "--tag", "r", "--output-dir", lab.root / "p", writes=False) == 0
+    plots = "train_val_loss batch_total_loss flow_breakdown val_vs_time"
+    assert names(lab.root / "p") == {f"r_{name}.png" for name in plots.split()}
+    logs[3] = logs[1]  # the baseline's log lacks the flow's columns
+    assert lab("plot_training_curves", *logs, "--output-dir", lab.root / "p", writes=False) == 2
+    assert "batch_flow_loss" in capsys.readouterr().err
+
+
+SWEEP = ["--module", "diffusion", "--seeds", "1,2,3", "--temp", "0.5,0.9"]
+
+
+def strip(rows):
+    """Rows without what a clock says."""
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def test_a_resumed_run_has_the_rows_of_one_left_alone(lab, capsys):
+    argv = [*SWEEP, "--weights", lab.weights["diffusion"]]
+    assert lab("run_inference_sweep", *argv, "--output-dir", lab.root / "whole") == 0
+    whole = only(lab.root / "whole")
+    rows = load(whole / "results.json")
+    for kept in (0, 1, 4, 6, len(rows)):  # rows come batch by batch
+        part = lab.root / f"part{kept}"
+        part.mkdir()
+        records.write_json(part / "results.json", rows[:kept])
+        assert lab("run_inference_sweep", *argv, "--resume", part) == 0
+        assert strip(load(part / "results.json")) == strip(rows)
+        assert names(part) == names(whole)
+
+
+def test_a_killed_run_can_be_resumed(lab, capsys):
+    argv = [*SWEEP, "--weights", lab.weights["diffusion"], "--data", lab.root / "text.txt", "--judge", lab.judge]
+    argv = [*map(str, argv), *SMALL, "--batch", "1", "--output-dir", str(lab.root / "out")]
+    with subprocess.Popen(
+        [sys.executable, ROOT / "run_inference_sweep.py", *argv], stderr=subprocess.DEVNULL
+    ) as process:
+        for _ in range(1200):
+            if list((lab.root / "out").glob("*/results.json")) or process.poll() is not None:
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    folder = only(lab.root / "out")
+    assert lab("run_inference_sweep", *SWEEP, "--weights", lab.weights["diffusion"], "--resume", folder) == 0
+    assert (
+        lab("run_inference_sweep", *SWEEP, "--weights", lab.weights["diffusion"], "--output-dir", lab.root / "w") == 0
+    )
+    alone, resumed = load(only(lab.root / "w") / "results.json"), load(folder / "results.json")
+    assert [row["text"] for row in resumed] == [row["text"] for row in alone]
+
+
+def test_resume_refuses_the_rows_of_other_settings(lab, capsys):
+    argv = ["--weights", lab.weights["diffusion"]]
+    assert lab("run_inference_sweep", *SWEEP, *argv, "--output-dir", lab.root / "out") == 0
+    folder = only(lab.root / "out")
+    before = (folder / "results.json").read_bytes()
+    assert lab("run_inference_sweep", *SWEEP[:-1], "0.5,0.8", *argv, "--resume", folder) == 2
+    assert "other settings" in capsys.readouterr().err
+    assert (folder / "results.json").read_bytes() == before
+
+
+def test_workers_write_the_same_texts_and_time_nothing(lab, capsys):
+    argv = [*SWEEP, "--weights", lab.weights["diffusion"]]
+    assert lab("run_inference_sweep", *argv, "--output-dir", lab.root / "one") == 0
+    assert lab("run_inference_sweep", *argv, "--workers", "2", "--output-dir", lab.root / "two") == 0
+    one, two = (load(only(lab.root / name) / "results.json") for name in ("one", "two"))
+    assert [row["text"] for row in one] == [row["text"] for row in two]
+    assert {row["seconds"] for row in two} == {None}
+
+
+def test_without_a_corpus_texts_are_written_and_measures_stay_empty(lab, capsys, monkeypatch):
+    script = importlib.import_module("run_inference_sweep")
+    argv = ["--module", "diffusion", "--weights", str(lab.weights["diffusion"]), "--output-dir", str(lab.root / "out")]
+    assert cli.run(script.main, script.Args, [*argv, "--max-new-tokens", "12"]) == 0
+    assert "measures that need it stay empty" in capsys.readouterr().err
+    (row,) = load(only(lab.root / "out") / "results.json")
+    assert row["nfe"] > 0 and len(row["text"]) == 28
+    assert row["judge_nll"] is row["real_words"] is row["copied_run"] is None
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("--seeds ''", "seeds"),
+        ("--seeds 1,x", "seeds"),
+        ("--seeds 1,1", "twice"),
+        ("--temp -1", "temp"),
+        ("--top-k 0", "top_k"),
+        ("--confidence-threshold 1.5", "confidence_threshold"),
+        ("--flow-step 0.5", "no flow_step"),
+        ("--module nope", "nope"),
+        ("--batch 0", "batch"),
+        ("--resume nowhere", "nowhere"),
+        ("--prompts 100000", "room"),
+        ("--prompt-len 1000", "prompt_len"),
+        ("--nonsense 3", "nonsense"),
+    ],
+)
+def test_bad_input_of_a_sweep_is_one_message(lab, capsys, argv, message):
+    flags = [word.strip("'") for word in argv.split()]
+    script = importlib.import_module("run_inference_sweep")
+    base = ["--module", "diffusion", "--weights", str(lab.weights["diffusion"]), "--data", str(lab.root / "text.txt")]
+    base += ["--output-dir", str(lab.root / "out")]
+    base = base if flags[0] != "--module" else base[2:]
+    assert cli.run(script.main, script.Args, [*base, *flags]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err + captured.out and "Traceback" not in captured.err
+    assert not (lab.root / "out").exists() or not any((lab.root / "out").iterdir())
+
+
+@pytest.mark.parametrize("script", ["analyze_inference_sweep", "analyze_generate_quality"])
+@pytest.mark.parametrize("content", [None, "", "{", "[]", '[{"name": 1}]', "[1]"])
+def test_bad_rows_are_refused(lab, capsys, script, content):
+    path = lab.root / "results.json"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    flag = "--inputs" if script == "analyze_inference_sweep" else "--input"
+    assert lab(script, flag, path, "--output-dir", lab.root / "out", writes=False) == 2
+    assert str(path) in capsys.readouterr().err
+    assert not (lab.root / "out").exists()
+
+
+def test_missing_weights_name_the_command_that_makes_them(lab, capsys):
+    assert lab("evaluate_generate_methods", "--weights", lab.root / "none.pt", "--output-dir", lab.root / "out") == 2
+    assert "diffusion.py --train" in capsys.readouterr().err
+
+
+def test_json_has_no_nan_and_csv_opens_in_a_spreadsheet(tmp_path):
+    records.write_json(tmp_path / "a.json", {"x": float("nan"), "y": (1, Path("p")), "z": float("inf")})
+    assert load(tmp_path / "a.json") == {"x": None, "y": [1, "p"], "z": None}
+    records.write_csv(tmp_path / "a.csv", [{"text": 'two\nlines, "quoted"', "n": 1}])
+    assert (tmp_path / "a.csv").read_bytes().startswith(b"\xef\xbb\xbf")
+    with open(tmp_path / "a.csv", newline="", encoding="utf-8-sig") as file:
+        assert list(csv.DictReader(file)) == [{"text": 'two\nlines, "quoted"', "n": "1"}]
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError):
+        records.write_json(tmp_path / "file" / "a.json", {})
+    with pytest.raises(UserError):
+        records.Folder(tmp_path / "file", "x", "rows.json")
+
+
+def test_two_runs_of_one_second_have_two_folders(tmp_path):
+    assert len({records.fresh(tmp_path, "x") for _ in range(3)}) == 3
