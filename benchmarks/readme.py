@@ -56,7 +56,7 @@ def trainings():
 def speed():
     """Ratios measured side by side."""
     rows = []
-    names = ("training", "cache", "origin")
+    names = ("training", "cache", "origin", "batching")
     for measured in (results(name) for name in names if (ROOT / "results" / f"{name}.json").exists()):
         for row in measured["rows"]:
             figures = [f"{row['ours']:.3g}", f"{row['theirs']:.3g}", f"**{row['ratio']:.1f}**"]
@@ -64,7 +64,50 @@ def speed():
     return table(["measured", "unit", "ours", "against", "times faster", "command"], rows)
 
 
-TABLES = {"likelihood": likelihood, "trainings": trainings, "speed": speed}
+def paths():
+    """What a commit rule is worth to each masked model: nats per character, by calls."""
+    rows = []
+    for row in results("likelihood")["paths"]:
+        spread = f"{row['low']:.3f} to {row['high']:.3f}"
+        rows.append(
+            [f"`{row['module']}`", row["rule"].replace("=", " "), f"{row['calls']:.1f}", f"{row['nats']:.3f}", spread]
+        )
+    return table(["model", "commit rule", "calls for 240 characters", "nats per character", "95 % interval"], rows)
+
+
+def summary(folder, suffix="summary.json"):
+    """The one summary under a folder of results/."""
+    (path,) = (ROOT / "results" / folder).glob(f"**/*{suffix}")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def differences(found, real, names):
+    """Lines of a table of paired differences."""
+    shown = ("nfe", "judge_nll", "trigram_entropy", "jsd_4", "real_words", "repetition", "copied_share", "distance")
+    lines = []
+    for row in (row for row in found if row["measure"] in shown):
+        name = row["measure"].replace("_", " ").replace("nfe", "calls")
+        own = real.get(row["measure"]) if real else None
+        spread = "" if row["low"] is None else f"{row['low']:+.3g} to {row['high']:+.3g}"
+        cells = [name, f"{row['a']:.3f}", f"{row['b']:.3f}", f"{row['difference']:+.3g}", spread]
+        lines.append([*cells, f"{own['mean']:.3f}" if own else ""])
+    return table(["measure", *names, "difference", "95 % interval", "real text"], lines)
+
+
+def two_stage():
+    """The order's A/B."""
+    found = summary("two_stage/diffusion_*")
+    return differences(found["differences"], found["real_text"], ("one stage", "two stages"))
+
+
+def flow():
+    """Diffusion against diffusion + flow, both spaced."""
+    found = summary("flow_spaced/*")
+    return differences(found["differences"]["flow - baseline"], found["real_text"], ("diffusion", "diffusion + flow"))
+
+
+TABLES = {"likelihood": likelihood, "paths": paths, "trainings": trainings, "speed": speed}
+TABLES |= {"two_stage": two_stage, "flow": flow}
 
 
 def render(readme):

@@ -7,6 +7,7 @@ import string
 from pathlib import Path
 
 import pytest
+import tyro
 
 from benchmarks import readme
 from lab import checkpoint, cli
@@ -16,6 +17,9 @@ README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encodi
 FENCED = "".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL))
 COMMANDS = [
     shlex.split(line, comments=True) for line in re.findall(r'^uv run (?:[^"\n]|"[^"]*")*', FENCED, re.MULTILINE)
+]
+SCRIPT_COMMANDS = [
+    command[2:] for command in COMMANDS if command[2].endswith(".py") and command[2].removesuffix(".py") not in METHODS
 ]
 METHOD_COMMANDS = [command[2:] for command in COMMANDS if command[2].removesuffix(".py") in METHODS]
 ASIDE = {"--train": 0, "--weights": 1, "--data": 1}  # what the test sets itself, and how many values follow
@@ -63,6 +67,19 @@ def test_a_command_of_the_readme_runs(command, shakespeare_like, own_root, tiny,
     assert "calls (NFE" in captured.err
 
 
+def test_every_script_is_shown():
+    shown = {command[0].removesuffix(".py") for command in SCRIPT_COMMANDS}
+    root = Path(__file__).resolve().parent.parent
+    assert shown == {path.stem for path in root.glob("*.py")} - METHODS.keys() - {"methods"}
+
+
+@pytest.mark.parametrize("command", SCRIPT_COMMANDS, ids=" ".join)
+def test_a_script_of_the_readme_knows_its_flags(command):
+    """That the scripts run and leave their files is test_scripts.py's business."""
+    script = importlib.import_module(command[0].removesuffix(".py"))
+    assert tyro.cli(script.Args, args=command[1:], config=cli.CONFIG)
+
+
 def test_evaluate_likelihood_runs(shakespeare_like, own_root, tiny, capsys):
     assert ["uv", "run", "evaluate_likelihood.py"] in COMMANDS
     for name, method in METHODS.items():
@@ -70,6 +87,7 @@ def test_evaluate_likelihood_runs(shakespeare_like, own_root, tiny, capsys):
         assert cli.run(method.main, method.Args, [*flags, "--weights", str(own_root / f"{name}.pt")]) == 0
     script = importlib.import_module("evaluate_likelihood")
     argv = ["--weights-dir", str(own_root), "--data", str(shakespeare_like), "--output-dir", str(own_root / "out")]
+    argv += ["--windows", "2"]
     assert cli.run(script.main, script.Args, argv) == 0
     assert "diffusion_flow" in capsys.readouterr().out
     assert (own_root / "out" / "likelihood.json").exists()
