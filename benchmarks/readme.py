@@ -106,8 +106,14 @@ def flow():
     return differences(found["differences"]["flow - baseline"], found["real_text"], ("diffusion", "diffusion + flow"))
 
 
-TABLES = {"likelihood": likelihood, "paths": paths, "trainings": trainings, "speed": speed}
-TABLES |= {"two_stage": two_stage, "flow": flow}
+TABLES = {
+    "likelihood": likelihood,
+    "paths": paths,
+    "trainings": trainings,
+    "speed": speed,
+    "two_stage": two_stage,
+    "flow": flow,
+}
 
 
 def render(readme):

@@ -14,7 +14,7 @@ from lab import checkpoint, cli
 from methods import METHODS
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
-FENCED = "".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL))
+FENCED = "".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL)).replace("\\\n", "")
 COMMANDS = [
     shlex.split(line, comments=True) for line in re.findall(r'^uv run (?:[^"\n]|"[^"]*")*', FENCED, re.MULTILINE)
 ]

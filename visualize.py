@@ -1,0 +1,83 @@
+"""Watch them write: diffusion settles many characters a call, GPT one.
+
+    uv run visualize.py                                                     a window, or the terminal where there is none
+    uv run visualize.py --flow --compare --save outputs/flow_vs_gpt.gif --fps 24
+
+Shows the very frames of `generate`. With --compare both run on their measured seconds, one text at a time.
+"""
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import methods
+from lab import cli, film
+from lab.canvas import Canvas
+from lab.cli import check
+from lab.records import warn
+from lab.trials import Trial, run
+
+
+@dataclass(frozen=True)
+class Args:
+    flow: bool = False  # diffusion_flow.py in place of diffusion.py
+    compare: bool = False  # GPT beside it
+    save: Path | None = None  # a .gif, or a .html page with a slider
+    terminal: bool = False  # in the terminal, whether there is a display or not
+    fps: int = 12  # pictures a second
+    blocks: int = 5  # chunks of 240 characters to write
+    prompt_len: int = 16  # characters of the corpus's opening to start from
+    flow_step: float = 0.6  # with --flow: share of the remaining noise that a step takes
+    seed: int = 1337
+    weights: Path | None = None  # of the masked model; default weights/NAME.pt
+    gpt_weights: Path | None = None  # default weights/gpt.pt
+    font: Path | None = None  # a monospaced font with the text's characters, for GIF and window
+
+    def __post_init__(self):
+        check(1 <= self.fps <= 50, f"fps must lie in 1..50, not {self.fps}")
+        check(self.blocks >= 1, f"blocks must be at least 1, not {self.blocks}")
+        check(self.prompt_len >= 1, f"prompt_len must be at least 1, not {self.prompt_len}")
+        known = self.save is None or self.save.suffix in (".gif", ".html")
+        check(known, f"--save {self.save}: only .gif and .html can be made")
+
+
+def recordings(args):
+    """The films asked for: the masked model's, and GPT's beside it."""
+    name = "diffusion_flow" if args.flow else "diffusion"
+    chosen = [(name, args.weights), ("gpt", args.gpt_weights)] if args.compare else [(name, args.weights)]
+    for name, path in chosen:
+        writer, decoding = methods.load(path, name), methods.METHODS[name].Args().decoding
+        check(args.prompt_len <= len(writer.opening), f"prompt_len must be at most {len(writer.opening)}")
+        if name == "diffusion_flow":
+            decoding = replace(decoding, flow_step=args.flow_step)
+        prompt = writer.alphabet.encode(writer.opening[: args.prompt_len])
+        chunk = getattr(decoding, "target_chunk_len", 240)
+        trial = Trial(Canvas.after(prompt, args.blocks * chunk), decoding, (args.seed,))
+        run(writer, replace(trial, canvas=Canvas.after(prompt, 20)))  # the first calls are slow: not in the film
+        yield film.record(name, writer, trial)
+
+
+def main(args):
+    """Record, then save, or show where it can be seen."""
+    films = list(recordings(args))
+    if args.save is not None and args.save.suffix == ".gif":
+        film.write_gif(args.save, films, args.fps, args.font)
+    elif args.save is not None:
+        film.write_html(args.save, films, args.fps)
+    elif args.terminal:
+        film.play(films, args.fps)
+    else:
+        try:
+            film.show(films, args.fps, args.font)
+        except (ImportError, RuntimeError) as error:
+            warn(f"no window can be opened ({error}); playing here")
+            film.play(films, args.fps)
+    print(
+        *(f"{f.title}: {f.stills[-1].calls} calls, {f.stills[-1].seconds:.2f} s" for f in films),
+        sep="\n",
+        file=sys.stderr,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, Args))
