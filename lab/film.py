@@ -146,6 +146,17 @@ class Painter:
         self.legend(pen, caption)
         return image
 
+    def palette(self):
+        """A picture whose palette has every background, and ink on it at three strengths: the edges of letters."""
+        behind = [background(state, 1) for state in (MASKED, DRAFT, NEW)]
+        behind += [background(SETTLED, step / 15) for step in range(16)]
+        colours = [self.image_of("RGB", (1, 1), colour).getpixel((0, 0)) for colour in (INK, "#555555", PAPER, *behind)]
+        for strength in (0.3, 0.6, 0.85):
+            colours += [tuple(round(c + (26 - c) * strength) for c in colour) for colour in colours[3:22]]
+        image = self.image_of("P", (1, 1))
+        image.putpalette([c for colour in colours for c in colour])
+        return image
+
     def legend(self, pen, caption):
         (w, h), y = self.cell, self.size[1] - int(2.2 * self.cell[1])
         x = 2 * w
@@ -169,9 +180,8 @@ def background(state, sure):
 def write_gif(path, films, fps, font=None):
     """Write an animation whose last picture stays for two seconds."""
     painter, pictures = Painter(films, font), timeline(films, fps)
-    images = [painter.paint(*picture) for picture in pictures]
-    palette = images[len(images) // 2].quantize(48)
-    images = [image.quantize(palette=palette, dither=0) for image in images]
+    palette = painter.palette()
+    images = [painter.paint(*picture).quantize(palette=palette, dither=0) for picture in pictures]
     step = max(20, round(1000 / fps))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
