@@ -39,13 +39,13 @@ def write_json(path, value):
 
 
 def write_csv(path, rows):
-    """Write rows (dictionaries) atomically, the columns being those of the first. Raises UserError."""
+    """Write rows (dictionaries) atomically, with every column that one of them has. Raises UserError."""
 
     class Lines(list):
         write = list.append
 
     lines = Lines()
-    writer = csv.DictWriter(lines, list(rows[0]) if rows else [])
+    writer = csv.DictWriter(lines, list(dict.fromkeys(key for row in rows for key in row)))
     writer.writeheader()
     writer.writerows(map(plain, rows))
     write_text(path, "\ufeff" + "".join(lines))  # the mark tells spreadsheets that this is UTF-8

@@ -218,9 +218,13 @@ def produce(todo, folder, args, finish):
     console = Console(stderr=True)
     with Progress(*Progress.get_default_columns(), console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("texts", total=len(todo), completed=done)
-        for rows in _written(waiting, args):
-            folder.append(finish(rows))
-            bar.update(task, completed=len(folder.rows))
+        try:
+            for rows in _written(waiting, args):
+                folder.append(finish(rows))
+                bar.update(task, completed=len(folder.rows))
+        except KeyboardInterrupt:
+            records.warn(f"{len(folder.rows)} of {len(todo)} texts are written; go on with: --resume {folder.path}")
+            raise
     return folder.rows
 
 

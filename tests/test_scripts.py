@@ -14,7 +14,7 @@ import pytest
 import diffusion
 import diffusion_flow
 import gpt
-from lab import cli, records
+from lab import cli, records, trials
 from lab.cli import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -212,6 +212,16 @@ def test_a_killed_run_can_be_resumed(lab, capsys):
     assert [row["text"] for row in resumed] == [row["text"] for row in alone]
 
 
+def test_ctrl_c_says_how_to_go_on(lab, capsys, monkeypatch):
+    def interrupted(batch, workers=1):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trials, "write_batch", interrupted)
+    argv = ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
+    assert lab("run_inference_sweep", *SWEEP, *argv) == 130
+    assert f"--resume {only(lab.root / 'out')}" in capsys.readouterr().err
+
+
 def test_resume_refuses_the_rows_of_other_settings(lab, capsys):
     argv = ["--weights", lab.weights["diffusion"]]
     assert lab("run_inference_sweep", *SWEEP, *argv, "--output-dir", lab.root / "out") == 0
@@ -295,6 +305,8 @@ def test_json_has_no_nan_and_csv_opens_in_a_spreadsheet(tmp_path):
     assert (tmp_path / "a.csv").read_bytes().startswith(b"\xef\xbb\xbf")
     with open(tmp_path / "a.csv", newline="", encoding="utf-8-sig") as file:
         assert list(csv.DictReader(file)) == [{"text": 'two\nlines, "quoted"', "n": "1"}]
+    records.write_csv(tmp_path / "b.csv", [{"a": 1}, {"b": 2}])
+    assert (tmp_path / "b.csv").read_text(encoding="utf-8-sig").split() == ["a,b", "1,", ",2"]
     (tmp_path / "file").touch()
     with pytest.raises(UserError):
         records.write_json(tmp_path / "file" / "a.json", {})
