@@ -25,6 +25,14 @@ class Args:
     output_dir: Path = cli.ROOT / "infer_analysis"
 
 
+def shortened(points):
+    """The points, their names without the settings that all have in common."""
+    parts = [point["name"].split(", ") for point in points]
+    common = set.intersection(*map(set, parts)) if len(parts) > 1 else set()
+    names = [", ".join(part for part in each if part not in common) for each in parts]
+    return [point | {"name": name or point["name"]} for point, name in zip(points, names, strict=True)]
+
+
 def draw(points, best, key, label, real, args):
     """Speed against parallelism, and against the distance to real text."""
     what = {

@@ -40,7 +40,9 @@ def scatter(axes, points, x, y, colour=COLOURS[0], label=None, marker="o", names
         if p.get(f"{y}_low") is not None:
             axes.plot([p[x]] * 2, [p[f"{y}_low"], p[f"{y}_high"]], color=colour, alpha=0.35, linewidth=1.5, zorder=1)
         if p["name"] in names:
-            axes.annotate(p["name"], (p[x], p[y]), xytext=(6, 4), textcoords="offset points", fontsize=7.5)
+            right = p[x] > sum(q[x] for q in points) / len(points)
+            place = {"xytext": (-7 if right else 7, 5), "ha": "right" if right else "left"}
+            axes.annotate(p["name"], (p[x], p[y]), textcoords="offset points", fontsize=7.5, **place)
     axes.scatter(
         [p[x] for p in points], [p[y] for p in points], color=colour, marker=marker, label=label, zorder=2, s=36
     )

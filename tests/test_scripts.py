@@ -316,3 +316,14 @@ def test_json_has_no_nan_and_csv_opens_in_a_spreadsheet(tmp_path):
 
 def test_two_runs_of_one_second_have_two_folders(tmp_path):
     assert len({records.fresh(tmp_path, "x") for _ in range(3)}) == 3
+
+
+def test_a_sweep_is_set_beside_as_much_real_text_as_one_setting_has(lab, capsys, monkeypatch):
+    argv = ["--module", "diffusion", "--weights", lab.weights["diffusion"], "--temp", "0.5,0.7,0.9", "--gap", "2"]
+    assert lab("run_inference_sweep", *argv, "--output-dir", lab.root / "out") == 0
+    results = only(lab.root / "out") / "results.json"
+    analysis = ["--inputs", results, "--data", lab.root / "text.txt", "--output-dir", lab.root / "a"]
+    assert lab("analyze_inference_sweep", *analysis, writes=False) == 0
+    assert load(lab.root / "a" / "analysis_summary.json")["real_text"]["n"] == 2  # SMALL asks for two prompts
+    with open(lab.root / "a" / "analysis_aggregated.csv", newline="", encoding="utf-8-sig") as file:
+        assert [row["name"] for row in csv.DictReader(file)] == ["temp 0.5", "temp 0.7", "temp 0.9"]
