@@ -54,7 +54,8 @@ def main(args):
     """Gather, measure, compare, draw."""
     rows = [row for path in args.inputs for row in records.read_rows(path, NEEDED)]
     reference = Reference.of_data(args.data)
-    points, real = stats.by_setting(rows, reference), stats.real_text(stats.equal_size(rows, reference), reference)
+    points = shortened(stats.by_setting(rows, reference))
+    real = stats.real_text([row for row in rows if row["name"] == rows[0]["name"]], reference)
     timed = all(point["chars_per_second"] for point in points)
     key = "chars_per_second" if timed else "chars_per_call"
     label = "characters per second, one text at a time" if timed else "characters per call (seconds were not measured)"
