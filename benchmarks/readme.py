@@ -100,6 +100,21 @@ def two_stage():
     return differences(found["differences"], found["real_text"], ("one stage", "two stages"))
 
 
+def grid():
+    """The order's grid of two-stage settings, one line for each draft threshold; empty until it has been run."""
+    found = list((ROOT / "results" / "two_stage_grid").glob("*/agg_vs_baseline.json"))
+    if not found:
+        return ""
+    points, rows = json.loads(found[0].read_text(encoding="utf-8")), []
+    for p in points:
+        if p["name"] == "baseline" or (p["confirm_threshold"], p["replace_margin"]) == (0.85, 0.0):
+            name = "one stage" if p["name"] == "baseline" else f"draft {p['draft_threshold']}"
+            figures = [f"{p[key]:.3f}" for key in ("judge_nll", "trigram_entropy", "distance")]
+            verdict = "" if p["name"] == "baseline" else "yes" if p["not_worse"] else "no"
+            rows.append([name, f"{p['nfe']:.0f}", *figures, verdict])
+    return table(["settings", "calls", "judge nll", "trigram entropy", "distance", "not worse than one stage"], rows)
+
+
 def flow():
     """Diffusion against diffusion + flow, both spaced."""
     found = summary("flow_spaced/*")
@@ -112,6 +127,7 @@ TABLES = {
     "trainings": trainings,
     "speed": speed,
     "two_stage": two_stage,
+    "grid": grid,
     "flow": flow,
 }
 
