@@ -75,9 +75,9 @@ def paths():
     return table(["model", "commit rule", "calls for 240 characters", "nats per character", "95 % interval"], rows)
 
 
-def summary(folder, suffix="summary.json"):
-    """The one summary under a folder of results/."""
-    (path,) = (ROOT / "results" / folder).glob(f"**/*{suffix}")
+def summary(folder):
+    """The summary of the one run whose folder is called so, under results/."""
+    (path,) = (ROOT / "results").glob(f"{folder}/summary.json")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
