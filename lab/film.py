@@ -207,7 +207,8 @@ def write_html(path, films, fps):
         "texts": [film.stills[-1].letters for film in films],
         "stills": [[pack(still) for still in stills] for stills, _ in pictures],
     }
-    page = PAGE.replace(
+    page = Path(__file__).with_name("film.html").read_text(encoding="utf-8")
+    page = page.replace(
         "LEGEND", "".join(f'<span class="s{i}">&nbsp;</span> {html.escape(w)} &nbsp; ' for i, w in enumerate(LEGEND))
     )
     write_text(path, page.replace("DATA", json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")))
@@ -270,55 +271,3 @@ def show(films, fps, font=None):
 
     step(0)
     root.mainloop()
-
-
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>tiny-diffusion</title>
-<style>
-body { font: 15px/1.5 system-ui, sans-serif; margin: 1em auto; max-width: 70em; padding: 0 1em; color: #1a1a1a; background: #fff }
-main { display: flex; flex-wrap: wrap; gap: 2em } section { flex: 1 1 22em; min-width: 0 }
-pre { font: 14px/1.35 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; margin: 0 }
-h2 { font-size: 1em; margin: .5em 0 } input { width: 100% } button { font: inherit; padding: .3em 1em }
-.s0 { background: #d5d5d5 } .s1 { background: #f5e05a } .s2 { background: #f0a860 } .s3 { background: rgb(181, 210, 241) }
-</style>
-<p><button id="go">Pause</button> Space plays and pauses, the arrow keys step. <span id="caption"></span></p>
-<input id="at" type="range" min="0" value="0" aria-label="step"><p>LEGEND</p><main></main>
-<script>
-const film = DATA
-const main = document.querySelector("main"), at = document.getElementById("at"), go = document.getElementById("go")
-document.getElementById("caption").textContent = "Shown " + film.caption + "."
-at.max = film.stills.length - 1
-const panels = film.titles.map(() => {
-  const section = document.createElement("section")
-  section.append(document.createElement("h2"), document.createElement("pre"))
-  main.append(section)
-  return section
-})
-let playing = true
-function draw() {
-  film.stills[at.value].forEach(([calls, seconds, letters, states, sure], i) => {
-    const [head, pre] = panels[i].children
-    head.textContent = `${film.titles[i]}: ${calls} calls, ${seconds.toFixed(2)} s`
-    const end = Array.from(film.texts[i])
-    pre.replaceChildren(...Array.from(letters).map((letter, j) => {
-      const span = document.createElement("span"), blue = (1 - sure[j] / 9)
-      span.textContent = end[j] === "\\n" ? "\\n" : states[j] === "0" || letter === "\\n" ? "\\u00a0" : letter
-      span.className = "s" + states[j]
-      if (states[j] === "3") span.style.background = `rgb(${255 - 105 * blue}, ${255 - 65 * blue}, ${255 - 20 * blue})`
-      return span
-    }))
-  })
-}
-function step(by) { at.value = Math.max(0, Math.min(at.max, +at.value + by)); draw() }
-function play(on) { playing = on; go.textContent = on ? "Pause" : "Play" }
-go.onclick = () => { if (!playing && at.value === at.max) at.value = 0; play(!playing) }
-at.oninput = () => { play(false); draw() }
-document.onkeydown = event => {
-  if (event.key === " ") { event.preventDefault(); go.onclick() }
-  if (event.key === "ArrowRight" || event.key === "ArrowLeft") { event.preventDefault(); play(false); step(event.key === "ArrowRight" ? 1 : -1) }
-}
-setInterval(() => { if (playing) { step(1); if (at.value === at.max) play(false) } }, 1000 / film.fps)
-draw()
-</script>
-"""
