@@ -4,7 +4,6 @@ Each character is drawn where it will stand in the finished text.
 """
 
 import html
-import itertools
 import json
 import time
 from dataclasses import dataclass
@@ -52,12 +51,11 @@ class Film:
 def record(title, writer, trial):
     """Drain a trial of one text -> Film."""
     masked, stills, sure = trial.canvas.masked[0], [], torch.ones(trial.canvas.idx.size(1), dtype=torch.float64)
-    clock = itertools.count(1)
     spent, began = 0.0, time.perf_counter()
 
-    def add(calls, idx, states):
+    def add(idx, states):
         letters = writer.alphabet.decode(idx)
-        stills.append(Still(calls, spent, letters, tuple(states.tolist()), tuple(sure.tolist())))
+        stills.append(Still(len(stills), spent, letters, tuple(states.tolist()), tuple(sure.tolist())))
 
     def watch(frame):
         nonlocal masked, spent, began
@@ -69,10 +67,10 @@ def record(title, writer, trial):
         states = (
             torch.where(fresh, NEW, SETTLED).masked_fill(frame.masked[0], MASKED).masked_fill(frame.draft[0], DRAFT)
         )
-        add(next(clock), idx, states)
+        add(idx, states)
         masked, began = frame.masked[0], time.perf_counter()
 
-    add(0, trial.canvas.idx[0], torch.where(masked, MASKED, SETTLED))
+    add(trial.canvas.idx[0], torch.where(masked, MASKED, SETTLED))
     trials.run(writer, trial, watch)
     last = stills[-1]
     stills.append(Still(last.calls, last.seconds, last.letters, (SETTLED,) * len(last.letters), last.sure))
@@ -216,13 +214,8 @@ def write_html(path, films, fps):
 
 def pack(still):
     """A still in few characters: calls, seconds, letters, states, and how sure, 0..9."""
-    return [
-        still.calls,
-        round(still.seconds, 3),
-        still.letters,
-        "".join(map(str, still.states)),
-        "".join(str(int(s * 9)) for s in still.sure),
-    ]
+    states, sure = "".join(map(str, still.states)), "".join(str(int(s * 9)) for s in still.sure)
+    return [still.calls, round(still.seconds, 3), still.letters, states, sure]
 
 
 def play(films, fps, console=None):
@@ -234,15 +227,9 @@ def play(films, fps, console=None):
             shown = Text(f"{caption}: {', '.join(LEGEND[:3])}\n", "dim")
             for film, still in zip(films, stills, strict=True):
                 shown.append(f"{film.title}: {still.calls} calls, {still.seconds:.2f} s\n", "bold")
-                for state, group in itertools.groupby(
-                    zip(still.states, still.letters, film.stills[-1].letters, strict=True), key=lambda x: x[0]
-                ):
-                    shown.append(
-                        "".join(
-                            "\n" if final == "\n" else "░" if state == MASKED else letter for _, letter, final in group
-                        ).replace("\r", " "),
-                        styles[state],
-                    )
+                for state, letter, final in zip(still.states, still.letters, film.stills[-1].letters, strict=True):
+                    visible = "░" if state == MASKED else letter
+                    shown.append("\n" if final == "\n" else visible, styles[state])
                 shown.append("\n\n")
             live.update(shown, refresh=True)
             time.sleep(1 / fps)
