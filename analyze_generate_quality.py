@@ -27,14 +27,12 @@ def main(args):
     """Measure each set of texts, compare each with the first."""
     rows = records.read_rows(args.input, NEEDED)
     reference = Reference.of_data(args.data)
-    groups = {}
-    for row in rows:
-        groups.setdefault(row["name"], []).append(row)
+    groups = stats.by_name(rows)
     first, *others = groups
     sets = {name: stats.summarise(group, reference) for name, group in groups.items()}
     differences = {name: stats.compare(groups[first], groups[name], reference) for name in others}
     verdicts = [stats.in_words(found, first, name) for name, all_found in differences.items() for found in all_found]
-    real = stats.real_text(stats.equal_size(groups[first], reference), reference)
+    real = stats.real_text(groups[first], reference)
     summary = {
         "verdicts": verdicts,
         "sets": sets,

@@ -37,7 +37,7 @@ def draw(points, best, key, label, real, args):
     """Speed against parallelism, and against the distance to real text."""
     what = {
         "parallel": ("chars_per_call", "characters per call"),
-        "quality": ("distance", "distance to real text, bits (lower is better)"),
+        "quality": ("distance", plots.DISTANCE),
     }
     for name, (y, y_label) in what.items():
         path = args.output_dir / f"{args.tag}_speed_vs_{name}.png"
@@ -55,10 +55,8 @@ def main(args):
     rows = [row for path in args.inputs for row in records.read_rows(path, NEEDED)]
     reference = Reference.of_data(args.data)
     points = shortened(stats.by_setting(rows, reference))
-    real = stats.real_text([row for row in rows if row["name"] == rows[0]["name"]], reference)
-    timed = all(point["chars_per_second"] for point in points)
-    key = "chars_per_second" if timed else "chars_per_call"
-    label = "characters per second, one text at a time" if timed else "characters per call (seconds were not measured)"
+    real = stats.real_text(stats.by_name(rows)[rows[0]["name"]], reference)
+    key, label = plots.speed_axis(points)
     negative = [p | {"serial": -p["chars_per_call"]} for p in points]
     best = {"parallel": stats.frontier(negative, key, "serial"), "quality": stats.frontier(points, key, "distance")}
     write = {f"pareto_speed_{name}.csv": found for name, found in best.items()} | {"aggregated.csv": points}

@@ -10,14 +10,12 @@ set of texts, flow_off, is the flow model decoded without its flow: what is left
 import random
 import sys
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import diffusion
 import diffusion_flow
 import methods
-from lab import cli, quality, records, stats, trials
-from lab.records import Folder
+from lab import cli, records, stats, trials
 
 
 @dataclass(frozen=True)
@@ -57,11 +55,8 @@ def main(args):
     sets = ("baseline", writers[0], diffusion.Decoding(**shared)), ("flow", writers[1], flow)
     sets = (*sets, ("flow_off", writers[1], replace(flow, flow_until=1.0)))
     reference = methods.reference(args, writers[0])
-    prompts = trials.prompts(writers[0], reference, args)
-    todo = [job for name, writer, cell in sets for job in trials.jobs(name, writer, cell, args, prompts)]
-    folder = Folder(args.output_dir, "", "summary.json", args.resume)
-    rows = trials.produce(todo, folder, args, partial(quality.measure, reference=reference))
-    by_name = {name: [row for row in rows if row["name"] == name] for name, *_ in sets}
+    rows, folder = trials.experiment(sets, args, reference, "", "summary.json")
+    by_name = stats.by_name(rows)
     summary = {"verdicts": [], "differences": {}, "real_text": stats.real_text(by_name["flow"], reference)}
     for a, b in (("baseline", "flow"), ("flow_off", "flow")):
         summary["differences"][f"{b} - {a}"] = found = stats.compare(by_name[a], by_name[b], reference)

@@ -7,14 +7,12 @@ Writes eval_generate_reports/<module>_<timestamp>/: results.json, results.csv, s
 """
 
 import sys
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 import methods
-from lab import cli, quality, records, stats, trials
+from lab import cli, records, stats, trials
 from lab.cli import check
-from lab.records import Folder
 
 
 @dataclass(frozen=True)
@@ -43,10 +41,8 @@ class Args(trials.Args):
 
 def decoding_of(args, side):
     """The Decoding that --a-... or --b-... describe."""
-    method = methods.METHODS.get(args.module)
-    check(hasattr(method, "corrupt"), f"--module {args.module}: choose diffusion or diffusion_flow")
     settings = {key: value for key, value in cli.prefixed(args, side).items() if key != "name"}
-    return replace(method.Decoding(), temp=args.temp, top_k=args.top_k, **settings)
+    return methods.masked_decoding(args.module, temp=args.temp, top_k=args.top_k, **settings)
 
 
 def main(args):
@@ -55,11 +51,9 @@ def main(args):
     check(len(sides) == 2, "--a-name and --b-name must differ")
     writer = methods.load(args.weights, args.module)
     reference = methods.reference(args, writer)
-    prompts = trials.prompts(writer, reference, args)
-    todo = [job for name, cell in sides.items() for job in trials.jobs(name, writer, cell, args, prompts)]
-    folder = Folder(args.output_dir, args.module, "results.json", args.resume)
-    rows = trials.produce(todo, folder, args, partial(quality.measure, reference=reference))
-    a, b = ([row for row in rows if row["name"] == name] for name in sides)
+    sets = [(name, writer, cell) for name, cell in sides.items()]
+    rows, folder = trials.experiment(sets, args, reference, args.module, "results.json")
+    a, b = stats.by_name(rows).values()
     found = stats.compare(a, b, reference)
     verdicts = [stats.in_words(each, *sides) for each in found]
     real = stats.real_text(a, reference)

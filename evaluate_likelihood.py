@@ -8,7 +8,6 @@ so the second half is the one to quote; the whole is for comparison with other p
 """
 
 import hashlib
-import json
 import math
 import sys
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from rich.table import Table
 
 import diffusion
 import methods
-from lab import checkpoint, cli, likelihood, stats
+from lab import checkpoint, cli, likelihood, records, stats
 from lab.cli import check
 from lab.corpus import Corpus, windows
 
@@ -162,12 +161,9 @@ def main(args):
     console.print(table)
     console.print(rules)
     if args.output_dir is not None:
-        command = " ".join(["uv run evaluate_likelihood.py", *sys.argv[1:]])
-        stamp = {"command": command, "data_sha256": corpus.sha256, "weights_sha256": digests, **checkpoint.versions()}
-        path = args.output_dir / "likelihood.json"
-        path.write_text(
-            json.dumps({"stamp": stamp, "rows": rows, "paths": path_rows}, indent=1) + "\n", encoding="utf-8"
-        )
+        stamp = {"command": records.command(), "data_sha256": corpus.sha256, "weights_sha256": digests}
+        written = {"stamp": stamp | checkpoint.versions(), "rows": rows, "paths": path_rows}
+        records.write_json(args.output_dir / "likelihood.json", written)
 
 
 if __name__ == "__main__":

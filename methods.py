@@ -23,15 +23,19 @@ def load(path, name, device="cpu"):
     return trials.Writer(name, model.to(device), method.generate, alphabet, opening, label)
 
 
+def masked_decoding(module, **settings):
+    """The Decoding of a masked method, with these settings. Raises UserError for another module."""
+    check(hasattr(METHODS.get(module), "corrupt"), f"--module {module}: choose diffusion or diffusion_flow")
+    return replace(METHODS[module].Decoding(), **settings)
+
+
 def reference(args, writer):
     """What a script's texts are measured against; None, with a note, when the default corpus cannot be had."""
     found = Reference.of_data(args.data)
     if found is None:
         return None
-    check(
-        writer.alphabet == found.alphabet,
-        f"{args.data or 'data.txt'}: has other characters than the model's text; give its --data",
-    )
+    path = args.data or "data.txt"
+    check(writer.alphabet == found.alphabet, f"{path}: has other characters than the model's text; give its --data")
     judge = load(args.judge, "gpt") if args.judge.exists() or args.judge != trials.JUDGE else None
     known = judge is not None and judge.alphabet == found.alphabet and judge.weights != writer.weights
     if not known:

@@ -35,11 +35,7 @@ def main(args):
     settings = dict(presets[args.preset])
     writer = methods.load(args.weights, settings.pop("module", None))
     grid = trials.grid(methods.METHODS[writer.name].Decoding(), {key: [value] for key, value in settings.items()})
-    check(
-        0 <= args.prompt_len <= len(writer.opening),
-        f"prompt_len must lie in 0..{len(writer.opening)}, not {args.prompt_len}",
-    )
-    prompt = writer.opening[: args.prompt_len] if args.prompt is None else args.prompt
+    prompt = writer.prompt(args.prompt_len) if args.prompt is None else args.prompt
     canvas = Canvas.after(writer.alphabet.encode(prompt), args.max_new_tokens)
     sample = trials.run(writer, trials.Trial(canvas, grid[0], (args.seed,)))[0]
     print(sample.text)

@@ -7,13 +7,11 @@ Writes infer_reports/<module>_<timestamp>/: results.csv, results.json, samples.t
 
 import sys
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import methods
-from lab import cli, quality, trials
+from lab import cli, trials
 from lab.cli import letters, listed
-from lab.records import Folder
 
 
 @dataclass(frozen=True)
@@ -39,10 +37,8 @@ def main(args):
     choices = {name: getattr(args, name) for name in SETTINGS if getattr(args, name)}
     cells = trials.grid(methods.METHODS[args.module].Decoding(), choices)
     reference = methods.reference(args, writer)
-    prompts = trials.prompts(writer, reference, args)
-    todo = [job for cell in cells for job in trials.jobs(trials.describe(cell, choices), writer, cell, args, prompts)]
-    folder = Folder(args.output_dir, args.module, "results.json", args.resume)
-    rows = trials.produce(todo, folder, args, partial(quality.measure, reference=reference))
+    sets = [(trials.describe(cell, choices), writer, cell) for cell in cells]
+    rows, folder = trials.experiment(sets, args, reference, args.module, "results.json")
     folder.write("results.csv", rows)
     folder.write(
         "samples.txt", "\n\n".join(f"== {r['name']}, seed {r['seed']}, {r['nfe']} calls\n{r['text']}" for r in rows)

@@ -8,13 +8,11 @@ the settings that are not worse), speed_vs_quality.png, speed_vs_parallel.png, t
 
 import sys
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import methods
-from lab import cli, plots, quality, records, stats, trials
-from lab.cli import check, listed
-from lab.records import Folder
+from lab import cli, plots, records, stats, trials
+from lab.cli import listed
 
 NOT_WORSE = 0.02  # bits of `distance` that the whole interval of the difference may reach
 
@@ -41,9 +39,7 @@ class Args(trials.Args):
 
 def settings(args):
     """Name -> Decoding: the baseline, then the grid."""
-    method = methods.METHODS.get(args.module)
-    check(hasattr(method, "corrupt"), f"--module {args.module}: choose diffusion or diffusion_flow")
-    start = replace(method.Decoding(), temp=args.temp, top_k=args.top_k)
+    start = methods.masked_decoding(args.module, temp=args.temp, top_k=args.top_k)
     choices = cli.prefixed(args, "sweep")
     varied = [name for name, values in choices.items() if len(values) > 1]
     cells = trials.grid(start, choices)
@@ -51,12 +47,11 @@ def settings(args):
     return baseline | {trials.describe(cell, varied).replace("_threshold", ""): cell for cell in cells}
 
 
-def aggregate(rows, names, reference):
+def aggregate(rows, groups, reference):
     """One dictionary per setting: its own measures, its paired differences to the baseline, whether it is not worse."""
-    baseline = [row for row in rows if row["name"] == "baseline"]
     points = {point["name"]: point for point in stats.by_setting(rows, reference)}
-    for name in names:
-        found = stats.compare(baseline, [row for row in rows if row["name"] == name], reference)
+    for name in groups.keys() - {"baseline"}:
+        found = stats.compare(groups["baseline"], groups[name], reference)
         distance = next((each for each in found if each["measure"] == "distance"), {"high": None})
         not_worse = distance["high"] is not None and distance["high"] <= NOT_WORSE
         points[name] |= {
@@ -69,12 +64,12 @@ def aggregate(rows, names, reference):
 
 def draw(points, best, real, folder):
     """The three plots."""
-    timed = all(point["chars_per_second"] for point in points.values())
-    speed = "chars_per_second" if timed else "chars_per_call"
-    label = "characters per second, one text at a time" if timed else "characters per call (seconds were not measured)"
+    speed, label = plots.speed_axis(points.values())
     grid, base = [p for p in points.values() if p["name"] != "baseline"], [points["baseline"]]
-    distance = "distance to real text, bits (lower is better)"
-    for name, y, what in (("quality", "distance", distance), ("parallel", "chars_per_call", "characters per call")):
+    for name, y, what in (
+        ("quality", "distance", plots.DISTANCE),
+        ("parallel", "chars_per_call", "characters per call"),
+    ):
         with plots.figure(
             folder / f"speed_vs_{name}.png", f"Two-stage decoding: speed and {what.partition(',')[0]}", label, what
         ) as axes:
@@ -104,14 +99,13 @@ def main(args):
     cells = settings(args)
     writer = methods.load(args.weights, args.module)
     reference = methods.reference(args, writer)
-    prompts = trials.prompts(writer, reference, args)
-    todo = [job for name, cell in cells.items() for job in trials.jobs(name, writer, cell, args, prompts)]
-    folder = Folder(args.output_dir, args.module, "run_level.json", args.resume)
-    rows = trials.produce(todo, folder, args, partial(quality.measure, reference=reference))
-    points = aggregate(rows, [name for name in cells if name != "baseline"], reference)
+    sets = [(name, writer, cell) for name, cell in cells.items()]
+    rows, folder = trials.experiment(sets, args, reference, args.module, "run_level.json")
+    groups = stats.by_name(rows)
+    points = aggregate(rows, groups, reference)
     good = [p for p in points.values() if p.get("not_worse") and p["nfe"] < points["baseline"]["nfe"]]
     top_5 = sorted(good, key=lambda p: p["nfe"])[:5]
-    real = stats.real_text(stats.equal_size([row for row in rows if row["name"] == "baseline"], reference), reference)
+    real = stats.real_text(groups["baseline"], reference)
     folder.write("agg_vs_baseline.json", list(points.values()))
     short = [
         {"name": p["name"], "nfe": p["nfe"], "chars_per_second": p["chars_per_second"], "verdict": p["verdict"]}

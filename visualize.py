@@ -47,10 +47,9 @@ def recordings(args):
     chosen = [(name, args.weights), ("gpt", args.gpt_weights)] if args.compare else [(name, args.weights)]
     for name, path in chosen:
         writer, decoding = methods.load(path, name), methods.METHODS[name].Args().decoding
-        check(args.prompt_len <= len(writer.opening), f"prompt_len must be at most {len(writer.opening)}")
         if name == "diffusion_flow":
             decoding = replace(decoding, flow_step=args.flow_step)
-        prompt = writer.alphabet.encode(writer.opening[: args.prompt_len])
+        prompt = writer.alphabet.encode(writer.prompt(args.prompt_len))
         chunk = getattr(decoding, "target_chunk_len", 240)
         trial = Trial(Canvas.after(prompt, args.blocks * chunk), decoding, (args.seed,))
         run(writer, replace(trial, canvas=Canvas.after(prompt, 20)))  # the first calls are slow: not in the film

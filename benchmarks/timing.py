@@ -1,6 +1,5 @@
 """Two ways of doing one thing, timed in turn in one run: the ratio is what can be trusted on a noisy machine."""
 
-import json
 import statistics
 import sys
 import time
@@ -8,7 +7,7 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from lab import checkpoint
+from lab import checkpoint, records
 from lab.cli import ROOT
 
 
@@ -46,6 +45,5 @@ def write_results(name, rows, **settings):
     command = " ".join(["uv run -m", f"benchmarks.{name}", *sys.argv[1:]])
     payload = {"command": command, "settings": settings, **checkpoint.versions(), "rows": rows}
     path = ROOT / "results" / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(payload, indent=1) + "\n", encoding="utf-8")
+    records.write_json(path, payload)
     print(f"{path}: written", file=sys.stderr)

@@ -69,6 +69,7 @@ def listed(kind):
 
 def letters(word):
     """How many letters to draw from: a number, or all of them (None)."""
+    check(word == "all" or word.isdecimal(), f"top_k {word}: a number, or all")
     return None if word == "all" else int(word)
 
 

@@ -133,7 +133,7 @@ class Painter:
         for panel, (film, still) in enumerate(zip(self.films, stills, strict=True)):
             left, top = 2 * w + panel * self.panel, int(2.5 * h)
             figures = f"{film.title}: {still.calls} calls, {still.seconds:.2f} s"
-            pen.text((left, h // 2), figures, INK, self.font, stroke_width=0)
+            pen.text((left, h // 2), figures, INK, self.font)
             for (line, column), letter, state, sure in zip(
                 film.places, still.letters, still.states, still.sure, strict=True
             ):

@@ -6,9 +6,11 @@ from lab.cli import UserError
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
 
+DISTANCE = "distance to real text, bits (lower is better)"
+
 
 @contextlib.contextmanager
-def figure(path, title, x, y, note=""):
+def figure(path, title, x, y):
     """A figure with one pair of axes, written to `path` at the end. Raises UserError when that cannot be."""
     import matplotlib.figure  # not at the top: half a second that the other commands need not wait for
 
@@ -21,8 +23,6 @@ def figure(path, title, x, y, note=""):
     handles, labels = axes.get_legend_handles_labels()
     if labels:
         axes.legend(handles, labels, frameon=False, fontsize=9)
-    if note:
-        fig.supxlabel(note, fontsize=8, color="#555555")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fig.savefig(path, dpi=130)
@@ -52,3 +52,10 @@ def real_line(axes, value, what="real text"):
     """Where held-out text of the same size lies."""
     if value is not None:
         axes.axhline(value, color="#555555", linestyle="--", linewidth=1, label=what)
+
+
+def speed_axis(points):
+    """Key and label of the points' speed: characters per second, or per call when not all were timed."""
+    if all(point["chars_per_second"] for point in points):
+        return "chars_per_second", "characters per second, one text at a time"
+    return "chars_per_call", "characters per call (seconds were not measured)"

@@ -4,7 +4,6 @@ No single number ranks texts: repetition has a low judge NLL, random letters a h
 their best. `distance`, by which we order settings, is one that none of these can win.
 """
 
-import math
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from torch.nn import functional as F
 from lab.cli import UserError
 from lab.corpus import Alphabet, Corpus
 from lab.records import warn
-from lab.trials import Writer
 
 COPIED = 32  # characters in a row that make a copy
 REPEATED = 16  # characters in a row that make a repetition
@@ -37,7 +35,7 @@ class Reference:
     real: str
     words: frozenset
     alphabet: Alphabet
-    judge: Writer | None = None
+    judge: object = None  # a Writer
 
     @classmethod
     def of(cls, corpus):
@@ -147,16 +145,25 @@ def copied(text, source, n=COPIED):
     return longest, float(inside.mean()) if len(text) else None
 
 
-def entropy(counts):
-    """Entropy in bits of the distributions proportional to counts (..., K)."""
-    p = counts / np.maximum(counts.sum(-1, keepdims=True), 1e-300)
+def surprise(p):
+    """Sum of -p log2 p over the last axis, bits."""
     return -(p * np.log2(np.where(p > 0, p, 1))).sum(-1)
 
 
-def divergence(counts, other):
-    """Jensen-Shannon divergence, 0..1 bit, of the distributions proportional to counts (..., K) and other (K,)."""
-    p, r = counts / counts.sum(-1, keepdims=True), other / other.sum()
-    return np.clip(entropy((p + r) / 2) - (entropy(p) + entropy(r)) / 2, 0, 1)
+def entropy(counts):
+    """Entropy in bits of the distributions proportional to counts (..., K)."""
+    return surprise(counts / np.maximum(counts.sum(-1, keepdims=True), 1e-300))
+
+
+def divergence(counts, other, unseen=0.0):
+    """Jensen-Shannon divergence, 0..1 bit, of the distributions proportional to counts (..., K) and other (K,).
+
+    unseen: (J,) what else `other` counts, of which counts has none: no columns are needed for them.
+    """
+    total = other.sum() + np.sum(unseen)
+    p, r, rest = counts / counts.sum(-1, keepdims=True), other / total, np.atleast_1d(unseen) / total
+    mixed = surprise((p + r) / 2) + surprise(rest / 2)
+    return np.clip(mixed - (surprise(p) + surprise(r) + surprise(rest)) / 2, 0, 1)
 
 
 class Pool:
@@ -168,15 +175,15 @@ class Pool:
     def __init__(self, groups, reference):
         self.real_share = copied(reference.real[:2000], reference.train)[1]
         self.copied_share = np.array([np.mean([row["copied_share"] or 0 for row in group]) for group in groups])
-        self.counts, self.target = {}, {}
+        self.counts, self.target, self.unseen = {}, {}, {}
         for n in (3, 4):
             per_group = [
                 Counter(g for row in group for g in grams(row["text"][-row["chars"] :], n)) for group in groups
             ]
-            target = Counter(grams(reference.known, n))
-            index = {gram: i for i, gram in enumerate(target.keys() | set().union(*per_group))}
-            self.counts[n] = np.array([_vector(counter, index) for counter in per_group])
-            self.target[n] = _vector(target, index)
+            target, seen = Counter(grams(reference.known, n)), sorted(set().union(*per_group))
+            self.counts[n] = np.array([[counter[gram] for gram in seen] for counter in per_group], dtype=float)
+            self.target[n] = np.array([target[gram] for gram in seen], dtype=float)
+            self.unseen[n] = np.array([target[gram] for gram in target.keys() - set(seen)], dtype=float)
 
     def measure(self, weights=None):
         """weights: (..., groups), how often each group counts; default once. Returns arrays (...) by measure.
@@ -185,7 +192,7 @@ class Pool:
         copied text beyond real text's own.
         """
         weights = np.ones(len(self.copied_share)) if weights is None else weights
-        jsd = {n: divergence(weights @ self.counts[n], self.target[n]) for n in self.counts}
+        jsd = {n: divergence(weights @ self.counts[n], self.target[n], self.unseen[n]) for n in self.counts}
         excess = np.maximum(0, weights @ self.copied_share / weights.sum(-1) - self.real_share)
         return {
             "trigram_entropy": entropy(weights @ self.counts[3]),
@@ -198,15 +205,3 @@ class Pool:
 def grams(text, n):
     """The n-grams of a text, in order."""
     return [text[i : i + n] for i in range(len(text) - n + 1)]
-
-
-def _vector(counter, index):
-    vector = np.zeros(len(index))
-    for gram, count in counter.items():
-        vector[index[gram]] = count
-    return vector
-
-
-def bits(nats):
-    """Nats as bits."""
-    return None if nats is None else nats / math.log(2)

@@ -11,6 +11,7 @@ from lab.quality import SAMPLE_MEASURES, Pool, measure
 DRAWS = 2000  # bootstrap samples
 FEWEST = 5  # clusters that an interval needs
 POOLED = ("trigram_entropy", "jsd_3", "jsd_4", "distance")
+MEASURES = ("nfe", "full_passes", "chars_per_call", "seconds", *SAMPLE_MEASURES)
 UNITS = {
     "nfe": "calls",
     "full_passes": "full passes",
@@ -31,6 +32,14 @@ def clusters(rows):
     for row in rows:
         groups.setdefault(row[kind], []).append(row)
     return f"{kind}s", groups
+
+
+def by_name(rows):
+    """The rows by the name of their settings: {name: rows}."""
+    groups = {}
+    for row in rows:
+        groups.setdefault(row["name"], []).append(row)
+    return groups
 
 
 def resamples(n, draws=DRAWS, seed=0):
@@ -54,7 +63,7 @@ def column(group, name):
     return float(np.mean(values)) if values else np.nan
 
 
-def summarise(rows, reference, names=("nfe", "full_passes", "chars_per_call", "seconds", *SAMPLE_MEASURES)):
+def summarise(rows, reference, names=MEASURES):
     """Each measure of a set of rows: {measure: {mean, low, high}} with n, clusters and what they are."""
     over, groups = clusters(rows)
     weights = resamples(len(groups))
@@ -65,7 +74,7 @@ def summarise(rows, reference, names=("nfe", "full_passes", "chars_per_call", "s
     return result
 
 
-def compare(a_rows, b_rows, reference, names=("nfe", "full_passes", "chars_per_call", "seconds", *SAMPLE_MEASURES)):
+def compare(a_rows, b_rows, reference, names=MEASURES):
     """Paired differences b - a of each measure, over the clusters that both have: a list of dictionaries."""
     over, a_groups = clusters(a_rows)
     b_groups = clusters(b_rows)[1]

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import nn
 
-from lab import records
+from lab import quality, records
 from lab.canvas import Canvas
 from lab.cli import ROOT, check, listed
 from lab.corpus import Alphabet
@@ -31,6 +31,12 @@ class Writer:
     alphabet: Alphabet  # of the text it was trained on
     opening: str  # the first characters of that text
     weights: str = ""  # name and digest of the file it came from
+
+    def prompt(self, length):
+        """The default prompt: the first `length` characters. Raises UserError when so many are not known."""
+        most = len(self.opening)
+        check(0 <= length <= most, f"prompt_len must lie in 0..{most}, not {length}")
+        return self.opening[:length]
 
 
 @dataclass(frozen=True)
@@ -153,11 +159,7 @@ def grid(decoding, choices):
 
 def prompts(writer, reference, args):
     """The default prompt and openings of held-out windows, args.prompts in all where there is a corpus."""
-    check(
-        args.prompt_len <= len(writer.opening),
-        f"prompt_len must be at most {len(writer.opening)}, not {args.prompt_len}",
-    )
-    first = writer.opening[: args.prompt_len]
+    first = writer.prompt(args.prompt_len)
     if reference is None:
         return [first]
     rows = [row["prompt"] for row in reference.cut(args.prompts - 1, args.prompt_len, args.max_new_tokens)]
@@ -201,10 +203,21 @@ def write_batch(batch, workers=1):
     ]
 
 
-def produce(todo, folder, args, finish):
+def experiment(sets, args, reference, label, rows_file):
+    """Write a text for each set of settings, seed and prompt -> (rows, their folder).
+
+    sets: (name, writer, Decoding) each; label, rows_file: of the folder. What cannot be done is refused before there is one.
+    """
+    texts = prompts(sets[0][1], reference, args)
+    todo = [job for name, writer, decoding in sets for job in jobs(name, writer, decoding, args, texts)]
+    folder = records.Folder(args.output_dir, label, rows_file, args.resume)
+    return produce(todo, folder, args, reference), folder
+
+
+def produce(todo, folder, args, reference):
     """Write the texts that a folder does not hold yet, batch by batch -> all rows.
 
-    todo: Jobs; finish: adds measures to a batch's rows before they are stored. A run that was interrupted and resumed
+    todo: Jobs; each batch is measured against the reference before it is stored. A run that was interrupted and resumed
     ends with the rows of one that was not. Raises UserError when the folder holds another run's.
     """
     done = len(folder.rows)
@@ -220,7 +233,7 @@ def produce(todo, folder, args, finish):
         task = bar.add_task("texts", total=len(todo), completed=done)
         try:
             for rows in _written(waiting, args):
-                folder.append(finish(rows))
+                folder.append(quality.measure(rows, reference))
                 bar.update(task, completed=len(folder.rows))
         except KeyboardInterrupt:
             records.warn(f"{len(folder.rows)} of {len(todo)} texts are written; go on with: --resume {folder.path}")
