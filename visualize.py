@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import methods
-from lab import cli, film
+from lab import cli, film, page
 from lab.canvas import Canvas
 from lab.cli import check
 from lab.records import warn
@@ -62,7 +62,7 @@ def main(args):
     if args.save is not None and args.save.suffix == ".gif":
         film.write_gif(args.save, films, args.fps, args.font)
     elif args.save is not None:
-        film.write_html(args.save, films, args.fps)
+        page.write_html(args.save, films, args.fps)
     elif args.terminal:
         film.play(films, args.fps)
     else:

@@ -1,10 +1,8 @@
-"""What a sampler's frames look like: recorded once, then shown as a GIF, a page, a window or in the terminal.
+"""What a sampler's frames look like: recorded once, then shown as a GIF, a window or in the terminal; page.py is for browsers.
 
 Each character is drawn where it will stand in the finished text.
 """
 
-import html
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from lab import trials
 from lab.cli import UserError, check
-from lab.records import write_text
 
 MASKED, DRAFT, NEW, SETTLED = 0, 1, 2, 3
 LEGEND = ("masked", "draft: may be taken back", "settled in this call", "settled: the bluer, the less sure")
@@ -26,7 +22,10 @@ COLUMNS = 56  # characters in a line, at most
 
 @dataclass(frozen=True)
 class Still:
-    """The canvas after a call: letters, their states, and how probable each was when it was written (L each)."""
+    """The canvas after a call: letters, their states, and how probable each was when it was written (L each).
+
+    A masked position's letter is the alphabet's mask symbol.
+    """
 
     calls: int
     seconds: float  # that the sampler had taken
@@ -50,31 +49,32 @@ class Film:
 
 def record(title, writer, trial):
     """Drain a trial of one text -> Film."""
-    masked, stills, sure = trial.canvas.masked[0], [], torch.ones(trial.canvas.idx.size(1), dtype=torch.float64)
-    spent, began = 0.0, time.perf_counter()
+    made = list(stills(writer, trial))
+    return Film(title, made, layout(made[-1].letters))
 
-    def add(idx, states):
-        letters = writer.alphabet.decode(idx)
-        stills.append(Still(len(stills), spent, letters, tuple(states.tolist()), tuple(sure.tolist())))
 
-    def watch(frame):
-        nonlocal masked, spent, began
-        spent += time.perf_counter() - began
-        idx, columns = frame.idx[0], frame.columns[0]
-        fresh = masked & ~frame.masked[0]
+def stills(writer, trial):
+    """Write a trial of one text: yields a Still before its first call, one after each, and one at last, all settled.
+
+    The clock runs round the sampler alone, whatever is done between two Stills.
+    """
+    idx, masked, letters = trial.canvas.idx[0], trial.canvas.masked[0], writer.alphabet.decode
+    calls, spent, sure = 0, 0.0, torch.ones(len(idx), dtype=torch.float64)
+    rngs = [torch.Generator().manual_seed(seed) for seed in trial.seeds]
+    frames = writer.generate(writer.model, trial.canvas, trial.decoding, rngs)
+    states = torch.where(masked, MASKED, SETTLED)
+    while True:
+        yield Still(calls, spent, letters(idx, masked), tuple(states.tolist()), tuple(sure.tolist()))
+        began = time.perf_counter()
+        frame = next(frames, None)
+        if frame is None:
+            break
+        calls, spent = calls + 1, spent + time.perf_counter() - began
+        columns, fresh, idx = frame.columns[0], masked & ~frame.masked[0], frame.idx[0]
         own = sure.scatter(0, columns, frame.probs[0].gather(-1, idx[columns][:, None])[:, 0])
-        sure[fresh] = own[fresh]
-        states = (
-            torch.where(fresh, NEW, SETTLED).masked_fill(frame.masked[0], MASKED).masked_fill(frame.draft[0], DRAFT)
-        )
-        add(idx, states)
-        masked, began = frame.masked[0], time.perf_counter()
-
-    add(trial.canvas.idx[0], torch.where(masked, MASKED, SETTLED))
-    trials.run(writer, trial, watch)
-    last = stills[-1]
-    stills.append(Still(last.calls, last.seconds, last.letters, (SETTLED,) * len(last.letters), last.sure))
-    return Film(title, stills, layout(last.letters))
+        sure, masked = torch.where(fresh, own, sure), frame.masked[0]
+        states = torch.where(fresh, NEW, SETTLED).masked_fill(masked, MASKED).masked_fill(frame.draft[0], DRAFT)
+    yield Still(calls, spent, letters(idx), (SETTLED,) * len(idx), tuple(sure.tolist()))
 
 
 def layout(text):
@@ -94,12 +94,23 @@ def timeline(films, fps, seconds=8.0):
     One film: a picture for each call. Several: their measured seconds, slowed down to last `seconds` where they are quicker.
     """
     if len(films) == 1:
-        return [((still,), "one picture for each call") for still in films[0].stills]
+        return by_call(films)
     longest = max(film.stills[-1].seconds for film in films)
     slower = max(1.0, seconds / longest)
     caption = "in real time" if slower == 1 else f"slowed down {slower:.1f} times"
     count = int(longest * slower * fps) + 2
     return [(tuple(film.at(k / fps / slower) for film in films), caption) for k in range(count)]
+
+
+def by_call(films):
+    """Pairs as in `timeline`: a picture for each call; a film that has ended stands still."""
+    count = max(len(film.stills) for film in films)
+    return [(tuple(film.stills[:k][-1] for film in films), "call by call") for k in range(1, count + 1)]
+
+
+def figures(title, still):
+    """What a still has cost, in a line."""
+    return f"{title}: {still.calls} calls, {still.seconds:.2f} s"
 
 
 class Painter:
@@ -132,8 +143,7 @@ class Painter:
         pen, (w, h) = self.draw_on(image), self.cell
         for panel, (film, still) in enumerate(zip(self.films, stills, strict=True)):
             left, top = 2 * w + panel * self.panel, int(2.5 * h)
-            figures = f"{film.title}: {still.calls} calls, {still.seconds:.2f} s"
-            pen.text((left, h // 2), figures, INK, self.font)
+            pen.text((left, h // 2), figures(film.title, still), INK, self.font)
             for (line, column), letter, state, sure in zip(
                 film.places, still.letters, still.states, still.sure, strict=True
             ):
@@ -195,29 +205,6 @@ def write_gif(path, films, fps, font=None):
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
-def write_html(path, films, fps):
-    """Write one self-contained page: the same pictures as text, with a slider, a button and keys."""
-    pictures = timeline(films, fps)
-    data = {
-        "fps": fps,
-        "titles": [film.title for film in films],
-        "caption": pictures[0][1],
-        "texts": [film.stills[-1].letters for film in films],
-        "stills": [[pack(still) for still in stills] for stills, _ in pictures],
-    }
-    page = Path(__file__).with_name("film.html").read_text(encoding="utf-8")
-    page = page.replace(
-        "LEGEND", "".join(f'<span class="s{i}">&nbsp;</span> {html.escape(w)} &nbsp; ' for i, w in enumerate(LEGEND))
-    )
-    write_text(path, page.replace("DATA", json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")))
-
-
-def pack(still):
-    """A still in few characters: calls, seconds, letters, states, and how sure, 0..9."""
-    states, sure = "".join(map(str, still.states)), "".join(str(int(s * 9)) for s in still.sure)
-    return [still.calls, round(still.seconds, 3), still.letters, states, sure]
-
-
 def play(films, fps, console=None):
     """Show the animation in the terminal."""
     console = console or Console()
@@ -226,7 +213,7 @@ def play(films, fps, console=None):
         for stills, caption in timeline(films, fps):
             shown = Text(f"{caption}: {', '.join(LEGEND[:3])}\n", "dim")
             for film, still in zip(films, stills, strict=True):
-                shown.append(f"{film.title}: {still.calls} calls, {still.seconds:.2f} s\n", "bold")
+                shown.append(f"{figures(film.title, still)}\n", "bold")
                 for state, letter, final in zip(still.states, still.letters, film.stills[-1].letters, strict=True):
                     visible = "░" if state == MASKED else letter
                     shown.append("\n" if final == "\n" else visible, styles[state])

@@ -12,7 +12,7 @@ import diffusion
 import diffusion_flow
 import gpt
 import visualize
-from lab import cli, film, trials
+from lab import cli, film, page, trials
 from lab.canvas import Canvas
 from lab.cli import UserError
 from lab.corpus import Alphabet
@@ -97,13 +97,13 @@ def test_a_glyph_that_the_font_lacks_is_named(tmp_path):
 
 
 def test_page_is_whole_and_holds_every_state(tmp_path):
-    film.write_html(tmp_path / "x.html", [by_hand()], fps=10)
-    page = (tmp_path / "x.html").read_text(encoding="utf-8")
-    assert "http" not in page and "src=" not in page and "LEGEND" not in page
-    data = json.loads(re.search(r"const film = (.*)", page)[1])
+    page.write_html(tmp_path / "x.html", [by_hand()], fps=10)
+    text = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert "http" not in text and "src=" not in text and not re.search("LEGEND|STYLE|INK|PAPER", text)
+    data = json.loads(re.search(r"const film = (.*)", text)[1])
     assert [still[0][3] for still in data["stills"]] == ["3000", "3210", "3322"]
     assert data["stills"][1][0][4] == "9439"
-    film.write_html(tmp_path / "y.html", [Film("</script>", by_hand().stills, by_hand().places)], fps=10)
+    page.write_html(tmp_path / "y.html", [Film("</script>", by_hand().stills, by_hand().places)], fps=10)
     assert (tmp_path / "y.html").read_text(encoding="utf-8").count("</script>") == 1
 
 
