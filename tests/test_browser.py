@@ -1,0 +1,193 @@
+"""The page and the film as a visitor meets them, in a real browser.
+
+    uv run --extra page --group browser pytest tests/test_browser.py
+
+Skipped where gradio, playwright or chromium is missing. With SCREENSHOTS=folder set, leaves pictures there.
+"""
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import diffusion
+import diffusion_flow
+import gpt
+import playground
+import visualize
+from lab import cli
+
+pytest.importorskip("gradio", reason="the extra `page` is not installed")
+playwright = pytest.importorskip("playwright.sync_api", reason="the dependency group `browser` is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+if CHROMIUM is None:
+    pytest.skip("no chromium on this machine (Debian: apt-get install chromium)", allow_module_level=True)
+PATIENCE = 300_000  # milliseconds: a machine may be busy
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        made = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def tab(browser):
+    """open(address) -> a tab there; at the end no tab has asked anybody but this machine for anything."""
+    tabs, asked, errors = [], set(), []
+
+    def open(address, width=1280):
+        tab = browser.new_page(viewport={"width": width, "height": 900})
+        tab.set_default_timeout(PATIENCE)
+        tab.on("request", lambda request: asked.add(request.url))
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tabs.append(tab)
+        tab.goto(str(address))
+        return tab
+
+    yield open
+    for each in tabs:
+        each.close()
+    assert errors == []
+    assert all(url.startswith(("http://127.0.0.1:", "file://", "data:", "blob:")) for url in asked), asked
+
+
+@contextlib.contextmanager
+def served(folder):
+    """The address of a page with the weights in a folder."""
+    gradio = playground.find_gradio()
+    blocks = playground.build(gradio, playground.load(folder))
+    try:
+        yield playground.serve(gradio, blocks)
+    finally:
+        blocks.close()
+
+
+@pytest.fixture
+def address(make_weights, tmp_path):
+    """Where a page with random weights of all three is served during a test."""
+    for method in (gpt, diffusion, diffusion_flow):
+        make_weights(method, f"{method.NAME}.pt")
+    with served(tmp_path) as address:
+        yield address
+
+
+def picture(tab, name):
+    """A picture of the whole tab, when somebody wants to look at it."""
+    if "SCREENSHOTS" in os.environ:
+        tab.screenshot(path=Path(os.environ["SCREENSHOTS"]) / f"{name}.png", full_page=True)
+
+
+def write(tab, prompt):
+    """Ask for 40 characters after a prompt."""
+    tab.get_by_label("Prompt").fill(prompt)
+    tab.get_by_label("number input for Characters to write").fill("40")
+    tab.get_by_role("button", name="Write").click()
+
+
+def film_of(tab):
+    """The film within the page, once it is there."""
+    film = tab.frame_locator("iframe[title=film]")
+    film.locator("section pre").nth(2).wait_for()
+    return film
+
+
+def heads(film):
+    return film.locator("h2").all_inner_texts()
+
+
+def test_the_shipped_weights_write_from_the_default_prompt(tab):
+    """Leaves the README's picture."""
+    with served(cli.ROOT / "weights") as address:
+        page = tab(address)
+        page.get_by_role("button", name="Write").click()
+        film = film_of(page)
+        assert heads(film)[0].startswith("GPT: 240 calls")
+        film.locator("#at").fill("5")
+        picture(page, "playground")
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_a_text_is_written_live_and_can_be_stepped_through(tab, address, width):
+    page = tab(address, width)
+    page.get_by_role("button", name="Write").wait_for()
+    picture(page, f"{width}_before")
+    write(page, "to be ")
+    page.locator("#view .films pre .s0").first.wait_for()  # masked letters are seen while it writes
+    picture(page, f"{width}_during")
+    film = film_of(page)
+    assert [head.split(":")[0] for head in heads(film)] == list(playground.TITLES.values())
+    assert heads(film)[0].startswith("GPT: 40 calls")
+    assert film.locator("pre .s0").count() == 0
+    picture(page, f"{width}_after")
+    film.locator("#at").fill("3")
+    assert [" 3 calls," in head for head in heads(film)] == [True] * 3
+    assert film.locator("section").nth(0).locator(".s0").count() == 37
+    film.locator("#at").press("ArrowRight")
+    assert " 4 calls," in heads(film)[0]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    picture(page, f"{width}_step")
+
+
+def test_gaps_are_filled_and_locked_letters_stay(tab, address):
+    page = tab(address)
+    page.get_by_role("tab", name="Fill gaps").click()
+    page.get_by_label("Text with gaps").fill("to __ or not to ___")
+    page.get_by_role("button", name="Fill the gaps").click()
+    film = film_of(page)
+    assert "cannot fill a gap" in heads(film)[0]
+    texts = [text.replace("\n", " ") for text in film.locator("pre").all_text_contents()]
+    assert all(text[:3] + text[5:16] == "to  or not to " for text in texts)
+    assert film.locator("section").nth(0).locator(".s0").count() == 5
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_label("Seed").wait_for()
+    picture(page, "1280_gaps")
+
+
+def test_a_refusal_is_a_sentence_on_the_page(tab, address):
+    page = tab(address)
+    write(page, "TO BE <i>")
+    page.locator("#message").get_by_text("does not know").wait_for()
+    assert "Traceback" not in page.content() and page.locator("iframe").count() == 0
+    picture(page, "1280_refusal")
+
+
+def test_ten_tabs_are_served_one_after_the_other(tab, address):
+    pages = [tab(address) for _ in range(10)]
+    for i, page in enumerate(pages):
+        write(page, f"{'abcdefghij'[i]} be ")
+    picture(pages[-1], "1280_waiting")
+    for i, page in enumerate(pages):
+        assert heads(film_of(page))[0].startswith("GPT: 40 calls")
+        assert page.frame_locator("iframe").locator("pre").first.text_content()[0] == "abcdefghij"[i]
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_film_opens_from_disk_and_obeys_slider_keys_and_button(tab, make_weights, tmp_path, width):
+    weights = {method.NAME: str(make_weights(method, f"{method.NAME}.pt")) for method in (gpt, diffusion)}
+    argv = ["--weights", weights["diffusion"], "--gpt-weights", weights["gpt"], "--blocks", "1", "--compare"]
+    path = tmp_path / "film.html"
+    assert cli.run(visualize.main, visualize.Args, [*argv, "--save", str(path)]) == 0
+    page = tab(path.as_uri(), width)
+    at, button = page.locator("#at"), page.locator("#go")
+    assert button.inner_text() == "Pause" and page.locator("pre").count() == 2
+    page.keyboard.press("Space")
+    assert button.inner_text() == "Play"
+    at.fill("0")
+    assert page.locator("section").nth(0).locator(".s0").count() == 240 and " 0 calls," in heads(page)[0]
+    page.keyboard.press("ArrowRight")
+    assert at.input_value() == "1"
+    page.keyboard.press("ArrowLeft")
+    assert at.input_value() == "0"
+    button.click()
+    assert button.inner_text() == "Pause"
+    page.keyboard.press("Space")  # the button has the focus: one press, one change
+    assert button.inner_text() == "Play"
+    at.fill(at.get_attribute("max"))
+    assert page.locator(".films .s0").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    picture(page, f"{width}_film")
