@@ -16,7 +16,8 @@ from methods import METHODS
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 FENCED = "".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL)).replace("\\\n", "")
 COMMANDS = [
-    shlex.split(line, comments=True) for line in re.findall(r'^uv run (?:[^"\n]|"[^"]*")*', FENCED, re.MULTILINE)
+    shlex.split(line.replace("--extra page ", ""), comments=True)
+    for line in re.findall(r'^uv run (?:[^"\n]|"[^"]*")*', FENCED, re.MULTILINE)
 ]
 SCRIPT_COMMANDS = [
     command[2:] for command in COMMANDS if command[2].endswith(".py") and command[2].removesuffix(".py") not in METHODS
