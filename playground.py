@@ -153,10 +153,16 @@ def build(gradio, writers):
             text = gradio.Textbox(gaps(alphabet), label="Text with gaps", info=info, lines=2, max_length=MOST)
             fill_in = gradio.Button("Fill the gaps", variant="primary")
         with gradio.Accordion("Settings", open=False), gradio.Row():
-            seed = gradio.Number(1337, label="Seed", info="the same seed writes the same text", precision=0)
-            slower = gradio.Slider(1, 20, 10, step=1, label="Slow motion", info="1: as fast as they are", buttons=[])
+            seed = gradio.Number(
+                1337, label="Seed", info="the same seed writes the same text", precision=0, min_width=260
+            )
+            slower = gradio.Slider(
+                1, 20, 10, step=1, label="Slow motion", info="1: as fast as they are", buttons=[], min_width=260
+            )
             settings = [
-                gradio.Slider(least, most, getattr(defaults, name), step=step, label=label, info=info, buttons=[])
+                gradio.Slider(
+                    least, most, getattr(defaults, name), step=step, label=label, info=info, buttons=[], min_width=260
+                )
                 for name, (label, least, most, step, info) in SLIDERS.items()
             ]
         message, view = gradio.HTML(elem_id="message"), gradio.HTML(elem_id="view")
