@@ -101,9 +101,10 @@ def paths(name, model, corpus, args):
     """Rows of the second table: what each commit rule costs a masked model, with its difference to the bound's order."""
     size = model.config.block_size
     held, rows = windows(corpus.reporting, size + 1, most=args.windows)[:, :-1], []
+    masked = torch.arange(size) >= min(16, size // 2)
     weights = stats.resamples(len(held))
     for rule in filter(None, args.rules.split(",")):
-        nll, calls = likelihood.path(model, held, min(16, size // 2), rule_of(rule))
+        nll, calls = likelihood.path(model, held, masked, rule_of(rule))
         low, high = stats.interval(weights @ nll.numpy() / len(held), len(held))
         row = {
             "module": name,

@@ -57,19 +57,18 @@ def masked_bound(model, held, repeats=4, seed=0):
 
 
 @torch.no_grad()
-def path(model, held, kept, choose):
+def path(model, held, masked, choose):
     """Exact negative log-likelihood of a parallel sampler at temperature 1, and its number of calls.
 
     The commit rule runs on held-out text but reveals the true characters: with the characters of a call drawn
     independently, what the sampler gives the text is the product of their probabilities. True of rules that look at
     revealed text and probabilities only, not at the letters drawn; of a rule that also tosses coins (random order) it
     is an upper bound.
-    held: (n, T) windows whose first `kept` characters are given; choose(probs (n, T, V), masked (n, T)) -> which to
-    reveal, (n, T) bool. Returns (n,) nats per character and (n,) calls.
+    held: (n, T) windows; masked: (T,) bool, which characters are to be written, the others being given;
+    choose(probs (n, T, V), masked (n, T)) -> which to reveal, (n, T) bool. Returns (n,) nats per character and (n,) calls.
     """
-    n, T = held.shape
-    masked = (torch.arange(T) >= kept).repeat(n, 1)
-    nll, calls = torch.zeros(n, dtype=torch.float64), torch.zeros(n)
+    n, written = len(held), int(masked.sum())
+    masked, nll, calls = masked.repeat(n, 1), torch.zeros(n, dtype=torch.float64), torch.zeros(n)
     while masked.any():
         xt = held.masked_fill(masked, model.config.n_letters)
         probs = probabilities(torch.cat([model(x) for x in xt.split(ROWS)]), temp=1)
@@ -78,4 +77,4 @@ def path(model, held, kept, choose):
         nll -= torch.where(chosen, own.log(), 0).sum(1)
         calls += masked.any(1)
         masked = masked & ~chosen
-    return nll / (T - kept), calls
+    return nll / written, calls

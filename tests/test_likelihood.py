@@ -65,7 +65,7 @@ def test_the_bound_is_the_same_twice():
 
 def test_path_likelihood_from_left_to_right_is_the_chain_rule():
     model, x = make_model(diffusion), torch.randint(5, (3, 8))
-    nll, calls = likelihood.path(model, x, 2, evaluate_likelihood.rule_of("left"))
+    nll, calls = likelihood.path(model, x, torch.arange(8) >= 2, evaluate_likelihood.rule_of("left"))
     expected = torch.zeros(3)
     for i in range(2, 8):
         logits = model(x.masked_fill(torch.arange(8) >= i, 5))[:, i]
@@ -78,7 +78,7 @@ def test_path_likelihoods_of_all_texts_sum_to_one():
     """The product is a distribution: over every text of three characters after one that is given."""
     model, rule = make_model(diffusion, block_size=4), evaluate_likelihood.rule_of("gap=1")
     texts = torch.tensor([(0, *rest) for rest in itertools.product(range(5), repeat=3)])
-    nll, _ = likelihood.path(model, texts, 1, rule)
+    nll, _ = likelihood.path(model, texts, torch.arange(4) >= 1, rule)
     assert (-nll * 3).exp().sum().item() == pytest.approx(1, rel=1e-5)
 
 
@@ -99,7 +99,10 @@ def test_path_likelihood_is_that_of_the_sampler(settings):
 
     (sample,) = trials.run(writer, trials.Trial(canvas, decoding, (3,)), watch=note)
     text = writer.alphabet.encode(sample.text)[None]
-    nll, calls = likelihood.path(model, text, 4, lambda probs, masked: diffusion.choose(probs, masked, decoding)[0])
+    masked = torch.arange(text.size(1)) >= 4
+    nll, calls = likelihood.path(
+        model, text, masked, lambda probs, masked: diffusion.choose(probs, masked, decoding)[0]
+    )
     assert calls.item() == sample.nfe
     assert nll.item() * 12 == pytest.approx(-sum(log_p), rel=1e-5)
 

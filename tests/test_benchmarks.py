@@ -1,0 +1,110 @@
+"""The benchmarks' own logic; what they measure is not tested here."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import diffusion
+import gpt
+from benchmarks import infilling
+from benchmarks.ngram_drafter import Drafter, NGrams
+from lab import likelihood
+from lab.backbone import Config
+from lab.canvas import Canvas
+from lab.cli import UserError
+
+IDS = np.random.default_rng(0).integers(0, 3, 400)
+
+
+def make_gpt(n_letters=3, seed=0):
+    torch.manual_seed(seed)
+    model = gpt.Model(Config(n_letters=n_letters, block_size=16, n_layer=1, n_head=1, n_embd=8)).eval()
+    torch.nn.init.normal_(model.lm_head.weight)
+    return model
+
+
+def generators(n):
+    return [torch.Generator().manual_seed(seed) for seed in range(n)]
+
+
+def last(frames):
+    *_, frame = frames
+    return frame.idx
+
+
+def test_ngrams_interpolate_discounted_counts():
+    """Text 0 1 0 1 1: after 0 comes 1 twice; unigrams 0: 2, 1: 3 of 5; by hand with a discount of a half."""
+    ngrams = NGrams(np.array([0, 1, 0, 1, 1]), 3, order=2, discount=0.5)
+    unigram = np.array([1.5, 2.5, 0]) / 5 + 0.5 * 2 / 5 / 3
+    bigram = np.array([0, 1.5, 0]) / 2 + 0.5 * 1 / 2 * unigram
+    np.testing.assert_allclose(ngrams.probs(torch.tensor([[0]]))[0], bigram)
+    np.testing.assert_allclose(ngrams.probs(torch.zeros(1, 0, dtype=torch.long))[0], unigram)
+    np.testing.assert_allclose(ngrams.probs(torch.tensor([[2]]))[0], unigram)  # 2 never occurred
+
+
+def test_ngram_probabilities_sum_to_one():
+    context = torch.tensor(list(itertools.product(range(3), repeat=4)))
+    torch.testing.assert_close(NGrams(IDS, 3).probs(context).sum(1), torch.ones(81, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("temp", [1.0, 0.5])
+def test_the_drafter_keeps_gpts_distribution(temp):
+    """Four thousand texts of three characters, against their exact probabilities under GPT."""
+    model, rows = make_gpt(), 4000
+    drafter = Drafter(NGrams(IDS[:60] % 2, 3), drafts=2)  # a poor drafter, which never proposes letter 2 often
+    canvas = Canvas.after(torch.tensor([0, 1]), 3, rows)
+    idx = last(drafter.generate(model, canvas, gpt.Decoding(temp, None), generators(rows)))
+    texts = torch.tensor([(0, 1, *rest) for rest in itertools.product(range(3), repeat=3)])
+    log_p = torch.log_softmax(model(texts[:, :-1]).double() / temp, -1)
+    exact = log_p.gather(-1, texts[:, 1:, None])[:, 1:, 0].sum(1).exp()
+    found = (idx[:, None] == texts).all(-1).double().mean(0)
+    assert exact.sum().item() == pytest.approx(1)
+    assert ((found - exact).abs() < 4.5 * (exact * (1 - exact) / rows).sqrt()).all()
+
+
+def test_at_temperature_zero_the_drafter_writes_gpts_text_in_fewer_calls():
+    model, canvas, decoding = make_gpt(), Canvas.after(torch.tensor([0, 1]), 14), gpt.Decoding(0, None)
+    greedy = list(gpt.generate(model, canvas, decoding, generators(1)))
+    own = NGrams(greedy[-1].idx[0].repeat(20).numpy(), 3)
+    drafted = list(Drafter(own, drafts=4).generate(model, canvas, decoding, generators(1)))
+    assert drafted[-1].idx.equal(greedy[-1].idx)
+    assert len(drafted) < len(greedy)
+
+
+def test_the_drafters_frames_settle_only_masked_characters():
+    model, canvas = make_gpt(), Canvas.after(torch.tensor([0, 1]), 14, rows=3)
+    before = canvas
+    for frame in Drafter(NGrams(IDS, 3), 3).generate(model, canvas, gpt.Decoding(1.0, None), generators(3)):
+        assert (frame.idx == before.idx)[~before.masked].all()
+        assert (before.masked & ~frame.masked).any()
+        before = Canvas(frame.idx, frame.masked)
+    assert not before.masked.any()
+
+
+@pytest.mark.parametrize("case", ["gap", "top_k", "long", "empty"])
+def test_the_drafter_refuses(case):
+    canvas, decoding = Canvas.after(torch.tensor([0, 1]), 4), gpt.Decoding(1.0, None)
+    if case == "gap":
+        canvas.masked[0, 5] = False
+    if case == "top_k":
+        decoding = replace(decoding, top_k=2)
+    if case == "long":
+        canvas = Canvas.after(torch.tensor([0, 1]), 20)
+    if case == "empty":
+        canvas = Canvas.after(torch.zeros(0, dtype=torch.long), 4)
+    with pytest.raises(UserError):
+        list(Drafter(NGrams(IDS, 3), 3).generate(make_gpt(), canvas, decoding, generators(1)))
+
+
+def test_infilling_scores_the_gap_alone():
+    """GPT by the chain rule, and a masked model that ignores its input: uniform over its letters."""
+    model, held = make_gpt(), torch.randint(3, (2, 16))
+    expected = torch.log_softmax(model(held[:, :7]), -1)[:, 6].gather(-1, held[:, 7:8])[:, 0]
+    torch.testing.assert_close(infilling.left_only(model, held, slice(7, 8)), -expected)
+    blind = diffusion.Model(model.config)  # its head starts at zero
+    nll, calls = likelihood.path(blind, held, torch.arange(16) == 7, lambda probs, masked: masked)
+    assert nll.tolist() == pytest.approx([np.log(3)] * 2)
+    assert calls.tolist() == [1, 1]
