@@ -80,7 +80,7 @@ class Drafter:
     def generate(self, model, canvas, decoding, rngs):
         """As gpt.generate, several characters a pass. Raises UserError on a gap, a long text, or a top_k."""
         idx, masked, size = canvas.idx, canvas.masked, model.config.block_size
-        (B, L), K = idx.shape, self.drafts
+        L, K = idx.size(1), self.drafts
         check(decoding.top_k is None, "the drafter draws from all letters: no top_k")
         check(L <= size, f"the drafter writes at most {size} characters with the prompt, not {L}")
         known = (~masked).sum(1)
