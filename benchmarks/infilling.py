@@ -60,11 +60,8 @@ def main(args):
     held = windows(corpus.reporting, writers["gpt"].model.config.block_size, most=args.windows)
     most = held.size(1) - 2
     check(all(1 <= length <= most for length in args.lengths), f"--lengths must lie in 1..{most}")
-    table, rows, weights = (
-        Table("gap", "model", "sees", "calls", "nats/char", "minus GPT's"),
-        [],
-        stats.resamples(len(held)),
-    )
+    table = Table("gap", "model", "sees", "calls", "nats/char", "minus GPT's")
+    rows, weights, gpt = [], stats.resamples(len(held)), None
     for length in args.lengths:
         for name, seen, nll, calls in measure(writers, held, length, args.spacing):
             gpt = nll if name == "gpt" else gpt

@@ -9,7 +9,7 @@ import torch
 
 import diffusion
 import gpt
-from benchmarks import infilling
+from benchmarks import infilling, race
 from benchmarks.ngram_drafter import Drafter, NGrams
 from lab import likelihood
 from lab.backbone import Config
@@ -108,3 +108,42 @@ def test_infilling_scores_the_gap_alone():
     nll, calls = likelihood.path(blind, held, torch.arange(16) == 7, lambda probs, masked: masked)
     assert nll.tolist() == pytest.approx([np.log(3)] * 2)
     assert calls.tolist() == [1, 1]
+
+
+def curve(points, draws=4):
+    """(temperature, measures) from (temperature, entropy, judge NLL); every resample is the sample itself."""
+    found = []
+    for temp, entropy, nll in points:
+        measures = dict.fromkeys(race.MEASURES, np.zeros(1 + draws))
+        measures |= {"trigram_entropy": np.full(1 + draws, entropy), "judge_nll": np.full(1 + draws, nll)}
+        found.append((temp, measures))
+    return found
+
+
+def test_figures_are_read_off_where_the_entropy_passes_the_target():
+    points = [(0.2, 7.0, 1.0), (0.5, 9.0, 2.0), (1.0, 10.0, 4.0)]
+    each = race.at_entropy(curve(points), 9.25)
+    assert each["judge_nll"][0] == pytest.approx(2.5)
+    assert each["temp"][0] == pytest.approx(0.625)
+    assert race.at_entropy(curve(points), 10.1) is None
+    assert race.at_entropy(curve(points), 6.9) is None
+
+
+def test_each_resample_is_read_off_on_its_own():
+    found = curve([(0.2, 8.0, 1.0), (0.5, 9.0, 2.0)], draws=1)
+    found[0][1]["trigram_entropy"] = np.array([8.0, 8.5])
+    assert race.at_entropy(found, 8.75)["judge_nll"].tolist() == pytest.approx([1.75, 1.5])
+
+
+def test_differences_between_entrants_are_paired():
+    """An entrant whose resamples go up and down with GPT's, .5 above it: no spread in the difference."""
+    gpt_curve, other = curve([(0.2, 8.0, 1.0), (0.5, 9.0, 2.0)], 50), curve([(0.2, 8.0, 1.5), (0.5, 9.0, 2.5)], 50)
+    noise = np.r_[0, np.random.default_rng(0).normal(size=50)]
+    for _, found in (*gpt_curve, *other):
+        found["judge_nll"] = found["judge_nll"] + noise
+    rows = race.compare(
+        {"GPT": gpt_curve, "other": other, "beyond": curve([(1.0, 5.0, 1.0), (2.0, 6.0, 1.0)])}, [8.5], 32
+    )
+    assert [row["name"] for row in rows] == ["GPT", "other"]
+    assert rows[1]["minus GPT"] == pytest.approx([0.5, 0.5, 0.5])
+    assert rows[1]["judge_nll_low"] < 2 < rows[1]["judge_nll_high"]
