@@ -80,7 +80,10 @@ def entrants(corpus):
         Entrant("diffusion, gap 5", masked, replace(plain, gap=5), low),
         Entrant("diffusion, gap 8", masked, replace(plain, gap=8), low),
         Entrant("flow, gap 3", flow, replace(guided, gap=3), low),
+        Entrant("flow, gap 3, steps of .3", flow, replace(guided, gap=3, flow_step=0.3), low),
+        Entrant("flow, gap 3, steps of 1", flow, replace(guided, gap=3, flow_step=1.0), low),
         Entrant("flow, gap 5", flow, replace(guided, gap=5), low),
+        Entrant("flow off, gap 3", flow, replace(guided, gap=3, flow_until=1.0), low),
         Entrant("flow off, gap 5", flow, replace(guided, gap=5, flow_until=1.0), low),
         Entrant(
             "diffusion, threshold .85", masked, replace(plain, confidence_threshold=0.85), (0.2, 0.35, 0.5, 0.65), True
