@@ -7,7 +7,6 @@ rule (path likelihood, 16 characters given, 240 written): the price of few calls
 so the second half is the one to quote; the whole is for comparison with other projects.
 """
 
-import hashlib
 import math
 import sys
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from rich.table import Table
 
 import diffusion
 import methods
-from lab import checkpoint, cli, likelihood, records, stats
+from lab import cli, likelihood, records, stats
 from lab.cli import check
 from lab.corpus import Corpus, windows
 
@@ -128,7 +127,7 @@ def paths(name, model, corpus, args):
 
 def main(args):
     """Measure every model on both halves and the whole of the held-out text."""
-    corpus, digests = Corpus(args.data), {}
+    corpus, used = Corpus(args.data), []
     if args.output_dir is not None:
         args.output_dir.mkdir(parents=True, exist_ok=True)
     parts = {"second half": corpus.reporting, "first half": corpus.choosing, "whole": corpus.held_out}
@@ -140,7 +139,7 @@ def main(args):
     for name in args.modules.split(","):
         path = args.weights_dir / f"{name}.pt"
         writer = methods.load(path, name)
-        digests[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        used.append(writer.weights)
         known = writer.alphabet == corpus.alphabet
         check(known, f"{path}: trained on a text with other characters than {corpus.path}; give its --data")
         corpus.require(writer.model.config.block_size + 1)
@@ -162,8 +161,8 @@ def main(args):
     console.print(table)
     console.print(rules)
     if args.output_dir is not None:
-        stamp = {"command": records.command(), "data_sha256": corpus.sha256, "weights_sha256": digests}
-        written = {"stamp": stamp | checkpoint.versions(), "rows": rows, "paths": path_rows}
+        stamp = records.stamp(**{**vars(args), "weights": used, "data_sha256": corpus.sha256})
+        written = {"stamp": stamp, "rows": rows, "paths": path_rows}
         records.write_json(args.output_dir / "likelihood.json", written)
 
 
