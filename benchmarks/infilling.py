@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch.nn import functional as F
 
 import diffusion
 import methods
@@ -29,27 +28,20 @@ class Args:
     spacing: int = 5  # the masked models commit positions more than this apart in one call
 
 
-@torch.no_grad()
-def left_only(model, held, gap):
-    """Exact nats per character of the gap (a slice) given what stands before it: held (n, T) -> (n,)."""
-    logits = torch.cat([model(x[:, :-1]) for x in held.split(likelihood.ROWS)])
-    return F.cross_entropy(logits.mT, held[:, 1:], reduction="none")[:, gap.start - 1 : gap.stop - 1].mean(1)
-
-
 def measure(writers, held, length, spacing):
     """(model, what it sees, nats per character (n,), calls) for one length of gap."""
     size = held.size(1)
-    gap = slice((size - length) // 2, (size - length) // 2 + length)
-    yield "gpt", "left side", left_only(writers["gpt"].model, held, gap).double(), length
+    first = (size - length) // 2
+    written = (torch.arange(size) >= first) & (torch.arange(size) < first + length)
+    yield "gpt", "left side", likelihood.given_left(writers["gpt"].model, held, written), length
     decoding = diffusion.Decoding(1.0, None, 0.0, spacing, draft_threshold=1.0)
 
     def choose(probs, masked):
         return diffusion.choose(probs, masked, decoding)[0]
 
-    masked = (torch.arange(size) >= gap.start) & (torch.arange(size) < gap.stop)
     for name in ("diffusion", "diffusion_flow"):
-        for seen, stop in (("both sides", size), ("left side", gap.stop)):
-            nll, calls = likelihood.path(writers[name].model, held[:, :stop], masked[:stop], choose)
+        for seen, stop in (("both sides", size), ("left side", first + length)):
+            nll, calls = likelihood.path(writers[name].model, held[:, :stop], written[:stop], choose)
             yield name, seen, nll, calls.mean().item()
 
 

@@ -37,6 +37,16 @@ def next_character_sliding(model, held):
 
 
 @torch.no_grad()
+def given_left(model, held, written):
+    """Exact negative log-likelihood of some characters of each window, each given all that stands before it.
+
+    held: (n, T) windows; written: (T,) bool, which characters, not the first. Returns (n,) nats per character.
+    """
+    logits = torch.cat([model(x[:, :-1]) for x in held.split(ROWS)])
+    return F.cross_entropy(logits.mT, held[:, 1:], reduction="none")[:, written[1:]].double().mean(1)
+
+
+@torch.no_grad()
 def masked_bound(model, held, repeats=4, seed=0):
     """Upper bound on the negative log-likelihood of a masked model (continuous-time bound of MD4, arXiv 2406.04329).
 

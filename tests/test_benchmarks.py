@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-import diffusion
 import gpt
-from benchmarks import infilling, race
+from benchmarks import race
 from benchmarks.ngram_drafter import Drafter, NGrams
-from lab import likelihood
 from lab.backbone import Config
 from lab.canvas import Canvas
 from lab.cli import UserError
@@ -97,17 +95,6 @@ def test_the_drafter_refuses(case):
         canvas = Canvas.after(torch.zeros(0, dtype=torch.long), 4)
     with pytest.raises(UserError):
         list(Drafter(NGrams(IDS, 3), 3).generate(make_gpt(), canvas, decoding, generators(1)))
-
-
-def test_infilling_scores_the_gap_alone():
-    """GPT by the chain rule, and a masked model that ignores its input: uniform over its letters."""
-    model, held = make_gpt(), torch.randint(3, (2, 16))
-    expected = torch.log_softmax(model(held[:, :7]), -1)[:, 6].gather(-1, held[:, 7:8])[:, 0]
-    torch.testing.assert_close(infilling.left_only(model, held, slice(7, 8)), -expected)
-    blind = diffusion.Model(model.config)  # its head starts at zero
-    nll, calls = likelihood.path(blind, held, torch.arange(16) == 7, lambda probs, masked: masked)
-    assert nll.tolist() == pytest.approx([np.log(3)] * 2)
-    assert calls.tolist() == [1, 1]
 
 
 def curve(points, draws=4):
