@@ -184,7 +184,7 @@ def generate(model, canvas, decoding, rngs):
 @dataclass(frozen=True)
 class Args(diffusion.Args):
     decoding: Decoding = Decoding(temp=0.5, top_k=None, confidence_threshold=0.0, gap=5, draft_threshold=1.0)
-    recipe: Recipe = Recipe(iters=10000, batch_size=3, eval_every=500)
+    recipe: Recipe = Recipe(iters=10000, batch_size=4, eval_every=500)
     config: Config = Config()
 
 
