@@ -7,7 +7,6 @@ rule (path likelihood, 16 characters given, 240 written): the price of few calls
 so the second half is the one to quote; the whole is for comparison with other projects.
 """
 
-import hashlib
 import math
 import sys
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from rich.table import Table
 
 import diffusion
 import methods
-from lab import checkpoint, cli, likelihood, records, stats
+from lab import cli, likelihood, records, stats
 from lab.cli import check
 from lab.corpus import Corpus, windows
 
@@ -32,7 +31,7 @@ class Args:
     data: Path | None = None  # UTF-8 text whose last tenth is held out; default data.txt
     repeats: int = 4  # random masks per window in the bound
     most: int = 2000  # windows of a part at most, evenly spread
-    rules: str = "left,threshold=0.9,random=30,random=15,gap=2,gap=3,gap=5,gap=8,gap=12"  # commit rules; empty: none
+    rules: str = "left,threshold=0.9,budget=2,budget=6,random=30,random=15,gap=1,gap=2,gap=3,gap=5,gap=8,gap=12"  # commit rules; empty: none
     windows: int = 32  # for the commit rules
     output_dir: Path | None = None  # where likelihood.json goes; default: not written
 
@@ -50,12 +49,12 @@ DEPENDS = "what it fills in depends on the letters drawn, so that no path likeli
 
 
 def rule_of(text):
-    """A commit rule by name: left, threshold=P, random=K or gap=G -> choose(probs, masked). Raises UserError."""
+    """A commit rule by name: left, threshold=P, budget=H (nats), random=K or gap=G -> choose(probs, masked). Raises UserError."""
     kind, _, value = text.partition("=")
     check(kind not in ("two-stage", "flow", "top_k"), f"--rules {text}: {DEPENDS}")
     check(
-        kind in ("left", "threshold", "random", "gap"),
-        f"--rules {text}: unknown; known: left, threshold=, random=, gap=",
+        kind in ("left", "threshold", "budget", "random", "gap"),
+        f"--rules {text}: unknown; known: left, threshold=, budget=, random=, gap=",
     )
     try:
         number = float(value) if value else 0.0
@@ -68,13 +67,18 @@ def rule_of(text):
         ranks = torch.rand(masked.shape, generator=rng).masked_fill(~masked, 2).argsort(1).argsort(1)
         return masked & (ranks < number)
 
+    def within_budget(probs, masked):  # entropy-bounded sampling, arXiv 2505.24857
+        entropy, order = torch.special.entr(probs).sum(-1).masked_fill(~masked, torch.inf).sort(stable=True)
+        spent = entropy.cumsum(-1) - entropy  # entropies rise: the last one taken is the largest
+        return masked & (spent <= number).gather(-1, order.argsort(-1))
+
     def by_decoding(probs, masked):
         return diffusion.choose(probs, masked, decoding)[0]
 
     if kind == "left":
         return lambda probs, masked: masked & (masked.cumsum(1) == 1)
-    if kind == "random":
-        return at_random
+    if kind in ("random", "budget"):
+        return at_random if kind == "random" else within_budget
     settings = (
         {"confidence_threshold": number, "gap": 0}
         if kind == "threshold"
@@ -98,21 +102,21 @@ def measure(name, writer, parts, args):
 
 
 def paths(name, model, corpus, args):
-    """Rows of the second table: what each commit rule costs a masked model, with its difference to the bound's order."""
+    """Rows of the second table: what each commit rule costs a masked model, beside the last one; GPT has one rule."""
     size = model.config.block_size
     held, rows = windows(corpus.reporting, size + 1, most=args.windows)[:, :-1], []
-    weights = stats.resamples(len(held))
-    for rule in filter(None, args.rules.split(",")):
-        nll, calls = likelihood.path(model, held, min(16, size // 2), rule_of(rule))
+    masked = torch.arange(size) >= min(16, size // 2)
+    weights, rules = stats.resamples(len(held)), list(filter(None, args.rules.split(",")))
+    if rules and name == "gpt":
+        rules = ["left"]
+    for rule in rules:
+        if name == "gpt":
+            nll, calls = likelihood.given_left(model, held, masked), masked.sum().float()
+        else:
+            nll, calls = likelihood.path(model, held, masked, rule_of(rule))
         low, high = stats.interval(weights @ nll.numpy() / len(held), len(held))
-        row = {
-            "module": name,
-            "rule": rule,
-            "windows": len(held),
-            "calls": calls.mean().item(),
-            "nats": nll.mean().item(),
-        }
-        rows.append(row | {"low": low, "high": high, "each": nll.tolist()})
+        row = {"module": name, "rule": rule, "windows": len(held), "calls": calls.mean().item()}
+        rows.append(row | {"nats": nll.mean().item(), "low": low, "high": high, "each": nll.tolist()})
     for row in rows:  # paired, over the same windows
         difference = np.array(row["each"]) - np.array(rows[-1]["each"])
         low, high = stats.interval(weights @ difference / len(held), len(held))
@@ -127,7 +131,7 @@ def paths(name, model, corpus, args):
 
 def main(args):
     """Measure every model on both halves and the whole of the held-out text."""
-    corpus, digests = Corpus(args.data), {}
+    corpus, used = Corpus(args.data), []
     if args.output_dir is not None:
         args.output_dir.mkdir(parents=True, exist_ok=True)
     parts = {"second half": corpus.reporting, "first half": corpus.choosing, "whole": corpus.held_out}
@@ -139,7 +143,7 @@ def main(args):
     for name in args.modules.split(","):
         path = args.weights_dir / f"{name}.pt"
         writer = methods.load(path, name)
-        digests[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        used.append(writer.weights)
         known = writer.alphabet == corpus.alphabet
         check(known, f"{path}: trained on a text with other characters than {corpus.path}; give its --data")
         corpus.require(writer.model.config.block_size + 1)
@@ -149,8 +153,7 @@ def main(args):
             rows.append(
                 {"module": name, "measure": what, "part": part, "windows": len(nll), "nats": nats, "bits": bits}
             )
-        if hasattr(methods.METHODS[name], "corrupt"):
-            path_rows += paths(name, writer.model, corpus, args)
+        path_rows += paths(name, writer.model, corpus, args)
     for row in path_rows:
         spread = [
             f"{row[a]:.3f} .. {row[b]:.3f}" if row[a] is not None else ""
@@ -161,8 +164,8 @@ def main(args):
     console.print(table)
     console.print(rules)
     if args.output_dir is not None:
-        stamp = {"command": records.command(), "data_sha256": corpus.sha256, "weights_sha256": digests}
-        written = {"stamp": stamp | checkpoint.versions(), "rows": rows, "paths": path_rows}
+        stamp = records.stamp(**{**vars(args), "weights": used, "data_sha256": corpus.sha256})
+        written = {"stamp": stamp, "rows": rows, "paths": path_rows}
         records.write_json(args.output_dir / "likelihood.json", written)
 
 

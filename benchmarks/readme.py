@@ -56,7 +56,7 @@ def trainings():
 def speed():
     """Ratios measured side by side."""
     rows = []
-    names = ("training", "cache", "origin", "batching")
+    names = ("training", "cache", "ngram_drafter", "origin")
     for measured in (results(name) for name in names if (ROOT / "results" / f"{name}.json").exists()):
         for row in measured["rows"]:
             figures = [f"{row['ours']:.3g}", f"{row['theirs']:.3g}", f"**{row['ratio']:.1f}**"]
@@ -121,6 +121,55 @@ def flow():
     return differences(found["differences"]["flow - baseline"], found["real_text"], ("diffusion", "diffusion + flow"))
 
 
+def race():
+    """The entrants: what they cost, and judge NLL at each entropy; empty until it has been run."""
+    if not (ROOT / "results" / "race.json").exists():
+        return ""
+    found = results("race")
+    took = {(row["name"], row["batch"]): row["seconds"] for row in found["seconds"]}
+    batch, nll, costs = max(size for _, size in took), {}, {}
+    for row in found["matched"]:
+        spread = f"{row['judge_nll']:.3f} ({row['judge_nll_low']:.2f} to {row['judge_nll_high']:.2f})"
+        nll[row["name"], row["entropy"]], costs[row["name"]] = spread, row
+    entropies = sorted({row["entropy"] for row in found["matched"]}, reverse=True)
+    header = ["", "calls", "full passes", "s / 1,000 characters", f"the same, {batch} at a time"]
+    header += [f"judge NLL at {entropy} bits" for entropy in entropies]
+    lines = []
+    for name, row in costs.items():
+        cells = [f"{row['nfe']:.3g}", f"{row['full_passes']:.3g}", *(f"{took[name, size]:.2f}" for size in (1, batch))]
+        lines.append([name, *cells, *(nll.get((name, entropy), "") for entropy in entropies)])
+    return table(header, lines)
+
+
+def infilling():
+    """Nats per character in a gap, by its length, and how much that is from GPT's; empty until it has been measured."""
+    if not (ROOT / "results" / "infilling.json").exists():
+        return ""
+    rows, lines = results("infilling")["rows"], []
+    for length in dict.fromkeys(row["length"] for row in rows):
+        own = {(row["module"], row["sees"]): row for row in rows if row["length"] == length}
+        both = own["diffusion", "both sides"]
+        spread = f"{both['difference']:+.3f} ({both['low']:+.2f} to {both['high']:+.2f})"
+        keys = (
+            ("gpt", "left side"),
+            ("diffusion", "left side"),
+            ("diffusion", "both sides"),
+            ("diffusion_flow", "both sides"),
+        )
+        lines.append([str(length), *(f"{own[key]['nats']:.3f}" for key in keys), spread, f"{both['calls']:.1f}"])
+    header = ["gap", "GPT, left side", "diffusion, left side", "diffusion, both sides", "flow model, both sides"]
+    return table([*header, "diffusion (both) minus GPT", "its calls"], lines)
+
+
+def long_context():
+    """GPT's loss by position, through its cache; empty until it has been measured."""
+    if not (ROOT / "results" / "long_context.json").exists():
+        return ""
+    rows = results("long_context")["rows"]
+    lines = [[f"{r['from']} to {r['to']}", f"{r['nats']:.3f}", f"{r['standard_error']:.3f}"] for r in rows]
+    return table(["characters", "nats per character", "standard error"], lines)
+
+
 TABLES = {
     "likelihood": likelihood,
     "paths": paths,
@@ -129,6 +178,9 @@ TABLES = {
     "two_stage": two_stage,
     "grid": grid,
     "flow": flow,
+    "race": race,
+    "infilling": infilling,
+    "long_context": long_context,
 }
 
 

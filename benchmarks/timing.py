@@ -7,7 +7,7 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from lab import checkpoint, records
+from lab import records
 from lab.cli import ROOT
 
 
@@ -42,8 +42,6 @@ def report(name, rows, **settings):
 
 def write_results(name, rows, **settings):
     """Write rows to results/NAME.json with the command that made them, its settings and the versions."""
-    command = " ".join(["uv run -m", f"benchmarks.{name}", *sys.argv[1:]])
-    payload = {"command": command, "settings": settings, **checkpoint.versions(), "rows": rows}
     path = ROOT / "results" / f"{name}.json"
-    records.write_json(path, payload)
+    records.write_json(path, records.stamp(**settings) | {"rows": rows})
     print(f"{path}: written", file=sys.stderr)

@@ -3,8 +3,6 @@
 Loaded with `weights_only=True`: a checkpoint holds tensors, numbers and strings, and can never run code.
 """
 
-import contextlib
-import os
 import platform
 import subprocess
 import warnings
@@ -16,7 +14,7 @@ import torch
 
 from lab.backbone import Config
 from lab.cli import ROOT, UserError, check
-from lab.corpus import Alphabet
+from lab.corpus import Alphabet, replacing
 
 FORMAT = 1
 
@@ -33,16 +31,12 @@ def resume_path(path):
 
 def write(path, payload):
     """Save a dictionary atomically: the old file stays until the new one is whole. Raises UserError."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(payload, part)
-        os.replace(part, path)
+        with replacing(path) as file:
+            torch.save(payload, file)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         raise UserError(f"{path}: cannot be written ({first_line(error)})") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
 
 
 def read(path, train_command):

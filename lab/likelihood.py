@@ -37,6 +37,16 @@ def next_character_sliding(model, held):
 
 
 @torch.no_grad()
+def given_left(model, held, written):
+    """Exact negative log-likelihood of some characters of each window, each given all that stands before it.
+
+    held: (n, T) windows; written: (T,) bool, which characters, not the first. Returns (n,) nats per character.
+    """
+    logits = torch.cat([model(x[:, :-1]) for x in held.split(ROWS)])
+    return F.cross_entropy(logits.mT, held[:, 1:], reduction="none")[:, written[1:]].double().mean(1)
+
+
+@torch.no_grad()
 def masked_bound(model, held, repeats=4, seed=0):
     """Upper bound on the negative log-likelihood of a masked model (continuous-time bound of MD4, arXiv 2406.04329).
 
@@ -57,19 +67,18 @@ def masked_bound(model, held, repeats=4, seed=0):
 
 
 @torch.no_grad()
-def path(model, held, kept, choose):
+def path(model, held, masked, choose):
     """Exact negative log-likelihood of a parallel sampler at temperature 1, and its number of calls.
 
     The commit rule runs on held-out text but reveals the true characters: with the characters of a call drawn
     independently, what the sampler gives the text is the product of their probabilities. True of rules that look at
     revealed text and probabilities only, not at the letters drawn; of a rule that also tosses coins (random order) it
     is an upper bound.
-    held: (n, T) windows whose first `kept` characters are given; choose(probs (n, T, V), masked (n, T)) -> which to
-    reveal, (n, T) bool. Returns (n,) nats per character and (n,) calls.
+    held: (n, T) windows; masked: (T,) bool, which characters are to be written, the others being given;
+    choose(probs (n, T, V), masked (n, T)) -> which to reveal, (n, T) bool. Returns (n,) nats per character and (n,) calls.
     """
-    n, T = held.shape
-    masked = (torch.arange(T) >= kept).repeat(n, 1)
-    nll, calls = torch.zeros(n, dtype=torch.float64), torch.zeros(n)
+    n, written = len(held), int(masked.sum())
+    masked, nll, calls = masked.repeat(n, 1), torch.zeros(n, dtype=torch.float64), torch.zeros(n)
     while masked.any():
         xt = held.masked_fill(masked, model.config.n_letters)
         probs = probabilities(torch.cat([model(x) for x in xt.split(ROWS)]), temp=1)
@@ -78,4 +87,4 @@ def path(model, held, kept, choose):
         nll -= torch.where(chosen, own.log(), 0).sum(1)
         calls += masked.any(1)
         masked = masked & ~chosen
-    return nll / (T - kept), calls
+    return nll / written, calls

@@ -4,6 +4,7 @@ No single number ranks texts: repetition has a low judge NLL, random letters a h
 their best. `distance`, by which we order settings, is one that none of these can win.
 """
 
+import functools
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from lab.corpus import Alphabet, Corpus
 from lab.records import warn
 
 COPIED = 32  # characters in a row that make a copy
+SHORTEST = 8  # characters in a row that are looked for in the training text
 REPEATED = 16  # characters in a row that make a repetition
 MOST = 4_000_000  # characters of the training text that are searched for copies
 SAMPLE_MEASURES = ("judge_nll", "real_words", "long_words", "distinct_2", "repetition", "copied_run", "copied_share")
@@ -134,15 +136,48 @@ def repetition(text, n=REPEATED):
 
 
 def copied(text, source, n=COPIED):
-    """Longest run of characters that stands in `source`, and the share of characters in such runs of n or more."""
-    inside, longest, end = np.zeros(len(text), dtype=bool), 0, 0
-    for start in range(len(text)):  # two ends that only move forwards: twice len(text) searches at most
-        end = max(end, start)
-        while end < len(text) and text[start : end + 1] in source:
-            end += 1
-        longest = max(longest, end - start)
-        inside[start:end] |= end - start >= n
-    return longest, float(inside.mean()) if len(text) else None
+    """Longest run of characters that stands in `source` (0 when shorter than 8), and the share in such runs of n or more."""
+    width = min(SHORTEST, n)
+    codes, keys, places = runs(source, width)
+    own = code_points(text)
+    wanted = hashes(own, width)
+    first, last = np.searchsorted(keys, wanted), np.searchsorted(keys, wanted, side="right")
+    here = np.repeat(np.arange(len(wanted)), last - first)  # every pair of places that begin alike
+    ends = np.cumsum(last - first)
+    there = places[np.arange(len(here)) + np.repeat(last - ends, last - first)]
+    lengths, k = np.zeros(len(own), dtype=int), 0
+    while len(here):  # all pairs grow by a character, those that differ leave
+        inside = (here + k < len(own)) & (there + k < len(codes))
+        here, there = here[inside], there[inside]
+        same = own[here + k] == codes[there + k]
+        here, there, k = here[same], there[same], k + 1
+        lengths[here] = k
+    share = np.zeros(len(own), dtype=bool)
+    for start in np.flatnonzero(lengths >= n):
+        share[start : start + lengths[start]] = True
+    longest = int(lengths.max(initial=0))
+    return longest if longest >= width else 0, float(share.mean()) if len(own) else None
+
+
+@functools.lru_cache(maxsize=2)
+def runs(text, width):
+    """The code points of a text, the sorted hashes of its runs of `width` characters, and where each of these begins."""
+    codes = code_points(text)
+    keys = hashes(codes, width)
+    order = np.argsort(keys, kind="stable")
+    return codes, keys[order], order
+
+
+def hashes(codes, width):
+    """A number for each run of `width` code points, equal for equal runs: (n,) -> (n - width + 1,)."""
+    keys = np.zeros(max(0, len(codes) - width + 1), dtype=np.uint64)
+    for k in range(width):
+        keys = keys * np.uint64(0x9E3779B97F4A7C15) + codes[k : k + len(keys)]  # modulo 2^64
+    return keys
+
+
+def code_points(text):
+    return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
 
 
 def surprise(p):

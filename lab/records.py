@@ -14,7 +14,9 @@ from lab.corpus import replacing
 
 def command():
     """The command line that is running, as a reader would type it."""
-    return " ".join(["uv run", Path(sys.argv[0]).name, *sys.argv[1:]])
+    script = Path(sys.argv[0])
+    name = f"-m benchmarks.{script.stem}" if script.parent.name == "benchmarks" else script.name
+    return " ".join(["uv run", name, *sys.argv[1:]])
 
 
 def stamp(**settings):

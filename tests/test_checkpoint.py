@@ -192,8 +192,8 @@ def test_folder_in_the_place_of_the_file_is_refused_and_kept(tmp_path):
 def break_off(monkeypatch, error):
     """Let torch.save write some bytes and raise an error."""
 
-    def save(payload, path):
-        Path(path).write_bytes(b"the first half")
+    def save(payload, file):
+        file.write(b"the first half")
         raise error
 
     monkeypatch.setattr(torch, "save", save)

@@ -63,9 +63,34 @@ def test_the_bound_is_the_same_twice():
     assert torch.equal(likelihood.masked_bound(model, x), likelihood.masked_bound(model, x))
 
 
+def test_characters_given_their_left_side():
+    """One in the middle by hand, two by their mean; and a masked model whose head is zero knows nothing of them."""
+    model, x = make_model(gpt), torch.randint(5, (2, 8))
+    own = [F.cross_entropy(model(x[:, :i])[:, -1], x[:, i], reduction="none") for i in (3, 4)]
+    positions = torch.arange(8)
+    torch.testing.assert_close(likelihood.given_left(model, x, positions == 3), own[0].double())
+    both = likelihood.given_left(model, x, (positions == 3) | (positions == 4))
+    torch.testing.assert_close(both, (own[0] + own[1]).double() / 2)
+    blind = diffusion.Model(model.config)
+    nll, calls = likelihood.path(blind, x, positions == 3, lambda probs, masked: masked)
+    assert nll.exp().tolist() == pytest.approx([5, 5])
+    assert calls.tolist() == [1, 1]
+
+
+def test_an_entropy_budget_is_spent_on_the_surest():
+    """Entropies 0, ln 2, ln 2, ln 4 nats: the sum without the largest taken must stay within the budget."""
+    probs = torch.tensor([[[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25] * 4, [0.5, 0.5, 0, 0]]])
+    masked = torch.tensor([[True, True, True, True]])
+    rule = evaluate_likelihood.rule_of
+    assert rule("budget=0.1")(probs, masked).tolist() == [[True, True, False, False]]
+    assert rule("budget=0.7")(probs, masked).tolist() == [[True, True, False, True]]
+    assert rule("budget=1.5")(probs, masked).tolist() == [[True, True, True, True]]
+    assert rule("budget=0.1")(probs, masked & (torch.arange(4) > 1)).tolist() == [[False, False, False, True]]
+
+
 def test_path_likelihood_from_left_to_right_is_the_chain_rule():
     model, x = make_model(diffusion), torch.randint(5, (3, 8))
-    nll, calls = likelihood.path(model, x, 2, evaluate_likelihood.rule_of("left"))
+    nll, calls = likelihood.path(model, x, torch.arange(8) >= 2, evaluate_likelihood.rule_of("left"))
     expected = torch.zeros(3)
     for i in range(2, 8):
         logits = model(x.masked_fill(torch.arange(8) >= i, 5))[:, i]
@@ -78,7 +103,7 @@ def test_path_likelihoods_of_all_texts_sum_to_one():
     """The product is a distribution: over every text of three characters after one that is given."""
     model, rule = make_model(diffusion, block_size=4), evaluate_likelihood.rule_of("gap=1")
     texts = torch.tensor([(0, *rest) for rest in itertools.product(range(5), repeat=3)])
-    nll, _ = likelihood.path(model, texts, 1, rule)
+    nll, _ = likelihood.path(model, texts, torch.arange(4) >= 1, rule)
     assert (-nll * 3).exp().sum().item() == pytest.approx(1, rel=1e-5)
 
 
@@ -99,7 +124,10 @@ def test_path_likelihood_is_that_of_the_sampler(settings):
 
     (sample,) = trials.run(writer, trials.Trial(canvas, decoding, (3,)), watch=note)
     text = writer.alphabet.encode(sample.text)[None]
-    nll, calls = likelihood.path(model, text, 4, lambda probs, masked: diffusion.choose(probs, masked, decoding)[0])
+    masked = torch.arange(text.size(1)) >= 4
+    nll, calls = likelihood.path(
+        model, text, masked, lambda probs, masked: diffusion.choose(probs, masked, decoding)[0]
+    )
     assert calls.item() == sample.nfe
     assert nll.item() * 12 == pytest.approx(-sum(log_p), rel=1e-5)
 

@@ -5,6 +5,8 @@ import random
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import gpt
 from lab import quality, stats, trials
@@ -35,6 +37,16 @@ def test_copies_are_the_longest_run_and_the_share_in_long_runs():
     assert quality.copied("xxabcdyybcz", "abcdefbc", 3) == (4, 4 / 11)
     assert quality.copied("zzz", "abc", 3) == (0, 0.0)
     assert quality.copied("abc", "abc", 3) == (3, 1.0)
+
+
+@given(st.text("ab", max_size=30), st.text("ab", max_size=60), st.integers(1, 5))
+def test_copies_are_those_that_a_plain_search_finds(text, source, n):
+    """Every run is looked for in the source with `in`; with n of 8 or less no run that counts is too short to be seen."""
+    starts = [max(k for k in range(len(text) - i + 1) if text[i : i + k] in source) for i in range(len(text))]
+    inside = {j for i, k in enumerate(starts) if k >= n for j in range(i, i + k)}
+    longest = max(starts, default=0)
+    share = len(inside) / len(text) if text else None
+    assert quality.copied(text, source, n) == (longest if longest >= n else 0, share)
 
 
 def test_entropy_and_divergence_of_known_distributions():

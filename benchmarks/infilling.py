@@ -1,0 +1,71 @@
+"""What is the right side worth? Nats per character of held-out text in a gap between known text.
+
+    uv run -m benchmarks.infilling
+
+GPT reads the left side only: its figure is exact. For the masked models it is the path likelihood of their sampler (see
+`likelihood.path`), once with both sides and once with the text cut off after the gap.
+"""
+
+import sys
+from dataclasses import dataclass
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+import diffusion
+import methods
+from benchmarks.timing import write_results
+from lab import checkpoint, cli, likelihood, stats
+from lab.cli import check
+from lab.corpus import Corpus, windows
+
+
+@dataclass(frozen=True)
+class Args:
+    lengths: cli.listed(int) = (1, 5, 20, 60, 200)  # characters in the gap, in the middle of a window
+    windows: int = 64  # of the second half of the held-out text
+    spacing: int = 5  # the masked models commit positions more than this apart in one call
+
+
+def measure(writers, held, length, spacing):
+    """(model, what it sees, nats per character (n,), calls) for one length of gap."""
+    size = held.size(1)
+    first = (size - length) // 2
+    written = (torch.arange(size) >= first) & (torch.arange(size) < first + length)
+    yield "gpt", "left side", likelihood.given_left(writers["gpt"].model, held, written), length
+    decoding = diffusion.Decoding(1.0, None, 0.0, spacing, draft_threshold=1.0)
+
+    def choose(probs, masked):
+        return diffusion.choose(probs, masked, decoding)[0]
+
+    for name in ("diffusion", "diffusion_flow"):
+        for seen, stop in (("both sides", size), ("left side", first + length)):
+            nll, calls = likelihood.path(writers[name].model, held[:, :stop], written[:stop], choose)
+            yield name, seen, nll, calls.mean().item()
+
+
+def main(args):
+    """Measure each length, print and store."""
+    corpus = Corpus()
+    writers = {name: methods.load(checkpoint.default_path(name), name) for name in methods.METHODS}
+    held = windows(corpus.reporting, writers["gpt"].model.config.block_size, most=args.windows)
+    most = held.size(1) - 2
+    check(all(1 <= length <= most for length in args.lengths), f"--lengths must lie in 1..{most}")
+    table = Table("gap", "model", "sees", "calls", "nats/char", "minus GPT's")
+    rows, weights, gpt = [], stats.resamples(len(held)), None
+    for length in args.lengths:
+        for name, seen, nll, calls in measure(writers, held, length, args.spacing):
+            gpt = nll if name == "gpt" else gpt
+            row = {"length": length, "module": name, "sees": seen, "calls": calls, "nats": nll.mean().item()}
+            low, high = stats.interval(weights @ (nll - gpt).numpy() / len(held), len(held))
+            rows.append(row | {"difference": (nll - gpt).mean().item(), "low": low, "high": high})
+            spread = "" if name == "gpt" or low is None else f"{low:+.3f} .. {high:+.3f}"
+            table.add_row(str(length), name, seen, f"{calls:.1f}", f"{row['nats']:.3f}", spread)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    weights_used = [writer.weights for writer in writers.values()]
+    write_results("infilling", rows, **vars(args), weights=weights_used, interval="95 %, over windows, paired with GPT")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, Args))

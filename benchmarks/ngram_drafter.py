@@ -1,0 +1,150 @@
+"""GPT with a drafter: n-grams propose characters, one pass of GPT checks them all, and its distribution is kept exactly.
+
+    uv run -m benchmarks.ngram_drafter
+
+Speculative sampling (arXiv 2211.17192, 2302.01318): a proposed character is kept with probability min(1, GPT / n-gram); in
+place of the first that is not, one is drawn from what the n-grams had given too little. No training, no loss: what any
+parallel method has to beat. The whole context is computed at each call (no cache), which full passes count.
+"""
+
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+import methods
+from benchmarks.timing import compare, report
+from lab import checkpoint, cli, machine, trials
+from lab.canvas import Canvas, Frame, draw, draw_letters
+from lab.cli import check
+from lab.corpus import Corpus
+
+
+@dataclass(frozen=True)
+class Args:
+    chars: int = 240  # characters to write
+    drafts: int = 8  # characters proposed at each call
+    rounds: int = 5  # timed pairs
+
+
+class NGrams:
+    """Interpolated n-grams with absolute discounting (Ney, Essen and Kneser 1994), counted in a text.
+
+    ids: (n,) tokens below n_letters; order: characters in the longest n-gram; discount: taken off each count.
+    """
+
+    def __init__(self, ids, n_letters, order=5, discount=0.75):
+        self.n_letters, self.order, self.discount = n_letters, order, discount
+        self.tables, codes = [], np.zeros(len(ids) + 1, dtype=np.int64)
+        for n in range(1, order + 1):  # an n-gram is a number with n digits in base n_letters
+            codes = codes[:-1] * n_letters + ids[n - 1 :]
+            self.tables.append(np.unique(codes, return_counts=True))
+
+    def probs(self, context):
+        """Context (B, n) tokens, the newest last -> probabilities of the next one, (B, V) float64."""
+        context = context.numpy()
+        probs, codes = np.full((len(context), self.n_letters), 1 / self.n_letters), np.zeros(len(context), np.int64)
+        for n, (keys, counts) in enumerate(self.tables[: context.shape[1] + 1]):
+            if n > 0:
+                codes = codes + context[:, -n] * self.n_letters ** (n - 1)
+            wanted = codes[:, None] * self.n_letters + np.arange(self.n_letters)
+            at = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
+            found = np.where(keys[at] == wanted, counts[at], 0)
+            total = found.sum(1, keepdims=True)
+            rest = self.discount * (found > 0).sum(1, keepdims=True) * probs
+            probs = np.where(total > 0, (np.maximum(found - self.discount, 0) + rest) / np.maximum(total, 1), probs)
+        return torch.from_numpy(probs)
+
+
+@dataclass(frozen=True)
+class Drafter:
+    """A sampler of GPT's texts with the frames of `generate`."""
+
+    ngrams: NGrams
+    drafts: int  # characters proposed at each call
+
+    def propose(self, idx, known, decoding, rngs, rows):
+        """Characters after the first `known` (B,) of idx (B, L) -> guessed idx and what they were drawn from, (B, K, V)."""
+        idx, drawn_from, width = idx.clone(), [], self.ngrams.order - 1
+        for n in range(self.drafts):
+            at = known + n
+            width = min(width, int(at.min()))
+            context = idx.gather(1, at[:, None] - torch.arange(width, 0, -1))
+            probs = sharpen(self.ngrams.probs(context), decoding.temp)[:, None]  # (B, 1, V)
+            idx.scatter_(1, at[:, None], draw(probs, rngs, rows))
+            drawn_from.append(probs)
+        return idx, torch.cat(drawn_from, dim=1)
+
+    @torch.no_grad()
+    def generate(self, model, canvas, decoding, rngs):
+        """As gpt.generate, several characters a pass. Raises UserError on a gap, a long text, or a top_k."""
+        idx, masked, size = canvas.idx, canvas.masked, model.config.block_size
+        L, K = idx.size(1), self.drafts
+        check(decoding.top_k is None, "the drafter draws from all letters: no top_k")
+        check(L <= size, f"the drafter writes at most {size} characters with the prompt, not {L}")
+        known = (~masked).sum(1)
+        check((~masked).int().cumprod(1).sum(1).equal(known), "gpt writes from left to right and cannot fill a gap")
+        check(int(known.min()) > 0, "gpt needs a prompt of at least one character")
+        offsets = torch.arange(K + 1)
+        while masked.any():
+            known = (~masked).sum(1)
+            rows, columns = known < L, known[:, None] + offsets  # (B,), (B, K + 1)
+            guess, drafted = self.propose(torch.nn.functional.pad(idx, (0, K + 1)), known, decoding, rngs, rows)
+            seen = min(L, int(known.max()) + K)
+            logits = model(guess[:, :seen].to(model.lm_head.weight.device)).cpu().double()
+            wanted = (columns - 1).clamp(max=seen - 1)[..., None].expand(-1, -1, logits.size(-1))
+            probs = sharpen(logits.softmax(-1).gather(1, wanted), decoding.temp)  # (B, K + 1, V)
+            letters = guess.gather(1, columns)
+            kept = self.keep(probs, drafted, letters, rngs, rows)  # (B,)
+            rest = torch.nn.functional.pad(drafted, (0, 0, 0, 1)).gather(1, at_rank(kept, drafted.size(-1)))
+            left = (probs.gather(1, at_rank(kept, probs.size(-1))) - rest).clamp(min=0)
+            last = draw_letters(left, None, rngs, rows)  # (B, 1)
+            letters = torch.where(offsets == kept[:, None], last, letters)
+            row, rank = ((offsets <= kept[:, None]) & (columns < L)).nonzero(as_tuple=True)
+            idx, masked = idx.clone(), masked.clone()
+            idx[row, columns[row, rank]], masked[row, columns[row, rank]] = letters[row, rank], False
+            yield Frame(idx, masked, torch.zeros_like(masked), columns.clamp(max=L - 1), probs, seen / size)
+
+    def keep(self, probs, drafted, letters, rngs, rows):
+        """How many proposed characters stand, (B,): those before the first that is refused."""
+        own = letters[:, : self.drafts, None]
+        ratio = (probs[:, : self.drafts].gather(-1, own) / drafted.gather(-1, own))[..., 0]
+        u = torch.zeros_like(ratio)
+        for b in rows.nonzero().flatten().tolist():
+            u[b] = torch.rand(self.drafts, generator=rngs[b], dtype=torch.float64)
+        return (u < ratio).int().cumprod(1).sum(1)
+
+
+def at_rank(rank, letters):
+    """An index (B, 1, V) that gathers one position of each row."""
+    return rank[:, None, None].expand(-1, 1, letters)
+
+
+def sharpen(probs, temp):
+    """Probabilities (..., V) at another temperature; 0 puts all on the best letter."""
+    if temp == 0:
+        return torch.nn.functional.one_hot(probs.argmax(-1), probs.size(-1)).double()
+    powered = (probs.log() / temp).exp()
+    return powered / powered.sum(-1, keepdim=True)
+
+
+def main(args):
+    """Time GPT with the drafter against GPT with its cache."""
+    device = machine.pick_device()
+    writer = methods.load(checkpoint.default_path("gpt"), "gpt", device)
+    corpus = Corpus()
+    drafter = Drafter(NGrams(np.asarray(corpus.train), len(corpus.alphabet)), args.drafts)
+    quick = trials.Writer("gpt", writer.model, drafter.generate, writer.alphabet, writer.opening)
+    canvas = Canvas.after(writer.alphabet.encode(writer.opening[:16]), args.chars)
+    trial = trials.Trial(canvas, methods.METHODS["gpt"].Args().decoding, (1337,))
+    a, b, ratio = compare(lambda: trials.run(quick, trial), lambda: trials.run(writer, trial), args.rounds)
+    row = {"what": "GPT with an n-gram drafter, against GPT with its cache", "unit": "characters per second"}
+    row |= {"ours": args.chars / a, "theirs": args.chars / b, "ratio": ratio}
+    nfe = trials.run(quick, trial)[0].nfe
+    print(f"{nfe} calls for {args.chars} characters")
+    report("ngram_drafter", [row], device=str(device), nfe=nfe, **vars(args))
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, Args))

@@ -1,0 +1,242 @@
+"""Autoregressive, diffusion, or diffusion + flow? Quality at equal diversity, against calls and seconds.
+
+    uv run -m benchmarks.race                            an hour; --resume FOLDER goes on with an interrupted one
+    uv run -m benchmarks.race --seeds 6,7,8 --first-prompt 32 --results race_2   other seeds and other prompts
+
+A low temperature makes any method look good to a judge and dull to a reader, so every entrant writes at several
+temperatures, and its figures are read off where the trigram entropy of its texts (of one seed, all prompts) has a given
+value: by linear interpolation between the two temperatures on either side of it. Intervals are 95 % bootstrap intervals
+over prompts, with the same resamples for all entrants, so that differences are paired.
+"""
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import diffusion
+import diffusion_flow
+import gpt
+import methods
+from benchmarks.ngram_drafter import Drafter, NGrams
+from benchmarks.timing import clock
+from lab import cli, plots, records, stats, trials
+from lab.cli import check
+from lab.corpus import Corpus
+from lab.quality import Pool, measure
+
+SPACED = {"top_k": None, "confidence_threshold": 0.0, "draft_threshold": 1.0}
+MEASURES = ("judge_nll", "jsd_4", "real_words", "repetition", "nfe", "full_passes")
+
+
+@dataclass(frozen=True)
+class Args(trials.Args):
+    seeds: cli.listed(int) = (1, 2, 3, 4, 5)
+    prompts: int = 32
+    max_new_tokens: int = 240
+    batch: int = 32
+    timed: int = 0
+    first_prompt: int = 0  # held-out openings to skip: other prompts
+    slow_seeds: int = 1  # seeds of the entrants that need a call for nearly every character
+    entropies: cli.listed(float) = (10.3, 9.2, 8.3)  # bits, at which the entrants are compared
+    rounds: int = 3  # timings of each entrant, in turn
+    output_dir: Path = cli.ROOT / "race_reports"  # the texts, in a folder of their own
+    results: Path = cli.ROOT / "results"  # race.json and two plots
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A way of writing, at several temperatures; slow: a call for nearly every character."""
+
+    name: str
+    writer: trials.Writer
+    decoding: object
+    temps: tuple
+    slow: bool = False
+
+    def settings(self):
+        """(name, writer, Decoding) for each temperature."""
+        return [(f"{self.name}, T {temp}", self.writer, replace(self.decoding, temp=temp)) for temp in self.temps]
+
+
+def entrants(corpus):
+    """All that take part, on the shipped weights."""
+    weights = cli.ROOT / "weights"
+    large, small = methods.load(None, "gpt"), methods.load(weights / "gpt_1_block.pt", "gpt")
+    masked, flow = methods.load(None, "diffusion"), methods.load(None, "diffusion_flow")
+    drafter = Drafter(NGrams(np.asarray(corpus.train), len(corpus.alphabet)), drafts=8)
+    quick = replace(large, generate=drafter.generate)
+    plain, guided = diffusion.Decoding(**SPACED), diffusion_flow.Decoding(**SPACED)
+    left, high, low = gpt.Decoding(top_k=None), (0.4, 0.6, 0.8, 1.0, 1.1), (0.15, 0.25, 0.35, 0.5, 0.65)
+    return [
+        Entrant("GPT", large, left, high),
+        Entrant("GPT, n-gram drafter", quick, left, high),
+        Entrant("GPT of one block", small, left, high),
+        Entrant("diffusion, gap 2", masked, replace(plain, gap=2), low),
+        Entrant("diffusion, gap 3", masked, replace(plain, gap=3), low),
+        Entrant("diffusion, gap 5", masked, replace(plain, gap=5), low),
+        Entrant("diffusion, gap 8", masked, replace(plain, gap=8), low),
+        Entrant("flow, gap 3", flow, replace(guided, gap=3), low),
+        Entrant("flow, gap 3, steps of .3", flow, replace(guided, gap=3, flow_step=0.3), low),
+        Entrant("flow, gap 3, steps of 1", flow, replace(guided, gap=3, flow_step=1.0), low),
+        Entrant("flow, gap 5", flow, replace(guided, gap=5), low),
+        Entrant("flow off, gap 3", flow, replace(guided, gap=3, flow_until=1.0), low),
+        Entrant("flow off, gap 5", flow, replace(guided, gap=5, flow_until=1.0), low),
+        Entrant(
+            "diffusion, threshold .85", masked, replace(plain, confidence_threshold=0.85), (0.2, 0.35, 0.5, 0.65), True
+        ),
+        Entrant("diffusion, two stages", masked, diffusion.Decoding(top_k=None), (0.2, 0.35, 0.5, 0.65), True),
+        Entrant("the origin's rule", masked, diffusion.Decoding(0.8, 2, 0.85, draft_threshold=1.0), (0.8,), True),
+    ]
+
+
+def write(field, args, reference):
+    """A text for each entrant, temperature, seed and prompt -> (rows, their folder)."""
+    wanted = replace(args, prompts=args.prompts + args.first_prompt)
+    prompts = trials.prompts(field[0].writer, reference, wanted)[args.first_prompt :]
+    todo = []
+    for entrant in field:
+        own = replace(args, seeds=args.seeds[: args.slow_seeds] if entrant.slow else args.seeds)
+        for name, writer, decoding in entrant.settings():
+            todo += trials.jobs(name, writer, decoding, own, prompts)
+    folder = records.Folder(args.output_dir, "", "rows.json", args.resume)
+    return trials.produce(todo, folder, args, reference), folder
+
+
+def draws(rows, reference, weights):
+    """Every measure of one setting on the resamples of prompts: {measure: (1 + draws,)}, the first the sample itself.
+
+    Pooled measures are those of one seed's texts, averaged over seeds. A resample has fewer distinct n-grams than a
+    sample, so that only its spread is taken.
+    """
+    prompts = list(dict.fromkeys(row["prompt"] for row in rows))
+    found = {}
+    for name in MEASURES:
+        means = np.array([stats.column([row for row in rows if row["prompt"] == p], name) for p in prompts])
+        found[name] = weights @ means / len(prompts)
+    seeds = sorted({row["seed"] for row in rows})
+    pools = [
+        Pool([[r for r in rows if (r["seed"], r["prompt"]) == (seed, p)] for p in prompts], reference) for seed in seeds
+    ]
+    for name in ("trigram_entropy", "jsd_4"):
+        found[name] = np.mean([pool.measure(weights)[name] for pool in pools], axis=0)
+        found[name][1:] += found[name][0] - found[name][1:].mean()
+    return found
+
+
+def at_entropy(curve, target):
+    """Every measure where the entropy of a curve passes the target, on each resample; None where it never does.
+
+    curve: [(temperature, draws of that temperature)] in order of temperature.
+    """
+    entropy = np.array([found["trigram_entropy"] for _, found in curve])  # (temperatures, 1 + draws)
+    if not entropy[:, 0].min() <= target <= entropy[:, 0].max():
+        return None
+    upper = (entropy < target).sum(0).clip(1, len(curve) - 1)
+    pick, each = lambda values, k: values[k, np.arange(values.shape[1])], {}
+    low, high = pick(entropy, upper - 1), pick(entropy, upper)
+    share = (target - low) / (high - low)
+    columns = {name: np.array([found[name] for _, found in curve]) for name in MEASURES}
+    columns["temp"] = np.array([[temp] * entropy.shape[1] for temp, _ in curve])
+    for name, values in columns.items():
+        each[name] = (1 - share) * pick(values, upper - 1) + share * pick(values, upper)
+    return each
+
+
+def compare(curves, entropies, clusters):
+    """The entrants at each entropy: rows with means, intervals, and the difference in judge NLL to GPT and to gap 5."""
+    rows = []
+    for target in entropies:
+        found = {name: at_entropy(curve, target) for name, curve in curves.items()}
+        for name, each in found.items():
+            if each is None:
+                continue
+            row = {"name": name, "entropy": target} | {key: values[0] for key, values in each.items()}
+            row["judge_nll_low"], row["judge_nll_high"] = stats.interval(each["judge_nll"][1:], clusters)
+            for other in ("GPT", "diffusion, gap 5"):
+                if found.get(other) and name != other:
+                    difference = each["judge_nll"] - found[other]["judge_nll"]
+                    row[f"minus {other}"] = [difference[0], *stats.interval(difference[1:], clusters)]
+            rows.append(row)
+    return rows
+
+
+def seconds(field, args, prompts):
+    """Seconds per 1,000 characters of each entrant, one text at a time and `batch` at a time: medians over rounds in turn."""
+    spent = {}
+    for turn in range(args.rounds + 1):  # the first is not counted
+        for entrant in field:
+            name, writer, decoding = entrant.settings()[len(entrant.temps) // 2]
+            once = (1, args.batch) if turn == 1 else (1,) if turn > 1 else ()  # a batch takes them a minute
+            for size in once if entrant.slow else (1, args.batch):
+                batch = [
+                    trials.Job(name, writer, decoding, turn * size + i, prompts[i], args.max_new_tokens)
+                    for i in range(size)
+                ]
+                took = clock(lambda batch=batch: trials.write_batch(batch))
+                if turn > 0:
+                    spent.setdefault((entrant.name, size), []).append(1000 * took / (size * args.max_new_tokens))
+    return [{"name": name, "batch": size, "seconds": float(np.median(all_))} for (name, size), all_ in spent.items()]
+
+
+def draw(matched, timed, target, folder):
+    """Two plots at one entropy: judge NLL against calls, and against seconds."""
+    took = {row["name"]: row["seconds"] for row in timed if row["batch"] == 1}
+    points = [row | {"seconds": took.get(row["name"])} for row in matched if row["entropy"] == target]
+    for x, label in (
+        ("nfe", "calls for 240 characters"),
+        ("seconds", "seconds per 1,000 characters, one text at a time"),
+    ):
+        with plots.figure(
+            folder / f"race_{x}.png",
+            f"Quality at equal diversity ({target} bits of trigrams)",
+            label,
+            "judge NLL, nats per character (lower is better)",
+        ) as axes:
+            axes.set_xscale("log")
+            for kind, colour in (("GPT", 0), ("diffusion", 1), ("flow", 2)):
+                own = [p for p in points if p["name"].startswith(kind)]
+                plots.scatter(axes, own, x, "judge_nll", plots.COLOURS[colour], kind, names={p["name"] for p in own})
+
+
+def main(args):
+    """Write, measure, time, compare, draw."""
+    corpus = Corpus(args.data)
+    field = entrants(corpus)
+    reference = methods.reference(args, field[0].writer)
+    check(reference is not None and reference.judge is not None, "the race needs the corpus and weights/judge.pt")
+    rows, folder = write(field, args, reference)
+    groups, prompts = stats.by_name(rows), list(dict.fromkeys(row["prompt"] for row in rows))
+    weights = np.vstack((np.ones(len(prompts)), stats.resamples(len(prompts), 1000)))
+    curves = {e.name: [(d.temp, draws(groups[n], reference, weights)) for n, _, d in e.settings()] for e in field}
+    matched = compare(curves, args.entropies, len(prompts))
+    points = [
+        {"name": name, "temp": temp} | {key: values[0] for key, values in found.items()}
+        for name, curve in curves.items()
+        for temp, found in curve
+    ]
+    real_rows = measure(reference.cut(args.prompts, args.prompt_len, args.max_new_tokens), reference)
+    real = {
+        key: value["mean"] for key, value in stats.summarise(real_rows, reference).items() if isinstance(value, dict)
+    }
+    timed = seconds(field, args, prompts)
+    stamp = records.stamp(**{**vars(args), "weights": {e.name: e.writer.weights for e in field}})
+    found = {"stamp": stamp, "real_text": real, "matched": matched, "seconds": timed, "points": points}
+    records.write_json(args.results / "race.json", found)
+    draw(matched, timed, args.entropies[len(args.entropies) // 2], args.results)
+    table = Table("entropy", "entrant", "T", "calls", "judge NLL", "95 %", "JSD 4", "real words")
+    for row in matched:
+        figures = [f"{row[key]:.3g}" for key in ("temp", "nfe")] + [f"{row['judge_nll']:.3f}"]
+        spread = f"{row['judge_nll_low']:.3f} .. {row['judge_nll_high']:.3f}"
+        table.add_row(
+            str(row["entropy"]), row["name"], *figures, spread, f"{row['jsd_4']:.3f}", f"{row['real_words']:.3f}"
+        )
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    print(folder.path, args.results / "race.json", sep="\n")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, Args))
