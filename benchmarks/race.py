@@ -45,6 +45,7 @@ class Args(trials.Args):
     rounds: int = 3  # timings of each entrant, in turn
     output_dir: Path = cli.ROOT / "race_reports"  # the texts, in a folder of their own
     results: Path = cli.ROOT / "results"  # race.json and two plots
+    redraw: bool = False  # only draw what race.json there says
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,12 @@ def draws(rows, reference, weights):
         means = np.array([stats.column([row for row in rows if row["prompt"] == p], name) for p in prompts])
         found[name] = weights @ means / len(prompts)
     seeds = sorted({row["seed"] for row in rows})
-    pools = [
-        Pool([[r for r in rows if (r["seed"], r["prompt"]) == (seed, p)] for p in prompts], reference) for seed in seeds
-    ]
+    pooled = []
+    for seed in seeds:
+        groups = [[row for row in rows if (row["seed"], row["prompt"]) == (seed, p)] for p in prompts]
+        pooled.append(Pool(groups, reference).measure(weights))
     for name in ("trigram_entropy", "jsd_4"):
-        found[name] = np.mean([pool.measure(weights)[name] for pool in pools], axis=0)
+        found[name] = np.mean([values[name] for values in pooled], axis=0)
         found[name][1:] += found[name][0] - found[name][1:].mean()
     return found
 
@@ -182,28 +184,31 @@ def seconds(field, args, prompts):
     return [{"name": name, "batch": size, "seconds": float(np.median(all_))} for (name, size), all_ in spent.items()]
 
 
-def draw(matched, timed, target, folder):
-    """Two plots at one entropy: judge NLL against calls, and against seconds."""
-    took = {row["name"]: row["seconds"] for row in timed if row["batch"] == 1}
-    points = [row | {"seconds": took.get(row["name"])} for row in matched if row["entropy"] == target]
-    for x, label in (
-        ("nfe", "calls for 240 characters"),
-        ("seconds", "seconds per 1,000 characters, one text at a time"),
-    ):
-        with plots.figure(
-            folder / f"race_{x}.png",
-            f"Quality at equal diversity ({target} bits of trigrams)",
-            label,
-            "judge NLL, nats per character (lower is better)",
-        ) as axes:
+def draw(found, folder):
+    """Two plots at the middle entropy: judge NLL against calls, and against seconds."""
+    entropies = sorted({row["entropy"] for row in found["matched"]})
+    target = entropies[len(entropies) // 2]
+    took = {row["name"]: row["seconds"] for row in found["seconds"] if row["batch"] == 1}
+    points = [row | {"seconds": took.get(row["name"])} for row in found["matched"] if row["entropy"] == target]
+    title, y = (
+        f"Quality at equal diversity ({target} bits of trigrams)",
+        "judge NLL, nats per character (lower is better)",
+    )
+    for x, label in (("nfe", "calls for 240 characters"), ("seconds", "seconds per 1,000 characters, one text alone")):
+        with plots.figure(folder / f"race_{x}.png", title, label, y) as axes:
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")
             for kind, colour in (("GPT", 0), ("diffusion", 1), ("flow", 2)):
                 own = [p for p in points if p["name"].startswith(kind)]
-                plots.scatter(axes, own, x, "judge_nll", plots.COLOURS[colour], kind, names={p["name"] for p in own})
+                for p, marker in zip(own, "osD^v<>", strict=False):
+                    plots.scatter(axes, [p], x, "judge_nll", plots.COLOURS[colour], p["name"], marker)
 
 
 def main(args):
     """Write, measure, time, compare, draw."""
+    if args.redraw:
+        draw(records.read_json(args.results / "race.json"), args.results)
+        return
     corpus = Corpus(args.data)
     field = entrants(corpus)
     reference = methods.reference(args, field[0].writer)
@@ -226,7 +231,7 @@ def main(args):
     stamp = records.stamp(**{**vars(args), "weights": {e.name: e.writer.weights for e in field}})
     found = {"stamp": stamp, "real_text": real, "matched": matched, "seconds": timed, "points": points}
     records.write_json(args.results / "race.json", found)
-    draw(matched, timed, args.entropies[len(args.entropies) // 2], args.results)
+    draw(found, args.results)
     table = Table("entropy", "entrant", "T", "calls", "judge NLL", "95 %", "JSD 4", "real words")
     for row in matched:
         figures = [f"{row[key]:.3g}" for key in ("temp", "nfe")] + [f"{row['judge_nll']:.3f}"]

@@ -138,6 +138,14 @@ def race():
     for name, row in costs.items():
         cells = [f"{row['nfe']:.3g}", f"{row['full_passes']:.3g}", *(f"{took[name, size]:.2f}" for size in (1, batch))]
         lines.append([name, *cells, *(nll.get((name, entropy), "") for entropy in entropies)])
+    for row in (row for row in found["points"] if row["name"] not in costs):  # one temperature only
+        cells = [
+            f"{row['nfe']:.3g}",
+            f"{row['full_passes']:.3g}",
+            *(f"{took[row['name'], size]:.2f}" for size in (1, batch)),
+        ]
+        bits = f"{row['judge_nll']:.3f} at {row['trigram_entropy']:.1f} bits"
+        lines.append([row["name"], *cells, *[""] * (len(entropies) - 1), bits])
     return table(header, lines)
 
 
