@@ -71,7 +71,7 @@ def entrants(corpus):
     drafter = Drafter(NGrams(np.asarray(corpus.train), len(corpus.alphabet)), drafts=8)
     quick = replace(large, generate=drafter.generate)
     plain, guided = diffusion.Decoding(**SPACED), diffusion_flow.Decoding(**SPACED)
-    left, high, low = gpt.Decoding(top_k=None), (0.4, 0.6, 0.8, 1.0, 1.1), (0.15, 0.25, 0.35, 0.5, 0.65)
+    left, high, low = gpt.Decoding(top_k=None), (0.3, 0.4, 0.6, 0.8, 1.0, 1.1), (0.15, 0.25, 0.35, 0.5, 0.65, 0.85)
     return [
         Entrant("GPT", large, left, high),
         Entrant("GPT, n-gram drafter", quick, left, high),

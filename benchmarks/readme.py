@@ -128,16 +128,20 @@ def race():
     found = results("race")
     took = {(row["name"], row["batch"]): row["seconds"] for row in found["seconds"]}
     batch, nll, costs = max(size for _, size in took), {}, {}
+    entropies = sorted({row["entropy"] for row in found["matched"]}, reverse=True)
+    middle = entropies[len(entropies) // 2]
     for row in found["matched"]:
         spread = f"{row['judge_nll']:.3f} ({row['judge_nll_low']:.2f} to {row['judge_nll_high']:.2f})"
-        nll[row["name"], row["entropy"]], costs[row["name"]] = spread, row
-    entropies = sorted({row["entropy"] for row in found["matched"]}, reverse=True)
+        nll[row["name"], row["entropy"]] = spread
+        if row["entropy"] == middle or row["name"] not in costs:  # its calls there, or where it comes nearest
+            costs[row["name"]] = row
     header = ["", "calls", "full passes", "s / 1,000 characters", f"the same, {batch} at a time"]
-    header += [f"judge NLL at {entropy} bits" for entropy in entropies]
+    header += [f"judge NLL at {entropy} bits" for entropy in entropies] + [f"JSD 4 at {middle}"]
     lines = []
     for name, row in costs.items():
         cells = [f"{row['nfe']:.3g}", f"{row['full_passes']:.3g}", *(f"{took[name, size]:.2f}" for size in (1, batch))]
-        lines.append([name, *cells, *(nll.get((name, entropy), "") for entropy in entropies)])
+        divergence = f"{row['jsd_4']:.3f}" if row["entropy"] == middle else ""
+        lines.append([name, *cells, *(nll.get((name, entropy), "") for entropy in entropies), divergence])
     for row in (row for row in found["points"] if row["name"] not in costs):  # one temperature only
         cells = [
             f"{row['nfe']:.3g}",
@@ -145,7 +149,7 @@ def race():
             *(f"{took[row['name'], size]:.2f}" for size in (1, batch)),
         ]
         bits = f"{row['judge_nll']:.3f} at {row['trigram_entropy']:.1f} bits"
-        lines.append([row["name"], *cells, *[""] * (len(entropies) - 1), bits])
+        lines.append([row["name"], *cells, *[""] * (len(entropies) - 1), bits, ""])
     return table(header, lines)
 
 
