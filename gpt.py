@@ -59,6 +59,14 @@ def loss(model, idx, config, rng):
     return F.cross_entropy(logits.mT, idx[:, 1:]), {}
 
 
+def known_prefix(masked):
+    """Characters known at the start of each row: masked (B, L) -> (B,). Raises UserError on a gap or an empty prompt."""
+    known = (~masked).int()
+    check(known.cumprod(1).equal(known), "gpt writes from left to right and cannot fill a gap; use diffusion.py")
+    check(int(known.sum(1).min()) > 0, "gpt needs a prompt of at least one character")
+    return known.sum(1)
+
+
 @torch.no_grad()
 def read_on(model, idx, n, cache):
     """One forward pass that predicts character n from those before it.
@@ -85,11 +93,7 @@ def generate(model, canvas, decoding, rngs):
     """
     config, cache = model.config, None
     idx, masked = canvas.idx, canvas.masked
-    known = (~masked).int()
-    check(known.cumprod(1).equal(known), "gpt writes from left to right and cannot fill a gap; use diffusion.py")
-    first = int(known.sum(1).min())
-    check(first > 0, "gpt needs a prompt of at least one character")
-    for n in range(first, idx.size(1)):
+    for n in range(int(known_prefix(masked).min()), idx.size(1)):
         logits, cache, fresh = read_on(model, idx, n, cache)
         probs = probabilities(logits, decoding.temp)  # (B, 1, V)
         letters = draw_letters(probs, decoding.top_k, rngs, masked[:, n])  # (B, 1)

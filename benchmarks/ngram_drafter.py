@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+import gpt
 import methods
 from benchmarks.timing import compare, report
 from lab import checkpoint, cli, machine, trials
-from lab.canvas import Canvas, Frame, draw, draw_letters
+from lab.canvas import Canvas, Frame, draw, draw_letters, probabilities, uniforms
 from lab.cli import check
 from lab.corpus import Corpus
 
@@ -71,7 +72,7 @@ class Drafter:
             at = known + n
             width = min(width, int(at.min()))
             context = idx.gather(1, at[:, None] - torch.arange(width, 0, -1))
-            probs = sharpen(self.ngrams.probs(context), decoding.temp)[:, None]  # (B, 1, V)
+            probs = probabilities(self.ngrams.probs(context).log(), decoding.temp)[:, None]  # (B, 1, V)
             idx.scatter_(1, at[:, None], draw(probs, rngs, rows))
             drawn_from.append(probs)
         return idx, torch.cat(drawn_from, dim=1)
@@ -83,18 +84,15 @@ class Drafter:
         L, K = idx.size(1), self.drafts
         check(decoding.top_k is None, "the drafter draws from all letters: no top_k")
         check(L <= size, f"the drafter writes at most {size} characters with the prompt, not {L}")
-        known = (~masked).sum(1)
-        check((~masked).int().cumprod(1).sum(1).equal(known), "gpt writes from left to right and cannot fill a gap")
-        check(int(known.min()) > 0, "gpt needs a prompt of at least one character")
         offsets = torch.arange(K + 1)
         while masked.any():
-            known = (~masked).sum(1)
+            known = gpt.known_prefix(masked)
             rows, columns = known < L, known[:, None] + offsets  # (B,), (B, K + 1)
             guess, drafted = self.propose(torch.nn.functional.pad(idx, (0, K + 1)), known, decoding, rngs, rows)
             seen = min(L, int(known.max()) + K)
-            logits = model(guess[:, :seen].to(model.lm_head.weight.device)).cpu().double()
+            logits = model(guess[:, :seen].to(model.lm_head.weight.device))
             wanted = (columns - 1).clamp(max=seen - 1)[..., None].expand(-1, -1, logits.size(-1))
-            probs = sharpen(logits.softmax(-1).gather(1, wanted), decoding.temp)  # (B, K + 1, V)
+            probs = probabilities(logits.cpu().gather(1, wanted), decoding.temp)  # (B, K + 1, V)
             letters = guess.gather(1, columns)
             kept = self.keep(probs, drafted, letters, rngs, rows)  # (B,)
             rest = torch.nn.functional.pad(drafted, (0, 0, 0, 1)).gather(1, at_rank(kept, drafted.size(-1)))
@@ -110,23 +108,12 @@ class Drafter:
         """How many proposed characters stand, (B,): those before the first that is refused."""
         own = letters[:, : self.drafts, None]
         ratio = (probs[:, : self.drafts].gather(-1, own) / drafted.gather(-1, own))[..., 0]
-        u = torch.zeros_like(ratio)
-        for b in rows.nonzero().flatten().tolist():
-            u[b] = torch.rand(self.drafts, generator=rngs[b], dtype=torch.float64)
-        return (u < ratio).int().cumprod(1).sum(1)
+        return (uniforms(self.drafts, rngs, rows) < ratio).int().cumprod(1).sum(1)
 
 
 def at_rank(rank, letters):
     """An index (B, 1, V) that gathers one position of each row."""
     return rank[:, None, None].expand(-1, 1, letters)
-
-
-def sharpen(probs, temp):
-    """Probabilities (..., V) at another temperature; 0 puts all on the best letter."""
-    if temp == 0:
-        return torch.nn.functional.one_hot(probs.argmax(-1), probs.size(-1)).double()
-    powered = (probs.log() / temp).exp()
-    return powered / powered.sum(-1, keepdim=True)
 
 
 def main(args):

@@ -26,7 +26,7 @@ from benchmarks.timing import clock
 from lab import cli, plots, records, stats, trials
 from lab.cli import check
 from lab.corpus import Corpus
-from lab.quality import Pool, measure
+from lab.quality import measure
 
 SPACED = {"top_k": None, "confidence_threshold": 0.0, "draft_threshold": 1.0}
 MEASURES = ("judge_nll", "jsd_4", "real_words", "repetition", "nfe", "full_passes")
@@ -110,23 +110,16 @@ def write(field, args, reference):
 def draws(rows, reference, weights):
     """Every measure of one setting on the resamples of prompts: {measure: (1 + draws,)}, the first the sample itself.
 
-    Pooled measures are those of one seed's texts, averaged over seeds. A resample has fewer distinct n-grams than a
-    sample, so that only its spread is taken.
+    Those of one seed's texts, averaged over seeds: entropy and divergence depend on how much text there is.
     """
-    prompts = list(dict.fromkeys(row["prompt"] for row in rows))
-    found = {}
-    for name in MEASURES:
-        means = np.array([stats.column([row for row in rows if row["prompt"] == p], name) for p in prompts])
-        found[name] = weights @ means / len(prompts)
-    seeds = sorted({row["seed"] for row in rows})
-    pooled = []
-    for seed in seeds:
-        groups = [[row for row in rows if (row["seed"], row["prompt"]) == (seed, p)] for p in prompts]
-        pooled.append(Pool(groups, reference).measure(weights))
-    for name in ("trigram_entropy", "jsd_4"):
-        found[name] = np.mean([values[name] for values in pooled], axis=0)
-        found[name][1:] += found[name][0] - found[name][1:].mean()
-    return found
+    per_seed = {}
+    for row in rows:
+        per_seed.setdefault(row["seed"], {}).setdefault(row["prompt"], []).append(row)
+    found = [
+        {name: np.r_[value, drawn] for name, value, drawn, _ in stats.resampled(groups, reference, MEASURES, weights)}
+        for groups in per_seed.values()
+    ]
+    return {name: np.mean([measures[name] for measures in found], axis=0) for name in found[0]}
 
 
 def at_entropy(curve, target):
@@ -138,14 +131,16 @@ def at_entropy(curve, target):
     if not entropy[:, 0].min() <= target <= entropy[:, 0].max():
         return None
     upper = (entropy < target).sum(0).clip(1, len(curve) - 1)
-    pick, each = lambda values, k: values[k, np.arange(values.shape[1])], {}
-    low, high = pick(entropy, upper - 1), pick(entropy, upper)
+    pair = np.stack((upper - 1, upper))  # the temperatures on either side
+    low, high = np.take_along_axis(entropy, pair, axis=0)
     share = (target - low) / (high - low)
-    columns = {name: np.array([found[name] for _, found in curve]) for name in MEASURES}
-    columns["temp"] = np.array([[temp] * entropy.shape[1] for temp, _ in curve])
-    for name, values in columns.items():
-        each[name] = (1 - share) * pick(values, upper - 1) + share * pick(values, upper)
-    return each
+
+    def read_off(values):
+        below, above = np.take_along_axis(values, pair, axis=0)
+        return (1 - share) * below + share * above
+
+    each = {name: read_off(np.array([found[name] for _, found in curve])) for name in MEASURES}
+    return each | {"temp": read_off(np.broadcast_to([[temp] for temp, _ in curve], entropy.shape))}
 
 
 def compare(curves, entropies, clusters):
@@ -215,7 +210,7 @@ def main(args):
     check(reference is not None and reference.judge is not None, "the race needs the corpus and weights/judge.pt")
     rows, folder = write(field, args, reference)
     groups, prompts = stats.by_name(rows), list(dict.fromkeys(row["prompt"] for row in rows))
-    weights = np.vstack((np.ones(len(prompts)), stats.resamples(len(prompts), 1000)))
+    weights = stats.resamples(len(prompts), 1000)
     curves = {e.name: [(d.temp, draws(groups[n], reference, weights)) for n, _, d in e.settings()] for e in field}
     matched = compare(curves, args.entropies, len(prompts))
     points = [

@@ -122,9 +122,7 @@ def flow():
 
 
 def race():
-    """The entrants: what they cost, and judge NLL at each entropy; empty until it has been run."""
-    if not (ROOT / "results" / "race.json").exists():
-        return ""
+    """The entrants: what they cost, and judge NLL at each entropy."""
     found = results("race")
     took = {(row["name"], row["batch"]): row["seconds"] for row in found["seconds"]}
     batch, nll, costs = max(size for _, size in took), {}, {}
@@ -137,26 +135,26 @@ def race():
             costs[row["name"]] = row
     header = ["", "calls", "full passes", "s / 1,000 characters", f"the same, {batch} at a time"]
     header += [f"judge NLL at {entropy} bits" for entropy in entropies] + [f"JSD 4 at {middle}"]
-    lines = []
-    for name, row in costs.items():
-        cells = [f"{row['nfe']:.3g}", f"{row['full_passes']:.3g}", *(f"{took[name, size]:.2f}" for size in (1, batch))]
-        divergence = f"{row['jsd_4']:.3f}" if row["entropy"] == middle else ""
-        lines.append([name, *cells, *(nll.get((name, entropy), "") for entropy in entropies), divergence])
-    for row in (row for row in found["points"] if row["name"] not in costs):  # one temperature only
-        cells = [
+
+    def cost(row):
+        return [
             f"{row['nfe']:.3g}",
             f"{row['full_passes']:.3g}",
             *(f"{took[row['name'], size]:.2f}" for size in (1, batch)),
         ]
+
+    lines = []
+    for name, row in costs.items():
+        divergence = f"{row['jsd_4']:.3f}" if row["entropy"] == middle else ""
+        lines.append([name, *cost(row), *(nll.get((name, entropy), "") for entropy in entropies), divergence])
+    for row in (row for row in found["points"] if row["name"] not in costs):  # one temperature only
         bits = f"{row['judge_nll']:.3f} at {row['trigram_entropy']:.1f} bits"
-        lines.append([row["name"], *cells, *[""] * (len(entropies) - 1), bits, ""])
+        lines.append([row["name"], *cost(row), *[""] * (len(entropies) - 1), bits, ""])
     return table(header, lines)
 
 
 def infilling():
-    """Nats per character in a gap, by its length, and how much that is from GPT's; empty until it has been measured."""
-    if not (ROOT / "results" / "infilling.json").exists():
-        return ""
+    """Nats per character in a gap, by its length, and how much that is from GPT's."""
     rows, lines = results("infilling")["rows"], []
     for length in dict.fromkeys(row["length"] for row in rows):
         own = {(row["module"], row["sees"]): row for row in rows if row["length"] == length}
@@ -174,9 +172,7 @@ def infilling():
 
 
 def long_context():
-    """GPT's loss by position, through its cache; empty until it has been measured."""
-    if not (ROOT / "results" / "long_context.json").exists():
-        return ""
+    """GPT's loss by position, through its cache."""
     rows = results("long_context")["rows"]
     lines = [[f"{r['from']} to {r['to']}", f"{r['nats']:.3f}", f"{r['standard_error']:.3f}"] for r in rows]
     return table(["characters", "nats per character", "standard error"], lines)

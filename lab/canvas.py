@@ -85,17 +85,24 @@ def probabilities(logits, temp):
     return torch.softmax((logits - logits.amax(-1, keepdim=True)) / temp, dim=-1)
 
 
+def uniforms(width, rngs, rows):
+    """Numbers from 0 .. 1, (B, width) float64: each row's from its own generator, and none where rows (B,) is False.
+
+    So what a row draws does not depend on how long the others go on.
+    """
+    u = torch.zeros(len(rows), width, dtype=torch.float64)
+    for b in rows.nonzero().flatten().tolist():
+        u[b] = torch.rand(width, generator=rngs[b], dtype=torch.float64)
+    return u
+
+
 def draw(probs, rngs, rows):
     """One draw from each distribution: probs (B, W, K), not necessarily normalised -> (B, W) indices.
 
     Inverse of the cumulative distribution in float64 on the CPU (low-precision noise silently lowers the
-    temperature, arXiv 2409.02908). Each row takes its numbers from its own generator, and takes none where
-    rows (B,) is False: what a row draws does not depend on how long the others go on.
+    temperature, arXiv 2409.02908). rows: as in `uniforms`.
     """
-    u = torch.zeros(probs.shape[:2], dtype=torch.float64)
-    for b in rows.nonzero().flatten().tolist():
-        u[b] = torch.rand(u.size(1), generator=rngs[b], dtype=torch.float64)
-    total = probs.cumsum(-1)
+    u, total = uniforms(probs.size(1), rngs, rows), probs.cumsum(-1)
     return (total <= u[..., None] * total[..., -1:]).sum(-1).clamp(max=probs.size(-1) - 1)
 
 

@@ -206,12 +206,12 @@ def blocks(path):
         while raw := file.read(BLOCK):
             text = held + decoder.decode(raw)
             held = "\r" if text.endswith("\r") else ""
-            yield raw, codes_of(text[: len(text) - len(held)])
-    yield b"", codes_of(held + decoder.decode(b"", final=True))
+            yield raw, codes_of(text[: len(text) - len(held)].replace("\r\n", "\n"))
+    yield b"", codes_of((held + decoder.decode(b"", final=True)).replace("\r\n", "\n"))
 
 
 def codes_of(text):
-    return np.frombuffer(text.replace("\r\n", "\n").encode("utf-32-le"), dtype=np.uint32)
+    return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
 
 
 def survey(path):

@@ -4,7 +4,7 @@ Each character is drawn where it will stand in the finished text.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from lab import trials
 from lab.cli import UserError, check
 
 MASKED, DRAFT, NEW, SETTLED = 0, 1, 2, 3
@@ -60,21 +61,20 @@ def stills(writer, trial):
     """
     idx, masked, letters = trial.canvas.idx[0], trial.canvas.masked[0], writer.alphabet.decode
     calls, spent, sure = 0, 0.0, torch.ones(len(idx), dtype=torch.float64)
-    rngs = [torch.Generator().manual_seed(seed) for seed in trial.seeds]
-    frames = writer.generate(writer.model, trial.canvas, trial.decoding, rngs)
     states = torch.where(masked, MASKED, SETTLED)
-    while True:
-        yield Still(calls, spent, letters(idx, masked), tuple(states.tolist()), tuple(sure.tolist()))
-        began = time.perf_counter()
-        frame = next(frames, None)
-        if frame is None:
-            break
-        calls, spent = calls + 1, spent + time.perf_counter() - began
+
+    def still():
+        return Still(calls, spent, letters(idx, masked), tuple(states.tolist()), tuple(sure.tolist()))
+
+    yield still()
+    for frame, took in trials.frames(writer, trial):
+        calls, spent = calls + 1, spent + took
         columns, fresh, idx = frame.columns[0], masked & ~frame.masked[0], frame.idx[0]
         own = sure.scatter(0, columns, frame.probs[0].gather(-1, idx[columns][:, None])[:, 0])
         sure, masked = torch.where(fresh, own, sure), frame.masked[0]
         states = torch.where(fresh, NEW, SETTLED).masked_fill(masked, MASKED).masked_fill(frame.draft[0], DRAFT)
-    yield Still(calls, spent, letters(idx), (SETTLED,) * len(idx), tuple(sure.tolist()))
+        yield still()
+    yield replace(still(), states=(SETTLED,) * len(idx))
 
 
 def layout(text):

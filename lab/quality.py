@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from lab.cli import UserError
-from lab.corpus import Alphabet, Corpus
+from lab.corpus import Alphabet, Corpus, codes_of
 from lab.records import warn
 
 COPIED = 32  # characters in a row that make a copy
@@ -139,7 +139,7 @@ def copied(text, source, n=COPIED):
     """Longest run of characters that stands in `source` (0 when shorter than 8), and the share in such runs of n or more."""
     width = min(SHORTEST, n)
     codes, keys, places = runs(source, width)
-    own = code_points(text)
+    own = codes_of(text)
     wanted = hashes(own, width)
     first, last = np.searchsorted(keys, wanted), np.searchsorted(keys, wanted, side="right")
     here = np.repeat(np.arange(len(wanted)), last - first)  # every pair of places that begin alike
@@ -162,7 +162,7 @@ def copied(text, source, n=COPIED):
 @functools.lru_cache(maxsize=2)
 def runs(text, width):
     """The code points of a text, the sorted hashes of its runs of `width` characters, and where each of these begins."""
-    codes = code_points(text)
+    codes = codes_of(text)
     keys = hashes(codes, width)
     order = np.argsort(keys, kind="stable")
     return codes, keys[order], order
@@ -174,10 +174,6 @@ def hashes(codes, width):
     for k in range(width):
         keys = keys * np.uint64(0x9E3779B97F4A7C15) + codes[k : k + len(keys)]  # modulo 2^64
     return keys
-
-
-def code_points(text):
-    return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
 
 
 def surprise(p):

@@ -68,7 +68,7 @@ def summarise(rows, reference, names=MEASURES):
     over, groups = clusters(rows)
     weights = resamples(len(groups))
     result = {"n": len(rows), "clusters": len(groups), "over": over}
-    for name, value, drawn, known in _values(groups, reference, names, weights):
+    for name, value, drawn, known in resampled(groups, reference, names, weights):
         low, high = interval(drawn, known)
         result[name] = {"mean": value, "low": low, "high": high}
     return result
@@ -82,7 +82,7 @@ def compare(a_rows, b_rows, reference, names=MEASURES):
     sides = [{key: groups[key] for key in shared} for groups in (a_groups, b_groups)]
     weights = resamples(len(shared))
     found = []
-    pairs = zip(*(_values(groups, reference, names, weights) for groups in sides), strict=True)
+    pairs = zip(*(resampled(groups, reference, names, weights) for groups in sides), strict=True)
     for (name, a, a_drawn, known), (_, b, b_drawn, _) in pairs:
         drawn = b_drawn - a_drawn
         low, high = interval(drawn, known)
@@ -101,7 +101,7 @@ def compare(a_rows, b_rows, reference, names=MEASURES):
     return found
 
 
-def _values(groups, reference, names, weights):
+def resampled(groups, reference, names, weights):
     """(name, value over all groups, values over resamples, number of groups that have it) of every measure."""
     for name in names:
         means = np.array([column(group, name) for group in groups.values()])

@@ -68,6 +68,18 @@ class Sample:
         return line
 
 
+def frames(writer, trial):
+    """Drain a trial's sampler: yields each Frame and the seconds that it took, whatever is done between two of them."""
+    rngs = [torch.Generator().manual_seed(seed) for seed in trial.seeds]
+    made = writer.generate(writer.model, trial.canvas, trial.decoding, rngs)
+    while True:
+        began = time.perf_counter()
+        frame = next(made, None)  # the draw of the characters waits for the device
+        if frame is None:
+            return
+        yield frame, time.perf_counter() - began
+
+
 def run(writer, trial, watch=None):
     """Write a trial's texts -> a list of Samples, one per seed.
 
@@ -76,16 +88,10 @@ def run(writer, trial, watch=None):
     rows, canvas = len(trial.seeds), trial.canvas
     if len(canvas.idx) < rows:
         canvas = Canvas(canvas.idx.expand(rows, -1), canvas.masked.expand(rows, -1))
-    rngs = [torch.Generator().manual_seed(seed) for seed in trial.seeds]
     idx, masked = canvas.idx, canvas.masked
     nfe, full_passes, seconds = torch.zeros(rows), torch.zeros(rows), 0.0
-    frames = writer.generate(writer.model, canvas, trial.decoding, rngs)
-    while True:
-        began = time.perf_counter()
-        frame = next(frames, None)  # the draw of the characters waits for the device
-        seconds += time.perf_counter() - began
-        if frame is None:
-            break
+    for frame, took in frames(writer, replace(trial, canvas=canvas)):
+        seconds += took
         unfinished = masked.any(1)
         nfe, full_passes = nfe + unfinished, full_passes + unfinished * frame.computed
         idx, masked = frame.idx, frame.masked
