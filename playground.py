@@ -66,12 +66,9 @@ class Wish:
 
     def canvas(self, alphabet):
         """The canvas to write on. Raises UserError."""
-        mask = alphabet.mask
         if self.chars is None:
-            canvas = Canvas(*(row[None] for row in alphabet.encode_gaps(self.text)))
-            check(canvas.masked.any(), f"nothing to fill in: mark each missing character by {mask}")
-            return canvas
-        check(mask not in self.text, f"this prompt has gaps ({mask}): the other tab fills them")
+            return Canvas(*alphabet.encode_gaps(self.text)).repeat(1)
+        check(alphabet.mask not in self.text, f"this prompt has gaps ({alphabet.mask}): the other tab fills them")
         return Canvas.after(alphabet.encode(self.text), self.chars)
 
     def trial(self, name, alphabet):
@@ -152,6 +149,7 @@ def build(gradio, writers):
             info = f"Each {alphabet.mask} is one missing character; all other letters are locked."
             text = gradio.Textbox(gaps(alphabet), label="Text with gaps", info=info, lines=2, max_length=MOST)
             fill_in = gradio.Button("Fill the gaps", variant="primary")
+        stop = gradio.Button("Stop", size="sm")
         with gradio.Accordion("Settings", open=False), gradio.Row():
             seed = gradio.Number(
                 1337, label="Seed", info="the same seed writes the same text", precision=0, min_width=260
@@ -168,8 +166,11 @@ def build(gradio, writers):
         message, view = gradio.HTML(elem_id="message"), gradio.HTML(elem_id="view")
         at_once = {"concurrency_id": "writing", "concurrency_limit": 1, "show_progress_on": message}
         shared = {"outputs": [message, view], "api_visibility": "private", **at_once}
-        go_on.click(partial(answer, writers), [prompt, chars, seed, slower, *settings], **shared)
-        fill_in.click(partial(answer, writers), [text, gradio.State(None), seed, slower, *settings], **shared)
+        writing = [
+            go_on.click(partial(answer, writers), [prompt, chars, seed, slower, *settings], **shared),
+            fill_in.click(partial(answer, writers), [text, gradio.State(None), seed, slower, *settings], **shared),
+        ]
+        stop.click(lambda: "Stopped.", outputs=message, cancels=writing, queue=False, api_visibility="private")
     return blocks
 
 

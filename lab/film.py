@@ -110,7 +110,7 @@ def by_call(films):
 
 def figures(title, still):
     """What a still has cost, in a line."""
-    return f"{title}: {still.calls} calls, {still.seconds:.2f} s"
+    return f"{title}: {still.calls} call{'s' if still.calls != 1 else ''}, {still.seconds:.2f} s"
 
 
 class Painter:

@@ -19,10 +19,11 @@ def render(films, pictures, fps, playing=True):
     data = {
         "fps": fps,
         "playing": playing,
-        "titles": [film.title for film in films],
         "caption": pictures[0][1],
         "texts": [film.stills[-1].letters for film in films],
-        "stills": [[pack(still) for still in stills] for stills, _ in pictures],
+        "stills": [
+            [pack(film.title, still) for film, still in zip(films, stills, strict=True)] for stills, _ in pictures
+        ],
     }
     text = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     text = text.replace("STYLE", style()).replace("LEGEND", legend())
@@ -31,33 +32,37 @@ def render(films, pictures, fps, playing=True):
 
 def style():
     """The style sheet of panels, letters and legend on a page."""
-    shades = {MASKED: GREY, DRAFT: AMBER, NEW: ORANGE, SETTLED: f"rgb{background(SETTLED, 0.3)}"}
+    shades = {f"s{state}": colour for state, colour in ((MASKED, GREY), (DRAFT, AMBER), (NEW, ORANGE))}
+    shades |= {f"s{SETTLED}.p{ninth}": f"rgb{background(SETTLED, ninth / 9)}" for ninth in range(10)}
     sheet = Path(__file__).with_name("page.css").read_text(encoding="utf-8").replace("INK", INK).replace("PAPER", PAPER)
-    return sheet + "".join(f".s{state} {{ background: {shade} }}\n" for state, shade in shades.items())
+    return sheet + "".join(f".{name} {{ background: {shade} }}\n" for name, shade in shades.items())
 
 
 def legend():
     """The four states in HTML."""
-    states = (f'<span><b class="s{i}"></b> {html.escape(words)}</span> ' for i, words in enumerate(LEGEND))
+    states = (f'<span><b class="s{i} p3"></b> {html.escape(words)}</span> ' for i, words in enumerate(LEGEND))
     return f'<p class="legend">{"".join(states)}</p>'
 
 
 def panel(title, still):
     """A still in HTML, as the page of `write_html` shows it, but with the line ends that stand so far."""
-    letters = zip(still.states, still.sure, still.letters, strict=True)
-    runs = groupby(letters, lambda letter: (letter[0], background(letter[0], round(letter[1], 1))))
-    spans = "".join(span(state, shade, "".join(letter for *_, letter in run)) for (state, shade), run in runs)
+    letters = zip(still.states, ninths(still), still.letters, strict=True)
+    runs = groupby(letters, lambda letter: letter[:2])
+    spans = "".join(span(state, sure, "".join(letter for *_, letter in run)) for (state, sure), run in runs)
     return f"<section><h2>{html.escape(figures(title, still))}</h2><pre>{spans}</pre></section>"
 
 
-def span(state, shade, letters):
-    """Letters of one state and shade in HTML."""
+def span(state, sure, letters):
+    """Letters of one state, equally sure, in HTML."""
     shown = "&nbsp;" * len(letters) if state == MASKED else html.escape(letters)
-    colour = f' style="background: rgb{shade}"' if state == SETTLED else ""
-    return f'<span class="s{state}"{colour}>{shown}</span>'
+    return f'<span class="s{state} p{sure}">{shown}</span>'
 
 
-def pack(still):
-    """A still in few characters: calls, seconds, letters, states, and how sure, 0..9."""
-    states, sure = "".join(map(str, still.states)), "".join(str(int(s * 9)) for s in still.sure)
-    return [still.calls, round(still.seconds, 3), still.letters, states, sure]
+def ninths(still):
+    """How sure each letter was, a digit 0..9 for each."""
+    return "".join(str(int(sure * 9)) for sure in still.sure)
+
+
+def pack(title, still):
+    """A still in few characters: its head line, letters, states, and how sure, 0..9."""
+    return [figures(title, still), still.letters, "".join(map(str, still.states)), ninths(still)]

@@ -101,8 +101,8 @@ def test_page_is_whole_and_holds_every_state(tmp_path):
     text = (tmp_path / "x.html").read_text(encoding="utf-8")
     assert "http" not in text and "src=" not in text and not re.search("LEGEND|STYLE|INK|PAPER", text)
     data = json.loads(re.search(r"const film = (.*)", text)[1])
-    assert [still[0][3] for still in data["stills"]] == ["3000", "3210", "3322"]
-    assert data["stills"][1][0][4] == "9439"
+    assert [still[0][2] for still in data["stills"]] == ["3000", "3210", "3322"]
+    assert data["stills"][1][0][3] == "9439"
     page.write_html(tmp_path / "y.html", [Film("</script>", by_hand().stills, by_hand().places)], fps=10)
     assert (tmp_path / "y.html").read_text(encoding="utf-8").count("</script>") == 1
 

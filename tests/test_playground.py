@@ -72,7 +72,7 @@ def test_pictures_stream_before_the_end(writers, monkeypatch):
     monkeypatch.setattr(playground, "PICTURE", 0.0)
     pictures = [view for _, view in answer(writers, "to be", 12, 1, 1, *SETTINGS)]
     assert len(pictures) > 12 and all('class="films"' in view for view in pictures[:-1])
-    assert f'class="s{MASKED}"' in pictures[0] and f'class="s{NEW}"' in pictures[2]
+    assert f'class="s{MASKED} p' in pictures[0] and f'class="s{NEW} p' in pictures[2]
     assert pictures[0].count("&nbsp;") > pictures[-2].count("&nbsp;") == 0
     assert "<iframe" in pictures[-1]
 
@@ -80,10 +80,11 @@ def test_pictures_stream_before_the_end(writers, monkeypatch):
 def test_the_film_has_a_picture_for_each_call(writers):
     _, view = ask(writers)
     data = film_of(view)
-    assert data["titles"] == list(playground.TITLES.values()) and data["playing"] is False
-    gpt_calls = [stills[0][0] for stills in data["stills"]]
+    titles = [figures.split(":")[0] for figures, *_ in data["stills"][0]]
+    assert titles == list(playground.TITLES.values()) and data["playing"] is False
+    gpt_calls = [int(stills[0][0].split()[1]) for stills in data["stills"]]
     assert gpt_calls == [*range(13), 12]  # the last one shows all as settled
-    assert set("".join(still[3] for still in data["stills"][-1])) == {str(SETTLED)}
+    assert set("".join(still[2] for still in data["stills"][-1])) == {str(SETTLED)}
 
 
 def test_drafts_are_shown():
@@ -97,8 +98,8 @@ def test_drafts_are_shown():
 def test_gaps_are_filled_and_gpt_says_that_it_cannot(writers):
     _, view = ask(writers, "to __ or ___ to be", None)
     data = film_of(view)
-    texts = [still[2] for still in data["stills"][-1]]
-    assert texts[0] == "to __ or ___ to be" and "cannot fill a gap" in data["titles"][0]
+    texts = [still[1] for still in data["stills"][-1]]
+    assert texts[0] == "to __ or ___ to be" and "cannot fill a gap" in data["stills"][-1][0][0]
     for text in texts[1:]:
         assert re.fullmatch("to .. or ... to be", text, re.DOTALL) and "_" not in text
 
@@ -106,7 +107,7 @@ def test_gaps_are_filled_and_gpt_says_that_it_cannot(writers):
 def test_an_empty_prompt_is_enough_for_the_masked_methods(writers):
     _, view = ask(writers, "")
     data = film_of(view)
-    assert "needs a prompt" in data["titles"][0] and len(data["stills"][-1][1][2]) == 12
+    assert "needs a prompt" in data["stills"][-1][0][0] and len(data["stills"][-1][1][1]) == 12
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,8 @@ def test_letters_are_escaped_and_masks_are_blank():
     still = film.Still(1, 0.5, "a<_", (SETTLED, NEW, MASKED), (1.0, 0.5, 1.0))
     panel = playground.page.panel("<x>", still)
     assert (
-        "&lt;x&gt;: 1 calls, 0.50 s" in panel and '<span class="s2">&lt;</span><span class="s0">&nbsp;</span>' in panel
+        "&lt;x&gt;: 1 call, 0.50 s" in panel
+        and '<span class="s2 p4">&lt;</span><span class="s0 p9">&nbsp;</span>' in panel
     )
 
 
