@@ -13,9 +13,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-import diffusion
 import methods
 from benchmarks.timing import write_results
+from evaluate_likelihood import rule_of
 from lab import checkpoint, cli, likelihood, stats
 from lab.cli import check
 from lab.corpus import Corpus, windows
@@ -34,11 +34,7 @@ def measure(writers, held, length, spacing):
     first = (size - length) // 2
     written = (torch.arange(size) >= first) & (torch.arange(size) < first + length)
     yield "gpt", "left side", likelihood.given_left(writers["gpt"].model, held, written), length
-    decoding = diffusion.Decoding(1.0, None, 0.0, spacing, draft_threshold=1.0)
-
-    def choose(probs, masked):
-        return diffusion.choose(probs, masked, decoding)[0]
-
+    choose = rule_of(f"gap={spacing}")
     for name in ("diffusion", "diffusion_flow"):
         for seen, stop in (("both sides", size), ("left side", first + length)):
             nll, calls = likelihood.path(writers[name].model, held[:, :stop], written[:stop], choose)

@@ -57,8 +57,7 @@ def write(args, name, Model, generate, infill=None):
     if infill is None:
         canvas = Canvas.after(alphabet.encode(choose_prompt(args, opening)), args.max_new_tokens)
     else:
-        canvas = Canvas(*(row[None] for row in alphabet.encode_gaps(infill)))
-        check(canvas.masked.any(), f"--infill: nothing to fill in; mark each missing character by {alphabet.mask}")
+        canvas = Canvas(*alphabet.encode_gaps(infill)).repeat(1)
     trial = trials.Trial(canvas, args.decoding, (args.seed,))
     console = Console(highlight=False, markup=False)
     if console.is_terminal:

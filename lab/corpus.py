@@ -55,8 +55,9 @@ class Alphabet:
         return torch.tensor([token[letter] for letter in text], dtype=torch.long)
 
     def encode_gaps(self, text):
-        """Text with mask symbols -> tokens (len(text),) and where they are masked (len(text),) bool."""
+        """Text with mask symbols -> tokens (len(text),) and where they are masked (len(text),) bool. Raises UserError."""
         masked = torch.tensor([letter == self.mask for letter in text], dtype=torch.bool)
+        check(masked.any(), f"nothing to fill in: mark each missing character by {self.mask}")
         return self.encode(text.replace(self.mask, self.letters[0])), masked
 
     def decode(self, idx, masked=None):

@@ -211,7 +211,7 @@ class Pool:
             per_group = [
                 Counter(g for row in group for g in grams(row["text"][-row["chars"] :], n)) for group in groups
             ]
-            target, seen = Counter(grams(reference.known, n)), sorted(set().union(*per_group))
+            target, seen = counted(reference.known, n), sorted(set().union(*per_group))
             self.counts[n] = np.array([[counter[gram] for gram in seen] for counter in per_group], dtype=float)
             self.target[n] = np.array([target[gram] for gram in seen], dtype=float)
             self.unseen[n] = np.array([target[gram] for gram in target.keys() - set(seen)], dtype=float)
@@ -231,6 +231,12 @@ class Pool:
             "jsd_4": jsd[4],
             "distance": jsd[4] + excess,
         }
+
+
+@functools.lru_cache(maxsize=4)
+def counted(text, n):
+    """How often each n-gram occurs in a text that is asked for again and again."""
+    return Counter(grams(text, n))
 
 
 def grams(text, n):

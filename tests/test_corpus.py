@@ -83,9 +83,9 @@ def test_mask_symbol_that_was_stored_is_kept():
 @given(st.text("ab é\n", min_size=1), st.randoms(use_true_random=False))
 def test_text_with_gaps_comes_back_from_tokens_and_mask(text, rng):
     alphabet = alphabet_of(text)
-    gapped = "".join(letter if rng.random() < 0.5 else alphabet.mask for letter in text)
+    gapped = "".join(letter if rng.random() < 0.5 else alphabet.mask for letter in text) + alphabet.mask
     idx, masked = alphabet.encode_gaps(gapped)
-    assert idx.dtype == torch.long and masked.dtype == torch.bool and idx.shape == masked.shape == (len(text),)
+    assert idx.dtype == torch.long and masked.dtype == torch.bool and idx.shape == masked.shape == (len(gapped),)
     assert masked.tolist() == [letter == alphabet.mask for letter in gapped]
     assert alphabet.decode(idx, masked) == gapped
 
@@ -95,6 +95,11 @@ def test_underscore_of_the_text_is_a_letter_and_no_gap():
     idx, masked = alphabet.encode_gaps("a_b" + alphabet.mask)
     assert masked.tolist() == [False, False, False, True]
     assert alphabet.decode(idx[:3]) == "a_b"
+
+
+def test_text_without_a_gap_is_refused():
+    with pytest.raises(UserError, match="nothing to fill in"):
+        Alphabet("ab").encode_gaps("ab")
 
 
 def test_gaps_do_not_hide_unknown_characters():
