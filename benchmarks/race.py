@@ -179,17 +179,14 @@ def seconds(field, args, prompts):
             if entrant.slow and turn != 1:  # a batch takes them a minute
                 continue
             name, writer, decoding = entrant.settings()[len(entrant.temps) // 2]
-            for size, stance in ((1, "force_eager"), (1, "default"), (args.batch, "default")):
-                seeds = [turn * size + i for i in range(size)]
-                batch = [
-                    trials.Job(name, writer, decoding, seed, prompt, args.max_new_tokens)
-                    for seed, prompt in zip(seeds, prompts, strict=False)
-                ]
-                with torch.compiler.set_stance(stance):
+            for size, compiled in ((1, False), (1, True), (args.batch, True)):
+                job = trials.Job(name, writer, decoding, 0, "", args.max_new_tokens)
+                batch = [replace(job, seed=turn * size + i, prompt=prompts[i]) for i in range(size)]
+                with torch.compiler.set_stance("default" if compiled else "force_eager"):
                     took = clock(lambda batch=batch: trials.write_batch(batch))
                 if turn > 0:
-                    key = (entrant.name, size, stance == "default")
-                    spent.setdefault(key, []).append(1000 * took / (size * args.max_new_tokens))
+                    each = spent.setdefault((entrant.name, size, compiled), [])
+                    each.append(1000 * took / (size * args.max_new_tokens))
     return [
         {"name": name, "batch": size, "compiled": compiled, "seconds": float(np.median(all_))}
         for (name, size, compiled), all_ in spent.items()
@@ -206,7 +203,8 @@ def draw(found, folder):
         f"Quality at equal diversity ({target} bits of trigrams)",
         "judge NLL, nats per character (lower is better)",
     )
-    for x, label in (("nfe", "calls for 240 characters"), ("seconds", "seconds per 1,000 characters, one text alone, compiled")):
+    labels = {"nfe": "calls for 240 characters", "seconds": "seconds per 1,000 characters, one text alone, compiled"}
+    for x, label in labels.items():
         with plots.figure(folder / f"race_{x}.png", title, label, y) as axes:
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter("{x:g}")

@@ -1,0 +1,99 @@
+"""What do some minutes of training buy, here and in the project that this one follows? Its checkout is yours.
+
+    uv run -m benchmarks.first_minutes --path tiny-diffusion
+
+Each trains its own default model in its own way (size, batch, optimiser, learning rates) from scratch for the same time
+on this machine; ours plans its learning rates for that time, of which compiling takes a part. Then both read the same
+held-out text by the same code: exact nats per character for GPT, the upper bound for masked diffusion.
+"""
+
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+import diffusion
+import gpt
+from benchmarks.origin import load_module, ours, theirs
+from benchmarks.timing import write_results
+from lab import cli, likelihood, machine
+from lab.backbone import Config
+from lab.corpus import windows
+
+
+@dataclass(frozen=True)
+class Args:
+    path: Path  # folder of the checkout, with gpt.py and diffusion.py in it
+    minutes: float = 10.0  # of training, for each of the four
+
+
+def train_ours(method, minutes, device):
+    """Train ours for so long -> (model, corpus, steps)."""
+    began, recipe = time.monotonic(), method.Args().recipe
+    run, step = ours(method, method.Args().config, recipe, recipe.batch_size, device)
+    step(recipe)
+    compiled, left = time.monotonic(), 60 * minutes
+    while left > 0:
+        step(recipe)
+        left = began + 60 * minutes - time.monotonic()
+        pace = (time.monotonic() - compiled) / (run.step - 1)  # seconds a step
+        recipe = replace(recipe, iters=run.step + max(1, int(left / pace)))
+    return run.model.eval(), run.corpus, run.step
+
+
+def train_theirs(module, minutes):
+    """Train theirs for so long -> (model, steps)."""
+    until, (model, step) = time.monotonic() + 60 * minutes, theirs(module)
+    steps = 0
+    while time.monotonic() < until:
+        step()
+        steps += 1
+    return model.eval(), steps
+
+
+class Theirs(nn.Module):
+    """Their model with the letters of ours; its mask is its first letter, ours the last."""
+
+    def __init__(self, model, n_letters, has_mask):
+        super().__init__()
+        self.model, self.has_mask, self.config = model, has_mask, Config(n_letters=n_letters)
+
+    def forward(self, idx):
+        """idx: (B, T) our tokens -> (B, T, V) logits of our letters."""
+        if not self.has_mask:
+            return self.model(idx)[0]
+        return self.model((idx + 1) % (self.config.n_letters + 1))[0][..., 1:]
+
+
+def held_out(model, corpus, is_masked):
+    """Nats per character of the second half of the held-out text, read in cold windows."""
+    held = windows(corpus.reporting, 257)
+    if is_masked:
+        return likelihood.masked_bound(model, held[:, :-1]).mean().item()
+    return likelihood.next_character(model, held).mean().item()
+
+
+def main(args):
+    """Train the four, one after another, and let them read."""
+    device, rows = machine.pick_device(), []
+    table = Table("method", "whose", "parameters", "steps", "nats per character of held-out text")
+    for method in (gpt, diffusion):
+        model, corpus, steps = train_ours(method, args.minutes, device)
+        module = load_module(args.path / f"{method.NAME}.py")
+        other, their_steps = train_theirs(module, args.minutes)
+        other = Theirs(other, len(corpus.alphabet), method is diffusion)
+        for whose, trained, n in (("ours", model, steps), ("theirs", other, their_steps)):
+            size = sum(p.numel() for p in trained.parameters())
+            nats = held_out(trained.to("cpu"), corpus, method is diffusion)
+            rows.append({"method": method.NAME, "whose": whose, "parameters": size, "steps": n, "nats": nats})
+            table.add_row(method.NAME, whose, f"{size:,}", f"{n:,}", f"{nats:.3f}")
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    write_results("first_minutes", rows, minutes=args.minutes, device=str(device))
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, Args))
