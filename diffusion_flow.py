@@ -9,9 +9,9 @@ signal-to-noise ratio,
 
     y = snr * x + sqrt(snr) * noise,            noise ~ N(0, I)                           (1)
 
-so that softmax(y) is what y alone says about letters that were equally likely before, whatever snr is. The time of the order's figures is the share
-of noise, t = 3 / (3 + snr): t = 1 is a plain mask (snr = 0, the network's input is then exactly diffusion.py's), t = 0
-is text. The network sees the mask's embedding fade into that of softmax(y), with t told by `t_mlp`; lm_head and
+so that softmax(y) is what y alone says about letters that were equally likely before, whatever snr is. Time t is the
+share of noise, t = 3 / (3 + snr): t = 1 is a plain mask (snr = 0, the network's input is then exactly diffusion.py's),
+t = 0 is text. The network sees the mask's embedding fade into that of softmax(y), with t told by `t_mlp`; lm_head and
 `flow_head` say what the context makes of it, and the position's own evidence is added, as Bayes' rule would:
 
     p(x | everything) = softmax(lm_head(h) + flow_head(h) + y)                            (2)

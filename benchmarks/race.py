@@ -206,8 +206,7 @@ def draw(found, folder):
     labels = {"nfe": "calls for 240 characters", "seconds": "seconds per 1,000 characters, one text alone, compiled"}
     for x, label in labels.items():
         with plots.figure(folder / f"race_{x}.png", title, label, y) as axes:
-            axes.set_xscale("log")
-            axes.xaxis.set_major_formatter("{x:g}")
+            plots.log_axis(axes)
             for kind, colour in (("GPT", 0), ("diffusion", 1), ("flow", 2)):
                 own = [p for p in points if p["name"].startswith(kind)]
                 for p, marker in zip(own, "osD^v<>", strict=False):

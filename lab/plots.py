@@ -48,6 +48,12 @@ def scatter(axes, points, x, y, colour=COLOURS[0], label=None, marker="o", names
     )
 
 
+def log_axis(axes):
+    """A logarithmic x axis with plain numbers."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+
+
 def real_line(axes, value, what="real text"):
     """Where held-out text of the same size lies."""
     if value is not None:

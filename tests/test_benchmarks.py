@@ -9,6 +9,7 @@ import torch
 
 import gpt
 from benchmarks import race
+from benchmarks.first_minutes import Theirs
 from benchmarks.ngram_drafter import Drafter, NGrams
 from lab.backbone import Config
 from lab.canvas import Canvas
@@ -95,6 +96,19 @@ def test_the_drafter_refuses(case):
         canvas = Canvas.after(torch.zeros(0, dtype=torch.long), 4)
     with pytest.raises(UserError):
         list(Drafter(NGrams(IDS, 3), 3).generate(make_gpt(), canvas, decoding, generators(1)))
+
+
+def test_their_model_is_read_in_our_letters():
+    """Their first letter is the mask, ours the last; without a mask the letters are the same."""
+
+    class Echo(torch.nn.Module):
+        def forward(self, idx):
+            return torch.nn.functional.one_hot(idx, 4), None
+
+    ours = torch.tensor([[0, 1, 2, 3]])  # 3: masked
+    assert Theirs(Echo(), 3, True)(ours).argmax(-1).tolist() == [[0, 1, 2, 0]]
+    assert Theirs(Echo(), 3, True)(ours)[0, 3].tolist() == [0, 0, 0]
+    assert Theirs(Echo(), 4, False)(ours).argmax(-1).tolist() == [[0, 1, 2, 3]]
 
 
 def curve(points, draws=4):
