@@ -31,7 +31,7 @@ class Decoding:
 
     temp: float = 0.8  # temperature: 0 takes the likeliest letter, 1 the model's own probabilities
     top_k: int | None = 2  # draw from the k likeliest letters only; None = from all
-    # [NEW] which positions are filled in one call
+    # [NEW] which positions are filled in one call; probabilities are those after temperature
     confidence_threshold: float = (
         0.95  # fill a position once its k likeliest letters together reach this (without top_k: the likeliest)
     )
@@ -39,7 +39,7 @@ class Decoding:
     draft_threshold: float = 0.7  # fill a position provisionally once it reaches this (1 = never: one stage)
     confirm_threshold: float = 0.85  # make a draft final once its letter is this probable without it
     replace_margin: float = 0.0  # take a draft back when another letter is more probable by more than this
-    target_chunk_len: int = 240  # characters decoded together after what is kept
+    target_chunk_len: int = 240  # characters filled before moving on; the rest of the window shows known text
 
     def __post_init__(self):
         check(self.temp >= 0, f"temp must be at least 0, not {self.temp}")
@@ -81,6 +81,7 @@ def corrupt(x0, config, rng):
 def loss(model, idx, config, rng):
     """Cross-entropy of the masked characters, nats per character.
 
+    Each of them counts the same, however many its window has: not the likelihood bound, which averages windows.
     idx: (B, block_size + 1) tokens of clean text. Returns the scalar and no parts.
     """
     xt, x0, masked = corrupt(idx[:, :-1], config, rng)  # [NEW]
@@ -116,7 +117,7 @@ def settle(probs, idx, masked, draft, decoding, rngs):
     nearly = masked & ~chosen & (sure >= decoding.draft_threshold) & (sure < decoding.confidence_threshold)
     drawn = draw_letters(probs, decoding.top_k, rngs, masked.any(1))
     idx = torch.where(chosen | nearly, drawn, idx)
-    return idx, masked & ~chosen & ~nearly | doubted, draft & ~confirmed & ~doubted | nearly
+    return idx, (masked & ~chosen & ~nearly) | doubted, (draft & ~confirmed & ~doubted) | nearly
 
 
 def spaced(entropy, candidates, gap):
@@ -140,9 +141,10 @@ def on_trial(draft, call):
 
 
 def settle_window(probs, columns, fillable, trial, state, decoding, rngs):
-    """[NEW] `settle` on the columns (B, W) of a canvas whose drafts `trial` (B, L) were hidden; a full chunk's drafts stand.
+    """[NEW] `settle` on each row's window, the columns (B, W) of the canvas; a full window's remaining drafts stand.
 
-    state: idx, masked, draft (B, L); returns the new ones.
+    fillable: (B, W) bool; trial: (B, L) bool, the drafts that this call hid and so can judge; state: idx, masked, draft
+    (B, L). Returns the new state.
     """
     idx, masked, draft = (x.gather(1, columns) for x in state)
     hidden = trial.gather(1, columns)

@@ -52,7 +52,7 @@ from lab.cli import check
 from lab.training import Recipe
 
 NAME = "diffusion_flow"
-SNR_HALF = 3.0  # the signal-to-noise ratio at t = 1/2: a third of a letter of 65 is known, half of one of 12
+SNR_HALF = 3.0  # signal-to-noise ratio at t = 1/2: the evidence tells a third of what there is to know of a letter out of 65
 SNR_MOST = 30.0  # beyond it a letter is certain
 
 

@@ -32,7 +32,7 @@ class Frame(NamedTuple):
     """What stands on the canvas after one forward pass; its tensors are never written again.
 
     idx: (B, L) tokens; masked, draft: (B, L) bool; columns: (B, W) the positions that the pass looked at;
-    probs: (B, W, V) float64, on the CPU; computed: share of layers x share of positions that the pass cost.
+    probs: (B, W, V) float64, on the CPU; computed: share of block_size positions that the pass computed.
     """
 
     idx: torch.Tensor

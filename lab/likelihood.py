@@ -1,7 +1,7 @@
 """How probable a model finds held-out text: nats per character, one figure per window of text.
 
-Every window is read cold, without the text before it, and every character counts once (but the part's first, for
-left-to-right models, whose first prediction has one true character before it where the bound's has none: about .01
+Every window is read cold, without the text before it, and every character counts once (but the part's very first, for
+left-to-right models: their first prediction in a window sees one true character, the bound's none, which is about .01
 nats in their favour). Bits are nats / ln 2.
 """
 

@@ -55,8 +55,8 @@ class Sample:
     text: str  # the whole canvas, prompt included
     seed: int
     chars: int  # characters written, the prompt not counted
-    nfe: int  # forward passes before which the text was unfinished
-    full_passes: float  # the same in full-pass equivalents: each weighted by its share of layers and positions
+    nfe: int  # forward passes made while the text was unfinished
+    full_passes: float  # the same in full-pass equivalents: each weighted by its share of a whole window
     seconds: float | None  # None when it was not alone in its batch
 
     def describe(self):
