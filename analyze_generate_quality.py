@@ -27,7 +27,7 @@ def main(args):
     """Measure each set of texts, compare each with the first."""
     rows = records.read_rows(args.input, NEEDED)
     reference = Reference.of_data(args.data)
-    groups = stats.by_name(rows)
+    groups = stats.grouped(rows, "name")
     first, *others = groups
     sets = {name: stats.summarise(group, reference) for name, group in groups.items()}
     differences = {name: stats.compare(groups[first], groups[name], reference) for name in others}

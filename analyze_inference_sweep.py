@@ -55,7 +55,8 @@ def main(args):
     rows = [row for path in args.inputs for row in records.read_rows(path, NEEDED)]
     reference = Reference.of_data(args.data)
     points = shortened(stats.by_setting(rows, reference))
-    real = stats.real_text(stats.by_name(rows)[rows[0]["name"]], reference)
+    first, *_ = stats.grouped(rows, "name", "module", "weights").values()
+    real = stats.real_text(first, reference)
     key, label = plots.speed_axis(points)
     negative = [p | {"serial": -p["chars_per_call"]} for p in points]
     best = {"parallel": stats.frontier(negative, key, "serial"), "quality": stats.frontier(points, key, "distance")}

@@ -52,7 +52,9 @@ from lab.cli import check
 from lab.training import Recipe
 
 NAME = "diffusion_flow"
-SNR_HALF = 3.0  # signal-to-noise ratio at t = 1/2: the evidence tells a third of what there is to know of a letter out of 65
+SNR_HALF = (
+    3.0  # signal-to-noise ratio at t = 1/2: the evidence tells a third of what there is to know of a letter out of 65
+)
 SNR_MOST = 30.0  # beyond it a letter is certain
 
 

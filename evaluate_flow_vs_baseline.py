@@ -56,7 +56,7 @@ def main(args):
     sets = (*sets, ("flow_off", writers[1], replace(flow, flow_until=1.0)))
     reference = methods.reference(args, writers[0])
     rows, folder = trials.experiment(sets, args, reference, "", "summary.json")
-    by_name = stats.by_name(rows)
+    by_name = stats.grouped(rows, "name")
     summary = {"verdicts": [], "differences": {}, "real_text": stats.real_text(by_name["flow"], reference)}
     for a, b in (("baseline", "flow"), ("flow_off", "flow")):
         summary["differences"][f"{b} - {a}"] = found = stats.compare(by_name[a], by_name[b], reference)

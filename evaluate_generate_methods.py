@@ -53,7 +53,7 @@ def main(args):
     reference = methods.reference(args, writer)
     sets = [(name, writer, cell) for name, cell in sides.items()]
     rows, folder = trials.experiment(sets, args, reference, args.module, "results.json")
-    a, b = stats.by_name(rows).values()
+    a, b = stats.grouped(rows, "name").values()
     found = stats.compare(a, b, reference)
     verdicts = [stats.in_words(each, *sides) for each in found]
     real = stats.real_text(a, reference)

@@ -93,7 +93,7 @@ def main(args):
     reference = methods.reference(args, writer)
     sets = [(name, writer, cell) for name, cell in cells.items()]
     rows, folder = trials.experiment(sets, args, reference, args.module, "run_level.json")
-    groups = stats.by_name(rows)
+    groups = stats.grouped(rows, "name")
     points = aggregate(rows, groups, reference)
     good = [p for p in points.values() if p.get("not_worse") and p["nfe"] < points["baseline"]["nfe"]]
     top_5 = sorted(good, key=lambda p: p["nfe"])[:5]

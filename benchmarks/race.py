@@ -1,7 +1,7 @@
 """Autoregressive, diffusion, or diffusion + flow? Quality at equal diversity, against calls and seconds.
 
     uv run -m benchmarks.race                            an hour; --resume FOLDER goes on with an interrupted one
-    uv run -m benchmarks.race --seeds 6,7,8 --first-prompt 32 --results race_2   other seeds and other prompts
+    uv run -m benchmarks.race --seeds 6,7,8 --other-prompts --results race_2   other seeds and other prompts
 
 A low temperature makes any method look good to a judge and dull to a reader, so every entrant writes at several
 temperatures, and its figures are read off where the trigram entropy of its texts (of one seed, all prompts) has a given
@@ -41,13 +41,18 @@ class Args(trials.Args):
     max_new_tokens: int = 240
     batch: int = 32
     timed: int = 0
-    first_prompt: int = 0  # held-out openings to skip: other prompts
+    other_prompts: bool = False  # held-out openings that the race does not take without this flag
     slow_seeds: int = 1  # seeds of the entrants that need a call for nearly every character
     entropies: cli.listed(float) = (10.3, 9.2, 8.3)  # bits, at which the entrants are compared
     rounds: int = 3  # timings of each entrant, in turn
     output_dir: Path = cli.ROOT / "race_reports"  # the texts, in a folder of their own
     results: Path = cli.ROOT / "results"  # race.json and two plots
     redraw: bool = False  # only draw what race.json there says
+
+    def __post_init__(self):
+        super().__post_init__()
+        most = max(self.batch, stats.FEWEST)  # a batch that is timed, an interval
+        check(self.prompts >= most, f"prompts must be at least {most} here, not {self.prompts}")
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def entrants(corpus):
     left, high, low = gpt.Decoding(top_k=None), (0.3, 0.4, 0.6, 0.8, 1.0, 1.1), (0.15, 0.25, 0.35, 0.5, 0.65, 0.85)
     return [
         Entrant("GPT", large, left, high),
-        Entrant("GPT, n-gram drafter", quick, left, high),
+        Entrant("GPT, n-gram drafter", quick, left, high, True),
         Entrant("GPT of one block", small, left, high),
         Entrant("diffusion, gap 2", masked, replace(plain, gap=2), low),
         Entrant("diffusion, gap 3", masked, replace(plain, gap=3), low),
@@ -103,8 +108,10 @@ def entrants(corpus):
 
 def write(field, args, reference):
     """A text for each entrant, temperature, seed and prompt -> (rows, their folder)."""
-    wanted = replace(args, prompts=args.prompts + args.first_prompt)
-    prompts = trials.prompts(field[0].writer, reference, wanted)[args.first_prompt :]
+    prompts = trials.prompts(field[0].writer, reference, args)
+    if args.other_prompts:
+        more = trials.prompts(field[0].writer, reference, replace(args, prompts=2 * args.prompts + 2))
+        prompts = [prompt for prompt in more if prompt not in prompts][: args.prompts]
     todo = []
     for entrant in field:
         own = replace(args, seeds=args.seeds[: args.slow_seeds] if entrant.slow else args.seeds)
@@ -119,13 +126,10 @@ def draws(rows, reference, weights):
 
     Those of one seed's texts, averaged over seeds: entropy and divergence depend on how much text there is.
     """
-    per_seed = {}
-    for row in rows:
-        per_seed.setdefault(row["seed"], {}).setdefault(row["prompt"], []).append(row)
-    found = [
-        {name: np.r_[value, drawn] for name, value, drawn, _ in stats.resampled(groups, reference, MEASURES, weights)}
-        for groups in per_seed.values()
-    ]
+    found = []
+    for own in stats.grouped(rows, "seed").values():
+        measured = stats.resampled([stats.grouped(own, "prompt")], reference, MEASURES, weights)
+        found.append({name: np.r_[value, drawn] for name, (value,), (drawn,), _ in measured})
     return {name: np.mean([measures[name] for measures in found], axis=0) for name in found[0]}
 
 
@@ -137,7 +141,8 @@ def at_entropy(curve, target):
     entropy = np.array([found["trigram_entropy"] for _, found in curve])  # (temperatures, 1 + draws)
     if not entropy[:, 0].min() <= target <= entropy[:, 0].max():
         return None
-    upper = (entropy < target).sum(0).clip(1, len(curve) - 1)
+    below = entropy < target  # the last rise past it counts: at its coldest a broken sampler is diverse again
+    upper = np.where(below.any(0), len(curve) - below[::-1].argmax(0), 1).clip(1, len(curve) - 1)
     pair = np.stack((upper - 1, upper))  # the temperatures on either side
     low, high = np.take_along_axis(entropy, pair, axis=0)
     share = (target - low) / (high - low)
@@ -223,7 +228,7 @@ def main(args):
     reference = methods.reference(args, field[0].writer)
     check(reference is not None and reference.judge is not None, "the race needs the corpus and weights/judge.pt")
     rows, folder = write(field, args, reference)
-    groups, prompts = stats.by_name(rows), list(dict.fromkeys(row["prompt"] for row in rows))
+    groups, prompts = stats.grouped(rows, "name"), list(dict.fromkeys(row["prompt"] for row in rows))
     weights = stats.resamples(len(prompts), 1000)
     curves = {e.name: [(d.temp, draws(groups[n], reference, weights)) for n, _, d in e.settings()] for e in field}
     matched = compare(curves, args.entropies, len(prompts))

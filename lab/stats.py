@@ -6,6 +6,7 @@ single prompt the clusters are seeds, and the interval says nothing of other pro
 
 import numpy as np
 
+from lab.cli import check
 from lab.quality import SAMPLE_MEASURES, Pool, measure
 
 DRAWS = 2000  # bootstrap samples
@@ -28,17 +29,15 @@ UNITS = {
 def clusters(rows):
     """The rows by prompt, or by seed when they all have one prompt -> (their kind, {key: rows})."""
     kind = "prompt" if len({row["prompt"] for row in rows}) > 1 else "seed"
-    groups = {}
-    for row in rows:
-        groups.setdefault(row[kind], []).append(row)
-    return f"{kind}s", groups
+    return f"{kind}s", grouped(rows, kind)
 
 
-def by_name(rows):
-    """The rows by the name of their settings: {name: rows}."""
+def grouped(rows, *keys):
+    """The rows by a column, {value: rows}, or by several, {(value, ...): rows}, in order."""
     groups = {}
     for row in rows:
-        groups.setdefault(row["name"], []).append(row)
+        own = tuple(row.get(key) for key in keys)
+        groups.setdefault(own if len(keys) > 1 else own[0], []).append(row)
     return groups
 
 
@@ -68,7 +67,7 @@ def summarise(rows, reference, names=MEASURES):
     over, groups = clusters(rows)
     weights = resamples(len(groups))
     result = {"n": len(rows), "clusters": len(groups), "over": over}
-    for name, value, drawn, known in resampled(groups, reference, names, weights):
+    for name, (value,), (drawn,), known in resampled([groups], reference, names, weights):
         low, high = interval(drawn, known)
         result[name] = {"mean": value, "low": low, "high": high}
     return result
@@ -80,40 +79,37 @@ def compare(a_rows, b_rows, reference, names=MEASURES):
     b_groups = clusters(b_rows)[1]
     shared = [key for key in a_groups if key in b_groups]
     sides = [{key: groups[key] for key in shared} for groups in (a_groups, b_groups)]
-    weights = resamples(len(shared))
-    found = []
-    pairs = zip(*(resampled(groups, reference, names, weights) for groups in sides), strict=True)
-    for (name, a, a_drawn, known), (_, b, b_drawn, _) in pairs:
-        drawn = b_drawn - a_drawn
-        low, high = interval(drawn, known)
-        found.append(
-            {
-                "measure": name,
-                "unit": UNITS.get(name, ""),
-                "a": a,
-                "b": b,
-                "difference": b - a,
-                "low": low,
-                "high": high,
-            }
-        )
-        found[-1] |= {"n": len(a_rows), "clusters": known, "over": over}
+    check(shared, f"two sets of texts have no {over[:-1]} in common: nothing to compare")
+    weights, found = resamples(len(shared)), []
+    for name, (a, b), (a_drawn, b_drawn), known in resampled(sides, reference, names, weights):
+        low, high = interval(b_drawn - a_drawn, known)
+        row = {"measure": name, "unit": UNITS.get(name, ""), "a": a, "b": b, "difference": b - a}
+        found.append(row | {"low": low, "high": high, "n": len(a_rows), "clusters": known, "over": over})
     return found
 
 
-def resampled(groups, reference, names, weights):
-    """(name, value over all groups, values over resamples, number of groups that have it) of every measure."""
+def resampled(sides, reference, names, weights):
+    """(name, each side's value, each side's values over resamples, clusters that all sides have it in) of every measure.
+
+    sides: [{cluster: rows}], the same clusters in each; weights: (draws, clusters) from `resamples`.
+    """
     for name in names:
-        means = np.array([column(group, name) for group in groups.values()])
-        known = np.isfinite(means)
+        means = np.array([[column(group, name) for group in groups.values()] for groups in sides])  # (sides, clusters)
+        known = np.isfinite(means).all(0)
         if known.any():
-            drawn = weights[:, known] @ means[known] / np.maximum(weights[:, known].sum(-1), 1e-9)
-            yield name, float(means[known].mean()), drawn, int(known.sum())
-    if reference is not None:
-        pool = Pool(list(groups.values()), reference)
-        whole, drawn = pool.measure(), pool.measure(weights)
-        for name in POOLED:  # a resample has fewer distinct n-grams than the sample: only its spread is taken
-            yield name, float(whole[name]), drawn[name] - drawn[name].mean() + whole[name], len(groups)
+            own = weights[:, known]
+            drawn = means[:, known] @ (own / np.maximum(own.sum(1, keepdims=True), 1e-9)).T
+            yield name, means[:, known].mean(1).tolist(), drawn, int(known.sum())
+    if reference is None:
+        return
+    pools, parts = [Pool(list(groups.values()), reference) for groups in sides], np.array_split(weights, 20)
+    whole, drawn = [pool.measure() for pool in pools], [[pool.measure(part) for part in parts] for pool in pools]
+    for name in POOLED:
+        values = [float(side[name]) for side in whole]
+        spread = [np.concatenate([part[name] for part in side]) for side in drawn]
+        # a resample has fewer distinct n-grams than the sample: only its spread is taken
+        spread = [own - own.mean() + value for own, value in zip(spread, values, strict=True)]
+        yield name, values, spread, weights.shape[1]
 
 
 def by_setting(rows, reference):
@@ -121,11 +117,9 @@ def by_setting(rows, reference):
 
     chars_per_second comes from the texts that were written alone.
     """
-    groups, fixed = {}, {"seed", "prompt", "text", "nfe", "full_passes", "seconds", "batch", "jobs", *SAMPLE_MEASURES}
-    for row in rows:
-        groups.setdefault((row["name"], row.get("module"), row.get("weights")), []).append(row)
+    fixed = {"seed", "prompt", "text", "nfe", "full_passes", "seconds", "batch", "jobs", *SAMPLE_MEASURES}
     points = []
-    for group in groups.values():
+    for group in grouped(rows, "name", "module", "weights").values():
         point = {key: value for key, value in group[0].items() if key not in fixed}
         timed = [row["chars"] / row["seconds"] for row in group if row.get("seconds")]
         for name, found in summarise(equal_size(group, reference), reference).items():
@@ -139,7 +133,7 @@ def by_setting(rows, reference):
 
 def equal_size(rows, reference):
     """The rows, or as many of them, evenly spread, as the real text they are compared with has room for."""
-    most = len(reference.real) // len(rows[0]["text"]) if reference else len(rows)
+    most = max(1, len(reference.real) // len(rows[0]["text"])) if reference else len(rows)
     return rows if len(rows) <= most else [rows[i] for i in np.linspace(0, len(rows) - 1, most).astype(int)]
 
 

@@ -3,6 +3,7 @@
 import itertools
 import os
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -68,9 +69,14 @@ class Sample:
         return line
 
 
+def stream(seed, idx, masked):
+    """Random numbers for one text (L,): equal for two settings, independent for two prompts."""
+    return torch.Generator().manual_seed(seed << 22 ^ zlib.crc32(idx[~masked].numpy().tobytes()))
+
+
 def frames(writer, trial):
     """Drain a trial's sampler: yields each Frame and the seconds that it took, whatever is done between two of them."""
-    rngs = [torch.Generator().manual_seed(seed) for seed in trial.seeds]
+    rngs = [stream(*text) for text in zip(trial.seeds, trial.canvas.idx, trial.canvas.masked, strict=True)]
     made = writer.generate(writer.model, trial.canvas, trial.decoding, rngs)
     while True:
         began = time.perf_counter()
@@ -87,7 +93,7 @@ def run(writer, trial, watch=None):
     """
     rows, canvas = len(trial.seeds), trial.canvas
     if len(canvas.idx) < rows:
-        canvas = Canvas(canvas.idx.expand(rows, -1), canvas.masked.expand(rows, -1))
+        canvas = canvas.repeat(rows)
     idx, masked = canvas.idx, canvas.masked
     nfe, full_passes, seconds = torch.zeros(rows), torch.zeros(rows), 0.0
     for frame, took in frames(writer, replace(trial, canvas=canvas)):
