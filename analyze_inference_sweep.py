@@ -26,8 +26,8 @@ class Args:
 
 
 def shortened(points):
-    """The points, their names without the settings that all have in common."""
-    parts = [point["name"].split(", ") for point in points]
+    """The points, named by their module, weights and settings, without those that all have in common."""
+    parts = [[str(p.get("module")), str(p.get("weights")), *p["name"].split(", ")] for p in points]
     common = set.intersection(*map(set, parts)) if len(parts) > 1 else set()
     names = [", ".join(part for part in each if part not in common) for each in parts]
     return [point | {"name": name or point["name"]} for point, name in zip(points, names, strict=True)]

@@ -106,7 +106,7 @@ def paths(name, model, corpus, args):
     size = model.config.block_size
     held, rows = windows(corpus.reporting, size + 1, most=args.windows)[:, :-1], []
     masked = torch.arange(size) >= min(16, size // 2)
-    weights, rules = stats.resamples(len(held)), list(filter(None, args.rules.split(",")))
+    rules = list(filter(None, args.rules.split(",")))
     if rules and name == "gpt":
         rules = ["left"]
     for rule in rules:
@@ -114,18 +114,14 @@ def paths(name, model, corpus, args):
             nll, calls = likelihood.given_left(model, held, masked), masked.sum().float()
         else:
             nll, calls = likelihood.path(model, held, masked, rule_of(rule))
-        low, high = stats.interval(weights @ nll.numpy() / len(held), len(held))
+        low, high = stats.mean_interval(nll.numpy())
         row = {"module": name, "rule": rule, "windows": len(held), "calls": calls.mean().item()}
         rows.append(row | {"nats": nll.mean().item(), "low": low, "high": high, "each": nll.tolist()})
     for row in rows:  # paired, over the same windows
         difference = np.array(row["each"]) - np.array(rows[-1]["each"])
-        low, high = stats.interval(weights @ difference / len(held), len(held))
-        row |= {
-            "against": rows[-1]["rule"],
-            "difference": difference.mean().item(),
-            "difference_low": low,
-            "difference_high": high,
-        }
+        low, high = stats.mean_interval(difference)
+        row |= {"against": rows[-1]["rule"], "difference": difference.mean().item()}
+        row |= {"difference_low": low, "difference_high": high}
     return rows
 
 

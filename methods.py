@@ -25,7 +25,7 @@ def load(path, name, device="cpu"):
 
 def masked_decoding(module, **settings):
     """The Decoding of a masked method, with these settings. Raises UserError for another module."""
-    check(hasattr(METHODS.get(module), "corrupt"), f"--module {module}: choose diffusion or diffusion_flow")
+    check(module in METHODS and module != gpt.NAME, f"--module {module}: choose diffusion or diffusion_flow")
     return replace(METHODS[module].Decoding(), **settings)
 
 

@@ -164,8 +164,8 @@ def build(gradio, writers):
                 for name, (label, least, most, step, info) in SLIDERS.items()
             ]
         message, view = gradio.HTML(elem_id="message"), gradio.HTML(elem_id="view")
-        at_once = {"concurrency_id": "writing", "concurrency_limit": 1, "show_progress_on": message}
-        shared = {"outputs": [message, view], "api_visibility": "private", **at_once}
+        shared = {"outputs": [message, view], "api_visibility": "private", "show_progress_on": message}
+        shared |= {"concurrency_id": "writing", "concurrency_limit": 1}
         writing = [
             go_on.click(partial(answer, writers), [prompt, chars, seed, slower, *settings], **shared),
             fill_in.click(partial(answer, writers), [text, gradio.State(None), seed, slower, *settings], **shared),

@@ -71,11 +71,7 @@ def main(args):
         except (ImportError, RuntimeError) as error:
             warn(f"no window can be opened ({error}); playing here")
             film.play(films, args.fps)
-    print(
-        *(f"{f.title}: {f.stills[-1].calls} calls, {f.stills[-1].seconds:.2f} s" for f in films),
-        sep="\n",
-        file=sys.stderr,
-    )
+    print(*(film.figures(f.title, f.stills[-1]) for f in films), sep="\n", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -35,13 +35,13 @@ def train_ours(method, minutes, device):
     """Train ours for so long -> (model, corpus, steps)."""
     began, recipe = time.monotonic(), method.Args().recipe
     run, step = ours(method, method.Args().config, recipe, recipe.batch_size, device)
-    step(recipe)
+    step()
     compiled, left = time.monotonic(), 60 * minutes
     while left > 0:
-        step(recipe)
+        step()
         left = began + 60 * minutes - time.monotonic()
         pace = (time.monotonic() - compiled) / (run.step - 1)  # seconds a step
-        recipe = replace(recipe, iters=run.step + max(1, int(left / pace)))
+        run.recipe = replace(recipe, iters=run.step + max(1, int(left / pace)))
     return run.model.eval(), run.corpus, run.step
 
 

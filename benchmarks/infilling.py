@@ -49,12 +49,12 @@ def main(args):
     most = held.size(1) - 2
     check(all(1 <= length <= most for length in args.lengths), f"--lengths must lie in 1..{most}")
     table = Table("gap", "model", "sees", "calls", "nats/char", "minus GPT's")
-    rows, weights, gpt = [], stats.resamples(len(held)), None
+    rows, gpt = [], None
     for length in args.lengths:
         for name, seen, nll, calls in measure(writers, held, length, args.spacing):
             gpt = nll if name == "gpt" else gpt
             row = {"length": length, "module": name, "sees": seen, "calls": calls, "nats": nll.mean().item()}
-            low, high = stats.interval(weights @ (nll - gpt).numpy() / len(held), len(held))
+            low, high = stats.mean_interval((nll - gpt).numpy())
             rows.append(row | {"difference": (nll - gpt).mean().item(), "low": low, "high": high})
             spread = "" if name == "gpt" or low is None else f"{low:+.3f} .. {high:+.3f}"
             table.add_row(str(length), name, seen, f"{calls:.1f}", f"{row['nats']:.3f}", spread)

@@ -16,12 +16,16 @@ import gpt
 import methods
 from benchmarks.timing import write_results
 from lab import checkpoint, cli, machine
+from lab.cli import check
 from lab.corpus import Corpus, windows
 
 
 @dataclass(frozen=True)
 class Args:
-    length: int = 1024  # characters in a piece
+    length: int = 1024  # characters in a piece, a multiple of 8
+
+    def __post_init__(self):
+        check(self.length >= 8 and self.length % 8 == 0, f"length must be a multiple of 8, not {self.length}")
 
 
 def main(args):

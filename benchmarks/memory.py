@@ -5,7 +5,6 @@
 Each size runs in a process of its own, on a text of random words that is deleted afterwards.
 """
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from lab import cli, corpus, machine
 
 @dataclass(frozen=True)
 class Args:
-    megabytes: str = "1,100,1000"  # sizes of the text, separated by commas
+    megabytes: cli.listed(int) = (1, 100, 1000)  # sizes of the text
     read: Path | None = None  # used by the script itself: measure this text and print the figures
 
 
@@ -35,6 +34,8 @@ def make_text(path, megabytes):
 
 def read(path):
     """Encode a text and draw a hundred batches from all over it; print megabytes at the peak and seconds."""
+    import resource  # not at the top: Windows has none
+
     corpus.ROOT = path.parent  # its cache goes away with it
     began, rng = time.perf_counter(), machine.Rng(0)
     text = corpus.Corpus(path)
@@ -50,7 +51,7 @@ def main(args):
         read(args.read)
         return
     rows = []
-    for size in map(int, args.megabytes.split(",")):
+    for size in args.megabytes:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "text.txt"
             make_text(path, size)

@@ -62,13 +62,13 @@ def ours(method, config, recipe, rows, device):
     config = replace(config, n_letters=len(corpus.alphabet))
     torch.manual_seed(0)
     model = method.Model(config).to(device)
-    run = training.Run(None, {}, model, training.optimisers(model, recipe), corpus, None)
+    run = training.Run(None, {}, model, recipe, training.optimisers(model, recipe), corpus, None)
     compiled = torch.compile(model, dynamic=False) if machine.can_compile(device) else model
-    precision = torch.autocast(device.type, torch.bfloat16, enabled=machine.gains_from_bf16(device))
+    run.precision = torch.autocast(device.type, torch.bfloat16, enabled=machine.gains_from_bf16(device))
 
-    def step(recipe=recipe):
+    def step():
         x = corpus.batch(rows, config.block_size + 1, rng).to(device)
-        training.advance(run, compiled, method.loss, recipe, x, rng, precision)[0].item()
+        training.advance(run, compiled, method.loss, x, rng)[0].item()
 
     return run, step
 

@@ -27,14 +27,14 @@ def make_stepper(compiled, bf16, steps, device):
     recipe, config = gpt.Args().recipe, replace(gpt.Args().config, n_letters=65)
     torch.manual_seed(0)
     model = gpt.Model(config).to(device)
-    run = training.Run(None, {}, model, training.optimisers(model, recipe), None, None)
+    run = training.Run(None, {}, model, recipe, training.optimisers(model, recipe), None, None)
+    run.precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     wrapped = torch.compile(model, dynamic=False) if compiled else model
-    precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     x = torch.randint(65, (recipe.batch_size, config.block_size + 1), device=device)
 
     def step():
         for _ in range(steps):
-            total, _ = training.advance(run, wrapped, gpt.loss, recipe, x, None, precision)
+            total, _ = training.advance(run, wrapped, gpt.loss, x, None)
         total.item()  # waits for the device
 
     return step, steps * recipe.batch_size * config.block_size

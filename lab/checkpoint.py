@@ -92,7 +92,7 @@ def load(path, name, Model, Config=Config):
         model = Model(Config(**payload["config"]))
         model.load_state_dict(payload["model"])
         alphabet = Alphabet(payload["letters"], payload["mask"])
-        return model.float().eval(), alphabet, payload["opening"], payload["provenance"]
+        return model.eval(), alphabet, payload["opening"], payload["provenance"]
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, UserError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: does not fit {name}.py ({reason}). Train it: uv run {command}") from error

@@ -1,6 +1,7 @@
 """The command line, made from dataclasses; a user's mistake is one message and exit status 2."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -34,10 +35,7 @@ def run(main, Args, argv=None):
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at exit
         return 141
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:  # of a disk or a folder: torch, numpy and Python name the file
+    except (UserError, OSError) as error:  # of a disk or a folder: torch, numpy and Python name the file
         print(f"error: {error}", file=sys.stderr)
         return 2
     except SystemExit as stop:  # tyro has printed its box, or the help
@@ -46,6 +44,13 @@ def run(main, Args, argv=None):
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def command():
+    """The command line that is running, as a reader would type it."""
+    script = Path(sys.argv[0])
+    name = ["-m", f"benchmarks.{script.stem}"] if script.parent.name == "benchmarks" else [script.name]
+    return shlex.join(["uv", "run", *name, *sys.argv[1:]])
 
 
 def listed(kind):

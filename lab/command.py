@@ -90,7 +90,7 @@ class Typist:
 
     def show(self, frame):
         idx, masked = frame.idx[0], frame.masked[0]
-        known = int((~masked).int().cumprod(0).sum())
+        known = int((~masked & ~frame.draft[0]).int().cumprod(0).sum())
         end = len(idx) if known == len(idx) else int(frame.columns[0, -1]) + 1
         text = self.alphabet.decode(idx[:end], masked[:end])
         settled = len(text) if known == len(idx) else text.rfind("\n", 0, known) + 1

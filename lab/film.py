@@ -126,13 +126,11 @@ class Painter:
             self.font, known = ImageFont.truetype(str(path), size), TTFont(path, fontNumber=0).getBestCmap()
         except (OSError, TTLibError) as error:
             raise UserError(f"--font {path}: not a font that can be read ({error})") from error
-        missing = sorted(set().union(*(film.stills[-1].letters for film in films)) - set(map(chr, known)) - {"\n"})
+        letters = set().union(*(film.stills[-1].letters for film in films)) - {"\n"}
+        missing = sorted(letters - set(map(chr, known)))
         check(not missing, f"{path.name} cannot draw {' '.join(missing[:10])}; name a font that can: --font file.ttf")
         self.films, self.image_of, self.draw_on = films, Image.new, ImageDraw.Draw
-        self.cell = (
-            round(max(self.font.getlength("M"), self.font.getlength(films[0].stills[-1].letters[0]))),
-            size + 4,
-        )
+        self.cell = round(max(map(self.font.getlength, {"M"} | letters))), size + 4
         lines = max(film.places[-1][0] for film in films) + 1
         self.panel = (COLUMNS + 3) * self.cell[0]
         self.size = (self.panel * len(films) + 2 * self.cell[0], (lines + 5) * self.cell[1] + 14)

@@ -28,7 +28,7 @@ def pick_device(name=None):
         torch.empty(1, device=device).item()
         return device
     except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0]
         raise UserError(f"--device {name}: cannot be used here ({reason}). Leave it out, or try: cpu") from error
 
 
@@ -74,8 +74,17 @@ class Ranks:
             if device.type == "cuda":
                 device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
                 torch.cuda.set_device(device)
+            else:
+                device = torch.device("cpu")  # gloo, the other way to meet, knows no Apple GPU
             torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         return device
+
+    def any(self, flag):
+        """Whether the flag is set in any of the processes; all get the same answer."""
+        flags = [flag] * self.world
+        if self.world > 1:
+            torch.distributed.all_gather_object(flags, flag)
+        return any(flags)
 
     def leave(self):
         """Let the other processes go."""

@@ -1,27 +1,20 @@
 """Rows on disk: a folder per run, a row file that is whole at every moment, JSON without NaN, CSV for spreadsheets."""
 
 import csv
+import io
 import json
 import math
 import sys
 import time
-from pathlib import Path
 
-from lab import checkpoint
+from lab import checkpoint, cli
 from lab.cli import UserError, check
 from lab.corpus import replacing
 
 
-def command():
-    """The command line that is running, as a reader would type it."""
-    script = Path(sys.argv[0])
-    name = f"-m benchmarks.{script.stem}" if script.parent.name == "benchmarks" else script.name
-    return " ".join(["uv run", name, *sys.argv[1:]])
-
-
 def stamp(**settings):
     """What a figure depends on: the command, its settings, versions."""
-    return {"command": command(), "settings": settings, **checkpoint.versions()}
+    return {"command": cli.command(), "settings": settings, **checkpoint.versions()}
 
 
 def plain(value):
@@ -43,14 +36,11 @@ def write_json(path, value):
 def write_csv(path, rows):
     """Write rows (dictionaries) atomically, with every column that one of them has. Raises UserError."""
 
-    class Lines(list):
-        write = list.append
-
-    lines = Lines()
+    lines = io.StringIO()
     writer = csv.DictWriter(lines, list(dict.fromkeys(key for row in rows for key in row)))
     writer.writeheader()
     writer.writerows(map(plain, rows))
-    write_text(path, "\ufeff" + "".join(lines))  # the mark tells spreadsheets that this is UTF-8
+    write_text(path, "\ufeff" + lines.getvalue())  # the mark tells spreadsheets that this is UTF-8
 
 
 def write_text(path, text):

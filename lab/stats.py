@@ -53,6 +53,11 @@ def interval(drawn, n):
     return tuple(float(v) for v in np.percentile(drawn, (2.5, 97.5)))
 
 
+def mean_interval(values):
+    """95 % bootstrap interval of the mean of values (n,), each a cluster of its own."""
+    return interval(resamples(len(values)) @ values / len(values), len(values))
+
+
 def column(group, name):
     """Mean of a column over a group's rows that have it; NaN when none has."""
     if name == "chars_per_call":

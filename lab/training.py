@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch.nn.parallel import DistributedDataParallel
 
 from lab import checkpoint, machine
-from lab.cli import ROOT, UserError, check
+from lab.cli import ROOT, UserError, check, command
 from lab.corpus import Corpus, windows
 
 COLUMNS = ("step", "elapsed_sec", "train_loss", "val_loss", "batch_total_loss")
@@ -172,9 +172,11 @@ class Run:
     path: Path  # where the weights will go
     description: dict  # what the checkpoint says of itself
     model: torch.nn.Module
+    recipe: Recipe
     optimisers: tuple
     corpus: Corpus
     log: Path
+    precision: object = contextlib.nullcontext()  # number format of the products
     step: int = 0
     elapsed: float = 0.0  # seconds
     best: float = float("inf")  # lowest loss on held-out text so far
@@ -224,7 +226,7 @@ def train(name, Model, loss, args, validate=None):
     device = ranks.join(machine.pick_device(args.device))
     try:
         run = begin(name, Model, args, ranks, device)
-        if loop(run, loss, validate or loss, args.recipe, args.seed, ranks, device):
+        if loop(run, loss, validate or loss, args.seed, ranks, device):
             if ranks.is_main:
                 run.keep_best()
                 checkpoint.resume_path(run.path).unlink(missing_ok=True)
@@ -248,7 +250,7 @@ def begin(name, Model, args, ranks, device):
     torch.manual_seed(args.seed)
     model = Model(config).to(device)
     provenance = {
-        "command": " ".join(["uv run", Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command(),
         "recipe": asdict(args.recipe),
         "seed": args.seed,
         "init": args.init and str(args.init),
@@ -260,7 +262,7 @@ def begin(name, Model, args, ranks, device):
     }
     description = checkpoint.describe(name, config, corpus.alphabet, corpus.opening(config.block_size), provenance)
     log = ROOT / "logs" / f"{name}_train_{time.strftime('%Y%m%d_%H%M%S')}.csv"
-    run = Run(path, description, model, optimisers(model, args.recipe), corpus, log)
+    run = Run(path, description, model, args.recipe, optimisers(model, args.recipe), corpus, log)
     if args.resume:
         run.restore()
     elif args.init:
@@ -271,11 +273,12 @@ def begin(name, Model, args, ranks, device):
     return run
 
 
-def loop(run, loss, validate, recipe, seed, ranks, device):
+def loop(run, loss, validate, seed, ranks, device):
     """Step until the end or a Ctrl-C, logging and saving on the way; returns whether the end was reached."""
     machine.keep_memory()
+    recipe = run.recipe
     bf16 = machine.gains_from_bf16(device) if recipe.bf16 is None else recipe.bf16
-    precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+    run.precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     model = DistributedDataParallel(run.model) if ranks.world > 1 else run.model
     compiled = machine.can_compile(device) if recipe.compile is None else recipe.compile
     run.description["provenance"] |= {"compiled": compiled, "bf16": bf16}
@@ -287,31 +290,36 @@ def loop(run, loss, validate, recipe, seed, ranks, device):
     if ranks.is_main:
         resume = checkpoint.resume_path(run.path)
         log = Log(run.log, until=run.step)
-        announce(run, recipe, device, compiled)
+        announce(run, device, compiled)
         if run.step == 0 and resume.exists():
             os.replace(resume, f"{resume}.old")
             say(f"{resume}: an unfinished training was here; it is kept as {resume.name}.old")
         run.save()  # now, so that a folder that cannot be written to is not found out after an hour
-    began, saved = time.monotonic() - run.elapsed, time.monotonic()
-    with Interrupt() as interrupt, progress(run, recipe, ranks) as show:
-        while run.step < recipe.iters and not interrupt.seen:
+    began, saved, stopped = time.monotonic() - run.elapsed, time.monotonic(), False
+    with Interrupt() as interrupt, progress(run, ranks) as show:
+        while run.step < recipe.iters and not (stopped := ranks.any(interrupt.seen)):
             torch.manual_seed(seed + run.step * ranks.world + ranks.rank)  # of dropout
             rng = machine.Rng(seed * 1_000_003 + run.step, ranks.rank, ranks.world)
             x = run.corpus.batch(recipe.batch_size // ranks.world, length, rng).to(device)
-            total, noted = advance(run, model, loss, recipe, x, rng, precision)
+            total, noted = advance(run, model, loss, x, rng)
             run.elapsed = time.monotonic() - began
             show(total)
             if ranks.is_main and (run.step % recipe.eval_every == 0 or run.step == recipe.iters):
-                log.add(measure(run, validate, held, total, noted, recipe, precision))
-            if ranks.is_main and (interrupt.seen or time.monotonic() - saved > recipe.save_every):
+                log.add(measure(run, validate, held, total, noted))
+            if ranks.is_main and time.monotonic() - saved > recipe.save_every:
                 run.save()
                 saved = time.monotonic()
+    if stopped and ranks.is_main:
+        run.save()
     return run.step == recipe.iters
 
 
-def advance(run, model, loss, recipe, x, rng, precision):
-    """One optimiser step on windows x; returns the loss and, where it has parts, these and the gradient's norm."""
-    with precision:
+def advance(run, model, loss, x, rng):
+    """One optimiser step on windows x; returns the loss and, where it has parts, these and the gradient's norm.
+
+    model: run.model, or what compiling or sharing made of it.
+    """
+    with run.precision:
         total, noted = loss(model, x, run.model.config, rng)
     total.backward()
     if noted:
@@ -319,23 +327,23 @@ def advance(run, model, loss, recipe, x, rng, precision):
         noted = noted | {"grad_norm": torch.nn.utils.get_total_norm(grads)}
     for optimiser in run.optimisers:
         for group in optimiser.param_groups:
-            group["lr"] = group["full_lr"] * recipe.lr_scale(run.step)
+            group["lr"] = group["full_lr"] * run.recipe.lr_scale(run.step)
         optimiser.step()
         optimiser.zero_grad()
     run.step += 1
     return total.detach(), noted
 
 
-def measure(run, validate, held, total, noted, recipe, precision):
+def measure(run, validate, held, total, noted):
     """Evaluate, remember the weights if they are the best so far, and return the log's row."""
-    train_loss, val_loss = (evaluate(run.model, validate, x, precision) for x in held)
+    train_loss, val_loss = (evaluate(run.model, validate, x, run.precision) for x in held)
     check(math.isfinite(val_loss), f"the loss is no number after {run.step} steps: lower --muon-lr or --adam-lr")
     if val_loss < run.best:
         run.best = val_loss
         run.best_model = {key: value.cpu().clone() for key, value in run.model.state_dict().items()}
-    left = run.elapsed / run.step * (recipe.iters - run.step)
+    left = run.elapsed / run.step * (run.recipe.iters - run.step)
     clock = f"{run.elapsed / 60:.1f} min, about {left / 60:.0f} left"
-    say(f"step {run.step:,}/{recipe.iters:,}  train {train_loss:.4f}  val {val_loss:.4f}  {clock}")
+    say(f"step {run.step:,}/{run.recipe.iters:,}  train {train_loss:.4f}  val {val_loss:.4f}  {clock}")
     values = (run.elapsed, train_loss, val_loss, total, *noted.values())
     rounded = [round(float(value), 5) for value in values]
     return dict(zip((*COLUMNS, *noted), [run.step, *rounded], strict=True))
@@ -351,11 +359,11 @@ def stop_early(run):
             run.keep_best()
 
 
-def announce(run, recipe, device, compiled):
+def announce(run, device, compiled):
     """Say what is about to happen."""
     size = sum(p.numel() for p in run.model.parameters()) / 1e6
     compiling = ", compiled (the first step takes half a minute)" if compiled else ""
-    steps = f"steps {run.step:,} to {recipe.iters:,}"
+    steps = f"steps {run.step:,} to {run.recipe.iters:,}"
     say(f"training {run.description['name']}: {size:.2f} M parameters, {steps}, on {device}{compiling}; log {run.log}")
 
 
@@ -364,7 +372,7 @@ def say(message):
 
 
 @contextlib.contextmanager
-def progress(run, recipe, ranks):
+def progress(run, ranks):
     """A bar with loss and time left on a terminal, nothing elsewhere; gives a function of the batch's loss."""
     console = Console(stderr=True)
     if not (ranks.is_main and console.is_terminal):
@@ -373,7 +381,7 @@ def progress(run, recipe, ranks):
     columns = (BarColumn(), TextColumn("{task.completed:,}/{task.total:,}  loss {task.fields[loss]}"))
     columns += (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=recipe.iters, completed=run.step, loss="")
+        task = bar.add_task("", total=run.recipe.iters, completed=run.step, loss="")
 
         def show(total):
             if run.step % 10 == 0:

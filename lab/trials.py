@@ -54,7 +54,6 @@ class Sample:
     """A text and what it cost."""
 
     text: str  # the whole canvas, prompt included
-    seed: int
     chars: int  # characters written, the prompt not counted
     nfe: int  # forward passes made while the text was unfinished
     full_passes: float  # the same in full-pass equivalents: each weighted by its share of a whole window
@@ -106,7 +105,6 @@ def run(writer, trial, watch=None):
     return [
         Sample(
             text=writer.alphabet.decode(idx[b]),
-            seed=trial.seeds[b],
             chars=int(canvas.masked[b].sum()),
             nfe=int(nfe[b]),
             full_passes=float(full_passes[b]),
@@ -177,6 +175,7 @@ def prompts(writer, reference, args):
     rows = [row["prompt"] for row in reference.cut(args.prompts - 1, args.prompt_len, args.max_new_tokens)]
     short = f"--prompts {args.prompts}: the held-out text has room for {len(rows) + 1} of this length only"
     check(len(rows) == args.prompts - 1, short)
+    check(first not in rows and len(set(rows)) == len(rows), f"--prompt-len {args.prompt_len}: some prompts are equal")
     return [first, *rows]
 
 

@@ -130,6 +130,13 @@ def test_figures_are_read_off_where_the_entropy_passes_the_target():
     assert race.at_entropy(curve(points), 6.9) is None
 
 
+def test_a_curve_that_turns_is_read_off_on_its_last_rise():
+    """At its coldest this sampler is broken, and diverse again."""
+    points = [(0.15, 9.4, 9.0), (0.25, 9.0, 2.0), (0.35, 9.2, 3.0), (0.5, 9.6, 4.0)]
+    assert race.at_entropy(curve(points), 9.1)["judge_nll"][0] == pytest.approx(2.5)
+    assert race.at_entropy(curve(points), 9.5)["judge_nll"][0] == pytest.approx(3.75)
+
+
 def test_each_resample_is_read_off_on_its_own():
     found = curve([(0.2, 8.0, 1.0), (0.5, 9.0, 2.0)], draws=1)
     found[0][1]["trigram_entropy"] = np.array([8.0, 8.5])

@@ -343,6 +343,14 @@ def test_a_cache_holds_what_the_uncached_forward_computes():
     assert cache.length == 12
 
 
+def test_random_numbers_belong_to_seed_and_prompt_and_not_to_settings_or_length():
+    canvases = make_canvas(20, "abc"), make_canvas(20, "abd"), make_canvas(30, "abc")
+    streams = [
+        trials.stream(seed, canvas.idx[0], canvas.masked[0]).initial_seed() for canvas in canvases for seed in (1, 2)
+    ]
+    assert streams[:2] == streams[4:] and len(set(streams)) == 4
+
+
 def test_gpt_refuses_a_gap_and_an_empty_prompt():
     idx, masked = LETTERS.encode_gaps("ab__cd__")
     model = make_model(gpt)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lab import stats
+from lab.cli import UserError
 
 
 def rows(values, name="a", prompts=None):
@@ -58,3 +59,22 @@ def test_frontier_keeps_what_nothing_beats():
         {"name": n, "v": v, "c": c} for n, v, c in (("a", 1, 1), ("b", 2, 2), ("c", 1, 2), ("d", 3, None), ("e", 2, 2))
     ]
     assert {p["name"] for p in stats.frontier(points, "v", "c")} == {"a", "b", "e"}
+
+
+def test_a_measure_that_some_clusters_lack_is_compared_where_both_have_it():
+    """Side b lacks the first two pairs: the difference is of the other five, 1 in each."""
+    a, b = rows([9.0, 9, 1, 2, 3, 4, 5]), rows([None, None, 2.0, 3, 4, 5, 6])
+    (found,) = stats.compare(a, b, None, ("nfe",))
+    assert (found["difference"], found["low"], found["high"]) == pytest.approx((1, 1, 1)) and found["clusters"] == 5
+    assert stats.compare(a, rows([None] * 7), None, ("nfe",)) == []
+
+
+def test_texts_without_a_common_prompt_are_not_compared():
+    with pytest.raises(UserError, match="no prompt in common"):
+        stats.compare(rows([1.0, 2]), rows([1.0, 2], prompts=["x", "y"]), None, ("nfe",))
+
+
+def test_the_interval_of_a_mean():
+    values = np.array([1.0, 2, 3, 4, 5])
+    found = stats.summarise(rows(list(values)), None, ("nfe",))["nfe"]
+    assert stats.mean_interval(values) == (found["low"], found["high"])
