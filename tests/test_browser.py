@@ -148,6 +148,20 @@ def test_gaps_are_filled_and_locked_letters_stay(tab, address):
     picture(page, "1280_gaps")
 
 
+def test_stop_ends_the_writing_and_the_next_wish_is_served(tab, address):
+    page = tab(address)
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_label("number input for Slow motion").fill("20")
+    page.get_by_label("Prompt").fill("to be ")
+    page.get_by_label("number input for Characters to write").fill("480")
+    page.get_by_role("button", name="Write").click()
+    page.locator("#view .films pre .s0").first.wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.locator("#message").get_by_text("Stopped.").wait_for()
+    write(page, "or not ")
+    assert heads(film_of(page))[0].startswith("GPT: 40 calls")
+
+
 def test_a_refusal_is_a_sentence_on_the_page(tab, address):
     page = tab(address)
     write(page, "TO BE <i>")
