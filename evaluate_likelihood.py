@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 
 import diffusion
@@ -156,9 +155,7 @@ def main(args):
             for a, b in (("low", "high"), ("difference_low", "difference_high"))
         ]
         rules.add_row(row["module"], row["rule"], f"{row['calls']:.1f}", f"{row['nats']:.4f}", *spread)
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(table)
-    console.print(rules)
+    records.show(table, rules)
     if args.output_dir is not None:
         stamp = records.stamp(**{**vars(args), "weights": used, "data_sha256": corpus.sha256})
         written = {"stamp": stamp, "rows": rows, "paths": path_rows}

@@ -12,7 +12,6 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from torch import nn
 
@@ -20,7 +19,7 @@ import diffusion
 import gpt
 from benchmarks.origin import load_module, ours, theirs
 from benchmarks.timing import write_results
-from lab import cli, likelihood, machine
+from lab import cli, likelihood, machine, records
 from lab.backbone import Config
 from lab.corpus import windows
 
@@ -91,7 +90,7 @@ def main(args):
             nats = held_out(trained.to("cpu"), corpus, method is diffusion)
             rows.append({"method": method.NAME, "whose": whose, "parameters": size, "steps": n, "nats": nats})
             table.add_row(method.NAME, whose, f"{size:,}", f"{n:,}", f"{nats:.3f}")
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    records.show(table)
     write_results("first_minutes", rows, minutes=args.minutes, device=str(device))
 
 

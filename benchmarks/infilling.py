@@ -10,13 +10,12 @@ import sys
 from dataclasses import dataclass
 
 import torch
-from rich.console import Console
 from rich.table import Table
 
 import methods
 from benchmarks.timing import write_results
 from evaluate_likelihood import rule_of
-from lab import checkpoint, cli, likelihood, stats
+from lab import checkpoint, cli, likelihood, records, stats
 from lab.cli import check
 from lab.corpus import Corpus, windows
 
@@ -58,7 +57,7 @@ def main(args):
             rows.append(row | {"difference": (nll - gpt).mean().item(), "low": low, "high": high})
             spread = "" if name == "gpt" or low is None else f"{low:+.3f} .. {high:+.3f}"
             table.add_row(str(length), name, seen, f"{calls:.1f}", f"{row['nats']:.3f}", spread)
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    records.show(table)
     weights_used = [writer.weights for writer in writers.values()]
     write_results("infilling", rows, **vars(args), weights=weights_used, interval="95 %, over windows, paired with GPT")
 

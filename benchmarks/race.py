@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.table import Table
 
 import diffusion
@@ -253,7 +252,7 @@ def main(args):
         table.add_row(
             str(row["entropy"]), row["name"], *figures, spread, f"{row['jsd_4']:.3f}", f"{row['real_words']:.3f}"
         )
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    records.show(table)
     print(folder.path, args.results / "race.json", sep="\n")
 
 

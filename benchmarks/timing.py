@@ -4,7 +4,6 @@ import statistics
 import sys
 import time
 
-from rich.console import Console
 from rich.table import Table
 
 from lab import records
@@ -36,7 +35,7 @@ def report(name, rows, **settings):
     table = Table("measured", "unit", "ours", "against", "ratio", title=name)
     for row in rows:
         table.add_row(row["what"], row["unit"], f"{row['ours']:.4g}", f"{row['theirs']:.4g}", f"{row['ratio']:.2f}")
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    records.show(table)
     write_results(name, rows, **settings)
 
 

@@ -7,6 +7,8 @@ import math
 import sys
 import time
 
+from rich.console import Console
+
 from lab import checkpoint, cli
 from lab.cli import UserError, check
 from lab.corpus import replacing
@@ -120,6 +122,13 @@ def fresh(output_dir, label):
         except OSError as error:
             raise UserError(f"{path}: cannot be made ({error.strerror or error})") from error
     raise UserError(f"{output_dir}: too many runs in one second")
+
+
+def show(*tables):
+    """Print rich's tables, whole where the output is no terminal."""
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    for table in tables:
+        console.print(table)
 
 
 def warn(message):
