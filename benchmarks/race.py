@@ -83,7 +83,7 @@ def entrants(corpus):
         for writer in (masked, flow):
             writer.model.compile(dynamic=False)
     plain, guided = diffusion.Decoding(**SPACED), diffusion_flow.Decoding(**SPACED)
-    left, high, low = gpt.Decoding(top_k=None), (0.3, 0.4, 0.6, 0.8, 1.0, 1.1), (0.15, 0.25, 0.35, 0.5, 0.65, 0.85)
+    left, high, low = gpt.Decoding(top_k=None), (0.3, 0.4, 0.6, 0.8, 1.0, 1.1), (0.15, 0.25, 0.35, 0.5, 0.65, 0.85, 1.0)
     return [
         Entrant("GPT", large, left, high),
         Entrant("GPT, n-gram drafter", quick, left, high, True),
