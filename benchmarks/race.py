@@ -238,10 +238,8 @@ def main(args):
         for name, curve in curves.items()
         for temp, found in curve
     ]
-    real_rows = measure(reference.cut(args.prompts, args.prompt_len, args.max_new_tokens), reference)
-    real = {
-        key: value["mean"] for key, value in stats.summarise(real_rows, reference).items() if isinstance(value, dict)
-    }
+    real = measure(reference.cut(args.prompts, args.prompt_len, args.max_new_tokens), reference)
+    real = {key: x["mean"] for key, x in stats.summarise(real, reference).items() if isinstance(x, dict)}
     timed = seconds(field, args, prompts)
     stamp = records.stamp(**{**vars(args), "weights": {e.name: e.writer.weights for e in field}})
     found = {"stamp": stamp, "real_text": real, "matched": matched, "seconds": timed, "points": points}
