@@ -3,12 +3,11 @@
 uv run -m benchmarks.readme
 """
 
-import json
 import re
 import sys
 from dataclasses import dataclass
 
-from lab import checkpoint, cli
+from lab import checkpoint, cli, records
 from lab.cli import ROOT
 
 
@@ -19,7 +18,7 @@ class Args:
 
 def results(name):
     """What a command left in results/."""
-    return json.loads((ROOT / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    return records.read_json(ROOT / "results" / f"{name}.json")
 
 
 def table(header, rows):
@@ -78,7 +77,7 @@ def paths():
 def summary(folder):
     """The summary of the one run whose folder is called so, under results/."""
     (path,) = (ROOT / "results").glob(f"{folder}/summary.json")
-    return json.loads(path.read_text(encoding="utf-8"))
+    return records.read_json(path)
 
 
 def differences(found, real, names):
@@ -95,17 +94,15 @@ def differences(found, real, names):
 
 
 def two_stage():
-    """The order's A/B."""
+    """Threshold decoding in one stage and in two."""
     found = summary("two_stage/diffusion_*")
     return differences(found["differences"], found["real_text"], ("one stage", "two stages"))
 
 
 def grid():
-    """The order's grid of two-stage settings, one line for each draft threshold; empty until it has been run."""
-    found = list((ROOT / "results" / "two_stage_grid").glob("*/agg_vs_baseline.json"))
-    if not found:
-        return ""
-    points, rows = json.loads(found[0].read_text(encoding="utf-8")), []
+    """The grid of two-stage settings, one line for each draft threshold."""
+    (path,), rows = (ROOT / "results" / "two_stage_grid").glob("*/agg_vs_baseline.json"), []
+    points = records.read_json(path)
     for p in points:
         if p["name"] == "baseline" or (p["confirm_threshold"], p["replace_margin"]) == (0.85, 0.0):
             name = "one stage" if p["name"] == "baseline" else f"draft {p['draft_threshold']}"
@@ -124,8 +121,8 @@ def flow():
 def race():
     """The entrants: what they cost, and judge NLL at each entropy."""
     found = results("race")
-    took = {(row["name"], row["batch"]): row["seconds"] for row in found["seconds"]}
-    batch, nll, costs = max(size for _, size in took), {}, {}
+    took = {(row["name"], row["batch"], row["compiled"]): row["seconds"] for row in found["seconds"]}
+    batch, nll, costs = max(size for _, size, _ in took), {}, {}
     entropies = sorted({row["entropy"] for row in found["matched"]}, reverse=True)
     middle = entropies[len(entropies) // 2]
     for row in found["matched"]:
@@ -133,14 +130,14 @@ def race():
         nll[row["name"], row["entropy"]] = spread
         if row["entropy"] == middle or row["name"] not in costs:  # its calls there, or where it comes nearest
             costs[row["name"]] = row
-    header = ["", "calls", "full passes", "s / 1,000 characters", f"the same, {batch} at a time"]
+    header = ["", "calls", "full passes", "s / 1,000 characters", "compiled", f"compiled, {batch} at a time"]
     header += [f"judge NLL at {entropy} bits" for entropy in entropies] + [f"JSD 4 at {middle}"]
 
     def cost(row):
         return [
             f"{row['nfe']:.3g}",
             f"{row['full_passes']:.3g}",
-            *(f"{took[row['name'], size]:.2f}" for size in (1, batch)),
+            *(f"{took[(row['name'], *way)]:.2f}" for way in ((1, False), (1, True), (batch, True))),
         ]
 
     lines = []
@@ -171,6 +168,17 @@ def infilling():
     return table([*header, "diffusion (both) minus GPT", "its calls"], lines)
 
 
+def first_minutes():
+    """What equal minutes of training buy, here and in the origin."""
+    rows, lines = results("first_minutes")["rows"], []
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = {row["whose"]: row for row in rows if row["method"] == method}
+        for whose, row in own.items():
+            size = f"{row['parameters'] / 1e6:.1f} M"
+            lines.append([method, whose, size, f"{row['steps']:,}", f"{row['nats']:.3f}"])
+    return table(["method", "whose", "parameters", "steps", "nats per character of held-out text"], lines)
+
+
 def long_context():
     """GPT's loss by position, through its cache."""
     rows = results("long_context")["rows"]
@@ -188,6 +196,7 @@ TABLES = {
     "flow": flow,
     "race": race,
     "infilling": infilling,
+    "first_minutes": first_minutes,
     "long_context": long_context,
 }
 
@@ -203,7 +212,7 @@ def render(readme):
 def main(args):
     """Write it."""
     path = ROOT / "README.md"
-    path.write_text(render(path.read_text(encoding="utf-8")), encoding="utf-8")
+    records.write_text(path, render(path.read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":
