@@ -133,7 +133,16 @@ class Painter:
         self.cell = round(max(map(self.font.getlength, {"M"} | letters))), size + 4
         lines = max(film.places[-1][0] for film in films) + 1
         self.panel = (COLUMNS + 3) * self.cell[0]
-        self.size = (self.panel * len(films) + 2 * self.cell[0], (lines + 5) * self.cell[1] + 14)
+        width = self.panel * len(films) + 2 * self.cell[0]
+        self.places, x, row = [], 2 * self.cell[0], 0  # of the legend
+        for words in LEGEND:
+            wide = (len(words) + 4) * self.cell[0]
+            if x + wide > width:
+                x, row = 2 * self.cell[0], row + 1
+            self.places.append((x, row))
+            x += wide
+        self.rows = row + 1
+        self.size = (width, (lines + 3 + self.rows) * self.cell[1] + 14)
 
     def paint(self, stills, caption):
         """The picture of some stills side by side."""
@@ -164,16 +173,12 @@ class Painter:
         return image
 
     def legend(self, pen, caption):
-        (w, h), y = self.cell, self.size[1] - int(2.2 * self.cell[1])
-        x = 2 * w
-        for state, words in enumerate(LEGEND):
-            wide = (len(words) + 4) * w
-            if x + wide > self.size[0]:
-                x, y = 2 * w, y + h
+        (w, h), bottom = self.cell, self.size[1]
+        for state, (words, (x, row)) in enumerate(zip(LEGEND, self.places, strict=True)):
+            y = bottom - int((self.rows + 0.2) * h) + row * h
             pen.rectangle((x, y, x + w - 1, y + h - 2), background(state, 0.3))
             pen.text((x + 2 * w, y), words, INK, self.font)
-            x += wide
-        pen.text((2 * w, self.size[1] - int(3.4 * h)), caption, "#555555", self.font)
+        pen.text((2 * w, bottom - int((self.rows + 1.4) * h)), caption, "#555555", self.font)
 
 
 def background(state, sure):
