@@ -76,7 +76,7 @@ def entrants(corpus):
     masked, flow = methods.load(None, "diffusion"), methods.load(None, "diffusion_flow")
     drafter = Drafter(NGrams(np.asarray(corpus.train), len(corpus.alphabet)), drafts=8)
     quick = replace(large, generate=drafter.generate)
-    if machine.can_compile(machine.pick_device("cpu")):
+    if machine.can_compile(torch.device("cpu")):
         torch._dynamo.config.recompile_limit = 64  # two GPTs, with and without a cache: beyond it they are not compiled
         for writer in (large, small):
             writer.model.compile()  # a cached call is longer than the one before: its length stays open

@@ -17,8 +17,9 @@ class Args:
 
 
 def results(name):
-    """What a command left in results/."""
-    return records.read_json(ROOT / "results" / f"{name}.json")
+    """What a command left in results/: the one JSON file so called, * standing for anything."""
+    (path,) = (ROOT / "results").glob(f"{name}.json")
+    return records.read_json(path)
 
 
 def table(header, rows):
@@ -74,12 +75,6 @@ def paths():
     return table(["model", "commit rule", "calls for 240 characters", "nats per character", "95 % interval"], rows)
 
 
-def summary(folder):
-    """The summary of the one run whose folder is called so, under results/."""
-    (path,) = (ROOT / "results").glob(f"{folder}/summary.json")
-    return records.read_json(path)
-
-
 def differences(found, real, names):
     """Lines of a table of paired differences."""
     shown = ("nfe", "judge_nll", "trigram_entropy", "jsd_4", "real_words", "repetition", "copied_share", "distance")
@@ -95,14 +90,13 @@ def differences(found, real, names):
 
 def two_stage():
     """Threshold decoding in one stage and in two."""
-    found = summary("two_stage/diffusion_*")
+    found = results("two_stage/diffusion_*/summary")
     return differences(found["differences"], found["real_text"], ("one stage", "two stages"))
 
 
 def grid():
     """The grid of two-stage settings, one line for each draft threshold."""
-    (path,), rows = (ROOT / "results" / "two_stage_grid").glob("*/agg_vs_baseline.json"), []
-    points = records.read_json(path)
+    points, rows = results("two_stage_grid/*/agg_vs_baseline"), []
     for p in points:
         if p["name"] == "baseline" or (p["confirm_threshold"], p["replace_margin"]) == (0.85, 0.0):
             name = "one stage" if p["name"] == "baseline" else f"draft {p['draft_threshold']}"
@@ -114,7 +108,7 @@ def grid():
 
 def flow():
     """Diffusion against diffusion + flow, both spaced."""
-    found = summary("flow_spaced/*")
+    found = results("flow_spaced/*/summary")
     return differences(found["differences"]["flow - baseline"], found["real_text"], ("diffusion", "diffusion + flow"))
 
 

@@ -134,15 +134,14 @@ class Painter:
         lines = max(film.places[-1][0] for film in films) + 1
         self.panel = (COLUMNS + 3) * self.cell[0]
         width = self.panel * len(films) + 2 * self.cell[0]
-        self.places, x, row = [], 2 * self.cell[0], 0  # of the legend
+        self.legend_at, x, row = [], 2 * self.cell[0], 0
         for words in LEGEND:
             wide = (len(words) + 4) * self.cell[0]
             if x + wide > width:
                 x, row = 2 * self.cell[0], row + 1
-            self.places.append((x, row))
+            self.legend_at.append((x, row))
             x += wide
-        self.rows = row + 1
-        self.size = (width, (lines + 3 + self.rows) * self.cell[1] + 14)
+        self.size = (width, (lines + 4 + row) * self.cell[1] + 14)
 
     def paint(self, stills, caption):
         """The picture of some stills side by side."""
@@ -173,12 +172,13 @@ class Painter:
         return image
 
     def legend(self, pen, caption):
-        (w, h), bottom = self.cell, self.size[1]
-        for state, (words, (x, row)) in enumerate(zip(LEGEND, self.places, strict=True)):
-            y = bottom - int((self.rows + 0.2) * h) + row * h
+        (w, h), rows = self.cell, self.legend_at[-1][1] + 1
+        top = self.size[1] - int((rows + 0.2) * h)
+        for state, (words, (x, row)) in enumerate(zip(LEGEND, self.legend_at, strict=True)):
+            y = top + row * h
             pen.rectangle((x, y, x + w - 1, y + h - 2), background(state, 0.3))
             pen.text((x + 2 * w, y), words, INK, self.font)
-        pen.text((2 * w, bottom - int((self.rows + 1.4) * h)), caption, "#555555", self.font)
+        pen.text((2 * w, self.size[1] - int((rows + 1.4) * h)), caption, "#555555", self.font)
 
 
 def background(state, sure):

@@ -37,7 +37,6 @@ def write_json(path, value):
 
 def write_csv(path, rows):
     """Write rows (dictionaries) atomically, with every column that one of them has. Raises UserError."""
-
     lines = io.StringIO()
     writer = csv.DictWriter(lines, list(dict.fromkeys(key for row in rows for key in row)))
     writer.writeheader()

@@ -362,13 +362,13 @@ def test_gpt_refuses_a_gap_and_an_empty_prompt():
 
 @masked_method
 @settings(max_examples=20, deadline=None)
-@given(text=st.text("ab_", min_size=1, max_size=40).filter(lambda text: "_" in text))
+@given(text=st.text("ab_", min_size=1, max_size=40))
 def test_infilling_keeps_every_given_letter(method, text):
-    idx, masked = LETTERS.encode_gaps(text)
+    idx, masked = LETTERS.encode(text.replace("_", "a")), torch.tensor([letter == "_" for letter in text])
     (sample,) = write(method, make_model(method), Canvas(idx[None], masked[None]), method.Decoding(), (1,))
     assert len(sample.text) == len(text)
     assert all(given in ("_", written) for given, written in zip(text, sample.text, strict=True))
-    assert sample.nfe > 0
+    assert sample.nfe > 0 or "_" not in text
 
 
 @every_method

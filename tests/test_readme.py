@@ -82,7 +82,7 @@ def test_a_script_of_the_readme_knows_its_flags(command):
 
 
 def test_evaluate_likelihood_runs(shakespeare_like, own_root, tiny, capsys):
-    assert any(command[:3] == ["uv", "run", "evaluate_likelihood.py"] for command in COMMANDS)
+    assert ["uv", "run", "evaluate_likelihood.py", "--repeats", "2", "--output-dir", "results"] in COMMANDS
     for name, method in METHODS.items():
         flags = ["--train", "--iters", "1", "--data", str(shakespeare_like), "--max-new-tokens", "1", *tiny]
         assert cli.run(method.main, method.Args, [*flags, "--weights", str(own_root / f"{name}.pt")]) == 0
