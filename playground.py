@@ -170,7 +170,9 @@ def build(gradio, writers):
             go_on.click(partial(answer, writers), [prompt, chars, seed, slower, *settings], **shared),
             fill_in.click(partial(answer, writers), [text, gradio.State(None), seed, slower, *settings], **shared),
         ]
-        stop.click(lambda: "Stopped.", outputs=message, cancels=writing, queue=False, api_visibility="private")
+        stop.click(None, cancels=writing, api_visibility="private")
+        for event in writing:  # said only once it has stopped: until then gradio ignores a click on Write
+            event.failure(lambda: "Stopped.", outputs=message, queue=False, api_visibility="private")
     return blocks
 
 
