@@ -46,11 +46,12 @@ def trainings():
         state = checkpoint.read(checkpoint.default_path(name), name)
         made, size = state["provenance"], sum(value.numel() for value in state["model"].values())
         steps = f"{made['steps']:,} x {made['recipe']['batch_size']} windows"
+        processor = f"{made['processor']}, {made['threads']} threads"
         rows.append(
-            [f"`{made['command']}`", f"{size / 1e6:.2f} M", steps, f"{made['minutes']:.0f}", f"`{made['commit']}`"]
+            [f"`uv run {name}.py --train`", f"{size / 1e6:.2f} M", steps, f"{made['minutes']:.0f}", processor]
+            + [f"`{made['commit']}`"]
         )
-    processor = f"minutes ({made['processor']}, {made['threads']} threads)"
-    return table(["command", "parameters", "steps", processor, "commit"], rows)
+    return table(["command", "parameters", "steps", "minutes", "on", "commit"], rows)
 
 
 def speed():

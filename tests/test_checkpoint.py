@@ -3,6 +3,7 @@
 import errno
 import pickle
 import random
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,16 @@ def refusal(path, method=gpt):
 def test_refusal_names_the_file_and_the_command_that_trains(make_weights, tmp_path):
     for method in METHODS:
         assert f"uv run {method.NAME}.py --train" in refusal(tmp_path / "nowhere.pt", method)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.NAME)
+def test_the_shipped_weights_are_of_the_default_training(method):
+    """What the README says of them: `--train` alone, with today's defaults, makes them again."""
+    shipped, args = checkpoint.read(checkpoint.default_path(method.NAME), method.NAME), method.Args()
+    made, config = shipped["provenance"], shipped["config"]
+    assert made["recipe"] == asdict(args.recipe) and (made["seed"], made["init"]) == (args.seed, None)
+    assert made["steps"] == args.recipe.iters
+    assert type(args.config)(**config) == replace(args.config, n_letters=len(shipped["letters"]))
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.NAME)
