@@ -6,6 +6,7 @@ uv run -m benchmarks.readme
 import re
 import sys
 from dataclasses import dataclass
+from functools import partial
 
 from lab import checkpoint, cli, records
 from lab.cli import ROOT
@@ -107,9 +108,9 @@ def grid():
     return table(["settings", "calls", "judge nll", "trigram entropy", "distance", "not worse than one stage"], rows)
 
 
-def flow():
-    """Diffusion against diffusion + flow, both spaced."""
-    found = results("flow_spaced/*/summary")
+def flow(folder):
+    """Diffusion against diffusion + flow."""
+    found = results(f"{folder}/*/summary")
     return differences(found["differences"]["flow - baseline"], found["real_text"], ("diffusion", "diffusion + flow"))
 
 
@@ -143,6 +144,29 @@ def race():
         bits = f"{row['judge_nll']:.3f} at {row['trigram_entropy']:.1f} bits"
         lines.append([row["name"], *cost(row), *[""] * (len(entropies) - 1), bits, ""])
     return table(header, lines)
+
+
+def race_twice():
+    """What the race says of pairs of entrants, and what it says with other seeds and other prompts."""
+    pairs = [
+        ("diffusion, gap 5", "GPT"),
+        ("GPT of one block", "GPT"),
+        ("diffusion, gap 3", "diffusion, gap 5"),
+        ("diffusion, gap 8", "diffusion, gap 5"),
+        ("diffusion, threshold .85", "diffusion, gap 5"),
+        ("diffusion, two stages", "diffusion, gap 5"),
+        ("flow off, gap 5", "diffusion, gap 5"),
+        ("flow, gap 5", "diffusion, gap 5"),
+    ]
+    runs = [
+        {(row["name"], row["entropy"]): row for row in results(name)["matched"]} for name in ("race", "race_2/race")
+    ]
+    lines = []
+    for name, other in pairs:
+        found = [run.get((name, entropy), {}).get(f"minus {other}") for entropy in (10.3, 9.2) for run in runs]
+        cells = [f"{x[0]:+.2f} ({x[1]:+.2f} to {x[2]:+.2f})" if x else "" for x in found]
+        lines.append([f"{name}, minus {other}", *cells])
+    return table(["judge NLL", "10.3 bits", "again", "9.2 bits", "again"], lines)
 
 
 def infilling():
@@ -188,8 +212,10 @@ TABLES = {
     "speed": speed,
     "two_stage": two_stage,
     "grid": grid,
-    "flow": flow,
+    "flow_spaced": partial(flow, "flow_spaced"),
+    "flow_ordered": partial(flow, "flow_ordered"),
     "race": race,
+    "race_twice": race_twice,
     "infilling": infilling,
     "first_minutes": first_minutes,
     "long_context": long_context,
