@@ -3,8 +3,9 @@
     uv run evaluate_likelihood.py
 
 GPT's figure is exact; the masked models' is an upper bound. Below it stands what a sampler is worth that commits by a given
-rule (path likelihood, 16 characters given, 240 written): the price of few calls, without samples and without a judge. Choices were made on the first half of the held-out text,
-so the second half is the one to quote; the whole is for comparison with other projects.
+rule (path likelihood, 16 characters given, 240 written): the price of few calls, without samples and without a judge. Choices
+were made on the first half of the held-out text, so the second half is the one to quote; the whole is for comparison with
+other projects.
 """
 
 import math
