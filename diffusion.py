@@ -32,9 +32,7 @@ class Decoding:
     temp: float = 0.8  # temperature: 0 takes the likeliest letter, 1 the model's own probabilities
     top_k: int | None = 2  # draw from the k likeliest letters only; None = from all
     # [NEW] which positions are filled in one call; probabilities are those after temperature
-    confidence_threshold: float = (
-        0.95  # fill a position once its k likeliest letters together reach this (without top_k: the likeliest)
-    )
+    confidence_threshold: float = 0.95  # fill once its k likeliest letters (without top_k: the likeliest) reach this
     gap: int = 0  # fill positions more than this apart in one call, surest first; 0 = all that qualify
     draft_threshold: float = 0.7  # fill a position provisionally once it reaches this (1 = never: one stage)
     confirm_threshold: float = 0.85  # make a draft final once its letter is this probable without it

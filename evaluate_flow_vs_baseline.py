@@ -32,9 +32,9 @@ class Args(trials.Args):
     output_dir: Path = cli.ROOT / "eval_reports"
 
 
-def blind(rows, seed=0):
+def blind(rows):
     """Pairs of texts, baseline and flow, in random order -> (what a reader gets, the key to it)."""
-    rng, pairs, samples, key = random.Random(seed), {}, [], []
+    rng, pairs, samples, key = random.Random(0), {}, [], []
     for row in rows:
         pairs.setdefault((row["seed"], row["prompt"]), {})[row["name"]] = row["text"]
     order = list(pairs.values())
@@ -49,7 +49,7 @@ def blind(rows, seed=0):
 def main(args):
     """Write the three sets of texts, then compare them."""
     writers = methods.load(args.baseline_weights, "diffusion"), methods.load(args.flow_weights, "diffusion_flow")
-    shared = {"temp": args.temp, "top_k": cli.letters(args.top_k), "gap": args.gap}
+    shared = {"temp": args.temp, "top_k": cli.number_or_all(args.top_k), "gap": args.gap}
     shared |= {"confidence_threshold": args.confidence_threshold, "draft_threshold": args.draft_threshold}
     flow = diffusion_flow.Decoding(**shared, flow_step=args.flow_step)
     sets = ("baseline", writers[0], diffusion.Decoding(**shared)), ("flow", writers[1], flow)

@@ -60,7 +60,11 @@ def rule_of(text):
         number = float(value) if value else 0.0
     except ValueError:
         number = -1.0
-    check(number > 0 or kind == "left", f"--rules {text}: needs a positive number, as in gap=5")
+    least = 1 if kind in ("gap", "random") else 1e-9
+    check(
+        number >= least or kind == "left",
+        f"--rules {text}: needs a number above 0 (gap, random: 1 or more), as in gap=5",
+    )
     rng = torch.Generator().manual_seed(0)
 
     def at_random(probs, masked):

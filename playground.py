@@ -113,12 +113,13 @@ def answer(writers, text, chars, seed, slower, *settings):
     """Carry out a wish: yields (message, what stands on the canvases), and at last the film with its slider."""
     try:
         wish = Wish(text or "", chars, seed, slower, dict(zip(SLIDERS, settings, strict=True)))
+        pace = f"about {slower:.0f} times slower than they are" if slower > 1 else "as fast as they are"
         began = shown = time.monotonic()
         for clock, films in race(writers, wish):
             time.sleep(max(0.0, began + min(clock * slower, LONGEST) - time.monotonic()))
             if time.monotonic() - shown >= PICTURE:
                 shown = time.monotonic()
-                yield f"Writing, on one clock, about {slower:.0f} times slower than they are.", live(films)
+                yield f"Writing, on one clock, {pace}.", live(films)
         yield "Done. The slider, or the arrow keys after a click on it, shows the state after each call.", replay(films)
     except UserError as error:
         yield html.escape(f"That cannot be done: {error}."), ""

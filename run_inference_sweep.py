@@ -11,7 +11,7 @@ from pathlib import Path
 
 import methods
 from lab import cli, trials
-from lab.cli import letters, listed
+from lab.cli import listed, number_or_all
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Args(trials.Args):
     module: str = "diffusion_flow"  # gpt, diffusion or diffusion_flow
     weights: Path | None = None  # default weights/MODULE.pt
     temp: listed(float) = ()  # settings to try, each a list separated by commas; those not given keep their default
-    top_k: listed(letters) = ()  # numbers, or all
+    top_k: listed(number_or_all) = ()  # numbers, or all
     confidence_threshold: listed(float) = ()
     gap: listed(int) = ()
     draft_threshold: listed(float) = ()

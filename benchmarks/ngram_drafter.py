@@ -130,7 +130,7 @@ def main(args):
     row |= {"ours": args.chars / a, "theirs": args.chars / b, "ratio": ratio}
     nfe = trials.run(quick, trial)[0].nfe
     print(f"{nfe} calls for {args.chars} characters")
-    report("ngram_drafter", [row], device=str(device), nfe=nfe, **vars(args))
+    report("ngram_drafter", [row], device=str(device), nfe=nfe, weights=writer.weights, **vars(args))
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def trainings():
     """How the shipped weights were made."""
     rows = []
     for name in ("gpt", "diffusion", "diffusion_flow"):
-        state = checkpoint.read(checkpoint.default_path(name), name)
+        state = checkpoint.read(checkpoint.default_path(name), f"{name}.py --train")
         made, size = state["provenance"], sum(value.numel() for value in state["model"].values())
         steps = f"{made['steps']:,} x {made['recipe']['batch_size']} windows"
         processor = f"{made['processor']}, {made['threads']} threads"
@@ -61,7 +61,8 @@ def speed():
     names = ("training", "cache", "ngram_drafter", "origin")
     for measured in (results(name) for name in names if (ROOT / "results" / f"{name}.json").exists()):
         for row in measured["rows"]:
-            figures = [f"{row['ours']:.3g}", f"{row['theirs']:.3g}", f"**{row['ratio']:.1f}**"]
+            figures = [f"{row[key]:,.0f}" if row[key] >= 100 else f"{row[key]:.3g}" for key in ("ours", "theirs")]
+            figures.append(f"**{row['ratio']:.1f}**")
             rows.append([row["what"], row["unit"], *figures, f"`{measured['command']}`"])
     return table(["measured", "unit", "ours", "against", "times faster", "command"], rows)
 

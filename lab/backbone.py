@@ -17,7 +17,7 @@ from lab.cli import check
 
 @dataclass(frozen=True)
 class Config:
-    """Sizes of a model, the same for the three methods; stored in its checkpoint."""
+    """Sizes and dropout of a model; stored in its checkpoint."""
 
     n_letters: tyro.conf.Suppress[int] = 0  # V, size of the alphabet; the corpus says
     block_size: int = 256  # longest context, characters

@@ -72,7 +72,7 @@ def listed(kind):
     return Annotated[tuple[kind, ...], spec]
 
 
-def letters(word):
+def number_or_all(word):
     """How many letters to draw from: a number, or all of them (None)."""
     check(word == "all" or word.isdecimal(), f"top_k {word}: a number, or all")
     return None if word == "all" else int(word)

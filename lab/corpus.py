@@ -141,6 +141,7 @@ def windows(part, length, every=None, most=None):
     They start `every` length - 1 characters unless told otherwise, so that each character but the first is once
     the next one to predict; evenly spread when there are more than `most`.
     """
+    check(len(part) >= length, f"{len(part):,} characters hold no window of {length:,}")
     starts = np.arange(0, len(part) - length + 1, every or length - 1)
     if most is not None and len(starts) > most:
         starts = starts[np.linspace(0, len(starts) - 1, most).astype(int)]

@@ -54,10 +54,10 @@ def log_axis(axes):
     axes.xaxis.set_major_formatter("{x:g}")
 
 
-def real_line(axes, value, what="real text"):
+def real_line(axes, value):
     """Where held-out text of the same size lies."""
     if value is not None:
-        axes.axhline(value, color="#555555", linestyle="--", linewidth=1, label=what)
+        axes.axhline(value, color="#555555", linestyle="--", linewidth=1, label="real text")
 
 
 def speed_axis(points):

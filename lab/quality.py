@@ -55,7 +55,7 @@ class Reference:
         except UserError as error:
             if path is not None:
                 raise
-            warn(f"{error} Until then the measures that need it stay empty.")
+            warn(f"{error}. Until then the measures that need it stay empty.")
             return None
 
     def cut(self, count, prompt_len, chars):
@@ -176,14 +176,14 @@ def hashes(codes, width):
     return keys
 
 
-def surprise(p):
+def entropy_of(p):
     """Sum of -p log2 p over the last axis, bits."""
     return -(p * np.log2(np.where(p > 0, p, 1))).sum(-1)
 
 
 def entropy(counts):
     """Entropy in bits of the distributions proportional to counts (..., K)."""
-    return surprise(counts / np.maximum(counts.sum(-1, keepdims=True), 1e-300))
+    return entropy_of(counts / np.maximum(counts.sum(-1, keepdims=True), 1e-300))
 
 
 def divergence(counts, other, unseen=0.0):
@@ -193,8 +193,8 @@ def divergence(counts, other, unseen=0.0):
     """
     total = other.sum() + np.sum(unseen)
     p, r, rest = counts / counts.sum(-1, keepdims=True), other / total, np.atleast_1d(unseen) / total
-    mixed = surprise((p + r) / 2) + surprise(rest / 2)
-    return np.clip(mixed - (surprise(p) + surprise(r) + surprise(rest)) / 2, 0, 1)
+    mixed = entropy_of((p + r) / 2) + entropy_of(rest / 2)
+    return np.clip(mixed - (entropy_of(p) + entropy_of(r) + entropy_of(rest)) / 2, 0, 1)
 
 
 class Pool:

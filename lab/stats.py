@@ -41,9 +41,9 @@ def grouped(rows, *keys):
     return groups
 
 
-def resamples(n, draws=DRAWS, seed=0):
+def resamples(n, draws=DRAWS):
     """How often each of n clusters is drawn in each bootstrap sample: (draws, n)."""
-    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=draws).astype(float)
+    return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=draws).astype(float)
 
 
 def interval(drawn, n):

@@ -8,6 +8,7 @@ import contextlib
 import csv
 import math
 import os
+import re
 import shlex
 import signal
 import sys
@@ -110,7 +111,7 @@ def optimisers(model, recipe):
 
 
 @torch.no_grad()
-def evaluate(model, loss, held, precision, rows=8):
+def evaluate(model, loss, held, precision):
     """Mean loss over fixed windows with fixed random numbers, the same for every model and step; nats per character.
 
     held: (n, block_size + 1) tokens.
@@ -118,7 +119,7 @@ def evaluate(model, loss, held, precision, rows=8):
     rng = machine.Rng(0)
     model.eval()
     with precision:
-        total = sum(len(x) * loss(model, x, model.config, rng)[0].item() for x in held.split(rows))
+        total = sum(len(x) * loss(model, x, model.config, rng)[0].item() for x in held.split(8))
     model.train()
     return total / len(held)
 
@@ -267,7 +268,8 @@ def begin(name, Model, args, ranks, device):
         run.restore()
     elif args.init:
         other, alphabet, *_ = checkpoint.load(args.init, name, Model, type(config))
-        fits = alphabet == corpus.alphabet and other.config == config
+        any_ = {"dropout": 0.0, "flow_weight": 0.0}  # no size depends on these
+        fits = alphabet == corpus.alphabet and asdict(other.config) | any_ == asdict(config) | any_
         check(fits, f"{args.init}: made for another alphabet or other sizes; --init needs the same ones")
         model.load_state_dict(other.state_dict())
     return run
@@ -351,8 +353,10 @@ def measure(run, validate, held, total, noted):
 
 def stop_early(run):
     """After a Ctrl-C: say how to go on, and keep the weights so far if the user says so."""
-    typed = [Path(sys.argv[0]).name, *(word for word in sys.argv[1:] if word not in ("--train", "--resume"))]
-    say(f"stopped at step {run.step:,}; go on with: uv run {shlex.join([*typed, '--train', '--resume'])}")
+    typed = re.sub(r" --(train|resume|init[ =]('.*?'|\S+))(?= |$)", "", f" {shlex.join(sys.argv[1:])}")
+    processes = run.description["provenance"]["processes"]
+    start = f"torchrun --nproc-per-node {processes} " if processes > 1 else ""
+    say(f"stopped at step {run.step:,}; go on with: uv run {start}{Path(sys.argv[0]).name}{typed} --train --resume")
     if run.best_model is not None and sys.stdin.isatty():
         say(f"write the best weights so far to {run.path}? [y/N]")
         if sys.stdin.readline().strip().lower() in ("y", "yes"):

@@ -48,6 +48,9 @@ class Trial:
     decoding: object  # the method's Decoding
     seeds: tuple[int, ...]  # one for each row
 
+    def __post_init__(self):
+        check(all(0 <= seed < 2**40 for seed in self.seeds), f"seed must lie in 0..2^40, not {self.seeds}")
+
 
 @dataclass(frozen=True)
 class Sample:

@@ -137,6 +137,6 @@ def test_path_likelihood_is_that_of_the_sampler(settings):
 def test_rules_that_look_at_drawn_letters_are_refused_with_the_reason():
     with pytest.raises(cli.UserError, match="depends on the letters drawn"):
         evaluate_likelihood.Args(rules="gap=5,two-stage=0.7")
-    for rules in ("gap", "gap=-1", "gap=x", "sideways"):
+    for rules in ("gap", "gap=-1", "gap=0.5", "gap=x", "budget=0", "sideways"):
         with pytest.raises(cli.UserError):
             evaluate_likelihood.Args(rules=rules)

@@ -180,6 +180,34 @@ def test_the_best_weights_are_kept_not_the_last(text_file, own_root, tiny, monke
     assert same(weights_of(own_root / "w.pt"), best)
 
 
+@pytest.mark.parametrize(
+    ("typed", "processes", "advice"),
+    [
+        (["--train"], 1, "uv run gpt.py --train --resume"),
+        (["--train", "--iters", "9", "--init", "a.pt"], 1, "uv run gpt.py --iters 9 --train --resume"),
+        (["--init=a.pt", "--resume", "--train"], 1, "uv run gpt.py --train --resume"),
+        (
+            ["--train", "--init", "my a.pt", "--weights", "b c.pt"],
+            1,
+            "uv run gpt.py --weights 'b c.pt' --train --resume",
+        ),
+        (["--train"], 2, "uv run torchrun --nproc-per-node 2 gpt.py --train --resume"),
+    ],
+)
+def test_what_was_stopped_says_how_to_go_on(typed, processes, advice, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["/lab/gpt.py", *typed])
+    run = training.Run(None, {"provenance": {"processes": processes}}, None, None, None, None, None, step=5)
+    training.stop_early(run)
+    assert capsys.readouterr().err == f"stopped at step 5; go on with: {advice}\n"
+
+
+def test_init_takes_a_model_that_differs_in_dropout_only(text_file, own_root, tiny):
+    assert train(gpt, text_file, own_root / "a.pt", "--iters", "1", *tiny) == 0
+    again = ["--init", str(own_root / "a.pt"), "--iters", "1", *tiny]
+    assert train(gpt, text_file, own_root / "b.pt", "--dropout", "0.05", *again) == 0
+    assert train(gpt, text_file, own_root / "c.pt", *again, "--n-embd", "24") == 2
+
+
 def test_init_starts_from_other_weights_and_is_recorded(text_file, own_root, tiny):
     assert train(diffusion, text_file, own_root / "a.pt", "--iters", "3", *tiny) == 0
     still = ["--muon-lr", "0", "--adam-lr", "0", "--iters", "1"]
