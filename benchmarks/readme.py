@@ -108,10 +108,19 @@ def grid():
     return table(["settings", "calls", "judge nll", "trigram entropy", "distance", "not worse than one stage"], rows)
 
 
-def flow(folder):
+def flow(found):
     """Diffusion against diffusion + flow."""
-    found = results(f"{folder}/*/summary")
     return differences(found["differences"]["flow - baseline"], found["real_text"], ("diffusion", "diffusion + flow"))
+
+
+def flow_spaced():
+    """The two, spaced."""
+    return flow(results("flow_spaced/*/summary"))
+
+
+def flow_ordered():
+    """The two with the thresholds that the script has by default."""
+    return flow(results("flow_ordered/*/summary"))
 
 
 def race():
@@ -212,8 +221,8 @@ TABLES = {
     "speed": speed,
     "two_stage": two_stage,
     "grid": grid,
-    "flow_spaced": lambda: flow("flow_spaced"),
-    "flow_ordered": lambda: flow("flow_ordered"),
+    "flow_spaced": flow_spaced,
+    "flow_ordered": flow_ordered,
     "race": race,
     "race_twice": race_twice,
     "infilling": infilling,
