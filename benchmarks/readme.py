@@ -108,19 +108,10 @@ def grid():
     return table(["settings", "calls", "judge nll", "trigram entropy", "distance", "not worse than one stage"], rows)
 
 
-def flow(found):
-    """Diffusion against diffusion + flow."""
+def flow():
+    """Diffusion against diffusion + flow, both spaced."""
+    found = results("flow_spaced/*/summary")
     return differences(found["differences"]["flow - baseline"], found["real_text"], ("diffusion", "diffusion + flow"))
-
-
-def flow_spaced():
-    """The two, spaced."""
-    return flow(results("flow_spaced/*/summary"))
-
-
-def flow_ordered():
-    """The two with the thresholds that the script has by default."""
-    return flow(results("flow_ordered/*/summary"))
 
 
 def race():
@@ -196,17 +187,6 @@ def infilling():
     return table([*header, "diffusion (both) minus GPT", "its calls"], lines)
 
 
-def first_minutes():
-    """What equal minutes of training buy, here and in the origin."""
-    rows, lines = results("first_minutes")["rows"], []
-    for method in dict.fromkeys(row["method"] for row in rows):
-        own = {row["whose"]: row for row in rows if row["method"] == method}
-        for whose, row in own.items():
-            size = f"{row['parameters'] / 1e6:.1f} M"
-            lines.append([method, whose, size, f"{row['steps']:,}", f"{row['nats']:.3f}"])
-    return table(["method", "whose", "parameters", "steps", "nats per character of held-out text"], lines)
-
-
 def long_context():
     """GPT's loss by position, through its cache."""
     rows = results("long_context")["rows"]
@@ -221,12 +201,10 @@ TABLES = {
     "speed": speed,
     "two_stage": two_stage,
     "grid": grid,
-    "flow_spaced": flow_spaced,
-    "flow_ordered": flow_ordered,
+    "flow": flow,
     "race": race,
     "race_twice": race_twice,
     "infilling": infilling,
-    "first_minutes": first_minutes,
     "long_context": long_context,
 }
 
