@@ -29,8 +29,8 @@ its evidence is of letters that the network drew itself.
 
 What it buys: nothing yet. At snr = 0 the noise says nothing of the text, so the first call draws its letters as
 independently as diffusion.py does, and what follows from them is worse than plain masks at the same number of calls
-(README, "The race"). The masked path trained beside it hardly suffers: its
-likelihood bound is .01 nats above diffusion.py's.
+(README, "The race"). The masked path trained beside it hardly suffers: its likelihood bound is .01 nats above
+diffusion.py's.
 
 Sources: evidence and invariance, DSL (arXiv 2605.12836); cross-entropy instead of velocity, FLM (2602.16813); bridge
 (3), MCB (2605.13681); masks as the start of the flow, MLFM (2606.27617). What departs from diffusion.py is marked [NEW].

@@ -268,8 +268,8 @@ def begin(name, Model, args, ranks, device):
         run.restore()
     elif args.init:
         other, alphabet, *_ = checkpoint.load(args.init, name, Model, type(config))
-        any_ = {"dropout": 0.0, "flow_weight": 0.0}  # no size depends on these
-        fits = alphabet == corpus.alphabet and asdict(other.config) | any_ == asdict(config) | any_
+        free = {"dropout": 0.0, "flow_weight": 0.0}  # no size depends on these
+        fits = alphabet == corpus.alphabet and asdict(other.config) | free == asdict(config) | free
         check(fits, f"{args.init}: made for another alphabet or other sizes; --init needs the same ones")
         model.load_state_dict(other.state_dict())
     return run

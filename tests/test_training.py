@@ -201,11 +201,12 @@ def test_what_was_stopped_says_how_to_go_on(typed, processes, advice, monkeypatc
     assert capsys.readouterr().err == f"stopped at step 5; go on with: {advice}\n"
 
 
-def test_init_takes_a_model_that_differs_in_dropout_only(text_file, own_root, tiny):
+def test_init_takes_a_model_that_differs_in_dropout_only(text_file, own_root, tiny, capsys):
     assert train(gpt, text_file, own_root / "a.pt", "--iters", "1", *tiny) == 0
     again = ["--init", str(own_root / "a.pt"), "--iters", "1", *tiny]
     assert train(gpt, text_file, own_root / "b.pt", "--dropout", "0.05", *again) == 0
     assert train(gpt, text_file, own_root / "c.pt", *again, "--n-embd", "24") == 2
+    assert "other sizes" in capsys.readouterr().err
 
 
 def test_init_starts_from_other_weights_and_is_recorded(text_file, own_root, tiny):
