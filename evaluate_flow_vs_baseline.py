@@ -24,7 +24,7 @@ class Args(trials.Args):
     baseline_weights: Path | None = None  # default weights/diffusion.pt
     flow_weights: Path | None = None  # default weights/diffusion_flow.pt
     temp: float = 0.8  # of both
-    top_k: str = "2"  # of both: a number, or all
+    top_k: cli.one_number_or_all() = 2  # of both
     confidence_threshold: float = 0.95  # of both
     draft_threshold: float = 0.7  # of both
     gap: int = 0  # of both
@@ -49,7 +49,7 @@ def blind(rows):
 def main(args):
     """Write the three sets of texts, then compare them."""
     writers = methods.load(args.baseline_weights, "diffusion"), methods.load(args.flow_weights, "diffusion_flow")
-    shared = {"temp": args.temp, "top_k": cli.number_or_all(args.top_k), "gap": args.gap}
+    shared = {"temp": args.temp, "top_k": args.top_k, "gap": args.gap}
     shared |= {"confidence_threshold": args.confidence_threshold, "draft_threshold": args.draft_threshold}
     flow = diffusion_flow.Decoding(**shared, flow_step=args.flow_step)
     sets = ("baseline", writers[0], diffusion.Decoding(**shared)), ("flow", writers[1], flow)

@@ -21,7 +21,7 @@ class Args(trials.Args):
     module: str = "diffusion"  # diffusion or diffusion_flow
     weights: Path | None = None  # default weights/MODULE.pt
     temp: float = 0.8  # of both
-    top_k: str = "2"  # a number, or all; of both
+    top_k: cli.one_number_or_all() = 2  # of both
     a_name: str = "old_like"  # one stage: whatever reaches the threshold is final
     a_confidence_threshold: float = 0.85
     a_draft_threshold: float = 0.85
@@ -42,7 +42,7 @@ class Args(trials.Args):
 def decoding_of(args, side):
     """The Decoding that --a-... or --b-... describe."""
     settings = {key: value for key, value in cli.prefixed(args, side).items() if key != "name"}
-    return methods.masked_decoding(args.module, temp=args.temp, top_k=cli.number_or_all(args.top_k), **settings)
+    return methods.masked_decoding(args.module, temp=args.temp, top_k=args.top_k, **settings)
 
 
 def main(args):

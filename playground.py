@@ -17,7 +17,7 @@ from pathlib import Path
 import methods
 from lab import cli, film, page
 from lab.canvas import Canvas
-from lab.cli import UserError, check
+from lab.cli import UserError, check, check_seeds
 from lab.trials import Trial
 
 TITLES = {"gpt": "GPT", "diffusion": "Masked diffusion", "diffusion_flow": "Diffusion + flow"}
@@ -62,7 +62,8 @@ class Wish:
     def __post_init__(self):
         check(len(self.text) <= MOST, f"the text has {len(self.text)} characters; {MOST} is the most")
         check(self.chars is None or 1 <= self.chars <= MOST, f"characters to write: 1 to {MOST}, not {self.chars}")
-        check(self.seed is not None and 0 <= self.seed < 2**40, "the seed must be a whole number in 0..2^40")
+        check(self.seed is not None, "the seed must be a whole number")
+        check_seeds(self.seed)
 
     def canvas(self, alphabet):
         """The canvas to write on. Raises UserError."""

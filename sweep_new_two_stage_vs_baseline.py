@@ -23,7 +23,7 @@ class Args(trials.Args):
     module: str = "diffusion"  # diffusion or diffusion_flow
     weights: Path | None = None  # default weights/MODULE.pt
     temp: float = 0.8  # of all
-    top_k: str = "2"  # a number, or all; of all
+    top_k: cli.one_number_or_all() = 2  # of all
     base_confidence_threshold: float = 0.85
     base_draft_threshold: float = 0.85
     base_confirm_threshold: float = 0.85
@@ -39,7 +39,7 @@ class Args(trials.Args):
 
 def settings(args):
     """Name -> Decoding: the baseline, then the grid."""
-    start = methods.masked_decoding(args.module, temp=args.temp, top_k=cli.number_or_all(args.top_k))
+    start = methods.masked_decoding(args.module, temp=args.temp, top_k=args.top_k)
     choices = cli.prefixed(args, "sweep")
     varied = [name for name, values in choices.items() if len(values) > 1]
     cells = trials.grid(start, choices)

@@ -22,6 +22,7 @@ import diffusion
 import diffusion_flow
 import gpt
 import methods
+from benchmarks import controls
 from benchmarks.ngram_drafter import Drafter, NGrams
 from benchmarks.timing import clock
 from lab import cli, machine, plots, records, stats, trials
@@ -75,7 +76,6 @@ def entrants(corpus):
     large, small = methods.load(None, "gpt"), methods.load(weights / "gpt_1_block.pt", "gpt")
     masked, flow = methods.load(None, "diffusion"), methods.load(None, "diffusion_flow")
     drafter = Drafter(NGrams(np.asarray(corpus.train), len(corpus.alphabet)), drafts=8)
-    quick = replace(large, generate=drafter.generate)
     if machine.can_compile(torch.device("cpu")):
         torch._dynamo.config.recompile_limit = 64  # two GPTs, with and without a cache: beyond it they are not compiled
         for writer in (large, small):
@@ -84,9 +84,10 @@ def entrants(corpus):
             writer.model.compile(dynamic=False)
     plain, guided = diffusion.Decoding(**SPACED), diffusion_flow.Decoding(**SPACED)
     left, high, low = gpt.Decoding(top_k=None), (0.3, 0.4, 0.6, 0.8, 1.0, 1.1), (0.15, 0.25, 0.35, 0.5, 0.65, 0.85, 1.0)
+    few = (0.2, 0.35, 0.5, 0.65), True
     return [
         Entrant("GPT", large, left, high),
-        Entrant("GPT, n-gram drafter", quick, left, high, True),
+        Entrant("GPT, n-gram drafter", replace(large, generate=drafter.generate), left, high, True),
         Entrant("GPT of one block", small, left, high),
         Entrant("diffusion, gap 2", masked, replace(plain, gap=2), low),
         Entrant("diffusion, gap 3", masked, replace(plain, gap=3), low),
@@ -98,11 +99,11 @@ def entrants(corpus):
         Entrant("flow, gap 5", flow, replace(guided, gap=5), low),
         Entrant("flow off, gap 3", flow, replace(guided, gap=3, flow_until=1.0), low),
         Entrant("flow off, gap 5", flow, replace(guided, gap=5, flow_until=1.0), low),
-        Entrant(
-            "diffusion, threshold .85", masked, replace(plain, confidence_threshold=0.85), (0.2, 0.35, 0.5, 0.65), True
-        ),
-        Entrant("diffusion, two stages", masked, diffusion.Decoding(top_k=None), (0.2, 0.35, 0.5, 0.65), True),
+        Entrant("diffusion, threshold .85", masked, replace(plain, confidence_threshold=0.85), *few),
+        Entrant("diffusion, two stages", masked, diffusion.Decoding(top_k=None), *few),
         Entrant("the origin's rule", masked, diffusion.Decoding(0.8, 2, 0.85, draft_threshold=1.0), (0.8,), True),
+        Entrant("flow, gap 5, no noise", controls.noiseless(flow), replace(guided, gap=5), low),
+        Entrant("flow, gap 5, evidence shuffled", controls.shuffled(flow), replace(guided, gap=5), low),
     ]
 
 
@@ -215,7 +216,7 @@ def draw(found, folder):
             plots.log_axis(axes)
             for kind, colour in (("GPT", 0), ("diffusion", 1), ("flow", 2)):
                 own = [p for p in points if p["name"].startswith(kind)]
-                for p, marker in zip(own, "osD^v<>", strict=False):
+                for p, marker in zip(own, "osD^v<>*", strict=False):
                     plots.scatter(axes, [p], x, "judge_nll", plots.COLOURS[colour], p["name"], marker)
 
 

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 
 from lab import checkpoint, cli, records
-from lab.cli import ROOT
+from lab.cli import ROOT, check
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,9 @@ def render(readme):
     """The README with its tables as they should be: between `<!-- NAME -->` and `<!-- end -->`."""
     for name, make in TABLES.items():
         pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
-        readme = re.sub(pattern, lambda found, make=make: f"{found[1]}{make()}\n{found[2]}", readme, flags=re.DOTALL)
+        place = re.search(pattern, readme, flags=re.DOTALL)
+        check(place, f"README.md: has no place for the table {name}")
+        readme = readme[: place.start()] + f"{place[1]}{make()}\n{place[2]}" + readme[place.end() :]
     return readme
 
 

@@ -21,6 +21,12 @@ def check(ok, message):
         raise UserError(message)
 
 
+def check_seeds(*seeds):
+    """Raise UserError unless all seeds lie in 0..2^40, which leaves room beside them (see `trials.stream`)."""
+    for seed in seeds:
+        check(0 <= seed < 2**40, f"seed must lie in 0..2^40, not {seed}")
+
+
 def run(main, Args, argv=None):
     """Parse argv (default: the process's own) into Args and call main with it.
 
@@ -76,6 +82,18 @@ def number_or_all(word):
     """How many letters to draw from: a number, or all of them (None)."""
     check(word == "all" or word.isdecimal(), f"top_k {word}: a number, or all")
     return None if word == "all" else int(word)
+
+
+def one_number_or_all():
+    """A tyro type of the same, as in --top-k all."""
+    spec = tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT|all",
+        instance_from_str=lambda words: number_or_all(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, int),
+        str_from_instance=lambda value: ["all" if value is None else str(value)],
+    )
+    return Annotated[int | None, spec]
 
 
 def prefixed(args, prefix):

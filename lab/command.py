@@ -10,7 +10,7 @@ from rich.text import Text
 
 from lab import checkpoint, machine, trials
 from lab.canvas import Canvas
-from lab.cli import check
+from lab.cli import check, check_seeds
 from lab.corpus import Corpus
 
 
@@ -31,7 +31,7 @@ class Args:
         check(self.prompt_len >= 0, f"prompt_len must not be negative, but is {self.prompt_len}")
         check(self.max_new_tokens >= 1, f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
         check(self.train or not (self.resume or self.init), "--resume and --init go with --train")
-        check(0 <= self.seed < 2**40, f"seed must lie in 0..2^40, not {self.seed}")
+        check_seeds(self.seed)
         check(not (self.resume and self.init), "--resume goes on with a training, --init starts one: choose one")
 
 

@@ -6,6 +6,7 @@ import json
 import math
 import sys
 import time
+from pathlib import Path
 
 from rich.console import Console
 
@@ -20,13 +21,15 @@ def stamp(**settings):
 
 
 def plain(value):
-    """The value as JSON knows it: no NaN, no infinity, no path, no tuple."""
+    """The value as JSON knows it: no NaN, no infinity, no tuple, and paths as seen from the project's root."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, Path) and value.is_relative_to(cli.ROOT):
+        value = value.relative_to(cli.ROOT)
     return value if value is None or isinstance(value, str | int) else str(value)
 
 

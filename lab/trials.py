@@ -16,7 +16,7 @@ from torch import nn
 
 from lab import quality, records
 from lab.canvas import Canvas
-from lab.cli import ROOT, check, listed
+from lab.cli import ROOT, check, check_seeds, listed
 from lab.corpus import Alphabet
 
 JUDGE = ROOT / "weights" / "judge.pt"
@@ -49,7 +49,7 @@ class Trial:
     seeds: tuple[int, ...]  # one for each row
 
     def __post_init__(self):
-        check(all(0 <= seed < 2**40 for seed in self.seeds), f"seed must lie in 0..2^40, not {self.seeds}")
+        check_seeds(*self.seeds)
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Args:
             check(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
         check(self.timed >= 0, f"timed must not be negative, but is {self.timed}")
         check(len(set(self.seeds)) == len(self.seeds), "--seeds: the same seed twice gives the same text twice")
-        check(all(0 <= seed < 2**40 for seed in self.seeds), "--seeds must lie in 0..2^40")
+        check_seeds(*self.seeds)
         check(self.resume is None or self.resume.is_dir(), f"--resume {self.resume}: no such folder")
 
 

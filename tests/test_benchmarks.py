@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 import torch
 
+import diffusion
+import diffusion_flow
 import gpt
-from benchmarks import race
+from benchmarks import controls, race
 from benchmarks.first_minutes import Theirs
 from benchmarks.ngram_drafter import Drafter, NGrams
 from lab.backbone import Config
 from lab.canvas import Canvas
 from lab.cli import UserError
+from lab.trials import Writer
 
 IDS = np.random.default_rng(0).integers(0, 3, 400)
 
@@ -155,3 +158,53 @@ def test_differences_between_entrants_are_paired():
     assert [row["name"] for row in rows] == ["GPT", "other"]
     assert rows[1]["minus GPT"] == pytest.approx([0.5, 0.5, 0.5])
     assert rows[1]["judge_nll_low"] < 2 < rows[1]["judge_nll_high"]
+
+
+def make_masked(method, change=lambda writer: writer):
+    """A writer of random weights, changed."""
+    torch.manual_seed(0)
+    model = method.Model(type(method.Args().config)(n_letters=5, block_size=32, n_layer=1, n_head=1, n_embd=8)).eval()
+    for weights in model.parameters():
+        torch.nn.init.normal_(weights)
+    return change(Writer(method.NAME, model, method.generate, alphabet=None, opening=""))
+
+
+def taken_back(writer):
+    """How often a position is masked again while a text of 200 characters is written."""
+    canvas = Canvas.after(torch.tensor([0, 1]), 200).repeat(1)
+    decoding = diffusion.Decoding(2.0, None, 0.95, draft_threshold=0.5, confirm_threshold=0.8)
+    frames = list(writer.generate(writer.model, canvas, decoding, generators(1)))
+    assert not frames[-1].masked.any() and any(frame.draft.any() for frame in frames)
+    return sum((frame.masked & ~before.masked).sum().item() for before, frame in itertools.pairwise(frames))
+
+
+def test_a_replaced_draft_is_never_masked_again():
+    assert taken_back(make_masked(diffusion)) > 0
+    assert taken_back(make_masked(diffusion, controls.replacing)) == 0
+    assert taken_back(make_masked(diffusion)) > 0  # the change has gone with its writer
+
+
+def evidence(writer, seed):
+    """What the second call is told of the undecided positions: one row of numbers each, and the ratios."""
+    seen = []
+    writer.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
+    canvas, decoding = Canvas.after(torch.tensor([0, 1]), 30).repeat(1), diffusion_flow.Decoding(1.0, None, 0.0, gap=8)
+    list(writer.generate(writer.model, canvas, decoding, [torch.Generator().manual_seed(seed)]))
+    _, y, snr = seen[1]
+    assert (snr > 0).sum() > 5
+    return y[0], snr[0]
+
+
+def test_shuffled_evidence_is_the_same_elsewhere():
+    y, snr = evidence(make_masked(diffusion_flow), seed=0)
+    other, other_snr = evidence(make_masked(diffusion_flow, controls.shuffled), seed=0)
+    assert not torch.equal(y, other) and torch.equal(snr > 0, other_snr > 0)
+    assert torch.equal(snr.sort().values, other_snr.sort().values)
+    rows = [torch.cat((a, b[:, None]), dim=1).tolist() for a, b in ((y, snr), (other, other_snr))]
+    assert sorted(rows[0]) == sorted(rows[1])
+
+
+def test_noiseless_evidence_depends_on_no_draw():
+    for change, same in ((lambda writer: writer, False), (controls.noiseless, True)):
+        (y, snr), (other, other_snr) = (evidence(make_masked(diffusion_flow, change), seed) for seed in (0, 1))
+        assert torch.equal(y, other) == same and torch.equal(snr, other_snr)

@@ -11,6 +11,7 @@ import tyro
 
 from benchmarks import readme
 from lab import checkpoint, cli
+from lab.cli import UserError
 from methods import METHODS
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
@@ -108,3 +109,8 @@ def test_shipped_weights_are_there_small_and_named_after_their_method():
 def test_its_tables_say_what_the_results_say():
     assert "<!-- likelihood -->\n|" in README
     assert readme.render(README) == README
+
+
+def test_a_table_without_a_place_is_a_mistake():
+    with pytest.raises(UserError, match="likelihood"):
+        readme.render(README.replace("<!-- likelihood -->", ""))

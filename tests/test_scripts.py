@@ -89,6 +89,19 @@ def test_flow_against_baseline(lab, capsys):
     assert "baseline" not in json.dumps(pairs)
 
 
+def test_a_stamp_names_paths_as_seen_from_the_project():
+    stamp = records.plain(records.stamp(data=cli.ROOT / "my.txt", judge=Path("/elsewhere/judge.pt")))
+    assert stamp["settings"] == {"data": "my.txt", "judge": "/elsewhere/judge.pt"}
+
+
+@pytest.mark.parametrize("flags, expected", [("", 2), ("--top-k 3", 3), ("--top-k all", None)])
+def test_top_k_is_a_number_or_all(flags, expected):
+    for name in ("evaluate_flow_vs_baseline", "evaluate_generate_methods", "sweep_new_two_stage_vs_baseline"):
+        Args, parsed = importlib.import_module(name).Args, []
+        assert cli.run(lambda args, parsed=parsed: parsed.append(args), Args, flags.split()) == 0
+        assert parsed[0].top_k == expected
+
+
 def test_sweep_and_its_analysis(lab, capsys):
     argv = ["--module", "diffusion_flow", "--weights", lab.weights["diffusion_flow"], "--seeds", "1337,2027"]
     argv += ["--temp", "0.7,0.8", "--confidence-threshold", "0.75,0.85,0.95", "--top-k", "2,3"]
