@@ -108,10 +108,21 @@ def grid():
     return table(["settings", "calls", "judge nll", "trigram entropy", "distance", "not worse than one stage"], rows)
 
 
-def flow():
+def flow(folder="flow_spaced"):
     """Diffusion against diffusion + flow, both spaced."""
-    found = results("flow_spaced/*/summary")
+    found = results(f"{folder}/*/summary")
     return differences(found["differences"]["flow - baseline"], found["real_text"], ("diffusion", "diffusion + flow"))
+
+
+def flow_ordered():
+    """The same with the thresholds of the order."""
+    return flow("flow_ordered")
+
+
+def doubted():
+    """Two stages: doubted drafts masked again, or replaced at once."""
+    found = results("controls")
+    return differences(found["rows"], found["settings"]["real_text"], ("mask again", "replace"))
 
 
 def race():
@@ -202,6 +213,8 @@ TABLES = {
     "two_stage": two_stage,
     "grid": grid,
     "flow": flow,
+    "flow_ordered": flow_ordered,
+    "doubted": doubted,
     "race": race,
     "race_twice": race_twice,
     "infilling": infilling,
