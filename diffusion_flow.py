@@ -27,8 +27,8 @@ call `settle` decides positions by (2), with the temperature on the context's pa
 dropped and the LM head refines alone, just as in diffusion.py. What decoding meets differs from training in one respect:
 its evidence is of letters that the network drew itself.
 
-What it buys: under thresholds half of the calls, and text nearer to real text (README, "Does the flow help?"). With spaced
-positions, which need far fewer calls still, nothing: at snr = 0 the noise says nothing of the text, so the first call draws
+What it buys: under thresholds half of the calls, for more diverse and less probable text (README, "Does the flow help?"). With
+spaced positions, which need far fewer calls still, nothing: at snr = 0 the noise says nothing of the text, so the first call draws
 its letters as independently as diffusion.py does, and what follows from them is worse than plain masks at the same number
 of calls (README, "The race"). The masked path trained beside it hardly suffers: its likelihood bound is .01 nats above
 diffusion.py's.

@@ -19,6 +19,7 @@ import diffusion_flow
 import methods
 from benchmarks.timing import write_results
 from lab import cli, stats, trials
+from lab.cli import check
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,10 @@ class Args(trials.Args):
 
 
 def changed(writer, module, **parts):
-    """A Writer whose sampler has other functions in place of those of this module that bear these names."""
+    """A Writer whose sampler has other functions in place of those of this module that bear these names.
+
+    They are in place while it writes: let it end before another one of this module begins.
+    """
 
     def generate(*args):
         with mock.patch.multiple(module, **parts):
@@ -82,6 +86,7 @@ def main(args):
     """Write both ways, compare, print and store."""
     writer = methods.load(None, "diffusion")
     reference = methods.reference(args, writer)
+    check(reference is not None and reference.judge is not None, "this needs the corpus and weights/judge.pt")
     sets = [("mask again", writer, diffusion.Decoding()), ("replace", replacing(writer), diffusion.Decoding())]
     rows, folder = trials.experiment(sets, args, reference, "controls", "results.json")
     masked_again, replaced = stats.grouped(rows, "name").values()

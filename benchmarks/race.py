@@ -84,7 +84,7 @@ def entrants(corpus):
             writer.model.compile(dynamic=False)
     plain, guided = diffusion.Decoding(**SPACED), diffusion_flow.Decoding(**SPACED)
     left, high, low = gpt.Decoding(top_k=None), (0.3, 0.4, 0.6, 0.8, 1.0, 1.1), (0.15, 0.25, 0.35, 0.5, 0.65, 0.85, 1.0)
-    few = (0.2, 0.35, 0.5, 0.65), True
+    few_and_slow = (0.2, 0.35, 0.5, 0.65), True
     return [
         Entrant("GPT", large, left, high),
         Entrant("GPT, n-gram drafter", replace(large, generate=drafter.generate), left, high, True),
@@ -99,8 +99,8 @@ def entrants(corpus):
         Entrant("flow, gap 5", flow, replace(guided, gap=5), low),
         Entrant("flow off, gap 3", flow, replace(guided, gap=3, flow_until=1.0), low),
         Entrant("flow off, gap 5", flow, replace(guided, gap=5, flow_until=1.0), low),
-        Entrant("diffusion, threshold .85", masked, replace(plain, confidence_threshold=0.85), *few),
-        Entrant("diffusion, two stages", masked, diffusion.Decoding(top_k=None), *few),
+        Entrant("diffusion, threshold .85", masked, replace(plain, confidence_threshold=0.85), *few_and_slow),
+        Entrant("diffusion, two stages", masked, diffusion.Decoding(top_k=None), *few_and_slow),
         Entrant("the origin's rule", masked, diffusion.Decoding(0.8, 2, 0.85, draft_threshold=1.0), (0.8,), True),
         Entrant("flow, gap 5, no noise", controls.noiseless(flow), replace(guided, gap=5), low),
         Entrant("flow, gap 5, evidence shuffled", controls.shuffled(flow), replace(guided, gap=5), low),

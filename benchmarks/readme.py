@@ -109,13 +109,13 @@ def grid():
 
 
 def flow(folder="flow_spaced"):
-    """Diffusion against diffusion + flow, both spaced."""
+    """Diffusion against diffusion + flow: both spaced, or what the folder says."""
     found = results(f"{folder}/*/summary")
     return differences(found["differences"]["flow - baseline"], found["real_text"], ("diffusion", "diffusion + flow"))
 
 
 def flow_ordered():
-    """The same with the thresholds of the order."""
+    """The same with thresholds in two stages."""
     return flow("flow_ordered")
 
 

@@ -21,7 +21,7 @@ def stamp(**settings):
 
 
 def plain(value):
-    """The value as JSON knows it: no NaN, no infinity, no tuple, and paths as seen from the project's root."""
+    """The value as JSON knows it: no NaN, no infinity, no tuple; a path below the project's root without that."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -29,7 +29,7 @@ def plain(value):
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Path) and value.is_relative_to(cli.ROOT):
-        value = value.relative_to(cli.ROOT)
+        value = value.relative_to(cli.ROOT).as_posix()
     return value if value is None or isinstance(value, str | int) else str(value)
 
 
