@@ -89,10 +89,10 @@ def main(args):
     check(reference is not None and reference.judge is not None, "this needs the corpus and weights/judge.pt")
     sets = [("mask again", writer, diffusion.Decoding()), ("replace", replacing(writer), diffusion.Decoding())]
     rows, folder = trials.experiment(sets, args, reference, "controls", "results.json")
-    masked_again, replaced = stats.grouped(rows, "name").values()
-    found = stats.compare(masked_again, replaced, reference)
-    print(*(stats.in_words(each, "mask again", "replace") for each in found), folder.path, sep="\n")
-    real = stats.real_text(masked_again, reference)
+    sides = stats.grouped(rows, "name")
+    found = stats.compare(*sides.values(), reference)
+    print(*(stats.in_words(each, *sides) for each in found), folder.path, sep="\n")
+    real = stats.real_text(sides["replace"], reference)
     write_results("controls", found, **vars(args), weights=writer.weights, real_text=real)
 
 
