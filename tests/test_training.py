@@ -15,7 +15,7 @@ import torch
 import diffusion
 import diffusion_flow
 import gpt
-from lab import checkpoint, cli, training
+from lab import backbone, checkpoint, cli, training
 from lab.machine import Rng
 from methods import METHODS
 
@@ -269,19 +269,44 @@ def test_orthogonal_makes_singular_values_nearly_one():
         assert values.max() < 1.3
 
 
-def test_muon_agrees_with_torch():
+@pytest.mark.parametrize("weight_decay", [0.0, 1.0])
+def test_muon_agrees_with_torch(weight_decay):
     """Ours against torch.optim.Muon, which rounds to bfloat16."""
     generator = torch.Generator().manual_seed(0)
     start, grads = torch.randn(24, 8, generator=generator), torch.randn(3, 24, 8, generator=generator)
     ours, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
-    a = training.Muon([ours], lr=0.1)
-    b = torch.optim.Muon([theirs], lr=0.1, weight_decay=0.0, momentum=0.95)
+    a = training.Muon([ours], lr=0.1, weight_decay=weight_decay)
+    b = torch.optim.Muon([theirs], lr=0.1, weight_decay=weight_decay, momentum=0.95)
     for grad in grads:
         ours.grad, theirs.grad = grad.clone(), grad.clone()
         a.step()
         b.step()
     assert (ours - start).norm() > 0.5
     assert (ours - theirs).norm() < 0.05 * (ours - start).norm()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_dropout_drops_its_share_and_keeps_the_mean(share):
+    """In all of the eight bytes of a random word alike."""
+    torch.manual_seed(0)
+    x = torch.randn(3, 7, 5001)
+    left = backbone.dropout(x, share)
+    dropped = left == 0
+    each = dropped.flatten()[: x.numel() // 8 * 8].view(-1, 8).float().mean(0)
+    assert (each - share).abs().max() < 0.02
+    assert torch.allclose(left[~dropped], x[~dropped] / (1 - dropped.float().mean()), rtol=0.05)
+
+
+def test_dropout_is_of_training_only():
+    config = backbone.Config(n_letters=9, block_size=16, n_layer=1, n_head=2, n_embd=16)
+    model = backbone.Backbone(replace(config, dropout=0.5), is_causal=True)
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.1)
+    plain = backbone.Backbone(config, is_causal=True)
+    plain.load_state_dict(model.state_dict())
+    x = torch.randn(2, 8, config.n_embd)
+    assert not torch.equal(model(x), plain(x))
+    assert torch.equal(model.eval()(x), plain(x))
 
 
 def test_learning_rate_warms_up_holds_and_falls_to_nothing():
