@@ -10,6 +10,7 @@ over prompts, with the same resamples for all entrants, so that differences are 
 that is safe: PyTorch's own overhead is most of a cached call of GPT, and would flatter whoever makes fewer calls.
 """
 
+import random
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,7 +45,7 @@ class Args(trials.Args):
     other_prompts: bool = False  # held-out openings that the race does not take without this flag
     slow_seeds: int = 1  # seeds of the entrants that need a call for nearly every character
     entropies: cli.listed(float) = (10.3, 9.2, 8.3)  # bits, at which the entrants are compared
-    rounds: int = 3  # timings of each entrant, in turn
+    rounds: int = 5  # timings of each entrant (of the slow ones: one)
     output_dir: Path = cli.ROOT / "race_reports"  # the texts, in a folder of their own
     results: Path = cli.ROOT / "results"  # race.json and two plots
     redraw: bool = False  # only draw what race.json there says
@@ -175,18 +176,17 @@ def compare(curves, entropies, clusters):
 
 
 def seconds(field, args, prompts):
-    """Seconds per 1,000 characters of each entrant: medians over rounds in turn, the compiler's own time apart.
+    """Seconds per 1,000 characters of each entrant: medians over rounds in shuffled order, the compiler's own time apart.
 
     One text at a time, as the commands write it and compiled, and `batch` at a time compiled.
     """
     spent = {}
     for turn in range(args.rounds + 1):  # the first is not counted
-        for entrant in field:
+        for entrant in random.Random(turn).sample(field, len(field)):
             if entrant.slow and turn > 1:  # a batch takes them a minute
                 continue
             name, writer, decoding = entrant.settings()[len(entrant.temps) // 2]
-            ways = (1, False), (1, True), (args.batch, True)
-            for size, compiled in ways[:2] if entrant.slow and turn == 0 else ways:
+            for size, compiled in (1, False), (1, True), (args.batch, True):
                 job = trials.Job(name, writer, decoding, 0, "", args.max_new_tokens)
                 batch = [replace(job, seed=turn * size + i, prompt=prompts[i]) for i in range(size)]
                 with torch.compiler.set_stance("default" if compiled else "force_eager"):
