@@ -1,7 +1,7 @@
 """Autoregressive, diffusion, or diffusion + flow? Quality at equal diversity, against calls and seconds.
 
     uv run -m benchmarks.race                            an hour; --resume FOLDER goes on with an interrupted one
-    uv run -m benchmarks.race --seeds 6,7 --other-prompts --results results/race_2    other seeds, other prompts
+    uv run -m benchmarks.race --seeds 6,7 --other-prompts --results results/race_2 --rounds 0    other seeds and prompts
 
 A low temperature makes any method look good to a judge and dull to a reader, so every entrant writes at several
 temperatures, and its figures are read off where the trigram entropy of its texts (of one seed, all prompts) has a given
@@ -45,7 +45,7 @@ class Args(trials.Args):
     other_prompts: bool = False  # held-out openings that the race does not take without this flag
     slow_seeds: int = 1  # seeds of the entrants that need a call for nearly every character
     entropies: cli.listed(float) = (10.3, 9.2, 8.3)  # bits, at which the entrants are compared
-    rounds: int = 5  # timings of each entrant (of the slow ones: one)
+    rounds: int = 5  # timings of each entrant (of the slow ones: one); 0: none
     output_dir: Path = cli.ROOT / "race_reports"  # the texts, in a folder of their own
     results: Path = cli.ROOT / "results"  # race.json and two plots
     redraw: bool = False  # only draw what race.json there says
@@ -176,12 +176,12 @@ def compare(curves, entropies, clusters):
 
 
 def seconds(field, args, prompts):
-    """Seconds per 1,000 characters of each entrant: medians over rounds in shuffled order, the compiler's own time apart.
+    """Seconds per 1,000 characters of each entrant: medians over rounds in shuffled order, compiling apart.
 
     One text at a time, as the commands write it and compiled, and `batch` at a time compiled.
     """
     spent = {}
-    for turn in range(args.rounds + 1):  # the first is not counted
+    for turn in range(args.rounds and args.rounds + 1):  # the first is not counted
         for entrant in random.Random(turn).sample(field, len(field)):
             if entrant.slow and turn > 1:  # a batch takes them a minute
                 continue
@@ -210,7 +210,9 @@ def draw(found, folder):
         f"Quality at equal diversity ({target} bits of trigrams)",
         "judge NLL, nats per character (lower is better)",
     )
-    labels = {"nfe": "calls for 240 characters", "seconds": "seconds per 1,000 characters, one text alone, compiled"}
+    labels = {"nfe": "calls for 240 characters"}
+    if took:
+        labels["seconds"] = "seconds per 1,000 characters, one text alone, compiled"
     for x, label in labels.items():
         with plots.figure(folder / f"race_{x}.png", title, label, y) as axes:
             plots.log_axis(axes)

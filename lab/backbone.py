@@ -116,12 +116,14 @@ class Attention(nn.Module):
 
 
 def dropout(x, p):
-    """x with a share p of its elements, to 1/256, set to 0 at random, and the others scaled so that the mean stays.
+    """F.dropout for training; on a CPU from a random byte for each element, so that p counts in steps of 1/256.
 
-    F.dropout draws a float for each element, this a byte: on a CPU that is a fifth of a training step.
+    F.dropout draws a float for each: there a fifth of a training step.
     """
+    if x.device.type != "cpu":
+        return F.dropout(x, p)
     dropped = min(255, round(256 * p))
-    words = torch.randint(-(2**63), 2**63 - 1, (math.ceil(x.numel() / 8),), device=x.device)  # eight bytes each
+    words = torch.randint(-(2**63), 2**63 - 1, (math.ceil(x.numel() / 8),))
     noise = words.view(torch.uint8)[: x.numel()].view(x.shape)
     return torch.where(noise < dropped, 0.0, x * (256 / (256 - dropped)))
 
