@@ -36,7 +36,6 @@ class Recipe:
     batch_size: int = 8  # windows of text in a step, over all processes
     muon_lr: float = 0.01  # learning rate of the matrices inside the blocks
     adam_lr: float = 0.003  # learning rate of embedding, head and convolutions
-    weight_decay: float = 0.0  # share of the matrices inside the blocks that a step takes off, times the learning rate
     warmup: int = 20  # steps of linear warm-up
     decay: float = 0.6  # share of the steps, at the end, over which the learning rates fall to 0
     eval_every: int = 250  # steps between evaluations
@@ -48,7 +47,7 @@ class Recipe:
     def __post_init__(self):
         for name in ("iters", "batch_size", "eval_every", "eval_windows"):
             check(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("muon_lr", "adam_lr", "weight_decay", "warmup", "save_every"):
+        for name in ("muon_lr", "adam_lr", "warmup", "save_every"):
             check(getattr(self, name) >= 0, f"{name} must not be negative, but is {getattr(self, name)}")
         check(0 <= self.decay <= 1, f"decay must lie in 0..1, not {self.decay}")
 
@@ -65,8 +64,8 @@ class Muon(torch.optim.Optimizer):
     bfloat16 units; here matrices of one shape go through together, in float32.
     """
 
-    def __init__(self, matrices, lr, weight_decay=0.0, momentum=0.95):
-        super().__init__(list(matrices), {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+    def __init__(self, matrices, lr, momentum=0.95):
+        super().__init__(list(matrices), {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
     def step(self):
@@ -84,7 +83,7 @@ class Muon(torch.optim.Optimizer):
                 scale = max(1, shape[0] / shape[1]) ** 0.5
                 for p, new, update in zip(matrices, past, updates, strict=True):
                     self.state[p]["momentum"].copy_(new)
-                    p.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"] * scale)
+                    p.add_(update, alpha=-group["lr"] * scale)
 
 
 def orthogonal(x, steps=5):
@@ -104,7 +103,7 @@ def optimisers(model, recipe):
     inside = {id(p) for p in matrices}
     rest = [p for p in model.parameters() if id(p) not in inside]
     adam = torch.optim.AdamW(rest, lr=recipe.adam_lr, betas=(0.9, 0.95), weight_decay=0.0)
-    pair = (Muon(matrices, recipe.muon_lr, recipe.weight_decay), adam)
+    pair = (Muon(matrices, lr=recipe.muon_lr), adam)
     for optimiser in pair:
         for group in optimiser.param_groups:
             group["full_lr"] = group["lr"]

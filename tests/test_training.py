@@ -269,14 +269,13 @@ def test_orthogonal_makes_singular_values_nearly_one():
         assert values.max() < 1.3
 
 
-@pytest.mark.parametrize("weight_decay", [0.0, 1.0])
-def test_muon_agrees_with_torch(weight_decay):
+def test_muon_agrees_with_torch():
     """Ours against torch.optim.Muon, which rounds to bfloat16."""
     generator = torch.Generator().manual_seed(0)
     start, grads = torch.randn(24, 8, generator=generator), torch.randn(3, 24, 8, generator=generator)
     ours, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
-    a = training.Muon([ours], lr=0.1, weight_decay=weight_decay)
-    b = torch.optim.Muon([theirs], lr=0.1, weight_decay=weight_decay, momentum=0.95)
+    a = training.Muon([ours], lr=0.1)
+    b = torch.optim.Muon([theirs], lr=0.1, weight_decay=0.0, momentum=0.95)
     for grad in grads:
         ours.grad, theirs.grad = grad.clone(), grad.clone()
         a.step()
