@@ -10,6 +10,7 @@ over prompts, with the same resamples for all entrants, so that differences are 
 that is safe: PyTorch's own overhead is most of a cached call of GPT, and would flatter whoever makes fewer calls.
 """
 
+import itertools
 import random
 import sys
 from dataclasses import dataclass, replace
@@ -218,7 +219,7 @@ def draw(found, folder):
             plots.log_axis(axes)
             for kind, colour in (("GPT", 0), ("diffusion", 1), ("flow", 2)):
                 own = [p for p in points if p["name"].startswith(kind)]
-                for p, marker in zip(own, "osD^v<>*", strict=False):
+                for p, marker in zip(own, itertools.cycle("osD^v<>*"), strict=False):
                     plots.scatter(axes, [p], x, "judge_nll", plots.COLOURS[colour], p["name"], marker)
 
 

@@ -13,7 +13,7 @@ import shlex
 import signal
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch.nn.parallel import DistributedDataParallel
 
 from lab import checkpoint, machine
+from lab.backbone import Config
 from lab.cli import ROOT, UserError, check, command
 from lab.corpus import Corpus, windows
 
@@ -268,8 +269,8 @@ def begin(name, Model, args, ranks, device):
         run.restore()
     elif args.init:
         other, alphabet, *_ = checkpoint.load(args.init, name, Model, type(config))
-        free = {"dropout": 0.0, "flow_weight": 0.0}  # no size depends on these
-        fits = alphabet == corpus.alphabet and asdict(other.config) | free == asdict(config) | free
+        sizes = [field.name for field in fields(Config) if field.name != "dropout"]
+        fits = alphabet == corpus.alphabet and all(getattr(other.config, n) == getattr(config, n) for n in sizes)
         check(fits, f"{args.init}: made for another alphabet or other sizes; --init needs the same ones")
         model.load_state_dict(other.state_dict())
     return run
