@@ -1,6 +1,6 @@
 """Autoregressive, diffusion, or diffusion + flow? Quality at equal diversity, against calls and seconds.
 
-    uv run -m benchmarks.race                            an hour; --resume FOLDER goes on with an interrupted one
+    uv run -m benchmarks.race                       over an hour; --resume FOLDER goes on with an interrupted one
     uv run -m benchmarks.race --seeds 6,7 --other-prompts --results results/race_2 --rounds 0    other seeds and prompts
 
 A low temperature makes any method look good to a judge and dull to a reader, so every entrant writes at several
