@@ -205,6 +205,16 @@ def long_context():
     return table(["characters", "nats per character", "standard error"], lines)
 
 
+def first_minutes():
+    """What the same minutes of training buy, here and in the origin."""
+    rows = results("first_minutes")["rows"]
+    lines = [
+        [f"`{r['method']}`", r["whose"], f"{r['parameters'] / 1e6:.1f} M", f"{r['steps']:,}", f"{r['nats']:.3f}"]
+        for r in rows
+    ]
+    return table(["method", "whose", "parameters", "steps", "nats per character of held-out text"], lines)
+
+
 TABLES = {
     "likelihood": likelihood,
     "paths": paths,
@@ -219,6 +229,7 @@ TABLES = {
     "race_twice": race_twice,
     "infilling": infilling,
     "long_context": long_context,
+    "first_minutes": first_minutes,
 }
 
 
