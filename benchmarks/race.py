@@ -10,7 +10,6 @@ over prompts, with the same resamples for all entrants, so that differences are 
 that is safe: PyTorch's own overhead is most of a cached call of GPT, and would flatter whoever makes fewer calls.
 """
 
-import itertools
 import random
 import sys
 from dataclasses import dataclass, replace
@@ -207,19 +206,16 @@ def draw(found, folder):
     target = entropies[len(entropies) // 2]
     took = {row["name"]: row["seconds"] for row in found["seconds"] if row["batch"] == 1 and row["compiled"]}
     points = [row | {"seconds": took.get(row["name"])} for row in found["matched"] if row["entropy"] == target]
-    title, y = (
-        f"Quality at equal diversity ({target} bits of trigrams)",
-        "judge NLL, nats per character (lower is better)",
-    )
+    title = f"Quality at equal diversity ({target} bits of trigrams)"
+    y = "judge NLL, nats per character (lower is better)"
     labels = {"nfe": "calls for 240 characters"}
-    if took:
-        labels["seconds"] = "seconds per 1,000 characters, one text alone, compiled"
+    labels |= {"seconds": "seconds per 1,000 characters, one text alone, compiled"} if took else {}
     for x, label in labels.items():
         with plots.figure(folder / f"race_{x}.png", title, label, y) as axes:
             plots.log_axis(axes)
             for kind, colour in (("GPT", 0), ("diffusion", 1), ("flow", 2)):
                 own = [p for p in points if p["name"].startswith(kind)]
-                for p, marker in zip(own, itertools.cycle("osD^v<>*"), strict=False):
+                for p, marker in zip(own, "osD^v<>*PXhdp", strict=False):
                     plots.scatter(axes, [p], x, "judge_nll", plots.COLOURS[colour], p["name"], marker)
 
 
