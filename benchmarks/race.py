@@ -13,6 +13,7 @@ that is safe: PyTorch's own overhead is most of a cached call of GPT, and would 
 import random
 import sys
 from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -181,7 +182,7 @@ def seconds(field, args, prompts):
     One text at a time, as the commands write it and compiled, and `batch` at a time compiled.
     """
     spent = {}
-    for turn in range(args.rounds and args.rounds + 1):  # the first is not counted
+    for turn in range(args.rounds + 1):  # the first is not counted
         for entrant in random.Random(turn).sample(field, len(field)):
             if entrant.slow and turn > 1:  # a batch takes them a minute
                 continue
@@ -215,7 +216,7 @@ def draw(found, folder):
             plots.log_axis(axes)
             for kind, colour in (("GPT", 0), ("diffusion", 1), ("flow", 2)):
                 own = [p for p in points if p["name"].startswith(kind)]
-                for p, marker in zip(own, "osD^v<>*PXhdp", strict=False):
+                for p, marker in zip(own, cycle("osD^v<>*"), strict=False):
                     plots.scatter(axes, [p], x, "judge_nll", plots.COLOURS[colour], p["name"], marker)
 
 
@@ -240,7 +241,7 @@ def main(args):
     ]
     real = measure(reference.cut(args.prompts, args.prompt_len, args.max_new_tokens), reference)
     real = {key: x["mean"] for key, x in stats.summarise(real, reference).items() if isinstance(x, dict)}
-    timed = seconds(field, args, prompts)
+    timed = seconds(field, args, prompts) if args.rounds else []
     stamp = records.stamp(**{**vars(args), "weights": {e.name: e.writer.weights for e in field}})
     found = {"stamp": stamp, "real_text": real, "matched": matched, "seconds": timed, "points": points}
     records.write_json(args.results / "race.json", found)
