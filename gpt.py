@@ -106,7 +106,7 @@ def generate(model, canvas, decoding, rngs):
 @dataclass(frozen=True)
 class Args(command.Args):
     decoding: Decoding = Decoding(temp=0.8, top_k=None)
-    recipe: Recipe = Recipe(iters=8000, batch_size=12)
+    recipe: Recipe = Recipe(iters=10000, batch_size=12)
     config: Config = Config(dropout=0.2)  # else it learns a megabyte by heart; random masks prevent that
 
 
