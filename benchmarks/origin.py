@@ -3,7 +3,7 @@
     git clone https://github.com/JayCheng113/tiny-diffusion
     uv run -m benchmarks.origin --path tiny-diffusion
 
-Both models have the origin's sizes (6 blocks, 384 wide, 10.6 M parameters) and random weights, GPTs write as many
+Both models have the origin's sizes (6 blocks, 384 wide, 10.7 M parameters) and random weights, GPTs write as many
 characters, diffusion is compared per call, and all train on as many per step as it does by default; its own code is imported
 and run, with its own settings. Ours write as the commands do, and compiled (the compiler's own time is not counted); training is
 compiled as always.
