@@ -103,7 +103,7 @@ def entrants(corpus):
         Entrant("flow off, gap 5", flow, replace(guided, gap=5, flow_until=1.0), low),
         Entrant("diffusion, threshold .85", masked, replace(plain, confidence_threshold=0.85), *few_and_slow),
         Entrant("diffusion, two stages", masked, diffusion.Decoding(top_k=None), *few_and_slow),
-        Entrant("the origin's rule", masked, diffusion.Decoding(0.8, 2, 0.85, draft_threshold=1.0), (0.8,), True),
+        Entrant("the origin's one stage", masked, diffusion.Decoding(0.8, 2, 0.85, draft_threshold=1.0), (0.8,), True),
         Entrant("flow, gap 5, no noise", controls.noiseless(flow), replace(guided, gap=5), low),
         Entrant("flow, gap 5, evidence shuffled", controls.shuffled(flow), replace(guided, gap=5), low),
     ]
