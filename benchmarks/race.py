@@ -46,7 +46,7 @@ class Args(trials.Args):
     other_prompts: bool = False  # held-out openings that the race does not take without this flag
     slow_seeds: int = 1  # seeds of the entrants that need a call for nearly every character
     entropies: cli.listed(float) = (10.3, 9.2, 8.3)  # bits, at which the entrants are compared
-    rounds: int = 5  # timings of each entrant (of the slow ones: one); 0: none
+    rounds: int = 3  # timings of each entrant (of the slow ones: one); 0: none
     output_dir: Path = cli.ROOT / "race_reports"  # the texts, in a folder of their own
     results: Path = cli.ROOT / "results"  # race.json and two plots
     redraw: bool = False  # only draw what race.json there says
@@ -86,10 +86,10 @@ def entrants(corpus):
             writer.model.compile(dynamic=False)
     plain, guided = diffusion.Decoding(**SPACED), diffusion_flow.Decoding(**SPACED)
     left, high, low = gpt.Decoding(top_k=None), (0.3, 0.4, 0.6, 0.8, 1.0, 1.1), (0.15, 0.25, 0.35, 0.5, 0.65, 0.85, 1.0)
-    few_and_slow = (0.2, 0.35, 0.5, 0.65), True
+    calibrated, few_and_slow = (0.2, 0.3, 0.45, 0.6, 0.8, 1.0), ((0.2, 0.35, 0.5, 0.65), True)
     return [
-        Entrant("GPT", large, left, high),
-        Entrant("GPT, n-gram drafter", replace(large, generate=drafter.generate), left, high, True),
+        Entrant("GPT", large, left, calibrated),
+        Entrant("GPT, n-gram drafter", replace(large, generate=drafter.generate), left, calibrated, True),
         Entrant("GPT of one block", small, left, high),
         Entrant("diffusion, gap 2", masked, replace(plain, gap=2), low),
         Entrant("diffusion, gap 3", masked, replace(plain, gap=3), low),

@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,10 +22,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.nn.parallel import DistributedDataParallel
 
-from lab import checkpoint, machine
+from lab import checkpoint, likelihood, machine
 from lab.backbone import Config
 from lab.cli import ROOT, UserError, check, command
 from lab.corpus import Corpus, windows
+from lab.muon import Muon
 
 COLUMNS = ("step", "elapsed_sec", "train_loss", "val_loss", "batch_total_loss")
 
@@ -56,46 +58,6 @@ class Recipe:
         """Factor on the learning rates: linear warm-up, constant, linear decay to 0."""
         left = (self.iters - step) / max(1, self.decay * self.iters)
         return min(1.0, (step + 1) / max(1, self.warmup), left)
-
-
-class Muon(torch.optim.Optimizer):
-    """Momentum whose update is made orthogonal by Newton-Schulz steps (Jordan 2024, kellerjordan.github.io/posts/muon).
-
-    torch.optim.Muon does the same one matrix at a time in bfloat16, which costs three times as much on a CPU without
-    bfloat16 units; here matrices of one shape go through together, in float32.
-    """
-
-    def __init__(self, matrices, lr, momentum=0.95):
-        super().__init__(list(matrices), {"lr": lr, "momentum": momentum})
-
-    @torch.no_grad()
-    def step(self):
-        for group in self.param_groups:
-            same = {}
-            for p in group["params"]:
-                if p not in self.state:
-                    self.state[p]["momentum"] = torch.zeros_like(p)
-                same.setdefault(p.shape, []).append(p)
-            for shape, matrices in same.items():
-                grads = torch.stack([p.grad for p in matrices])
-                past = torch.stack([self.state[p]["momentum"] for p in matrices])
-                past.lerp_(grads, 1 - group["momentum"])
-                updates = orthogonal(grads.lerp(past, group["momentum"]))  # Nesterov
-                scale = max(1, shape[0] / shape[1]) ** 0.5
-                for p, new, update in zip(matrices, past, updates, strict=True):
-                    self.state[p]["momentum"].copy_(new)
-                    p.add_(update, alpha=-group["lr"] * scale)
-
-
-def orthogonal(x, steps=5):
-    """Nearly orthogonal matrices with the row and column spaces of x (n, rows, columns): Newton-Schulz, quintic."""
-    if x.size(-2) > x.size(-1):
-        return orthogonal(x.mT, steps).mT
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(steps):
-        a = x @ x.mT
-        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-    return x
 
 
 def optimisers(model, recipe):
@@ -179,6 +141,7 @@ class Run:
     corpus: Corpus
     log: Path
     precision: object = contextlib.nullcontext()  # number format of the products
+    held: tuple = ()  # fixed windows of the text trained on and of that held out
     step: int = 0
     elapsed: float = 0.0  # seconds
     best: float = float("inf")  # lowest loss on held-out text so far
@@ -209,13 +172,17 @@ class Run:
             setattr(self, key, state[key])
         self.log, self.description = Path(state["log"]), {key: state[key] for key in mine}
 
-    def keep_best(self):
-        """Put the best weights so far in their place."""
+    def keep_best(self, measure=None):
+        """Put the best weights so far in their place; measure(): the loss to calibrate them by first, None: do not."""
         best = {"minutes": round(self.elapsed / 60, 1), "steps": self.step, "val_loss": self.best}
-        self.description["provenance"] |= best
         self.model.load_state_dict(self.best_model)
+        said = f"best val {self.best:.4f}"
+        if measure is not None:
+            best["temperature"], best["val_loss"] = likelihood.calibrate(self.model, measure)
+            said += f", {best['val_loss']:.4f} with logits divided by {best['temperature']}"
+        self.description["provenance"] |= best
         checkpoint.save(self.path, self.model, self.description)
-        say(f"{self.path}: written; best val {self.best:.4f}, {self.elapsed / 60:.1f} min")
+        say(f"{self.path}: written; {said}, {self.elapsed / 60:.1f} min")
 
 
 def train(name, Model, loss, args, validate=None):
@@ -230,7 +197,8 @@ def train(name, Model, loss, args, validate=None):
         run = begin(name, Model, args, ranks, device)
         if loop(run, loss, validate or loss, args.seed, ranks, device):
             if ranks.is_main:
-                run.keep_best()
+                by = partial(evaluate, run.model, validate or loss, run.held[1], run.precision)
+                run.keep_best(by if args.calibrate else None)
                 checkpoint.resume_path(run.path).unlink(missing_ok=True)
             return
         if ranks.is_main:
@@ -289,7 +257,7 @@ def loop(run, loss, validate, seed, ranks, device):
         model = torch.compile(model, dynamic=False)  # shapes never change; dynamic ones cost three times as much
     length = run.model.config.block_size + 1
     parts = (run.corpus.train, run.corpus.choosing)
-    held = [windows(part, length, most=recipe.eval_windows).to(device) for part in parts]
+    run.held = tuple(windows(part, length, most=recipe.eval_windows).to(device) for part in parts)
     if ranks.is_main:
         resume = checkpoint.resume_path(run.path)
         log = Log(run.log, until=run.step)
@@ -308,7 +276,7 @@ def loop(run, loss, validate, seed, ranks, device):
             run.elapsed = time.monotonic() - began
             show(total)
             if ranks.is_main and (run.step % recipe.eval_every == 0 or run.step == recipe.iters):
-                log.add(measure(run, validate, held, total, noted))
+                log.add(measure(run, validate, total, noted))
             if ranks.is_main and time.monotonic() - saved > recipe.save_every:
                 run.save()
                 saved = time.monotonic()
@@ -337,9 +305,9 @@ def advance(run, model, loss, x, rng):
     return total.detach(), noted
 
 
-def measure(run, validate, held, total, noted):
+def measure(run, validate, total, noted):
     """Evaluate, remember the weights if they are the best so far, and return the log's row."""
-    train_loss, val_loss = (evaluate(run.model, validate, x, run.precision) for x in held)
+    train_loss, val_loss = (evaluate(run.model, validate, x, run.precision) for x in run.held)
     check(math.isfinite(val_loss), f"the loss is no number after {run.step} steps: lower --muon-lr or --adam-lr")
     if val_loss < run.best:
         run.best = val_loss

@@ -43,7 +43,7 @@ def test_the_shipped_weights_are_of_the_default_training(method):
     shipped, args = checkpoint.read(checkpoint.default_path(method.NAME), method.NAME), method.Args()
     made, config = shipped["provenance"], shipped["config"]
     assert made["recipe"] == asdict(args.recipe) and (made["seed"], made["init"]) == (args.seed, None)
-    assert made["steps"] == args.recipe.iters
+    assert made["steps"] == args.recipe.iters and ("temperature" in made) == args.calibrate
     assert type(args.config)(**config) == replace(args.config, n_letters=len(shipped["letters"]))
 
 

@@ -140,3 +140,19 @@ def test_rules_that_look_at_drawn_letters_are_refused_with_the_reason():
     for rules in ("gap", "gap=-1", "gap=0.5", "gap=x", "budget=0", "sideways"):
         with pytest.raises(cli.UserError):
             evaluate_likelihood.Args(rules=rules)
+
+
+def test_calibration_finds_the_temperature_of_the_text():
+    """A model whose logits are 1.3 times what the text was drawn from: calibrated, it is that model again."""
+    model, rng = gpt.Model(Config(n_letters=5, block_size=32, n_layer=1, n_head=2, n_embd=16)), torch.Generator()
+    model.lm_head.weight.data = torch.randn(model.lm_head.weight.shape, generator=rng.manual_seed(0))
+    right, idx = model.lm_head.weight.detach().clone(), torch.zeros(64, 33, dtype=torch.long)
+    with torch.no_grad():
+        for n in range(32):
+            probs = model(idx[:, : n + 1])[:, -1].softmax(-1)
+            idx[:, n + 1 :] = probs.multinomial(1, generator=rng)
+        model.lm_head.weight *= 1.3
+    before = gpt.loss(model, idx, model.config, None)[0]
+    temp, loss = likelihood.calibrate(model, lambda: gpt.loss(model, idx, model.config, None)[0].item())
+    assert temp == pytest.approx(1.3, abs=0.11) and loss < before
+    assert torch.allclose(model.lm_head.weight * temp, right * 1.3)
