@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional as F
 
 import diffusion
+import diffusion_flow
 import evaluate_likelihood
 import gpt
 from lab import cli, likelihood, trials
@@ -156,3 +157,11 @@ def test_calibration_finds_the_temperature_of_the_text():
     temp, loss = likelihood.calibrate(model, lambda: gpt.loss(model, idx, model.config, None)[0].item())
     assert temp == pytest.approx(1.3, abs=0.11) and loss < before
     assert torch.allclose(model.lm_head.weight * temp, right * 1.3)
+
+
+def test_calibration_is_of_every_head():
+    model = diffusion_flow.Model(diffusion_flow.Config(n_letters=5, block_size=8, n_layer=1, n_head=2, n_embd=16))
+    heads = [model.lm_head.weight, model.flow_head.weight]
+    for head in heads:
+        head.data.fill_(1.2)
+    assert likelihood.calibrate(model, lambda: sum((head - 1).abs().sum().item() for head in heads))[0] == 1.2

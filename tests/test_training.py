@@ -70,6 +70,12 @@ def test_twenty_iterations_leave_weights_and_a_log_with_the_promised_columns(met
     assert header == expected
     assert [row["step"] for row in rows(log)] == ["20"]
     assert [p.name for p in path.parent.iterdir()] == ["model.pt"]  # the resume file is gone, nothing half-written
+    made = torch.load(path, weights_only=True)["provenance"]
+    assert (
+        ("temperature" in made)
+        == (method is gpt)
+        == (f"{made['val_loss']:.4f}" != f"{float(rows(log)[0]['val_loss']):.4f}")
+    )
 
 
 @every_method
@@ -175,10 +181,7 @@ def test_the_best_weights_are_kept_not_the_last(text_file, own_root, tiny, monke
         return float(len(snapshots))
 
     monkeypatch.setattr(training, "evaluate", worse_and_worse)
-    assert (
-        train(gpt, text_file, own_root / "w.pt", "--iters", "6", "--eval-every", "2", "--calibrate", "False", *tiny)
-        == 0
-    )
+    assert train(gpt, text_file, own_root / "w.pt", "--iters", "6", "--eval-every", "2", "--no-calibrate", *tiny) == 0
     best = {key: value.bfloat16() for key, value in snapshots[0].items()}
     assert same(weights_of(own_root / "w.pt"), best)
 
