@@ -71,11 +71,7 @@ def test_twenty_iterations_leave_weights_and_a_log_with_the_promised_columns(met
     assert [row["step"] for row in rows(log)] == ["20"]
     assert [p.name for p in path.parent.iterdir()] == ["model.pt"]  # the resume file is gone, nothing half-written
     made = torch.load(path, weights_only=True)["provenance"]
-    assert (
-        ("temperature" in made)
-        == (method is gpt)
-        == (f"{made['val_loss']:.4f}" != f"{float(rows(log)[0]['val_loss']):.4f}")
-    )
+    assert ("temperature" in made) == (method is gpt)
 
 
 @every_method
