@@ -108,9 +108,7 @@ class Args(command.Args):
     decoding: Decoding = Decoding(temp=0.8, top_k=None)
     recipe: Recipe = Recipe(iters=10000, batch_size=12)
     config: Config = Config(dropout=0.2)  # else it learns a megabyte by heart; random masks prevent that
-    calibrate: bool = (
-        True  # with --train: end by fitting one temperature to held-out text (30 readings make it too sure)
-    )
+    calibrate: bool = True  # with --train: end by fitting one temperature to held-out text, else it is too sure
 
 
 def main(args):
