@@ -1,7 +1,7 @@
 """Autoregressive, diffusion, or diffusion + flow? Quality at equal diversity, against calls and seconds.
 
     uv run -m benchmarks.race                       over an hour; --resume FOLDER goes on with an interrupted one
-    uv run -m benchmarks.race --seeds 6,7 --other-prompts --results results/race_2 --rounds 1    other seeds and prompts
+    uv run -m benchmarks.race --seeds 6,7 --other-prompts --results results/race_2 --rounds 0    other seeds and prompts
 
 A low temperature makes any method look good to a judge and dull to a reader, so every entrant writes at several
 temperatures, and its figures are read off where the trigram entropy of its texts (of one seed, all prompts) has a given
