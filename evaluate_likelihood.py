@@ -160,7 +160,7 @@ def main(args):
             for a, b in (("low", "high"), ("difference_low", "difference_high"))
         ]
         rules.add_row(row["module"], row["rule"], f"{row['calls']:.1f}", f"{row['nats']:.4f}", *spread)
-    records.show(table, rules)
+    records.show(*(each for each in (table, rules) if each.row_count))
     if args.output_dir is not None:
         stamp = records.stamp(**{**vars(args), "weights": used, "data_sha256": corpus.sha256})
         written = {"stamp": stamp, "rows": rows, "paths": path_rows}

@@ -195,15 +195,17 @@ def train(name, Model, loss, args, validate=None):
     device = ranks.join(machine.pick_device(args.device))
     try:
         run = begin(name, Model, args, ranks, device)
-        if loop(run, loss, validate or loss, args.seed, ranks, device):
-            if ranks.is_main:
-                by = partial(evaluate, run.model, validate or loss, run.held[1], run.precision)
-                run.keep_best(by if args.calibrate else None)
-                checkpoint.resume_path(run.path).unlink(missing_ok=True)
-            return
+        finished = loop(run, loss, validate or loss, args.seed, ranks, device)
         if ranks.is_main:
-            stop_early(run)
-        raise KeyboardInterrupt
+            by = partial(evaluate, run.model, validate or loss, run.held[1], run.precision)
+            keep = partial(run.keep_best, by if args.calibrate else None)
+            if finished:
+                keep()
+                checkpoint.resume_path(run.path).unlink(missing_ok=True)
+            else:
+                stop_early(run, keep)
+        if not finished:
+            raise KeyboardInterrupt
     finally:
         ranks.leave()
 
@@ -319,8 +321,8 @@ def measure(run, validate, total, noted):
     return dict(zip((*COLUMNS, *noted), [run.step, *rounded], strict=True))
 
 
-def stop_early(run):
-    """After a Ctrl-C: say how to go on, and keep the weights so far if the user says so."""
+def stop_early(run, keep):
+    """After a Ctrl-C: say how to go on, and keep() the weights so far if the user says so."""
     typed = re.sub(r" --(train|resume|init[ =]('.*?'|\S+))(?= |$)", "", f" {shlex.join(sys.argv[1:])}")
     processes = run.description["provenance"]["processes"]
     start = f"torchrun --nproc-per-node {processes} " if processes > 1 else ""
@@ -328,7 +330,7 @@ def stop_early(run):
     if run.best_model is not None and sys.stdin.isatty():
         say(f"write the best weights so far to {run.path}? [y/N]")
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
-            run.keep_best()
+            keep()
 
 
 def announce(run, device, compiled):

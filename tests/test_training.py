@@ -1,6 +1,7 @@
 """Training: it learns, it can be stopped at any moment, and what it did can be done again."""
 
 import csv
+import io
 import os
 import signal
 import subprocess
@@ -199,8 +200,24 @@ def test_the_best_weights_are_kept_not_the_last(text_file, own_root, tiny, monke
 def test_what_was_stopped_says_how_to_go_on(typed, processes, advice, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["/lab/gpt.py", *typed])
     run = training.Run(None, {"provenance": {"processes": processes}}, None, None, None, None, None, step=5)
-    training.stop_early(run)
+    training.stop_early(run, keep=None)
     assert capsys.readouterr().err == f"stopped at step 5; go on with: {advice}\n"
+
+
+@pytest.mark.parametrize(("answer", "kept"), [("y\n", True), ("\n", False)])
+def test_after_a_ctrl_c_the_best_weights_are_kept_and_calibrated_if_the_user_says_so(
+    answer, kept, text_file, own_root, tiny, monkeypatch
+):
+    terminal, asked = io.StringIO(answer), iter([False, False, True])
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stdin", terminal)
+    monkeypatch.setattr(training.machine.Ranks, "any", lambda *_: next(asked))
+    path = own_root / "w.pt"
+    assert train(gpt, text_file, path, "--iters", "6", "--eval-every", "1", *tiny) == 130
+    assert path.exists() == kept
+    if kept:
+        made = torch.load(path, weights_only=True)["provenance"]
+        assert made["steps"] == 2 and 0.8 <= made["temperature"] <= 1.6
 
 
 def test_init_takes_a_model_that_differs_in_dropout_only(text_file, own_root, tiny, capsys):
