@@ -43,6 +43,7 @@ def read(path, train_command):
     """Load a dictionary that `write` saved. Raises UserError that names the file and the way out."""
     hint = f"Train it: uv run {train_command}"
     check(path.exists(), f"{path}: no such file. {hint}")
+    check(not path.is_dir(), f"{path}: is a folder, not a weights file")
     foreign = f"{path}: not a weights file of this project (damaged, truncated or foreign). {hint}"
     try:
         with warnings.catch_warnings():

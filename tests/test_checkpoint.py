@@ -151,6 +151,10 @@ def test_weights_that_do_not_fit_their_sizes_are_refused(make_weights, sizes):
     assert "does not fit" in message and "uv run gpt.py --train" in message
 
 
+def test_folder_is_called_a_folder(tmp_path):
+    assert refusal(tmp_path) == f"{tmp_path}: is a folder, not a weights file"
+
+
 class Trap:
     """Its pickle makes a file when it is loaded."""
 
