@@ -32,10 +32,10 @@ class Decoding:
     temp: float = 0.8  # temperature: 0 takes the likeliest letter, 1 the model's own probabilities
     top_k: int | None = 2  # draw from the k likeliest letters only; None = from all
     # [NEW] which positions are filled in one call; probabilities are those after temperature
-    confidence_threshold: float = 0.95  # fill once its k likeliest letters (without top_k: the likeliest) reach this
+    confidence_threshold: float = 0.95  # fill a position once its top_k likeliest letters (None: 1) sum to this
     gap: int = 0  # fill positions more than this apart in one call, surest first; 0 = all that qualify
     draft_threshold: float = 0.7  # fill a position provisionally once it reaches this (1 = never: one stage)
-    confirm_threshold: float = 0.85  # make a draft final once its letter is this probable without it
+    confirm_threshold: float = 0.85  # make a draft final once the model, not shown it, gives it this
     replace_margin: float = 0.0  # take a draft back when another letter is more probable by more than this
     target_chunk_len: int = 240  # characters filled before moving on; the rest of the window shows known text
 
@@ -179,7 +179,7 @@ class Args(command.Args):
     recipe: Recipe = Recipe(iters=10000, batch_size=4, eval_every=500)
     config: Config = Config()
     # [NEW] any gap can be filled
-    infill: str | None = None  # a text whose missing characters, each marked by the mask symbol, are filled in
+    infill: str | None = None  # a text whose missing characters, each written as _ (the mask symbol), are filled in
 
     def __post_init__(self):
         super().__post_init__()

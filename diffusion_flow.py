@@ -62,7 +62,7 @@ SNR_MOST = 30.0  # beyond it a letter is certain
 
 @dataclass(frozen=True)
 class Config(backbone.Config):
-    """[NEW] Sizes of the model, and the weight of its second loss."""
+    """Sizes and dropout of a model, and the weight of its second loss [NEW]; stored in its checkpoint."""
 
     flow_weight: float = 1.0  # lambda in CE + lambda * flow loss
 

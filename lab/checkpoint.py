@@ -44,7 +44,7 @@ def read(path, train_command):
     hint = f"Train it: uv run {train_command}"
     check(path.exists(), f"{path}: no such file. {hint}")
     check(not path.is_dir(), f"{path}: is a folder, not a weights file")
-    foreign = f"{path}: not a weights file of this project (damaged, truncated or foreign). {hint}"
+    foreign = f"{path}: not a weights file of this project (damaged, truncated or foreign). To replace it: uv run {train_command}"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch has advice on pickles that are not its own

@@ -19,7 +19,7 @@ class Args:
     train: bool = False  # train from scratch, then write
     resume: bool = False  # with --train: go on with the training that was interrupted
     init: Path | None = None  # with --train: start from these weights
-    calibrate: bool = False  # with --train: end by fitting one temperature to held-out text
+    calibrate: bool = False  # with --train: whether to end by fitting one temperature to held-out text
     weights: Path | None = None  # weights file to read, or with --train to make; default weights/NAME.pt
     data: Path | None = None  # UTF-8 text to train on, or to take the prompt from; default data.txt
     prompt: str | None = None  # text to go on from; default the first --prompt-len characters of the corpus

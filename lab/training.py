@@ -97,6 +97,8 @@ class Interrupt:
     def note(self, *_):
         if self.seen and time.monotonic() - self.at > 2:  # `uv run` passes on a Ctrl-C that came already
             raise KeyboardInterrupt
+        if not self.seen:  # not by print, which may be what was interrupted
+            os.write(2, b"\nfinishing this step; another Ctrl-C, after two seconds, stops at once\n")
         self.seen, self.at = True, time.monotonic()
 
     def __exit__(self, *_):
