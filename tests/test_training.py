@@ -91,7 +91,7 @@ def test_it_trains_on_chinese(method, chinese_file, own_root, tiny, capsys):
 
 
 @every_method
-def test_interrupted_and_resumed_equals_uninterrupted(method, text_file, own_root, tiny, monkeypatch):
+def test_interrupted_and_resumed_equals_uninterrupted(method, text_file, own_root, tiny, monkeypatch, capfd):
     flags = ["--iters", "12", "--eval-every", "4", "--bf16", "False", *tiny]
     final, real, keep = [], training.advance, training.Run.keep_best
 
@@ -109,6 +109,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(method, text_file, own_roo
     monkeypatch.setattr(training, "advance", interrupting)
     time.sleep(1)  # logs are named by the second
     assert train(method, text_file, own_root / "b.pt", *flags) == 130
+    assert capfd.readouterr().err.count("finishing this step; another Ctrl-C") == 1
     assert not (own_root / "b.pt").exists()
     assert torch.load(own_root / "b.resume.pt", weights_only=True)["step"] == 7
     monkeypatch.setattr(training, "advance", real)
