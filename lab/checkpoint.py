@@ -41,10 +41,10 @@ def write(path, payload):
 
 def read(path, train_command):
     """Load a dictionary that `write` saved. Raises UserError that names the file and the way out."""
-    hint = f"Train it: uv run {train_command}"
-    check(path.exists(), f"{path}: no such file. {hint}")
+    check(path.exists(), f"{path}: no such file. Train it: uv run {train_command}")
     check(not path.is_dir(), f"{path}: is a folder, not a weights file")
-    foreign = f"{path}: not a weights file of this project (damaged, truncated or foreign). To replace it: uv run {train_command}"
+    foreign = f"{path}: not a weights file of this project (damaged, truncated or foreign)"
+    foreign += f". To replace it: uv run {train_command}"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch has advice on pickles that are not its own
@@ -96,7 +96,7 @@ def load(path, name, Model, Config=Config):
         return model.eval(), alphabet, payload["opening"], payload["provenance"]
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, UserError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: does not fit {name}.py ({reason}). Train it: uv run {command}") from error
+        raise UserError(f"{path}: does not fit {name}.py ({reason}). To replace it: uv run {command}") from error
 
 
 def versions():

@@ -95,10 +95,10 @@ class Interrupt:
         return self
 
     def note(self, *_):
-        if self.seen and time.monotonic() - self.at > 2:  # `uv run` passes on a Ctrl-C that came already
-            raise KeyboardInterrupt
         if not self.seen:  # not by print, which may be what was interrupted
             os.write(2, b"\nfinishing this step; another Ctrl-C, after two seconds, stops at once\n")
+        elif time.monotonic() - self.at > 2:  # `uv run` passes on a Ctrl-C that came already
+            raise KeyboardInterrupt
         self.seen, self.at = True, time.monotonic()
 
     def __exit__(self, *_):
@@ -174,7 +174,7 @@ class Run:
             setattr(self, key, state[key])
         self.log, self.description = Path(state["log"]), {key: state[key] for key in mine}
 
-    def keep_best(self, measure=None):
+    def keep_best(self, measure):
         """Put the best weights so far in their place; measure(): the loss to calibrate them by first, None: do not."""
         best = {"minutes": round(self.elapsed / 60, 1), "steps": self.step, "val_loss": self.best}
         self.model.load_state_dict(self.best_model)
@@ -199,13 +199,12 @@ def train(name, Model, loss, args, validate=None):
         run = begin(name, Model, args, ranks, device)
         finished = loop(run, loss, validate or loss, args.seed, ranks, device)
         if ranks.is_main:
-            by = partial(evaluate, run.model, validate or loss, run.held[1], run.precision)
-            keep = partial(run.keep_best, by if args.calibrate else None)
+            by = partial(evaluate, run.model, validate or loss, run.held[1], run.precision) if args.calibrate else None
             if finished:
-                keep()
+                run.keep_best(by)
                 checkpoint.resume_path(run.path).unlink(missing_ok=True)
             else:
-                stop_early(run, keep)
+                stop_early(run, by)
         if not finished:
             raise KeyboardInterrupt
     finally:
@@ -323,8 +322,8 @@ def measure(run, validate, total, noted):
     return dict(zip((*COLUMNS, *noted), [run.step, *rounded], strict=True))
 
 
-def stop_early(run, keep):
-    """After a Ctrl-C: say how to go on, and keep() the weights so far if the user says so."""
+def stop_early(run, measure):
+    """After a Ctrl-C: say how to go on, and keep the best weights so far if the user says so (see Run.keep_best)."""
     typed = re.sub(r" --(train|resume|init[ =]('.*?'|\S+))(?= |$)", "", f" {shlex.join(sys.argv[1:])}")
     processes = run.description["provenance"]["processes"]
     start = f"torchrun --nproc-per-node {processes} " if processes > 1 else ""
@@ -332,7 +331,7 @@ def stop_early(run, keep):
     if run.best_model is not None and sys.stdin.isatty():
         say(f"write the best weights so far to {run.path}? [y/N]")
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
-            keep()
+            run.keep_best(measure)
 
 
 def announce(run, device, compiled):

@@ -201,7 +201,7 @@ def test_the_best_weights_are_kept_not_the_last(text_file, own_root, tiny, monke
 def test_what_was_stopped_says_how_to_go_on(typed, processes, advice, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["/lab/gpt.py", *typed])
     run = training.Run(None, {"provenance": {"processes": processes}}, None, None, None, None, None, step=5)
-    training.stop_early(run, keep=None)
+    training.stop_early(run, measure=None)
     assert capsys.readouterr().err == f"stopped at step 5; go on with: {advice}\n"
 
 
