@@ -12,7 +12,7 @@ from pathlib import Path
 from lab import cli, quality, records, stats
 from lab.quality import Reference
 
-NEEDED = ("name", "seed", "prompt", "text", "chars", "nfe", "judge_nll", "copied_share")
+NEEDED = ("name", "seed", "prompt", "text", "chars", "nfe", "generative_nll", "copied_share")
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def main(args):
         "distance",
         "distance_low",
         "distance_high",
-        "judge_nll",
+        "generative_nll",
         "trigram_entropy",
     )
     frontier = [{k: p.get(k) for k in brief} for p in best["quality"]]

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from lab import cli, command, training
 from lab.backbone import Backbone, Config
-from lab.canvas import Frame, Windows, draw_letters, probabilities
+from lab.canvas import Frame, Windows, probabilities, sample_tokens
 from lab.cli import check
 from lab.training import Recipe
 
@@ -29,14 +29,14 @@ NAME = "diffusion"
 class Decoding:
     """How characters are drawn, and which of them at each call."""
 
-    temp: float = 0.8  # temperature: 0 takes the likeliest letter, 1 the model's own probabilities
-    top_k: int | None = 2  # draw from the k likeliest letters only; None = from all
+    temp: float = 0.8  # temperature: 0 takes the likeliest character, 1 the model's own probabilities
+    top_k: int | None = 2  # draw from the k likeliest characters only; None = from all
     # [NEW] which positions are filled in one call; probabilities are those after temperature
-    confidence_threshold: float = 0.95  # fill a position once its top_k likeliest letters (None: 1) sum to this
-    gap: int = 0  # fill positions more than this apart in one call, surest first; 0 = all that qualify
+    confidence_threshold: float = 0.95  # fill a position once its top_k likeliest characters (None: 1) sum to this
+    spacing: int = 0  # fill positions more than this apart in one call, surest first; 0 = all that qualify
     draft_threshold: float = 0.7  # fill a position provisionally once it reaches this (1 = never: one stage)
     confirm_threshold: float = 0.85  # make a draft final once the model, not shown it, gives it this
-    replace_margin: float = 0.0  # take a draft back when another letter is more probable by more than this
+    replace_margin: float = 0.0  # take a draft back when another character is more probable by more than this
     target_chunk_len: int = 240  # characters filled before moving on; the rest of the window shows known text
 
     def __post_init__(self):
@@ -44,7 +44,7 @@ class Decoding:
         check(self.top_k is None or self.top_k >= 1, f"top_k must be at least 1, not {self.top_k}")
         for name in ("confidence_threshold", "draft_threshold", "confirm_threshold", "replace_margin"):
             check(0 <= getattr(self, name) <= 1, f"{name} must lie in 0..1, not {getattr(self, name)}")
-        check(self.gap >= 0, f"gap must not be negative, but is {self.gap}")
+        check(self.spacing >= 0, f"spacing must not be negative, but is {self.spacing}")
         check(self.target_chunk_len >= 1, f"target_chunk_len must be at least 1, not {self.target_chunk_len}")
 
 
@@ -54,18 +54,18 @@ class Model(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        self.token_emb = nn.Embedding(config.n_letters + 1, config.n_embd)  # [NEW] last row: the mask
+        self.token_emb = nn.Embedding(config.vocab_size + 1, config.n_embd)  # [NEW] last row: the mask
         self.backbone = Backbone(config, is_causal=False)  # [NEW] both sides are seen
-        self.lm_head = nn.Linear(config.n_embd, config.n_letters, bias=False)
+        self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
         nn.init.zeros_(self.lm_head.weight)
 
     def forward(self, idx):
-        """idx: (B, T) tokens, n_letters where masked -> (B, T, V) logits."""
+        """idx: (B, T) tokens, vocab_size where masked -> (B, T, V) logits."""
         return self.lm_head(self.backbone(self.token_emb(idx)))
 
 
 def corrupt(x0, config, rng):
-    """[NEW] Mask a random share t of each window's characters, and the other 1 - t in its mirror image.
+    """[NEW] Mask a random share t of each window's characters, and the other 1 - t in its complement.
 
     x0: (B, T) clean tokens -> xt (2B, T), x0 twice (2B, T), masked (2B, T). Mirror images halve the variance, and
     every character counts once.
@@ -73,7 +73,7 @@ def corrupt(x0, config, rng):
     t = rng.strata(len(x0))  # (B,)
     masked = rng.rand(*x0.shape) < t[:, None]
     masked, x0 = torch.cat((masked, ~masked)).to(x0.device), torch.cat((x0, x0))
-    return x0.masked_fill(masked, config.n_letters), x0, masked
+    return x0.masked_fill(masked, config.vocab_size), x0, masked
 
 
 def loss(model, idx, config, rng):
@@ -94,17 +94,17 @@ def choose(probs, masked, decoding):
     """
     sure = probs.topk(min(decoding.top_k or 1, probs.size(-1))).values.sum(-1)
     entropy = torch.special.entr(probs).sum(-1)
-    passing = spaced(entropy, masked & (sure >= decoding.confidence_threshold), decoding.gap)
+    passing = spaced(entropy, masked & (sure >= decoding.confidence_threshold), decoding.spacing)
     best = F.one_hot(sure.masked_fill(~masked, -1).argmax(-1), sure.size(-1)).bool()
     return torch.where(passing.any(-1, keepdim=True), passing, best & masked), sure
 
 
 def settle(probs, idx, masked, draft, decoding, rngs):
-    """[NEW] Fill in the positions of which the model is sure, draft those of which it is nearly sure, judge old drafts.
+    """[NEW] Fill in the positions of which the model is sure, draft those of which it is nearly sure, evaluator old drafts.
 
     probs: (B, W, V); idx: (B, W) tokens; masked: (B, W) bool, which positions may be filled; draft: (B, W) bool, the
     provisional characters that the model did not see (so that it cannot just repeat them): a confirmed one is final,
-    one that is less probable than another letter is masked again (arXiv 2507.18578, 2604.18738). Each unfinished row
+    one that is less probable than another character is masked again (arXiv 2507.18578, 2604.18738). Each unfinished row
     gets at least one final character. Returns the new idx, masked and draft; changes nothing in place.
     """
     own = probs.gather(-1, torch.where(draft, idx, 0)[..., None])[..., 0]  # (B, W)
@@ -113,23 +113,23 @@ def settle(probs, idx, masked, draft, decoding, rngs):
     chosen, sure = choose(probs, masked, decoding)
     chosen = chosen & ~((sure < decoding.confidence_threshold) & confirmed.any(1, keepdim=True))  # a draft will do
     nearly = masked & ~chosen & (sure >= decoding.draft_threshold) & (sure < decoding.confidence_threshold)
-    drawn = draw_letters(probs, decoding.top_k, rngs, masked.any(1))
+    drawn = sample_tokens(probs, decoding.top_k, rngs, masked.any(1))
     idx = torch.where(chosen | nearly, drawn, idx)
     return idx, (masked & ~chosen & ~nearly) | doubted, (draft & ~confirmed & ~doubted) | nearly
 
 
-def spaced(entropy, candidates, gap):
-    """[NEW] The candidates (B, W), lowest entropy first, that are more than `gap` away from all taken before them.
+def spaced(entropy, candidates, spacing):
+    """[NEW] The candidates (B, W), lowest entropy first, that are more than `spacing` away from all taken before them.
 
     Neighbours depend on each other most, and one call draws its characters independently: far ones lose little.
     """
-    if gap == 0:
+    if spacing == 0:
         return candidates
     positions, taken = torch.arange(entropy.size(-1)), torch.zeros_like(candidates)
     while candidates.any():
         best = entropy.masked_fill(~candidates, torch.inf).argmin(-1, keepdim=True)  # (B, 1)
         taken = taken | (positions == best) & candidates
-        candidates = candidates & ((positions - best).abs() > gap)
+        candidates = candidates & ((positions - best).abs() > spacing)
     return taken
 
 
@@ -141,14 +141,14 @@ def on_trial(draft, call):
 def settle_window(probs, columns, fillable, trial, state, decoding, rngs):
     """[NEW] `settle` on each row's window, the columns (B, W) of the canvas; a full window's remaining drafts stand.
 
-    fillable: (B, W) bool; trial: (B, L) bool, the drafts that this call hid and so can judge; state: idx, masked, draft
+    fillable: (B, W) bool; trial: (B, L) bool, the drafts that this call hid and so can evaluator; state: idx, masked, draft
     (B, L). Returns the new state.
     """
     idx, masked, draft = (x.gather(1, columns) for x in state)
     hidden = trial.gather(1, columns)
-    letters, still, drafts = settle(probs, idx, fillable, hidden, decoding, rngs)
+    characters, still, drafts = settle(probs, idx, fillable, hidden, decoding, rngs)
     drafts = (draft & ~hidden | drafts) & still.any(1, keepdim=True)
-    new = letters, masked & ~fillable | still, drafts
+    new = characters, masked & ~fillable | still, drafts
     return tuple(x.scatter(1, columns, y) for x, y in zip(state, new, strict=True))
 
 
@@ -156,7 +156,7 @@ def settle_window(probs, columns, fillable, trial, state, decoding, rngs):
 def generate(model, canvas, decoding, rngs):
     """Fill the canvas chunk after chunk, many characters a pass.
 
-    canvas: masked positions anywhere, gaps included; rngs: one generator per row.
+    canvas: masked positions anywhere, masked spans included; rngs: one generator per row.
     Yields a Frame per forward pass.
     """
     config, device = model.config, model.lm_head.weight.device
@@ -167,7 +167,7 @@ def generate(model, canvas, decoding, rngs):
             return
         columns, fillable = windows.move(masked)  # (B, W)
         trial = on_trial(draft, call)  # [NEW]
-        xt = idx.masked_fill(masked | trial, config.n_letters).gather(1, columns)
+        xt = idx.masked_fill(masked | trial, config.vocab_size).gather(1, columns)
         probs = probabilities(model(xt.to(device)), decoding.temp)  # (B, W, V)
         state = idx, masked, draft = settle_window(probs, columns, fillable, trial, state, decoding, rngs)
         yield Frame(idx, masked, draft, columns, probs, columns.size(1) / config.block_size)
@@ -175,10 +175,10 @@ def generate(model, canvas, decoding, rngs):
 
 @dataclass(frozen=True)
 class Args(command.Args):
-    decoding: Decoding = Decoding(temp=0.5, top_k=None, confidence_threshold=0.0, gap=5, draft_threshold=1.0)
+    decoding: Decoding = Decoding(temp=0.5, top_k=None, confidence_threshold=0.0, spacing=5, draft_threshold=1.0)
     recipe: Recipe = Recipe(iters=10000, batch_size=4, eval_every=500)
     config: Config = Config()
-    # [NEW] any gap can be filled
+    # [NEW] any masked span can be filled
     infill: str | None = None  # a text whose missing characters, each written as _ (the mask symbol), are filled in
 
     def __post_init__(self):

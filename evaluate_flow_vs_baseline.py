@@ -3,7 +3,7 @@
     uv run evaluate_flow_vs_baseline.py --seeds 1337,2027,7
 
 Writes eval_reports/<timestamp>/: summary.json (paired differences with 95 % intervals, and every row), samples_baseline.csv,
-samples_flow.csv, and blind_samples.csv with blind_key.csv: pairs of texts in random order, for a reader to judge. A third
+samples_flow.csv, and blind_samples.csv with blind_key.csv: pairs of texts in random order, for a reader to evaluator. A third
 set of texts, flow_off, is the flow model decoded without its flow: what is left is the effect of other weights.
 """
 
@@ -27,7 +27,7 @@ class Args(trials.Args):
     top_k: cli.one_number_or_all() = 2  # of both
     confidence_threshold: float = 0.95  # of both
     draft_threshold: float = 0.7  # of both
-    gap: int = 0  # of both
+    spacing: int = 0  # of both
     flow_step: float = 0.6
     output_dir: Path = cli.ROOT / "eval_reports"
 
@@ -49,7 +49,7 @@ def blind(rows):
 def main(args):
     """Write the three sets of texts, then compare them."""
     writers = methods.load(args.baseline_weights, "diffusion"), methods.load(args.flow_weights, "diffusion_flow")
-    shared = {"temp": args.temp, "top_k": args.top_k, "gap": args.gap}
+    shared = {"temp": args.temp, "top_k": args.top_k, "spacing": args.spacing}
     shared |= {"confidence_threshold": args.confidence_threshold, "draft_threshold": args.draft_threshold}
     flow = diffusion_flow.Decoding(**shared, flow_step=args.flow_step)
     sets = ("baseline", writers[0], diffusion.Decoding(**shared)), ("flow", writers[1], flow)

@@ -27,14 +27,14 @@ class Args(trials.Args):
     a_draft_threshold: float = 0.85
     a_confirm_threshold: float = 0.85
     a_replace_margin: float = 1.0
-    a_gap: int = 0
+    a_spacing: int = 0
     a_target_chunk_len: int = 240
     b_name: str = "new_two_stage"  # drafts first, confirmed or taken back later
     b_confidence_threshold: float = 0.95
     b_draft_threshold: float = 0.7
     b_confirm_threshold: float = 0.85
     b_replace_margin: float = 0.0
-    b_gap: int = 0
+    b_spacing: int = 0
     b_target_chunk_len: int = 240
     output_dir: Path = cli.ROOT / "eval_generate_reports"
 

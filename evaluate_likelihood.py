@@ -3,8 +3,8 @@
     uv run evaluate_likelihood.py
 
 GPT's figure is exact; the masked models' is an upper bound. Below it stands what a sampler is worth that commits by a given
-rule (path likelihood, 16 characters given, 240 written): the price of few calls, without samples and without a judge. Choices
-were made on the first half of the held-out text, so the second half is the one to quote; the whole is for comparison with
+strategy (path likelihood, 16 characters given, 240 written): the price of few calls, without samples and without an evaluator model. Choices
+were made on the validation split, so the test split is the one to quote; the whole is for comparison with
 other projects.
 """
 
@@ -31,8 +31,8 @@ class Args:
     data: Path | None = None  # UTF-8 text whose last tenth is held out; default data.txt
     repeats: int = 4  # random masks per window in the bound
     most: int = 2000  # windows of a part at most, evenly spread
-    rules: str = "left,threshold=0.9,budget=2,budget=6,random=30,random=15,gap=1,gap=2,gap=3,gap=5,gap=8,gap=12"  # commit rules; empty: none
-    windows: int = 32  # for the commit rules
+    strategies: str = "left,threshold=0.9,budget=2,budget=6,random=30,random=15,spacing=1,spacing=2,spacing=3,spacing=5,spacing=8,spacing=12"  # unmasking strategies; empty: none
+    windows: int = 32  # for the unmasking strategies
     output_dir: Path | None = None  # where likelihood.json goes; default: not written
 
     def __post_init__(self):
@@ -41,29 +41,29 @@ class Args:
         check(self.repeats >= 1, f"repeats must be at least 1, not {self.repeats}")
         check(self.most >= 1, f"most must be at least 1, not {self.most}")
         check(self.windows >= 1, f"windows must be at least 1, not {self.windows}")
-        for rule in filter(None, self.rules.split(",")):
-            rule_of(rule)
+        for name in filter(None, self.strategies.split(",")):
+            strategy_of(name)
 
 
-DEPENDS = "what it fills in depends on the letters drawn, so that no path likelihood exists; compare samples instead"
+DEPENDS = "what it fills in depends on the characters drawn, so that no path likelihood exists; compare samples instead"
 
 
-def rule_of(text):
-    """A commit rule by name: left, threshold=P, budget=H (nats), random=K or gap=G -> choose(probs, masked). Raises UserError."""
+def strategy_of(text):
+    """A unmasking strategy by name: left, threshold=P, budget=H (nats), random=K or spacing=G -> choose(probs, masked). Raises UserError."""
     kind, _, value = text.partition("=")
-    check(kind not in ("two-stage", "flow", "top_k"), f"--rules {text}: {DEPENDS}")
+    check(kind not in ("two-stage", "flow", "top_k"), f"--strategies {text}: {DEPENDS}")
     check(
-        kind in ("left", "threshold", "budget", "random", "gap"),
-        f"--rules {text}: unknown; known: left, threshold=, budget=, random=, gap=",
+        kind in ("left", "threshold", "budget", "random", "spacing"),
+        f"--strategies {text}: unknown; known: left, threshold=, budget=, random=, spacing=",
     )
     try:
         number = float(value) if value else 0.0
     except ValueError:
         number = -1.0
-    least = 1 if kind in ("gap", "random") else 1e-9
+    least = 1 if kind in ("spacing", "random") else 1e-9
     check(
         number >= least or kind == "left",
-        f"--rules {text}: needs a number above 0 (gap, random: 1 or more), as in gap=5",
+        f"--strategies {text}: needs a number above 0 (spacing, random: 1 or more), as in spacing=5",
     )
     rng = torch.Generator().manual_seed(0)
 
@@ -84,9 +84,9 @@ def rule_of(text):
     if kind in ("random", "budget"):
         return at_random if kind == "random" else within_budget
     settings = (
-        {"confidence_threshold": number, "gap": 0}
+        {"confidence_threshold": number, "spacing": 0}
         if kind == "threshold"
-        else {"confidence_threshold": 0.0, "gap": int(number)}
+        else {"confidence_threshold": 0.0, "spacing": int(number)}
     )
     decoding = diffusion.Decoding(temp=1.0, top_k=None, draft_threshold=1.0, **settings)
     return by_decoding
@@ -98,33 +98,37 @@ def measure(name, writer, parts, args):
     for part, ids in parts.items():
         held = windows(ids, size + 1, most=args.most)
         if name == "gpt":
-            yield "exact, cold windows", part, likelihood.next_character(model, held)
+            yield "exact, non-overlapping windows", part, likelihood.next_character(model, held)
             halves = windows(ids, size + 1, every=size // 2, most=2 * args.most)
             yield "exact, half a window of context", part, likelihood.next_character_sliding(model, halves)
         else:
-            yield "upper bound, cold windows", part, likelihood.masked_bound(model, held[:, :-1], args.repeats)
+            yield (
+                "upper bound, non-overlapping windows",
+                part,
+                likelihood.masked_bound(model, held[:, :-1], args.repeats),
+            )
 
 
 def paths(name, model, corpus, args):
-    """Rows of the second table: what each commit rule costs a masked model, beside the last one; GPT has one rule."""
+    """Rows of the second table: what each unmasking strategy costs a masked model, beside the last one; GPT has one."""
     size = model.config.block_size
-    held, rows = windows(corpus.reporting, size + 1, most=args.windows)[:, :-1], []
+    held, rows = windows(corpus.test, size + 1, most=args.windows)[:, :-1], []
     masked = torch.arange(size) >= min(16, size // 2)
-    rules = list(filter(None, args.rules.split(",")))
-    if rules and name == "gpt":
-        rules = ["left"]
-    for rule in rules:
+    chosen = list(filter(None, args.strategies.split(",")))
+    if chosen and name == "gpt":
+        chosen = ["left"]
+    for strategy in chosen:
         if name == "gpt":
             nll, calls = likelihood.given_left(model, held, masked), masked.sum().float()
         else:
-            nll, calls = likelihood.path(model, held, masked, rule_of(rule))
+            nll, calls = likelihood.path(model, held, masked, strategy_of(strategy))
         low, high = stats.mean_interval(nll.numpy())
-        row = {"module": name, "rule": rule, "windows": len(held), "calls": calls.mean().item()}
+        row = {"module": name, "strategy": strategy, "windows": len(held), "calls": calls.mean().item()}
         rows.append(row | {"nats": nll.mean().item(), "low": low, "high": high, "each": nll.tolist()})
     for row in rows:  # paired, over the same windows
         difference = np.array(row["each"]) - np.array(rows[-1]["each"])
         low, high = stats.mean_interval(difference)
-        row |= {"against": rows[-1]["rule"], "difference": difference.mean().item()}
+        row |= {"against": rows[-1]["strategy"], "difference": difference.mean().item()}
         row |= {"difference_low": low, "difference_high": high}
     return rows
 
@@ -134,10 +138,10 @@ def main(args):
     corpus, used = Corpus(args.data), []
     if args.output_dir is not None:
         args.output_dir.mkdir(parents=True, exist_ok=True)
-    parts = {"second half": corpus.reporting, "first half": corpus.choosing, "whole": corpus.held_out}
+    parts = {"test split": corpus.test, "validation split": corpus.validation, "whole": corpus.held_out}
     table, rows = Table("model", "measure", "held-out text", "windows", "nats/char", "bits/char"), []
-    rules, path_rows = (
-        Table("model", "commit rule", "calls for 240", "nats/char", "95 % interval", "against the last rule"),
+    strategies, path_rows = (
+        Table("model", "unmasking strategy", "calls for 240", "nats/char", "95 % interval", "against the one above"),
         [],
     )
     for name in args.modules.split(","):
@@ -159,8 +163,8 @@ def main(args):
             f"{row[a]:.3f} .. {row[b]:.3f}" if row[a] is not None else ""
             for a, b in (("low", "high"), ("difference_low", "difference_high"))
         ]
-        rules.add_row(row["module"], row["rule"], f"{row['calls']:.1f}", f"{row['nats']:.4f}", *spread)
-    records.show(*(each for each in (table, rules) if each.row_count))
+        strategies.add_row(row["module"], row["strategy"], f"{row['calls']:.1f}", f"{row['nats']:.4f}", *spread)
+    records.show(*(each for each in (table, strategies) if each.row_count))
     if args.output_dir is not None:
         stamp = records.stamp(**{**vars(args), "weights": used, "data_sha256": corpus.sha256})
         written = {"stamp": stamp, "rows": rows, "paths": path_rows}

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from lab import cli, command, training
 from lab.backbone import Backbone, Cache, Config
-from lab.canvas import Frame, draw_letters, probabilities
+from lab.canvas import Frame, probabilities, sample_tokens
 from lab.cli import check
 from lab.training import Recipe
 
@@ -26,8 +26,8 @@ NAME = "gpt"
 class Decoding:
     """How characters are drawn."""
 
-    temp: float = 0.8  # temperature: 0 takes the likeliest letter, 1 the model's own probabilities
-    top_k: int | None = 2  # draw from the k likeliest letters only; None = from all
+    temp: float = 0.8  # temperature: 0 takes the likeliest character, 1 the model's own probabilities
+    top_k: int | None = 2  # draw from the k likeliest characters only; None = from all
 
     def __post_init__(self):
         check(self.temp >= 0, f"temp must be at least 0, not {self.temp}")
@@ -40,9 +40,9 @@ class Model(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        self.token_emb = nn.Embedding(config.n_letters, config.n_embd)
+        self.token_emb = nn.Embedding(config.vocab_size, config.n_embd)
         self.backbone = Backbone(config, is_causal=True)
-        self.lm_head = nn.Linear(config.n_embd, config.n_letters, bias=False)
+        self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
         nn.init.zeros_(self.lm_head.weight)
 
     def forward(self, idx, cache=None):
@@ -60,9 +60,11 @@ def loss(model, idx, config, rng):
 
 
 def known_prefix(masked):
-    """Characters known at the start of each row: masked (B, L) -> (B,). Raises UserError on a gap or an empty prompt."""
+    """Characters known at the start of each row: masked (B, L) -> (B,). Raises UserError on a masked span or an empty prompt."""
     known = (~masked).int()
-    check(known.cumprod(1).equal(known), "gpt writes from left to right and cannot fill a gap; use diffusion.py")
+    check(
+        known.cumprod(1).equal(known), "gpt writes from left to right and cannot fill a masked span; use diffusion.py"
+    )
     check(int(known.sum(1).min()) > 0, "gpt needs a prompt of at least one character")
     return known.sum(1)
 
@@ -89,16 +91,16 @@ def generate(model, canvas, decoding, rngs):
     """Write the canvas from left to right, one character a pass, with cached keys and values.
 
     canvas: every row known up to some position and masked from there on; rngs: one generator per row.
-    Yields a Frame per forward pass. Raises UserError on a gap.
+    Yields a Frame per forward pass. Raises UserError on a masked span.
     """
     config, cache = model.config, None
     idx, masked = canvas.idx, canvas.masked
     for n in range(int(known_prefix(masked).min()), idx.size(1)):
         logits, cache, fresh = read_on(model, idx, n, cache)
         probs = probabilities(logits, decoding.temp)  # (B, 1, V)
-        letters = draw_letters(probs, decoding.top_k, rngs, masked[:, n])  # (B, 1)
-        columns = torch.full_like(letters, n)
-        idx = idx.scatter(1, columns, torch.where(masked[:, n : n + 1], letters, idx[:, n : n + 1]))
+        characters = sample_tokens(probs, decoding.top_k, rngs, masked[:, n])  # (B, 1)
+        columns = torch.full_like(characters, n)
+        idx = idx.scatter(1, columns, torch.where(masked[:, n : n + 1], characters, idx[:, n : n + 1]))
         masked = masked.scatter(1, columns, False)
         yield Frame(idx, masked, torch.zeros_like(masked), columns, probs, fresh / config.block_size)
 

@@ -36,8 +36,8 @@ def reference(args, writer):
         return None
     path = args.data or "data.txt"
     check(writer.alphabet == found.alphabet, f"{path}: has other characters than the model's text; give its --data")
-    judge = load(args.judge, "gpt") if args.judge.exists() or args.judge != trials.JUDGE else None
-    known = judge is not None and judge.alphabet == found.alphabet and judge.weights != writer.weights
+    evaluator = load(args.evaluator, "gpt") if args.evaluator.exists() or args.evaluator != trials.EVALUATOR else None
+    known = evaluator is not None and evaluator.alphabet == found.alphabet and evaluator.weights != writer.weights
     if not known:
-        warn(f"{args.judge}: no independent judge of this text; judge_nll stays empty")
-    return replace(found, judge=judge if known else None)
+        warn(f"{args.evaluator}: no independent evaluator of this text; generative_nll stays empty")
+    return replace(found, evaluator=evaluator if known else None)

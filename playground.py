@@ -1,4 +1,4 @@
-"""Watch the three write in your browser, live, from one prompt; lock letters and let diffusion fill the gaps.
+"""Watch the three write in your browser, live, from one prompt; lock characters and let diffusion fill the masked spans.
 
     uv run --extra page playground.py
 
@@ -25,9 +25,9 @@ MOST = 480  # characters of a text, and characters to write
 LONGEST = 30.0  # seconds that slow motion may add up to
 PICTURE = 0.08  # seconds between two pictures, at least
 SLIDERS = {  # setting of a Decoding: label, least, most, step, explanation
-    "temp": ("Temperature", 0, 2, 0.05, "all three methods; 0 takes the likeliest letter"),
-    "gap": ("Gap", 0, 20, 1, "masked methods: letters of one call lie more than this apart; 0: anywhere"),
-    "confidence_threshold": ("Threshold", 0, 1, 0.05, "masked methods: how probable a letter must be to settle"),
+    "temp": ("Temperature", 0, 2, 0.05, "all three methods; 0 takes the likeliest character"),
+    "spacing": ("Spacing", 0, 20, 1, "masked methods: characters of one call lie more than this apart; 0: anywhere"),
+    "confidence_threshold": ("Threshold", 0, 1, 0.05, "masked methods: how probable a character must be to settle"),
     "draft_threshold": (
         "Draft threshold",
         0,
@@ -53,8 +53,8 @@ class Args:
 class Wish:
     """What a visitor asks for; what cannot be done is refused in words."""
 
-    text: str  # to go on from, or whose gaps are to be filled in
-    chars: int | None  # to write after it; None: fill its gaps
+    text: str  # to go on from, or whose masked spans are to be filled in
+    chars: int | None  # to write after it; None: fill its masked spans
     seed: int | None
     slower: float  # how many times slower than they are the calls are shown
     settings: dict  # of the Decodings
@@ -68,8 +68,10 @@ class Wish:
     def canvas(self, alphabet):
         """The canvas to write on. Raises UserError."""
         if self.chars is None:
-            return Canvas(*alphabet.encode_gaps(self.text)).repeat(1)
-        check(alphabet.mask not in self.text, f"this prompt has gaps ({alphabet.mask}): the other tab fills them")
+            return Canvas(*alphabet.encode_masked(self.text)).repeat(1)
+        check(
+            alphabet.mask not in self.text, f"this prompt has masked spans ({alphabet.mask}): the other tab fills them"
+        )
         return Canvas.after(alphabet.encode(self.text), self.chars)
 
     def trial(self, name, alphabet):
@@ -86,12 +88,12 @@ def load(folder):
     opening = writers["gpt"].prompt(1)
     alphabets = {writer.alphabet for writer in writers.values()}
     check(len(alphabets) == 1, f"{folder}: the three were trained on texts with different characters")
-    for _ in race(writers, Wish(opening, 20, 0, 1, {})):
+    for _ in write_together(writers, Wish(opening, 20, 0, 1, {})):
         pass
     return writers
 
 
-def race(writers, wish):
+def write_together(writers, wish):
     """Let all write on one clock: whoever has spent least makes the next call. Yields (seconds of that clock, Films).
 
     A method that refuses stands still, with its reason as title.
@@ -116,7 +118,7 @@ def answer(writers, text, chars, seed, slower, *settings):
         wish = Wish(text or "", chars, seed, slower, dict(zip(SLIDERS, settings, strict=True)))
         pace = f"about {slower:.0f} times slower than they are" if slower > 1 else "as fast as they are"
         began = shown = time.monotonic()
-        for clock, films in race(writers, wish):
+        for clock, films in write_together(writers, wish):
             time.sleep(max(0.0, began + min(clock * slower, LONGEST) - time.monotonic()))
             if time.monotonic() - shown >= PICTURE:
                 shown = time.monotonic()
@@ -147,10 +149,12 @@ def build(gradio, writers):
             prompt = gradio.Textbox(writers["gpt"].prompt(15), label="Prompt", lines=2, max_length=MOST)
             chars = gradio.Slider(1, MOST, 240, step=1, label="Characters to write", buttons=[])
             go_on = gradio.Button("Write", variant="primary")
-        with gradio.Tab("Fill gaps"):
-            info = f"Each {alphabet.mask} is one missing character; all other letters are locked."
-            text = gradio.Textbox(gaps(alphabet), label="Text with gaps", info=info, lines=2, max_length=MOST)
-            fill_in = gradio.Button("Fill the gaps", variant="primary")
+        with gradio.Tab("Fill masked spans"):
+            info = f"Each {alphabet.mask} is one missing character; all other characters are locked."
+            text = gradio.Textbox(
+                example(alphabet), label="Text with masked spans", info=info, lines=2, max_length=MOST
+            )
+            fill_in = gradio.Button("Fill the masked spans", variant="primary")
         stop = gradio.Button("Stop", size="sm")
         with gradio.Accordion("Settings", open=False), gradio.Row():
             seed = gradio.Number(
@@ -178,10 +182,10 @@ def build(gradio, writers):
     return blocks
 
 
-def gaps(alphabet):
-    """A text with gaps to begin with, of letters that the models know."""
+def example(alphabet):
+    """A text with masked spans to begin with, of characters that the models know."""
     text = "First ________:\nWhat is the ______ of this?".replace("_", alphabet.mask)
-    return text if set(text) <= {*alphabet.letters, alphabet.mask} else alphabet.letters[-3:] + 5 * alphabet.mask
+    return text if set(text) <= {*alphabet.characters, alphabet.mask} else alphabet.characters[-3:] + 5 * alphabet.mask
 
 
 def serve(gradio, blocks, port=None):

@@ -1,6 +1,6 @@
 """Which decoding settings? Every combination of the lists given, over seeds and prompts.
 
-    uv run run_inference_sweep.py --module diffusion --confidence-threshold 0 --gap 3,5,8 --temp 0.3,0.5 --top-k all
+    uv run run_inference_sweep.py --module diffusion --confidence-threshold 0 --spacing 3,5,8 --temp 0.3,0.5 --top-k all
 
 Writes infer_reports/<module>_<timestamp>/: results.csv, results.json, samples.txt. analyze_inference_sweep.py reads them.
 """
@@ -21,14 +21,14 @@ class Args(trials.Args):
     temp: listed(float) = ()  # settings to try, each a list separated by commas; those not given keep their default
     top_k: listed(number_or_all) = ()  # numbers, or all
     confidence_threshold: listed(float) = ()
-    gap: listed(int) = ()
+    spacing: listed(int) = ()
     draft_threshold: listed(float) = ()
     flow_step: listed(float) = ()
     flow_until: listed(float) = ()
     output_dir: Path = cli.ROOT / "infer_reports"
 
 
-SETTINGS = ("temp", "top_k", "confidence_threshold", "gap", "draft_threshold", "flow_step", "flow_until")
+SETTINGS = ("temp", "top_k", "confidence_threshold", "spacing", "draft_threshold", "flow_step", "flow_until")
 
 
 def main(args):

@@ -11,7 +11,7 @@ import torch
 import methods
 from benchmarks.timing import compare, report
 from lab import checkpoint, cli, machine, trials
-from lab.canvas import Canvas, draw_letters, probabilities
+from lab.canvas import Canvas, probabilities, sample_tokens
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def write_uncached(writer, canvas, decoding, seed):
     for n in range(first, idx.size(1)):
         logits = writer.model(idx[:, max(0, n - size) : n].to(device))[:, -1:]
         probs = probabilities(logits, decoding.temp)
-        idx[:, n] = draw_letters(probs, decoding.top_k, [rng], torch.tensor([True]))[:, 0]
+        idx[:, n] = sample_tokens(probs, decoding.top_k, [rng], torch.tensor([True]))[:, 0]
     return writer.alphabet.decode(idx[0])
 
 

@@ -2,9 +2,9 @@
 
     uv run -m benchmarks.controls
 
-Two-stage decoding masks a doubted draft again. Overwriting it with the likeliest letter at once would save a call (LLaDA2.1,
+Two-stage decoding masks a doubted draft again. Overwriting it with the likeliest character at once would save a call (LLaDA2.1,
 arXiv 2602.08676; against it: "Remask, don't replace", 2604.18738). Both write the same prompts here, with the same seeds.
-The flow's changed forms, `shuffled` and `noiseless`, take part in the race.
+The flow's changed forms, `shuffled` and `noiseless`, are configurations of benchmarks.frontier.
 """
 
 import sys
@@ -45,7 +45,7 @@ def changed(writer, module, **parts):
 
 
 def replacing(writer):
-    """Two stages, but a doubted draft becomes the likeliest letter at once, and stays a draft."""
+    """Two stages, but a doubted draft becomes the likeliest character at once, and stays a draft."""
     settle = diffusion.settle
 
     def settle_at_once(probs, idx, masked, draft, decoding, rngs):
@@ -72,7 +72,7 @@ def shuffled(writer):
 
 
 def noiseless(writer):
-    """The flow, but towards the mean of the letters: evidence that is neither drawn nor noisy."""
+    """The flow, but towards the mean of the characters: evidence that is neither drawn nor noisy."""
     flow_on = diffusion_flow.flow_on
 
     def flow_to_the_mean(probs, evidence, snr, guided, decoding, rngs):
@@ -86,7 +86,7 @@ def main(args):
     """Write both ways, compare, print and store."""
     writer = methods.load(None, "diffusion")
     reference = methods.reference(args, writer)
-    check(reference is not None and reference.judge is not None, "this needs the corpus and weights/judge.pt")
+    check(reference is not None and reference.evaluator is not None, "this needs the corpus and weights/evaluator.pt")
     sets = [("mask again", writer, diffusion.Decoding()), ("replace", replacing(writer), diffusion.Decoding())]
     rows, folder = trials.experiment(sets, args, reference, "controls", "results.json")
     sides = stats.grouped(rows, "name")

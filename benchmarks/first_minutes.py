@@ -55,22 +55,22 @@ def train_theirs(module, minutes):
 
 
 class Theirs(nn.Module):
-    """Their model with the letters of ours; its mask is its first letter, ours the last."""
+    """Their model with the characters of ours; its mask is its first character, ours the last."""
 
-    def __init__(self, model, n_letters, has_mask):
+    def __init__(self, model, vocab_size, has_mask):
         super().__init__()
-        self.model, self.has_mask, self.config = model, has_mask, Config(n_letters=n_letters)
+        self.model, self.has_mask, self.config = model, has_mask, Config(vocab_size=vocab_size)
 
     def forward(self, idx):
-        """idx: (B, T) our tokens -> (B, T, V) logits of our letters."""
+        """idx: (B, T) our tokens -> (B, T, V) logits of our characters."""
         if not self.has_mask:
             return self.model(idx)[0]
-        return self.model((idx + 1) % (self.config.n_letters + 1))[0][..., 1:]
+        return self.model((idx + 1) % (self.config.vocab_size + 1))[0][..., 1:]
 
 
 def held_out(model, corpus, is_masked):
-    """Nats per character of the second half of the held-out text, read in cold windows (a hundred of them)."""
-    held = windows(corpus.reporting, 257, most=100)
+    """Nats per character of the test split, read in non-overlapping windows (a hundred of them)."""
+    held = windows(corpus.test, 257, most=100)
     if is_masked:
         return likelihood.masked_bound(model, held[:, :-1]).mean().item()
     return likelihood.next_character(model, held).mean().item()

@@ -1,9 +1,9 @@
-"""What is the right side worth? Nats per character of held-out text in a gap between known text.
+"""What is the right side worth? Nats per character of held-out text in a masked span between known text.
 
     uv run -m benchmarks.infilling
 
 GPT reads the left side only: its figure is exact. For the masked models it is the path likelihood of their sampler (see
-`likelihood.path`), once with both sides and once with the text cut off after the gap.
+`likelihood.path`), once with both sides and once with the text cut off after the masked span.
 """
 
 import sys
@@ -14,7 +14,7 @@ from rich.table import Table
 
 import methods
 from benchmarks.timing import write_results
-from evaluate_likelihood import rule_of
+from evaluate_likelihood import strategy_of
 from lab import checkpoint, cli, likelihood, records, stats
 from lab.cli import check
 from lab.corpus import Corpus, windows
@@ -22,18 +22,18 @@ from lab.corpus import Corpus, windows
 
 @dataclass(frozen=True)
 class Args:
-    lengths: cli.listed(int) = (1, 5, 20, 60, 200)  # characters in the gap, in the middle of a window
-    windows: int = 64  # of the second half of the held-out text
+    lengths: cli.listed(int) = (1, 5, 20, 60, 200)  # characters in the masked span, in the middle of a window
+    windows: int = 64  # of the test split
     spacing: int = 5  # the masked models commit positions more than this apart in one call
 
 
 def measure(writers, held, length, spacing):
-    """(model, what it sees, nats per character (n,), calls) for one length of gap."""
+    """(model, what it sees, nats per character (n,), calls) for one length of the masked span."""
     size = held.size(1)
     first = (size - length) // 2
     written = (torch.arange(size) >= first) & (torch.arange(size) < first + length)
     yield "gpt", "left side", likelihood.given_left(writers["gpt"].model, held, written), length
-    choose = rule_of(f"gap={spacing}")
+    choose = strategy_of(f"spacing={spacing}")
     for name in ("diffusion", "diffusion_flow"):
         for seen, stop in (("both sides", size), ("left side", first + length)):
             nll, calls = likelihood.path(writers[name].model, held[:, :stop], written[:stop], choose)
@@ -44,10 +44,10 @@ def main(args):
     """Measure each length, print and store."""
     corpus = Corpus()
     writers = {name: methods.load(checkpoint.default_path(name), name) for name in methods.METHODS}
-    held = windows(corpus.reporting, writers["gpt"].model.config.block_size, most=args.windows)
+    held = windows(corpus.test, writers["gpt"].model.config.block_size, most=args.windows)
     most = held.size(1) - 2
     check(all(1 <= length <= most for length in args.lengths), f"--lengths must lie in 1..{most}")
-    table = Table("gap", "model", "sees", "calls", "nats/char", "minus GPT's")
+    table = Table("spacing", "model", "sees", "calls", "nats/char", "minus GPT's")
     rows, gpt = [], None
     for length in args.lengths:
         for name, seen, nll, calls in measure(writers, held, length, args.spacing):

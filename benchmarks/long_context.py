@@ -2,7 +2,7 @@
 
     uv run -m benchmarks.long_context
 
-The second half of the held-out text is cut into long pieces and read one character at a time by `gpt.read_on`, the
+The test split is cut into long pieces and read one character at a time by `gpt.read_on`, the
 function that `gpt.generate` uses; beyond block_size characters the cache has been renewed, perhaps many times.
 """
 
@@ -32,7 +32,7 @@ def main(args):
     """Mean loss of each eighth of a piece, with its standard error over pieces."""
     device = machine.pick_device()
     model = methods.load(checkpoint.default_path("gpt"), "gpt", device).model
-    held = windows(Corpus().reporting, args.length + 1)
+    held = windows(Corpus().test, args.length + 1)
     nll, cache = [], None
     for n in range(1, args.length + 1):
         logits, cache, _ = gpt.read_on(model, held, n, cache)

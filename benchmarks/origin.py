@@ -60,7 +60,7 @@ def ours(method, config, recipe, rows, device):
     """A training of ours on `rows` windows of the corpus a step -> (Run, a function that takes a step)."""
     machine.keep_memory()  # as every training does; theirs gains by it too
     corpus, rng = Corpus(), machine.Rng(0)
-    config = replace(config, n_letters=len(corpus.alphabet))
+    config = replace(config, vocab_size=len(corpus.alphabet))
     torch.manual_seed(0)
     model = method.Model(config).to(device)
     run = training.Run(None, {}, model, recipe, training.optimisers(model, recipe), corpus, None)
@@ -111,7 +111,9 @@ def main(args):
         module = load_module(args.path / f"{method.NAME}.py")
         module.batch_size = args.batch_size
         config = replace(method.Args().config, n_embd=module.n_embd, n_head=module.n_head)
-        windows = args.batch_size if method is gpt else args.batch_size // 2  # ours shows each window twice, mirrored
+        windows = (
+            args.batch_size if method is gpt else args.batch_size // 2
+        )  # ours shows each window twice, complemented
         run, our_step = ours(method, config, method.Args().recipe, windows, device)
         other, their_step = theirs(module)
         model = run.model.eval()

@@ -34,8 +34,8 @@ def likelihood():
     for row in results("likelihood")["rows"]:
         cells = by_model.setdefault((row["module"], row["measure"]), {})
         cells[row["part"]] = f"{row['nats']:.4f} ({row['bits']:.4f})"
-    header = ["model", "measure", "second half: nats (bits) per character", "first half", "whole"]
-    parts = ("second half", "first half", "whole")
+    header = ["model", "measure", "test split: nats (bits) per character", "validation split", "whole"]
+    parts = ("test split", "validation split", "whole")
     return table(header, [[f"`{name}`", what, *(cells[p] for p in parts)] for (name, what), cells in by_model.items()])
 
 
@@ -57,7 +57,7 @@ def trainings():
 def speed():
     """Ratios measured side by side."""
     rows = []
-    names = ("training", "cache", "ngram_drafter", "origin")
+    names = ("training", "cache", "draft_model", "origin")
     for measured in (results(name) for name in names if (ROOT / "results" / f"{name}.json").exists()):
         for row in measured["rows"]:
             figures = [f"{row[key]:,.0f}" if row[key] >= 100 else f"{row[key]:.3g}" for key in ("ours", "theirs")]
@@ -68,21 +68,29 @@ def speed():
 
 
 def paths():
-    """What a commit rule is worth to each masked model: nats per character, by calls."""
+    """What an unmasking strategy is worth to each masked model: nats per character, by calls."""
     rows = []
     for row in results("likelihood")["paths"]:
-        if row["module"] == "diffusion_flow" and not row["rule"].startswith("gap"):
+        if row["module"] == "diffusion_flow" and not row["strategy"].startswith("spacing"):
             continue  # about diffusion's; they stand in the file
         spread = f"{row['low']:.3f} to {row['high']:.3f}"
         rows.append(
-            [f"`{row['module']}`", row["rule"].replace("=", " "), f"{row['calls']:.1f}", f"{row['nats']:.3f}", spread]
+            [
+                f"`{row['module']}`",
+                row["strategy"].replace("=", " "),
+                f"{row['calls']:.1f}",
+                f"{row['nats']:.3f}",
+                spread,
+            ]
         )
-    return table(["model", "commit rule", "calls for 240 characters", "nats per character", "95 % interval"], rows)
+    return table(
+        ["model", "unmasking strategy", "calls for 240 characters", "nats per character", "95 % interval"], rows
+    )
 
 
 def differences(found, real, names):
     """Lines of a table of paired differences."""
-    shown = ("nfe", "judge_nll", "trigram_entropy", "real_words", "repetition", "copied_share", "distance")
+    shown = ("nfe", "generative_nll", "trigram_entropy", "real_words", "repetition", "copied_share", "distance")
     lines = []
     for row in (row for row in found if row["measure"] in shown):
         name = row["measure"].replace("_", " ").replace("nfe", "calls")
@@ -105,10 +113,12 @@ def grid():
     for p in points:
         if p["name"] == "baseline" or (p["confirm_threshold"], p["replace_margin"]) == (0.85, 0.0):
             name = "one stage" if p["name"] == "baseline" else f"draft {p['draft_threshold']}"
-            figures = [f"{p[key]:.3f}" for key in ("judge_nll", "trigram_entropy", "distance")]
+            figures = [f"{p[key]:.3f}" for key in ("generative_nll", "trigram_entropy", "distance")]
             verdict = "" if p["name"] == "baseline" else "yes" if p["not_worse"] else "no"
             rows.append([name, f"{p['nfe']:.0f}", *figures, verdict])
-    return table(["settings", "calls", "judge nll", "trigram entropy", "distance", "not worse than one stage"], rows)
+    return table(
+        ["settings", "calls", "evaluator nll", "trigram entropy", "distance", "not worse than one stage"], rows
+    )
 
 
 def flow(folder="flow_spaced"):
@@ -128,20 +138,20 @@ def doubted():
     return differences(found["rows"], found["settings"]["real_text"], ("mask again", "replace"))
 
 
-def race():
-    """The entrants: what they cost, and judge NLL at each entropy."""
-    found = results("race")
+def frontier():
+    """The configurations: what they cost, and generative NLL at each entropy."""
+    found = results("frontier")
     took = {(row["name"], row["batch"], row["compiled"]): row["seconds"] for row in found["seconds"]}
     batch, nll, costs = max(size for _, size, _ in took), {}, {}
     entropies = sorted({row["entropy"] for row in found["matched"]}, reverse=True)
     middle = entropies[len(entropies) // 2]
     for row in found["matched"]:
-        spread = f"{row['judge_nll']:.3f} ({row['judge_nll_low']:.2f} to {row['judge_nll_high']:.2f})"
+        spread = f"{row['generative_nll']:.3f} ({row['generative_nll_low']:.2f} to {row['generative_nll_high']:.2f})"
         nll[row["name"], row["entropy"]] = spread
         if row["entropy"] == middle or row["name"] not in costs:  # its calls there, or where it comes nearest
             costs[row["name"]] = row
     header = ["", "calls", "full passes", "s / 1,000 characters", "compiled", f"compiled, {batch} at a time"]
-    header += [f"judge NLL at {entropy} bits" for entropy in entropies] + [f"JSD 4 at {middle}"]
+    header += [f"generative NLL at {entropy} bits" for entropy in entropies] + [f"JSD 4 at {middle}"]
 
     def cost(row):
         return [
@@ -155,36 +165,37 @@ def race():
         divergence = f"{row['jsd_4']:.3f}" if row["entropy"] == middle else ""
         lines.append([name, *cost(row), *(nll.get((name, entropy), "") for entropy in entropies), divergence])
     for row in (row for row in found["points"] if row["name"] not in costs):  # one temperature only
-        bits = f"{row['judge_nll']:.3f} at {row['trigram_entropy']:.1f} bits"
+        bits = f"{row['generative_nll']:.3f} at {row['trigram_entropy']:.1f} bits"
         lines.append([row["name"], *cost(row), *[""] * (len(entropies) - 1), bits, ""])
     return table(header, lines)
 
 
-def race_twice():
-    """What the race says of pairs of entrants, and what it says with other seeds and other prompts."""
+def frontier_twice():
+    """What the frontier says of pairs of configurations, and what it says with other seeds and other prompts."""
     pairs = [
-        ("diffusion, gap 5", "GPT"),
-        ("GPT of one block", "GPT"),
-        ("diffusion, gap 3", "diffusion, gap 5"),
-        ("diffusion, gap 8", "diffusion, gap 5"),
-        ("diffusion, threshold .85", "diffusion, gap 5"),
-        ("diffusion, two stages", "diffusion, gap 5"),
-        ("flow off, gap 5", "diffusion, gap 5"),
-        ("flow, gap 5", "diffusion, gap 5"),
+        ("diffusion, spacing 5", "GPT"),
+        ("1-layer GPT", "GPT"),
+        ("diffusion, spacing 3", "diffusion, spacing 5"),
+        ("diffusion, spacing 8", "diffusion, spacing 5"),
+        ("diffusion, threshold .85", "diffusion, spacing 5"),
+        ("diffusion, two stages", "diffusion, spacing 5"),
+        ("flow off, spacing 5", "diffusion, spacing 5"),
+        ("flow, spacing 5", "diffusion, spacing 5"),
     ]
     runs = [
-        {(row["name"], row["entropy"]): row for row in results(name)["matched"]} for name in ("race", "race_2/race")
+        {(row["name"], row["entropy"]): row for row in results(name)["matched"]}
+        for name in ("frontier", "frontier_2/frontier")
     ]
     lines = []
     for name, other in pairs:
         found = [run.get((name, entropy), {}).get(f"minus {other}") for entropy in (10.3, 9.2) for run in runs]
         cells = [f"{x[0]:+.2f} ({x[1]:+.2f} to {x[2]:+.2f})" if x else "" for x in found]
         lines.append([f"{name}, minus {other}", *cells])
-    return table(["judge NLL", "10.3 bits", "again", "9.2 bits", "again"], lines)
+    return table(["generative NLL", "10.3 bits", "again", "9.2 bits", "again"], lines)
 
 
 def infilling():
-    """Nats per character in a gap, by its length, and how much that is from GPT's."""
+    """Nats per character in a masked span, by its length, and how much that is from GPT's."""
     rows, lines = results("infilling")["rows"], []
     for length in dict.fromkeys(row["length"] for row in rows):
         own = {(row["module"], row["sees"]): row for row in rows if row["length"] == length}
@@ -197,7 +208,7 @@ def infilling():
             ("diffusion_flow", "both sides"),
         )
         lines.append([str(length), *(f"{own[key]['nats']:.3f}" for key in keys), spread, f"{both['calls']:.1f}"])
-    header = ["gap", "GPT, left side", "diffusion, left side", "diffusion, both sides", "flow model, both sides"]
+    header = ["spacing", "GPT, left side", "diffusion, left side", "diffusion, both sides", "flow model, both sides"]
     return table([*header, "diffusion (both) minus GPT", "its calls"], lines)
 
 
@@ -228,8 +239,8 @@ TABLES = {
     "flow": flow,
     "flow_ordered": flow_ordered,
     "doubted": doubted,
-    "race": race,
-    "race_twice": race_twice,
+    "frontier": frontier,
+    "frontier_twice": frontier_twice,
     "infilling": infilling,
     "long_context": long_context,
     "first_minutes": first_minutes,

@@ -24,7 +24,7 @@ class Args:
 def make_stepper(compiled, bf16, steps, device):
     """A function that trains a fresh default GPT for some steps on random characters."""
     machine.keep_memory()  # as every training does
-    recipe, config = gpt.Args().recipe, replace(gpt.Args().config, n_letters=65)
+    recipe, config = gpt.Args().recipe, replace(gpt.Args().config, vocab_size=65)
     torch.manual_seed(0)
     model = gpt.Model(config).to(device)
     run = training.Run(None, {}, model, recipe, training.optimisers(model, recipe), None, None)

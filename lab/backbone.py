@@ -20,7 +20,7 @@ from lab.cli import check
 class Config:
     """Sizes and dropout of a model; stored in its checkpoint."""
 
-    n_letters: tyro.conf.Suppress[int] = 0  # V, size of the alphabet; the corpus says
+    vocab_size: tyro.conf.Suppress[int] = 0  # V, size of the alphabet; the corpus says
     block_size: int = 256  # longest context, characters
     n_layer: int = 6  # transformer blocks
     n_head: int = 4  # attention heads

@@ -11,7 +11,7 @@ class Canvas:
     """Rows of text to be filled in.
 
     idx: (B, L) tokens; masked: (B, L) bool, where there is no character yet (idx is ignored there).
-    A prompt, a text with gaps and an empty page are all of this one kind.
+    A prompt, a text with masked spans and an empty page are all of this one kind.
     """
 
     idx: torch.Tensor
@@ -78,7 +78,7 @@ class Windows:
 
 
 def probabilities(logits, temp):
-    """Logits (..., V) -> probabilities (..., V) in float64 on the CPU; temp 0 puts all on the best letter."""
+    """Logits (..., V) -> probabilities (..., V) in float64 on the CPU; temp 0 puts all on the best character."""
     logits = logits.detach().to("cpu").double()
     if temp == 0:
         return torch.nn.functional.one_hot(logits.argmax(-1), logits.size(-1)).double()
@@ -106,7 +106,7 @@ def draw(probs, rngs, rows):
     return (total <= u[..., None] * total[..., -1:]).sum(-1).clamp(max=probs.size(-1) - 1)
 
 
-def draw_letters(probs, top_k, rngs, rows):
-    """One letter at each position, from its top_k likeliest or from all (None): probs (B, W, V) -> (B, W) tokens."""
-    top, letters = probs.topk(min(top_k or probs.size(-1), probs.size(-1)))  # (B, W, k)
-    return letters.gather(-1, draw(top, rngs, rows)[..., None])[..., 0]
+def sample_tokens(probs, top_k, rngs, rows):
+    """One character at each position, from its top_k likeliest or from all (None): probs (B, W, V) -> (B, W) tokens."""
+    top, characters = probs.topk(min(top_k or probs.size(-1), probs.size(-1)))  # (B, W, k)
+    return characters.gather(-1, draw(top, rngs, rows)[..., None])[..., 0]

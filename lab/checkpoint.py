@@ -16,7 +16,7 @@ from lab.backbone import Config
 from lab.cli import ROOT, UserError, check
 from lab.corpus import Alphabet, replacing
 
-FORMAT = 1
+FORMAT = 2
 
 
 def default_path(name):
@@ -51,6 +51,12 @@ def read(path, train_command):
             payload = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError(foreign) from error
+    if isinstance(payload, dict) and payload.get("format") == 1 and isinstance(payload.get("config"), dict):
+        payload |= {
+            "format": FORMAT,
+            "characters": payload.pop("letters", None),
+        }  # format 1 had other names for two things
+        payload["config"]["vocab_size"] = payload["config"].pop("n_letters", 0)
     known = isinstance(payload, dict) and payload.get("format") == FORMAT and isinstance(payload.get("name"), str)
     check(known, foreign)
     return payload
@@ -67,7 +73,7 @@ def describe(name, config, alphabet, opening, provenance):
         "format": FORMAT,
         "name": name,
         "config": asdict(config),
-        "letters": alphabet.letters,
+        "characters": alphabet.characters,
         "mask": alphabet.mask,
         "opening": opening,
         "provenance": provenance,
@@ -92,7 +98,7 @@ def load(path, name, Model, Config=Config):
     try:
         model = Model(Config(**payload["config"]))
         model.load_state_dict(payload["model"])
-        alphabet = Alphabet(payload["letters"], payload["mask"])
+        alphabet = Alphabet(payload["characters"], payload["mask"])
         return model.eval(), alphabet, payload["opening"], payload["provenance"]
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, UserError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -79,7 +79,7 @@ def listed(kind):
 
 
 def number_or_all(word):
-    """How many letters to draw from: a number, or all of them (None)."""
+    """How many characters to draw from: a number, or all of them (None)."""
     check(word == "all" or word.isdecimal(), f"top_k {word}: a number, or all")
     return None if word == "all" else int(word)
 

@@ -58,7 +58,7 @@ def write(args, name, Model, generate, infill=None):
     if infill is None:
         canvas = Canvas.after(alphabet.encode(choose_prompt(args, opening)), args.max_new_tokens)
     else:
-        canvas = Canvas(*alphabet.encode_gaps(infill)).repeat(1)
+        canvas = Canvas(*alphabet.encode_masked(infill)).repeat(1)
     trial = trials.Trial(canvas, args.decoding, (args.seed,))
     console = Console(highlight=False, markup=False)
     if console.is_terminal:

@@ -1,8 +1,8 @@
 """A text file as numbers: its alphabet, its two parts, its windows.
 
 The text is read in blocks and kept on disk, memory-mapped: a corpus of several gigabytes needs no more memory
-than a small one. The first 90 % is for training; choices are made on the first half of the rest, figures are
-reported on the second half.
+than a small one. The first 90 % is for training; choices are made on the validation split of the rest, figures are
+reported on the test split.
 """
 
 import codecs
@@ -29,48 +29,50 @@ MASK_SYMBOLS = "_▁░□◌¤\ufffd"  # how "no character here yet" is shown: 
 
 @dataclass(frozen=True)
 class Alphabet:
-    """The characters that a model knows, in order: letters[i] is the character of token i.
+    """The characters that a model knows, in order: characters[i] is the character of token i.
 
-    mask: the symbol that stands for a masked position in prompts and pictures; never one of the letters.
+    mask: the symbol that stands for a masked position in prompts and pictures; never one of the characters.
     """
 
-    letters: str
+    characters: str
     mask: str = ""
 
     def __post_init__(self):
         if not self.mask:
             spare = map(chr, (*range(0xE000, 0xF900), *range(0xF0000, 0xFFFFE)))  # private use
-            free = next(s for s in (*MASK_SYMBOLS, *spare) if s not in self.letters)
+            free = next(s for s in (*MASK_SYMBOLS, *spare) if s not in self.characters)
             object.__setattr__(self, "mask", free)
 
     def __len__(self):
-        return len(self.letters)
+        return len(self.characters)
 
     def encode(self, text):
         """Text -> tokens (len(text),) long. Raises UserError that lists the characters outside the alphabet."""
-        token = {letter: i for i, letter in enumerate(self.letters)}
+        token = {character: i for i, character in enumerate(self.characters)}
         unknown = sorted(set(text) - token.keys())
         listed = " ".join(map(repr, unknown[:20])) + (f" and {len(unknown) - 20} more" if len(unknown) > 20 else "")
         check(not unknown, f"characters that the model does not know: {listed}. It knows: {self.describe()}")
-        return torch.tensor([token[letter] for letter in text], dtype=torch.long)
+        return torch.tensor([token[character] for character in text], dtype=torch.long)
 
-    def encode_gaps(self, text):
+    def encode_masked(self, text):
         """Text with mask symbols -> tokens (len(text),) and where they are masked (len(text),) bool. Raises UserError."""
-        masked = torch.tensor([letter == self.mask for letter in text], dtype=torch.bool)
+        masked = torch.tensor([character == self.mask for character in text], dtype=torch.bool)
         check(masked.any(), f"nothing to fill in: mark each missing character by {self.mask}")
-        return self.encode(text.replace(self.mask, self.letters[0])), masked
+        return self.encode(text.replace(self.mask, self.characters[0])), masked
 
     def decode(self, idx, masked=None):
         """Tokens (L,) -> text; masked (L,) positions are shown as the mask symbol."""
-        letters = [self.letters[i] for i in idx.tolist()]
+        characters = [self.characters[i] for i in idx.tolist()]
         if masked is not None:
-            letters = [self.mask if m else letter for letter, m in zip(letters, masked.tolist(), strict=True)]
-        return "".join(letters)
+            characters = [
+                self.mask if m else character for character, m in zip(characters, masked.tolist(), strict=True)
+            ]
+        return "".join(characters)
 
     def describe(self):
         """The alphabet in a line, cut when it is long."""
-        shown = self.letters if len(self.letters) <= 100 else self.letters[:100] + "..."
-        return f"{shown!r} ({len(self.letters)} characters)"
+        shown = self.characters if len(self.characters) <= 100 else self.characters[:100] + "..."
+        return f"{shown!r} ({len(self.characters)} characters)"
 
 
 def fetch():
@@ -105,15 +107,15 @@ class Corpus:
             raise UserError(f"{self.path}: not a UTF-8 text ({error.reason}). Convert it first") from error
         except OSError as error:
             raise UserError(f"{self.path}: {error.strerror or error}. Name a UTF-8 text: --data any.txt") from error
-        self.alphabet, self.sha256 = Alphabet(meta["letters"]), meta["sha256"]
+        self.alphabet, self.sha256 = Alphabet(meta["characters"]), meta["sha256"]
         n = len(self.ids)
         first, half = int(0.9 * n), (n + int(0.9 * n)) // 2
         self.train, self.held_out = self.ids[:first], self.ids[first:]
-        self.choosing, self.reporting = self.ids[first:half], self.ids[half:]
+        self.validation, self.test = self.ids[first:half], self.ids[half:]
 
     def require(self, length):
         """Raise UserError unless every part holds a window of `length` characters."""
-        shortest = min(len(self.train), len(self.choosing), len(self.reporting))
+        shortest = min(len(self.train), len(self.validation), len(self.test))
         check(
             shortest >= length,
             f"{self.path}: {len(self.ids):,} characters are too few. Windows of {length} need {20 * length:,} "
@@ -152,11 +154,11 @@ def encode_once(path):
     """Folder with the encoded text (ids.npy, meta.json), made when the cache has none for this file."""
     folder = ROOT / ".cache" / fingerprint(path)
     if not (folder / "meta.json").exists():
-        letters, count, sha256 = survey(path)
+        characters, count, sha256 = survey(path)
         check(count > 0, f"{path}: the file is empty. Name a UTF-8 text: --data any.txt")
         try:
-            encode(path, folder, letters, count)
-            meta = {"letters": "".join(map(chr, letters)), "sha256": sha256}
+            encode(path, folder, characters, count)
+            meta = {"characters": "".join(map(chr, characters)), "sha256": sha256}
             with replacing(folder / "meta.json") as file:  # last: its presence means that all is there
                 file.write(json.dumps(meta).encode())
         except OSError as error:
@@ -164,11 +166,11 @@ def encode_once(path):
     return folder
 
 
-def encode(path, folder, letters, count):
+def encode(path, folder, characters, count):
     """Write the tokens of a text of `count` characters to folder/ids.npy, block after block."""
-    kind = np.uint8 if len(letters) <= 256 else np.uint16 if len(letters) <= 65536 else np.uint32
+    kind = np.uint8 if len(characters) <= 256 else np.uint16 if len(characters) <= 65536 else np.uint32
     table = np.zeros(0x110000, dtype=kind)
-    table[letters] = np.arange(len(letters))
+    table[characters] = np.arange(len(characters))
     folder.mkdir(parents=True, exist_ok=True)
     header = {"descr": np.dtype(kind).str, "fortran_order": False, "shape": (count,)}
     with replacing(folder / "ids.npy") as file:  # not through a memory map: a full disk would kill the process

@@ -23,14 +23,14 @@ COLUMNS = 56  # characters in a line, at most
 
 @dataclass(frozen=True)
 class Still:
-    """The canvas after a call: letters, their states, and how probable each was when it was written (L each).
+    """The canvas after a call: characters, their states, and how probable each was when it was written (L each).
 
-    A masked position's letter is the alphabet's mask symbol.
+    A masked position's character is the alphabet's mask symbol.
     """
 
     calls: int
     seconds: float  # that the sampler had taken
-    letters: str
+    characters: str
     states: tuple
     sure: tuple
 
@@ -51,7 +51,7 @@ class Film:
 def record(title, writer, trial):
     """Drain a trial of one text -> Film."""
     made = list(stills(writer, trial))
-    return Film(title, made, layout(made[-1].letters))
+    return Film(title, made, layout(made[-1].characters))
 
 
 def stills(writer, trial):
@@ -59,12 +59,12 @@ def stills(writer, trial):
 
     The clock runs round the sampler alone, whatever is done between two Stills.
     """
-    idx, masked, letters = trial.canvas.idx[0], trial.canvas.masked[0], writer.alphabet.decode
+    idx, masked, decode = trial.canvas.idx[0], trial.canvas.masked[0], writer.alphabet.decode
     calls, spent, sure = 0, 0.0, torch.ones(len(idx), dtype=torch.float64)
     states = torch.where(masked, MASKED, SETTLED)
 
     def still():
-        return Still(calls, spent, letters(idx, masked), tuple(states.tolist()), tuple(sure.tolist()))
+        return Still(calls, spent, decode(idx, masked), tuple(states.tolist()), tuple(sure.tolist()))
 
     yield still()
     for frame, took in trials.frames(writer, trial):
@@ -80,11 +80,11 @@ def stills(writer, trial):
 def layout(text):
     """Where each character stands: (line, column), a new line after COLUMNS characters or a line's end."""
     places, line, column = [], 0, 0
-    for letter in text:
+    for character in text:
         if column == COLUMNS:
             line, column = line + 1, 0
         places.append((line, column))
-        line, column = (line + 1, 0) if letter == "\n" else (line, column + 1)
+        line, column = (line + 1, 0) if character == "\n" else (line, column + 1)
     return places
 
 
@@ -126,11 +126,11 @@ class Painter:
             self.font, known = ImageFont.truetype(str(path), size), TTFont(path, fontNumber=0).getBestCmap()
         except (OSError, TTLibError) as error:
             raise UserError(f"--font {path}: not a font that can be read ({error})") from error
-        letters = set().union(*(film.stills[-1].letters for film in films)) - {"\n"}
-        missing = sorted(letters - set(map(chr, known)))
+        characters = set().union(*(film.stills[-1].characters for film in films)) - {"\n"}
+        missing = sorted(characters - set(map(chr, known)))
         check(not missing, f"{path.name} cannot draw {' '.join(missing[:10])}; name a font that can: --font file.ttf")
         self.films, self.image_of, self.draw_on = films, Image.new, ImageDraw.Draw
-        self.cell = round(max(map(self.font.getlength, {"M"} | letters))), size + 4
+        self.cell = round(max(map(self.font.getlength, {"M"} | characters))), size + 4
         lines = max(film.places[-1][0] for film in films) + 1
         self.panel = (COLUMNS + 3) * self.cell[0]
         width = self.panel * len(films) + 2 * self.cell[0]
@@ -150,18 +150,18 @@ class Painter:
         for panel, (film, still) in enumerate(zip(self.films, stills, strict=True)):
             left, top = 2 * w + panel * self.panel, int(2.5 * h)
             pen.text((left, h // 2), figures(film.title, still), INK, self.font)
-            for (line, column), letter, state, sure in zip(
-                film.places, still.letters, still.states, still.sure, strict=True
+            for (line, column), character, state, sure in zip(
+                film.places, still.characters, still.states, still.sure, strict=True
             ):
                 x, y = left + column * w, top + line * h
                 pen.rectangle((x, y, x + w - 1, y + h - 2), background(state, sure))
-                if state != MASKED and letter not in "\n ":
-                    pen.text((x, y), letter, INK, self.font)
+                if state != MASKED and character not in "\n ":
+                    pen.text((x, y), character, INK, self.font)
         self.legend(pen, caption)
         return image
 
     def palette(self):
-        """A picture whose palette has every background, and ink on it at three strengths: the edges of letters."""
+        """A picture whose palette has every background, and ink on it at three strengths: the edges of characters."""
         behind = [background(state, 1) for state in (MASKED, DRAFT, NEW)]
         behind += [background(SETTLED, step / 15) for step in range(16)]
         colours = [self.image_of("RGB", (1, 1), colour).getpixel((0, 0)) for colour in (INK, "#555555", PAPER, *behind)]
@@ -217,8 +217,10 @@ def play(films, fps, console=None):
             shown = Text(f"{caption}: {', '.join(LEGEND[:3])}\n", "dim")
             for film, still in zip(films, stills, strict=True):
                 shown.append(f"{figures(film.title, still)}\n", "bold")
-                for state, letter, final in zip(still.states, still.letters, film.stills[-1].letters, strict=True):
-                    visible = "░" if state == MASKED else letter
+                for state, character, final in zip(
+                    still.states, still.characters, film.stills[-1].characters, strict=True
+                ):
+                    visible = "░" if state == MASKED else character
                     shown.append("\n" if final == "\n" else visible, styles[state])
                 shown.append("\n\n")
             live.update(shown, refresh=True)

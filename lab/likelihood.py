@@ -61,7 +61,7 @@ def masked_bound(model, held, repeats=4, seed=0):
     ranks = torch.rand(n * repeats, T, generator=rng).argsort(1).argsort(1)
     rows = []
     for x, masked in zip(held.repeat(repeats, 1).split(ROWS), (ranks < counts[:, None]).split(ROWS), strict=True):
-        nll = F.cross_entropy(model(x.masked_fill(masked, model.config.n_letters)).mT, x, reduction="none")
+        nll = F.cross_entropy(model(x.masked_fill(masked, model.config.vocab_size)).mT, x, reduction="none")
         rows.append((nll * masked).sum(1) / masked.sum(1))
     return torch.cat(rows).view(repeats, n).mean(0)
 
@@ -89,9 +89,9 @@ def calibrate(model, measure):
 def path(model, held, masked, choose):
     """Exact negative log-likelihood of a parallel sampler at temperature 1, and its number of calls.
 
-    The commit rule runs on held-out text but reveals the true characters: with the characters of a call drawn
+    The unmasking strategy runs on held-out text but reveals the true characters: with the characters of a call drawn
     independently, what the sampler gives the text is the product of their probabilities. True of rules that look at
-    revealed text and probabilities only, not at the letters drawn; of a rule that also tosses coins (random order) it
+    revealed text and probabilities only, not at the characters drawn; of a rule that also tosses coins (random order) it
     is an upper bound.
     held: (n, T) windows; masked: (T,) bool, which characters are to be written, the others being given;
     choose(probs (n, T, V), masked (n, T)) -> which to reveal, (n, T) bool. Returns (n,) nats per character and (n,) calls.
@@ -99,7 +99,7 @@ def path(model, held, masked, choose):
     n, written = len(held), int(masked.sum())
     masked, nll, calls = masked.repeat(n, 1), torch.zeros(n, dtype=torch.float64), torch.zeros(n)
     while masked.any():
-        xt = held.masked_fill(masked, model.config.n_letters)
+        xt = held.masked_fill(masked, model.config.vocab_size)
         probs = probabilities(torch.cat([model(x) for x in xt.split(ROWS)]), temp=1)
         chosen = choose(probs, masked)
         own = probs.gather(-1, held[..., None])[..., 0]

@@ -20,7 +20,7 @@ def render(films, pictures, fps, playing=True):
         "fps": fps,
         "playing": playing,
         "caption": pictures[0][1],
-        "texts": [film.stills[-1].letters for film in films],
+        "texts": [film.stills[-1].characters for film in films],
         "stills": [
             [pack(film.title, still) for film, still in zip(films, stills, strict=True)] for stills, _ in pictures
         ],
@@ -31,7 +31,7 @@ def render(films, pictures, fps, playing=True):
 
 
 def style():
-    """The style sheet of panels, letters and legend on a page."""
+    """The style sheet of panels, characters and legend on a page."""
     shades = {f"s{state}": colour for state, colour in ((MASKED, GREY), (DRAFT, AMBER), (NEW, ORANGE))}
     shades |= {f"s{SETTLED}.p{ninth}": f"rgb{background(SETTLED, ninth / 9)}" for ninth in range(10)}
     sheet = Path(__file__).with_name("page.css").read_text(encoding="utf-8").replace("INK", INK).replace("PAPER", PAPER)
@@ -46,23 +46,23 @@ def legend():
 
 def panel(title, still):
     """A still in HTML, as the page of `write_html` shows it, but with the line ends that stand so far."""
-    letters = zip(still.states, ninths(still), still.letters, strict=True)
-    runs = groupby(letters, lambda letter: letter[:2])
-    spans = "".join(span(state, sure, "".join(letter for *_, letter in run)) for (state, sure), run in runs)
+    characters = zip(still.states, ninths(still), still.characters, strict=True)
+    runs = groupby(characters, lambda character: character[:2])
+    spans = "".join(span(state, sure, "".join(character for *_, character in run)) for (state, sure), run in runs)
     return f"<section><h2>{html.escape(figures(title, still))}</h2><pre>{spans}</pre></section>"
 
 
-def span(state, sure, letters):
-    """Letters of one state, equally sure, in HTML."""
-    shown = "&nbsp;" * len(letters) if state == MASKED else html.escape(letters)
+def span(state, sure, characters):
+    """Characters of one state, equally sure, in HTML."""
+    shown = "&nbsp;" * len(characters) if state == MASKED else html.escape(characters)
     return f'<span class="s{state} p{sure}">{shown}</span>'
 
 
 def ninths(still):
-    """How sure each letter was, a digit 0..9 for each."""
+    """How sure each character was, a digit 0..9 for each."""
     return "".join(str(int(sure * 9)) for sure in still.sure)
 
 
 def pack(title, still):
-    """A still in few characters: its head line, letters, states, and how sure, 0..9."""
-    return [figures(title, still), still.letters, "".join(map(str, still.states)), ninths(still)]
+    """A still in few characters: its head line, characters, states, and how sure, 0..9."""
+    return [figures(title, still), still.characters, "".join(map(str, still.states)), ninths(still)]

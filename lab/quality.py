@@ -1,6 +1,6 @@
 """Text -> numbers. Each is to be read as a distance to what held-out real text of the same size scores.
 
-No single number ranks texts: repetition has a low judge NLL, random letters a high entropy, a copied passage both at
+No single number ranks texts: repetition has a low generative NLL, random characters a high entropy, a copied passage both at
 their best. `distance`, by which we order settings, is one that none of these can win.
 """
 
@@ -21,12 +21,20 @@ COPIED = 32  # characters in a row that make a copy
 SHORTEST = 8  # characters in a row that are looked for in the training text
 REPEATED = 16  # characters in a row that make a repetition
 MOST = 4_000_000  # characters of the training text that are searched for copies
-SAMPLE_MEASURES = ("judge_nll", "real_words", "long_words", "distinct_2", "repetition", "copied_run", "copied_share")
+SAMPLE_MEASURES = (
+    "generative_nll",
+    "real_words",
+    "long_words",
+    "distinct_2",
+    "repetition",
+    "copied_run",
+    "copied_share",
+)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The real text that samples are measured against, and an independent judge.
+    """The real text that samples are measured against, and an independent evaluator model.
 
     train: where copies and words are looked up; known: half of the held-out text, whose n-grams are the target; real:
     the other half, which is measured beside the samples.
@@ -37,19 +45,17 @@ class Reference:
     real: str
     words: frozenset
     alphabet: Alphabet
-    judge: object = None  # a Writer
+    evaluator: object = None  # a Writer
 
     @classmethod
     def of(cls, corpus):
-        """From a Corpus, without a judge."""
-        train, known, real = (
-            corpus.alphabet.decode(x) for x in (corpus.train[:MOST], corpus.choosing, corpus.reporting)
-        )
+        """From a Corpus, without an evaluator model."""
+        train, known, real = (corpus.alphabet.decode(x) for x in (corpus.train[:MOST], corpus.validation, corpus.test))
         return cls(train, known, real, frozenset(words_of(train)), corpus.alphabet)
 
     @classmethod
     def of_data(cls, path):
-        """From a text file (None: data.txt), without a judge; None, with a note, when data.txt cannot be had."""
+        """From a text file (None: data.txt), without an evaluator model; None, with a note, when data.txt cannot be had."""
         try:
             return cls.of(Corpus(path))
         except UserError as error:
@@ -75,12 +81,12 @@ def words_of(text):
 def measure(rows, reference):
     """Rows with the measures of their own text (SAMPLE_MEASURES) added; the prompt is not measured.
 
-    judge_nll: nats per character; real_words, long_words: shares of words that the training text has, of all and of
+    generative_nll: nats per character; real_words, long_words: shares of words that the training text has, of all and of
     those of 5 letters or more; distinct_2: different pairs of words by all pairs (Li et al. 2016, arXiv 1510.03055);
     repetition: share of characters in a run of 16 that stood before; copied_run: longest run of characters that stands
     in the training text; copied_share: share of characters in runs of 32 that stand there. None where unknown.
     """
-    nll = judge_nll([row["text"] for row in rows], reference, [len(row["text"]) - row["chars"] for row in rows])
+    nll = generative_nll([row["text"] for row in rows], reference, [len(row["text"]) - row["chars"] for row in rows])
     measured = []
     for row, value in zip(rows, nll, strict=True):
         new = row["text"][-row["chars"] :]
@@ -91,17 +97,17 @@ def measure(rows, reference):
 
 
 @torch.no_grad()
-def judge_nll(texts, reference, skip):
-    """Nats per character under the judge, with half a window of text before each scored character where there is one.
+def generative_nll(texts, reference, skip):
+    """Nats per character under the evaluator, with half a window of text before each scored character where there is one.
 
-    skip: characters at the head of each text that are not scored. None without a judge, or for letters it lacks.
+    skip: characters at the head of each text that are not scored. None without an evaluator model, or for characters it lacks.
     """
-    if not reference or not reference.judge or set().union(*texts) - set(reference.judge.alphabet.letters):
+    if not reference or not reference.evaluator or set().union(*texts) - set(reference.evaluator.alphabet.characters):
         return [None] * len(texts)
-    model, results = reference.judge.model, []
+    model, results = reference.evaluator.model, []
     size = model.config.block_size
     for text, first in zip(texts, skip, strict=True):
-        idx, nll = reference.judge.alphabet.encode(text), []
+        idx, nll = reference.evaluator.alphabet.encode(text), []
         for start in range(0, max(1, len(idx) - 1 - size // 2), size // 2):
             x = idx[start : start + size + 1]
             row = F.cross_entropy(model(x[None, :-1])[0], x[1:], reduction="none")

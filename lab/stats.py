@@ -18,7 +18,7 @@ UNITS = {
     "full_passes": "full passes",
     "chars_per_call": "characters per call",
     "seconds": "s",
-    "judge_nll": "nats per character",
+    "generative_nll": "nats per character",
     "trigram_entropy": "bits",
     "jsd_3": "bits",
     "jsd_4": "bits",

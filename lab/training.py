@@ -163,7 +163,7 @@ class Run:
         state = checkpoint.read(path, f"{mine['name']}.py --train")
         check("optimisers" in state, f"{path}: holds weights, not an unfinished training")
         then, now = ({**d["provenance"], **d["provenance"]["recipe"], **d} for d in (state, mine))
-        keys = {"name", "config", "letters", "seed", "data_sha256", "processes", *mine["provenance"]["recipe"]}
+        keys = {"name", "config", "characters", "seed", "data_sha256", "processes", *mine["provenance"]["recipe"]}
         keys -= {"save_every"}  # the one that changes nothing
         differing = [key for key in sorted(keys) if then.get(key) != now[key]]
         check(not differing, f"{path}: was started with another {', '.join(differing)}; --resume goes on with the same")
@@ -216,7 +216,7 @@ def begin(name, Model, args, ranks, device):
     path = args.weights or checkpoint.default_path(name)
     check(path.name and not path.is_dir(), f"--weights {path}: is a folder, not a file to write to")
     corpus = Corpus(args.data)
-    config = replace(args.config, n_letters=len(corpus.alphabet))
+    config = replace(args.config, vocab_size=len(corpus.alphabet))
     corpus.require(config.block_size + 1)
     world, batch = ranks.world, args.recipe.batch_size
     check(batch % world == 0, f"batch_size {batch} cannot be shared equally by {world} processes")
@@ -259,7 +259,7 @@ def loop(run, loss, validate, seed, ranks, device):
     if compiled:
         model = torch.compile(model, dynamic=False)  # shapes never change; dynamic ones cost three times as much
     length = run.model.config.block_size + 1
-    parts = (run.corpus.train, run.corpus.choosing)
+    parts = (run.corpus.train, run.corpus.validation)
     run.held = tuple(windows(part, length, most=recipe.eval_windows).to(device) for part in parts)
     if ranks.is_main:
         resume = checkpoint.resume_path(run.path)

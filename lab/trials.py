@@ -19,7 +19,7 @@ from lab.canvas import Canvas
 from lab.cli import ROOT, check, check_seeds, listed
 from lab.corpus import Alphabet
 
-JUDGE = ROOT / "weights" / "judge.pt"
+EVALUATOR = ROOT / "weights" / "evaluator.pt"
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Args:
     workers: int = 1  # processes; with more than one nothing is timed
     backend: str | None = None  # of joblib: loky, or a registered ray or dask
     data: Path | None = None  # the corpus; default data.txt
-    judge: Path = JUDGE  # an independent GPT that scores the texts
+    evaluator: Path = EVALUATOR  # an independent GPT that scores the texts
     resume: Path | None = None  # folder of an interrupted run to go on with
 
     def __post_init__(self):
@@ -188,7 +188,7 @@ def jobs(name, writer, decoding, args, prompts):
 
 
 def describe(decoding, names):
-    """Some settings in words: "temp 0.7, gap 5"."""
+    """Some settings in words: "temp 0.7, spacing 5"."""
     return ", ".join(f"{name} {getattr(decoding, name)}" for name in names) or "default"
 
 

@@ -40,8 +40,8 @@ def text_file(own_root):
 def chinese_file(own_root):
     """Path of about 2,000 characters of nonsense in 500 distinct Chinese ones."""
     rng = random.Random(0)
-    letters = [chr(0x4E00 + i) for i in range(500)]
-    return _text(own_root / "chinese.txt", "".join(letters) + "。".join(rng.choices(letters, k=750)) + "\n")
+    characters = [chr(0x4E00 + i) for i in range(500)]
+    return _text(own_root / "chinese.txt", "".join(characters) + "。".join(rng.choices(characters, k=750)) + "\n")
 
 
 def _text(path, text):
@@ -60,21 +60,23 @@ def tiny():
 def make_weights(tmp_path):
     """make_weights(method, filename="weights.pt", **sizes) -> path of random weights of a module such as gpt.
 
-    They know the letters of LETTERS and the opening OPENING; sizes overrule those of `tiny`.
+    They know the characters of CHARACTERS and the opening OPENING; sizes overrule those of `tiny`.
     """
 
     def make(method, filename="weights.pt", **sizes):
         sizes = {"n_layer": 1, "n_embd": 16, "n_head": 2, "block_size": 32} | sizes
-        config = type(method.Args().config)(n_letters=len(LETTERS), **sizes)
+        config = type(method.Args().config)(vocab_size=len(CHARACTERS), **sizes)
         torch.manual_seed(0)
         model = method.Model(config)
-        torch.nn.init.normal_(model.lm_head.weight)  # zero at the start of training: all letters would be equal
+        torch.nn.init.normal_(model.lm_head.weight)  # zero at the start of training: all characters would be equal
         path = tmp_path / filename
-        checkpoint.save(path, model, checkpoint.describe(method.NAME, config, Alphabet(LETTERS), OPENING, {"seed": 0}))
+        checkpoint.save(
+            path, model, checkpoint.describe(method.NAME, config, Alphabet(CHARACTERS), OPENING, {"seed": 0})
+        )
         return path
 
     return make
 
 
-LETTERS = "\n abcdefghijklmnopqrstuvwxyz"
+CHARACTERS = "\n abcdefghijklmnopqrstuvwxyz"
 OPENING = "to be or not to be that is the q"

@@ -117,7 +117,7 @@ def test_a_text_is_written_live_and_can_be_stepped_through(tab, address, width):
     page.get_by_role("button", name="Write").wait_for()
     picture(page, f"{width}_before")
     write(page, "to be ")
-    page.locator("#view .films pre .s0").first.wait_for()  # masked letters are seen while it writes
+    page.locator("#view .films pre .s0").first.wait_for()  # masked characters are seen while it writes
     picture(page, f"{width}_during")
     film = film_of(page)
     assert [head.split(":")[0] for head in heads(film)] == list(playground.TITLES.values())
@@ -135,11 +135,11 @@ def test_a_text_is_written_live_and_can_be_stepped_through(tab, address, width):
 
 def test_gaps_are_filled_and_locked_letters_stay(tab, address):
     page = tab(address)
-    page.get_by_role("tab", name="Fill gaps").click()
-    page.get_by_label("Text with gaps").fill("to __ or not to ___")
-    page.get_by_role("button", name="Fill the gaps").click()
+    page.get_by_role("tab", name="Fill masked spans").click()
+    page.get_by_label("Text with masked spans").fill("to __ or not to ___")
+    page.get_by_role("button", name="Fill the masked spans").click()
     film = film_of(page)
-    assert "cannot fill a gap" in heads(film)[0]
+    assert "cannot fill a masked span" in heads(film)[0]
     texts = [text.replace("\n", " ") for text in film.locator("pre").all_text_contents()]
     assert all(text[:3] + text[5:16] == "to  or not to " for text in texts)
     assert film.locator("section").nth(0).locator(".s0").count() == 5

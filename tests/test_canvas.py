@@ -14,7 +14,7 @@ def generator(seed):
 
 def canvas_of(*rows):
     """Canvas from strings in which _ is masked."""
-    masked = torch.tensor([[letter == "_" for letter in row] for row in rows])
+    masked = torch.tensor([[character == "_" for character in row] for row in rows])
     return Canvas(torch.zeros(masked.shape, dtype=torch.long), masked)
 
 
@@ -198,7 +198,7 @@ def draw_all(probs, rngs):
 
 
 def draws_of(weights, count, seed):
-    """How often each letter is drawn."""
+    """How often each character is drawn."""
     probs = torch.tensor(weights, dtype=torch.float64).expand(1, count, -1)
     return draw_all(probs, [generator(seed)])[0].bincount(minlength=len(weights)).double()
 

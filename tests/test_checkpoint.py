@@ -44,12 +44,12 @@ def test_the_shipped_weights_are_of_the_default_training(method):
     made, config = shipped["provenance"], shipped["config"]
     assert made["recipe"] == asdict(args.recipe) and (made["seed"], made["init"]) == (args.seed, None)
     assert made["steps"] == args.recipe.iters and ("temperature" in made) == args.calibrate
-    assert type(args.config)(**config) == replace(args.config, n_letters=len(shipped["letters"]))
+    assert type(args.config)(**config) == replace(args.config, vocab_size=len(shipped["characters"]))
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.NAME)
 def test_what_was_saved_is_loaded(tmp_path, method):
-    config = type(method.Args().config)(n_letters=3, n_layer=1, n_embd=16, n_head=2, block_size=8)
+    config = type(method.Args().config)(vocab_size=3, n_layer=1, n_embd=16, n_head=2, block_size=8)
     torch.manual_seed(1)
     model = method.Model(config)
     path, alphabet = tmp_path / "new" / "folder" / "w.pt", Alphabet("_ab")
@@ -78,7 +78,7 @@ def test_saving_what_was_loaded_loses_nothing(make_weights, tmp_path):
 
 
 def test_saving_changes_neither_the_model_nor_its_number_format(tmp_path):
-    model = gpt.Model(gpt.Config(n_letters=3, n_layer=1, n_embd=16, n_head=2)).train()
+    model = gpt.Model(gpt.Config(vocab_size=3, n_layer=1, n_embd=16, n_head=2)).train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     checkpoint.save(tmp_path / "w.pt", model, {})
     assert model.training
@@ -105,7 +105,7 @@ def test_truncated_file_is_refused(make_weights, share):
 @pytest.mark.parametrize("kind", ["every first byte", "random bytes", "pickles with a byte changed"])
 def test_file_of_any_other_bytes_is_refused(tmp_path, kind):
     rng, path = random.Random(0), tmp_path / "w.pt"
-    good = pickle.dumps({"format": 1, "name": "gpt", "config": {"n_layer": 1}, "letters": "ab"}, protocol=2)
+    good = pickle.dumps({"format": 2, "name": "gpt", "config": {"n_layer": 1}, "characters": "ab"}, protocol=2)
     files = {
         "every first byte": [bytes([first]) * n for first in range(256) for n in (1, 3)],
         "random bytes": [rng.randbytes(rng.randrange(1, 60)) for _ in range(300)],
@@ -122,7 +122,7 @@ def test_file_of_another_program_is_refused(tmp_path, payload):
     assert "uv run gpt.py --train" in refusal(tmp_path / "w.pt")
 
 
-@pytest.mark.parametrize("key", ["name", "config", "letters", "mask", "opening", "provenance", "model"])
+@pytest.mark.parametrize("key", ["name", "config", "characters", "mask", "opening", "provenance", "model"])
 def test_file_that_lacks_a_part_is_refused(make_weights, key):
     path = make_weights(gpt)
     payload = torch.load(path, weights_only=True)
@@ -140,7 +140,7 @@ def test_weights_of_another_method_are_refused_and_both_are_named(make_weights, 
 
 
 @pytest.mark.parametrize(
-    "sizes", [{"n_layer": 2}, {"n_embd": 32}, {"n_letters": 99}, {"conv_width": 3}, {"n_head": 0}, {"unheard_of": 1}]
+    "sizes", [{"n_layer": 2}, {"n_embd": 32}, {"vocab_size": 99}, {"conv_width": 3}, {"n_head": 0}, {"unheard_of": 1}]
 )
 def test_weights_that_do_not_fit_their_sizes_are_refused(make_weights, sizes):
     path = make_weights(gpt)
@@ -185,7 +185,7 @@ def test_file_that_would_run_code_is_refused_and_the_code_does_not_run(make_weig
 def refused_write(path):
     """The message with which writing is refused: one line that names the file."""
     with pytest.raises(UserError) as caught:
-        checkpoint.write(path, {"format": 1})
+        checkpoint.write(path, {"format": 2})
     message = str(caught.value)
     assert str(path) in message and "\n" not in message
     return message
@@ -208,7 +208,7 @@ def break_off(monkeypatch, error):
     """Let torch.save write some bytes and raise an error."""
 
     def save(payload, file):
-        file.write(b"the first half")
+        file.write(b"the validation split")
         raise error
 
     monkeypatch.setattr(torch, "save", save)
@@ -233,7 +233,7 @@ def test_interrupted_write_leaves_the_old_file_as_it_was(make_weights, tmp_path,
     before = path.read_bytes()
     break_off(monkeypatch, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
-        checkpoint.write(path, {"format": 1})
+        checkpoint.write(path, {"format": 2})
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -248,6 +248,6 @@ def test_default_weights_lie_under_the_root():
 
 
 def test_versions_can_be_stored_in_a_checkpoint(tmp_path):
-    checkpoint.write(tmp_path / "w.pt", {"format": 1, "name": "gpt", "provenance": checkpoint.versions()})
+    checkpoint.write(tmp_path / "w.pt", {"format": 2, "name": "gpt", "provenance": checkpoint.versions()})
     found = checkpoint.read(tmp_path / "w.pt", "gpt.py --train")["provenance"]
     assert found == checkpoint.versions() and found["torch"] == torch.__version__ and found["threads"] >= 1

@@ -237,9 +237,9 @@ IMPOSSIBLE_MASKED = [
     ("--confidence-threshold 1.5", "confidence_threshold"),
     ("--confidence-threshold -0.1", "confidence_threshold"),
     ("--confidence-threshold nan", "confidence_threshold"),
-    ("--gap -1", "gap"),
+    ("--spacing -1", "spacing"),
     ("--target-chunk-len 0", "target_chunk_len"),
-    ("--infill nogap", "mark each missing character by _"),
+    ("--infill unspaced", "mark each missing character by _"),
     ("--infill=", "nothing to fill in"),
     ("--infill N_", "'N'"),
     ("--infill a_ --prompt a", "choose one"),
@@ -257,7 +257,7 @@ def test_impossible_value_of_the_flow_is_refused_and_named(refused, argv):
     assert argv.split()[0][2:].replace("-", "_") in refused(diffusion_flow, *argv.split())
 
 
-LACKING = [(gpt, "--infill a_"), (gpt, "--gap 1"), (gpt, "--confidence-threshold 1"), (gpt, "--flow-step 1")]
+LACKING = [(gpt, "--infill a_"), (gpt, "--spacing 1"), (gpt, "--confidence-threshold 1"), (gpt, "--flow-step 1")]
 LACKING += [(diffusion, "--flow-step 1"), (diffusion, "--flow-until 1"), (diffusion, "--flow-weight 1")]
 
 
@@ -268,7 +268,7 @@ def test_setting_that_the_method_lacks_is_refused_and_named(refused, lacking, ar
 
 def test_unknown_characters_of_the_prompt_are_listed(refused, method):
     message = refused(method, "--prompt", "to be 日本 OK")
-    assert all(repr(letter) in message for letter in "日本OK")
+    assert all(repr(character) in message for character in "日本OK")
     assert "'t'" not in message
 
 
@@ -386,7 +386,7 @@ def test_missing_weights_to_start_from_are_refused(train, method):
     assert "nowhere.pt: no such file" in train(method, "--init", "nowhere.pt")
 
 
-def test_weights_to_start_from_must_know_the_same_letters(train, make_weights, method):
+def test_weights_to_start_from_must_know_the_same_characters(train, make_weights, method):
     path = make_weights(method, "other.pt")
     message = train(method, "--init", str(path))
     assert str(path) in message and "alphabet" in message

@@ -68,7 +68,7 @@ def test_message_about_a_large_alphabet_stays_short():
 def test_mask_symbol_is_one_character_and_never_a_letter(text, symbols):
     alphabet = alphabet_of(text + "".join(symbols))
     assert len(alphabet.mask) == 1
-    assert alphabet.mask not in alphabet.letters
+    assert alphabet.mask not in alphabet.characters
 
 
 def test_mask_symbol_is_an_underscore_unless_the_text_has_one():
@@ -83,28 +83,28 @@ def test_mask_symbol_that_was_stored_is_kept():
 @given(st.text("ab é\n", min_size=1), st.randoms(use_true_random=False))
 def test_text_with_gaps_comes_back_from_tokens_and_mask(text, rng):
     alphabet = alphabet_of(text)
-    gapped = "".join(letter if rng.random() < 0.5 else alphabet.mask for letter in text) + alphabet.mask
-    idx, masked = alphabet.encode_gaps(gapped)
-    assert idx.dtype == torch.long and masked.dtype == torch.bool and idx.shape == masked.shape == (len(gapped),)
-    assert masked.tolist() == [letter == alphabet.mask for letter in gapped]
-    assert alphabet.decode(idx, masked) == gapped
+    masked = "".join(character if rng.random() < 0.5 else alphabet.mask for character in text) + alphabet.mask
+    idx, masked = alphabet.encode_masked(masked)
+    assert idx.dtype == torch.long and masked.dtype == torch.bool and idx.shape == masked.shape == (len(masked),)
+    assert masked.tolist() == [character == alphabet.mask for character in masked]
+    assert alphabet.decode(idx, masked) == masked
 
 
 def test_underscore_of_the_text_is_a_letter_and_no_gap():
     alphabet = Alphabet("_ab")
-    idx, masked = alphabet.encode_gaps("a_b" + alphabet.mask)
+    idx, masked = alphabet.encode_masked("a_b" + alphabet.mask)
     assert masked.tolist() == [False, False, False, True]
     assert alphabet.decode(idx[:3]) == "a_b"
 
 
 def test_text_without_a_gap_is_refused():
     with pytest.raises(UserError, match="nothing to fill in"):
-        Alphabet("ab").encode_gaps("ab")
+        Alphabet("ab").encode_masked("ab")
 
 
 def test_gaps_do_not_hide_unknown_characters():
     with pytest.raises(UserError, match="'z'"):
-        Alphabet("ab").encode_gaps("a_z")
+        Alphabet("ab").encode_masked("a_z")
 
 
 def read(path, data):
@@ -140,19 +140,19 @@ def test_corpus_is_the_whole_text_whatever_the_block(own_root, monkeypatch, bloc
     text = "ﬁrst\r\nzweite Zeile: äöü\r\n\r\n三。\n😀\r"
     found = read(own_root / "text.txt", text)
     assert text_of(found) == text.replace("\r\n", "\n")
-    assert found.alphabet.letters == "".join(sorted(set(text.replace("\r\n", "\n"))))
+    assert found.alphabet.characters == "".join(sorted(set(text.replace("\r\n", "\n"))))
     assert found.sha256 == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_byte_order_mark_is_no_letter(own_root):
     found = read(own_root / "text.txt", b"\xef\xbb\xbfabc")
     assert text_of(found) == "abc"
-    assert found.alphabet.letters == "abc"
+    assert found.alphabet.characters == "abc"
 
 
 def test_letters_are_in_order_and_tokens_count_them(text_file):
     found, text = Corpus(text_file), text_file.read_text(encoding="utf-8")
-    assert found.alphabet.letters == "".join(sorted(set(text)))
+    assert found.alphabet.characters == "".join(sorted(set(text)))
     assert found.alphabet.encode(text).tolist() == found.ids.tolist()
 
 
@@ -165,7 +165,7 @@ def test_tokens_of_a_large_alphabet_fit_and_take_no_more_bytes_than_needed(own_r
     assert found.ids.tolist() == [*range(count), *reversed(range(count))]
 
 
-def test_chinese_text_has_its_hundreds_of_letters(chinese_file):
+def test_chinese_text_has_its_hundreds_of_characters(chinese_file):
     found = Corpus(chinese_file)
     assert len(found.alphabet) == len(set(chinese_file.read_text(encoding="utf-8"))) == 502
     assert text_of(found) == chinese_file.read_text(encoding="utf-8")
@@ -173,7 +173,7 @@ def test_chinese_text_has_its_hundreds_of_letters(chinese_file):
 
 def test_tokens_and_all_parts_stay_on_disk(text_file):
     found = Corpus(text_file)
-    for part in (found.ids, found.train, found.held_out, found.choosing, found.reporting):
+    for part in (found.ids, found.train, found.held_out, found.validation, found.test):
         assert isinstance(part, np.memmap) and part.filename is not None
         assert np.shares_memory(part, found.ids)
 
@@ -181,17 +181,17 @@ def test_tokens_and_all_parts_stay_on_disk(text_file):
 def test_parts_are_90_5_and_5_percent_in_order(own_root):
     found = read(own_root / "text.txt", "".join(chr(0x4E00 + i) for i in range(1000)))
     assert found.train.tolist() == list(range(900))
-    assert found.choosing.tolist() == list(range(900, 950))
-    assert found.reporting.tolist() == list(range(950, 1000))
+    assert found.validation.tolist() == list(range(900, 950))
+    assert found.test.tolist() == list(range(950, 1000))
     assert found.held_out.tolist() == list(range(900, 1000))
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 19, 21, 1001, 1009])
 def test_parts_are_the_whole_text_whatever_its_length(own_root, count):
     found = read(own_root / "text.txt", "".join(chr(0x4E00 + i) for i in range(count)))
-    parts = np.concatenate([found.train, found.choosing, found.reporting])
+    parts = np.concatenate([found.train, found.validation, found.test])
     assert parts.tolist() == list(range(count))
-    assert abs(len(found.choosing) - len(found.reporting)) <= 1
+    assert abs(len(found.validation) - len(found.test)) <= 1
 
 
 def test_opening_is_the_first_characters(text_file):
@@ -218,9 +218,7 @@ def test_twenty_windows_of_text_are_enough(own_root, length):
     found = read(own_root / "text.txt", "ab" * 10 * length)
     found.require(length)
     assert found.batch(2, length, Rng(0)).shape == (2, length)
-    assert (
-        windows(found.choosing, length, every=1).shape == windows(found.reporting, length, every=1).shape == (1, length)
-    )
+    assert windows(found.validation, length, every=1).shape == windows(found.test, length, every=1).shape == (1, length)
 
 
 def test_windows_make_every_character_but_the_first_the_next_one_exactly_once():

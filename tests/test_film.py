@@ -53,11 +53,11 @@ def test_one_film_has_a_picture_for_each_call_and_several_share_a_clock():
 
 
 def test_a_recording_has_the_frames_of_the_sampler():
-    """Two calls of gap 1 write three characters after one that is given: first the ends, then the middle, or so."""
-    config = type(diffusion.Args().config)(n_letters=5, block_size=8, n_layer=1, n_head=2, n_embd=16)
+    """Two calls of spacing 1 write three characters after one that is given: first the ends, then the middle, or so."""
+    config = type(diffusion.Args().config)(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16)
     torch.manual_seed(0)
     writer = trials.Writer("diffusion", diffusion.Model(config).eval(), diffusion.generate, ABC, "abc")
-    decoding = diffusion.Decoding(confidence_threshold=0.0, gap=1, draft_threshold=1.0)
+    decoding = diffusion.Decoding(confidence_threshold=0.0, spacing=1, draft_threshold=1.0)
     trial = trials.Trial(Canvas.after(ABC.encode("a"), 4), decoding, (1,))
     frames = list(diffusion.generate(writer.model, trial.canvas, decoding, [torch.Generator().manual_seed(1)]))
     made = film.record("x", writer, trial)

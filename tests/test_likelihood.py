@@ -19,7 +19,7 @@ from lab.corpus import Alphabet, windows
 
 def make_model(method, block_size=8):
     torch.manual_seed(0)
-    model = method.Model(Config(n_letters=5, block_size=block_size, n_layer=1, n_head=2, n_embd=16)).eval()
+    model = method.Model(Config(vocab_size=5, block_size=block_size, n_layer=1, n_head=2, n_embd=16)).eval()
     for p in model.parameters():
         torch.nn.init.normal_(p, std=0.5)
     return model
@@ -84,16 +84,16 @@ def test_an_entropy_budget_is_spent_on_the_surest():
     """Entropies 0, ln 2, ln 2, ln 4 nats: the sum without the largest taken must stay within the budget."""
     probs = torch.tensor([[[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25] * 4, [0.5, 0.5, 0, 0]]])
     masked = torch.tensor([[True, True, True, True]])
-    rule = evaluate_likelihood.rule_of
-    assert rule("budget=0.1")(probs, masked).tolist() == [[True, True, False, False]]
-    assert rule("budget=0.7")(probs, masked).tolist() == [[True, True, False, True]]
-    assert rule("budget=1.5")(probs, masked).tolist() == [[True, True, True, True]]
-    assert rule("budget=0.1")(probs, masked & (torch.arange(4) > 1)).tolist() == [[False, False, False, True]]
+    strategy = evaluate_likelihood.strategy_of
+    assert strategy("budget=0.1")(probs, masked).tolist() == [[True, True, False, False]]
+    assert strategy("budget=0.7")(probs, masked).tolist() == [[True, True, False, True]]
+    assert strategy("budget=1.5")(probs, masked).tolist() == [[True, True, True, True]]
+    assert strategy("budget=0.1")(probs, masked & (torch.arange(4) > 1)).tolist() == [[False, False, False, True]]
 
 
 def test_path_likelihood_from_left_to_right_is_the_chain_rule():
     model, x = make_model(diffusion), torch.randint(5, (3, 8))
-    nll, calls = likelihood.path(model, x, torch.arange(8) >= 2, evaluate_likelihood.rule_of("left"))
+    nll, calls = likelihood.path(model, x, torch.arange(8) >= 2, evaluate_likelihood.strategy_of("left"))
     expected = torch.zeros(3)
     for i in range(2, 8):
         logits = model(x.masked_fill(torch.arange(8) >= i, 5))[:, i]
@@ -104,13 +104,13 @@ def test_path_likelihood_from_left_to_right_is_the_chain_rule():
 
 def test_path_likelihoods_of_all_texts_sum_to_one():
     """The product is a distribution: over every text of three characters after one that is given."""
-    model, rule = make_model(diffusion, block_size=4), evaluate_likelihood.rule_of("gap=1")
+    model, strategy = make_model(diffusion, block_size=4), evaluate_likelihood.strategy_of("spacing=1")
     texts = torch.tensor([(0, *rest) for rest in itertools.product(range(5), repeat=3)])
-    nll, _ = likelihood.path(model, texts, torch.arange(4) >= 1, rule)
+    nll, _ = likelihood.path(model, texts, torch.arange(4) >= 1, strategy)
     assert (-nll * 3).exp().sum().item() == pytest.approx(1, rel=1e-5)
 
 
-@pytest.mark.parametrize("settings", [{"gap": 2, "confidence_threshold": 0.0}, {"confidence_threshold": 0.4}])
+@pytest.mark.parametrize("settings", [{"spacing": 2, "confidence_threshold": 0.0}, {"confidence_threshold": 0.4}])
 def test_path_likelihood_is_that_of_the_sampler(settings):
     """Calls and probability of a text that the sampler wrote are those that the path gives the same text."""
     model = make_model(diffusion, block_size=16)
@@ -136,16 +136,16 @@ def test_path_likelihood_is_that_of_the_sampler(settings):
 
 
 def test_rules_that_look_at_drawn_letters_are_refused_with_the_reason():
-    with pytest.raises(cli.UserError, match="depends on the letters drawn"):
-        evaluate_likelihood.Args(rules="gap=5,two-stage=0.7")
-    for rules in ("gap", "gap=-1", "gap=0.5", "gap=x", "budget=0", "sideways"):
+    with pytest.raises(cli.UserError, match="depends on the characters drawn"):
+        evaluate_likelihood.Args(strategies="spacing=5,two-stage=0.7")
+    for strategies in ("spacing", "spacing=-1", "spacing=0.5", "spacing=x", "budget=0", "sideways"):
         with pytest.raises(cli.UserError):
-            evaluate_likelihood.Args(rules=rules)
+            evaluate_likelihood.Args(strategies=strategies)
 
 
 def test_calibration_finds_the_temperature_of_the_text():
     """A model whose logits are 1.3 times what the text was drawn from: calibrated, it is that model again."""
-    model, rng = gpt.Model(Config(n_letters=5, block_size=32, n_layer=1, n_head=2, n_embd=16)), torch.Generator()
+    model, rng = gpt.Model(Config(vocab_size=5, block_size=32, n_layer=1, n_head=2, n_embd=16)), torch.Generator()
     model.lm_head.weight.data = torch.randn(model.lm_head.weight.shape, generator=rng.manual_seed(0))
     right, idx = model.lm_head.weight.detach().clone(), torch.zeros(64, 33, dtype=torch.long)
     with torch.no_grad():
@@ -160,7 +160,7 @@ def test_calibration_finds_the_temperature_of_the_text():
 
 
 def test_calibration_is_of_every_head():
-    model = diffusion_flow.Model(diffusion_flow.Config(n_letters=5, block_size=8, n_layer=1, n_head=2, n_embd=16))
+    model = diffusion_flow.Model(diffusion_flow.Config(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16))
     heads = [model.lm_head.weight, model.flow_head.weight]
     for head in heads:
         head.data.fill_(1.2)

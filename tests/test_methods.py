@@ -19,8 +19,8 @@ from lab.corpus import Alphabet
 from lab.machine import Rng
 from methods import METHODS
 
-LETTERS = Alphabet("abcdefgh ")
-SIZES = {"n_letters": len(LETTERS), "block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 16, "conv_width": 3}
+CHARACTERS = Alphabet("abcdefgh ")
+SIZES = {"vocab_size": len(CHARACTERS), "block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 16, "conv_width": 3}
 MASKED = {"diffusion": diffusion, "diffusion_flow": diffusion_flow}
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 masked_method = pytest.mark.parametrize("method", MASKED.values(), ids=MASKED)
@@ -37,11 +37,11 @@ def make_model(method, seed=0, **sizes):
 
 
 def make_canvas(length=40, prompt="abc", rows=1):
-    return Canvas.after(LETTERS.encode(prompt), length - len(prompt), rows)
+    return Canvas.after(CHARACTERS.encode(prompt), length - len(prompt), rows)
 
 
 def write(method, model, canvas, decoding, seeds):
-    writer = trials.Writer(method.NAME, model, method.generate, LETTERS, "abc")
+    writer = trials.Writer(method.NAME, model, method.generate, CHARACTERS, "abc")
     return trials.run(writer, trials.Trial(canvas, decoding, seeds))
 
 
@@ -86,13 +86,13 @@ def test_masked_models_see_both_sides(method):
 @every_method
 def test_logits_are_over_letters_only(method):
     model = make_model(method)
-    assert model(torch.zeros(2, 16, dtype=torch.long)).shape == (2, 16, len(LETTERS))
+    assert model(torch.zeros(2, 16, dtype=torch.long)).shape == (2, 16, len(CHARACTERS))
 
 
 def test_flow_model_without_evidence_is_the_masked_model():
     model = make_model(diffusion_flow)
-    idx = torch.randint(len(LETTERS) + 1, (3, 16))
-    nothing = torch.zeros(3, 16, len(LETTERS))
+    idx = torch.randint(len(CHARACTERS) + 1, (3, 16))
+    nothing = torch.zeros(3, 16, len(CHARACTERS))
     plain = diffusion.Model.forward(model, idx)
     assert torch.equal(model(idx), plain)
     assert torch.equal(model(idx, nothing, nothing[..., 0]), plain)
@@ -100,8 +100,8 @@ def test_flow_model_without_evidence_is_the_masked_model():
 
 def test_evidence_of_one_position_changes_the_others():
     model = make_model(diffusion_flow)
-    idx = torch.full((1, 16), len(LETTERS))
-    evidence, snr = torch.zeros(1, 16, len(LETTERS)), torch.zeros(1, 16)
+    idx = torch.full((1, 16), len(CHARACTERS))
+    evidence, snr = torch.zeros(1, 16, len(CHARACTERS)), torch.zeros(1, 16)
     evidence[0, 3, 2], snr[0, 3] = 5.0, 5.0
     assert not torch.allclose(model(idx)[0, 8], model(idx, evidence, snr)[0, 8])
 
@@ -129,7 +129,7 @@ def test_corrupt_masks_each_character_in_one_of_two_mirror_images():
     xt, twice, masked = diffusion.corrupt(x0, make_model(diffusion).config, Rng(3))
     assert torch.equal(masked[:5], ~masked[5:])
     assert torch.equal(twice, torch.cat((x0, x0)))
-    assert torch.equal(xt == len(LETTERS), masked)
+    assert torch.equal(xt == len(CHARACTERS), masked)
     assert torch.equal(xt[~masked], twice[~masked])
 
 
@@ -189,9 +189,11 @@ def settle(probs, masked=None, rngs=None, **decoding):
     return diffusion.settle(probs, idx, masked, draft, decoding, rngs or generators(*range(B)))
 
 
-def random_probs(rows=2, width=30, letters=5, seed=0):
+def random_probs(rows=2, width=30, characters=5, seed=0):
     sharpness = torch.rand(rows, width, 1, generator=generators(seed)[0], dtype=torch.float64) * 8
-    return torch.softmax(torch.randn(rows, width, letters, generator=generators(seed + 1)[0]).double() * sharpness, -1)
+    return torch.softmax(
+        torch.randn(rows, width, characters, generator=generators(seed + 1)[0]).double() * sharpness, -1
+    )
 
 
 @given(st.floats(0.2, 0.99), st.sampled_from((1, 2, 4, None)), st.integers(0, 1000))
@@ -210,16 +212,16 @@ def test_threshold_fills_what_passes_or_else_the_surest(threshold, top_k, seed):
 
 
 @given(st.integers(1, 8), st.integers(0, 1000))
-def test_gap_takes_the_surest_that_are_far_apart(gap, seed):
+def test_gap_takes_the_surest_that_are_far_apart(spacing, seed):
     probs = random_probs(seed=seed)
     masked = torch.rand(2, 30, generator=generators(seed)[0]) < 0.7
     masked[:, 0] = True
-    _, still, _ = settle(probs, masked, confidence_threshold=0.0, gap=gap)
+    _, still, _ = settle(probs, masked, confidence_threshold=0.0, spacing=spacing)
     entropy = -(probs * probs.log()).sum(-1)
     for b in range(2):
         taken = []
         for i in entropy[b].argsort().tolist():
-            if masked[b, i] and all(abs(i - j) > gap for j in taken):
+            if masked[b, i] and all(abs(i - j) > spacing for j in taken):
                 taken.append(i)
         assert (masked & ~still)[b].nonzero().flatten().tolist() == sorted(taken)
 
@@ -235,7 +237,7 @@ def test_draws_stay_within_the_top_k(top_k, seed):
 def test_settle_changes_nothing_in_place_and_drafts_nothing():
     probs, masked = random_probs(), torch.ones(2, 30, dtype=torch.bool)
     copy = probs.clone()
-    _, _, draft = settle(probs, masked, gap=3, confidence_threshold=0.0)
+    _, _, draft = settle(probs, masked, spacing=3, confidence_threshold=0.0)
     assert torch.equal(probs, copy)
     assert masked.all()
     assert not draft.any()
@@ -247,12 +249,12 @@ DECODINGS = {
     "gpt": [gpt.Decoding(temp=1.0, top_k=None)],
     "diffusion": [
         diffusion.Decoding(),
-        diffusion.Decoding(temp=1.0, top_k=None, confidence_threshold=0.0, gap=2, target_chunk_len=10),
+        diffusion.Decoding(temp=1.0, top_k=None, confidence_threshold=0.0, spacing=2, target_chunk_len=10),
     ],
     "diffusion_flow": [
         diffusion_flow.Decoding(),
         diffusion_flow.Decoding(
-            temp=1.0, top_k=None, confidence_threshold=0.0, gap=2, target_chunk_len=10, flow_until=0.2
+            temp=1.0, top_k=None, confidence_threshold=0.0, spacing=2, target_chunk_len=10, flow_until=0.2
         ),
     ],
 }
@@ -273,7 +275,7 @@ def test_one_frame_per_forward_pass_that_keeps_what_is_known_and_ends_with_nothi
         assert not (left & ~unsettled).any()
         unsettled = left
     assert not unsettled.any()
-    assert frame.idx.max() < len(LETTERS)
+    assert frame.idx.max() < len(CHARACTERS)
 
 
 @every_decoding
@@ -298,7 +300,7 @@ def test_a_text_depends_on_its_seed_alone_not_on_the_batch(method, decoding):
 
 @every_decoding
 def test_a_text_of_a_mock_model_is_exactly_independent_of_the_batch(method, decoding):
-    model = Mock(method, torch.randn(16, len(LETTERS), generator=generators(0)[0]))
+    model = Mock(method, torch.randn(16, len(CHARACTERS), generator=generators(0)[0]))
     together = write(method, model, make_canvas(), decoding, (5, 6, 7))
     alone = [write(method, model, make_canvas(), decoding, (seed,))[0].text for seed in (5, 6, 7)]
     assert [sample.text for sample in together] == alone
@@ -352,9 +354,9 @@ def test_random_numbers_belong_to_seed_and_prompt_and_not_to_settings_or_length(
 
 
 def test_gpt_refuses_a_gap_and_an_empty_prompt():
-    idx, masked = LETTERS.encode_gaps("ab__cd__")
+    idx, masked = CHARACTERS.encode_masked("ab__cd__")
     model = make_model(gpt)
-    with pytest.raises(UserError, match="gap"):
+    with pytest.raises(UserError, match="spacing"):
         next(gpt.generate(model, Canvas(idx[None], masked[None]), gpt.Decoding(), generators(1)))
     with pytest.raises(UserError, match="prompt"):
         next(gpt.generate(model, make_canvas(10, ""), gpt.Decoding(), generators(1)))
@@ -364,7 +366,7 @@ def test_gpt_refuses_a_gap_and_an_empty_prompt():
 @settings(max_examples=20, deadline=None)
 @given(text=st.text("ab_", min_size=1, max_size=40))
 def test_infilling_keeps_every_given_letter(method, text):
-    idx, masked = LETTERS.encode(text.replace("_", "a")), torch.tensor([letter == "_" for letter in text])
+    idx, masked = CHARACTERS.encode(text.replace("_", "a")), torch.tensor([character == "_" for character in text])
     (sample,) = write(method, make_model(method), Canvas(idx[None], masked[None]), method.Decoding(), (1,))
     assert len(sample.text) == len(text)
     assert all(given in ("_", written) for given, written in zip(text, sample.text, strict=True))
@@ -380,7 +382,7 @@ def test_temperature_zero_ignores_the_seed(method):
 
 def test_with_the_flow_off_the_flow_model_writes_what_the_masked_model_writes():
     flow, seeds = make_model(diffusion_flow), (1, 2)
-    settings = {"temp": 1.0, "top_k": None, "confidence_threshold": 0.0, "gap": 2, "target_chunk_len": 10}
+    settings = {"temp": 1.0, "top_k": None, "confidence_threshold": 0.0, "spacing": 2, "target_chunk_len": 10}
     off = write(
         diffusion_flow, flow, make_canvas(prompt="a"), diffusion_flow.Decoding(**settings, flow_until=1.0), seeds
     )
@@ -394,7 +396,7 @@ def test_evidence_starts_from_nothing_in_every_chunk():
     model, first = make_model(diffusion_flow), []
     real = model.forward
     model.forward = lambda idx, evidence, snr: first.append(float(snr.abs().sum())) or real(idx, evidence, snr)
-    decoding = diffusion_flow.Decoding(confidence_threshold=0.0, gap=2, target_chunk_len=10, flow_until=0.2)
+    decoding = diffusion_flow.Decoding(confidence_threshold=0.0, spacing=2, target_chunk_len=10, flow_until=0.2)
     before = make_canvas(prompt="a").masked.sum()
     for n, frame in enumerate(diffusion_flow.generate(model, make_canvas(prompt="a"), decoding, generators(1))):
         begins = before % 10 == 9 if n else True  # 39 open positions: chunks of 10, 10, 10 and 9
@@ -431,7 +433,7 @@ def test_two_stage_with_equal_thresholds_is_threshold_decoding_bit_for_bit(metho
 
 
 def judged(own, other, **decoding):
-    """`settle` on one draft of letter 0 with probability own, beside one masked position -> (masked, draft) of the draft."""
+    """`settle` on one draft of character 0 with probability own, beside one masked position -> (masked, draft) of the draft."""
     probs = torch.tensor([[[own, other, 1 - own - other], [0.4, 0.3, 0.3]]], dtype=torch.float64)
     masked, draft = torch.tensor([[False, True]]), torch.tensor([[True, False]])
     settings = {"confidence_threshold": 0.9, "draft_threshold": 0.9, "top_k": None} | decoding
@@ -496,7 +498,7 @@ def test_the_model_never_sees_a_draft_that_it_judges(method):
         model.register_forward_pre_hook(lambda _, args, seen=seen: seen.append(args[0].clone()))
         for frame in method.generate(model, make_canvas(15), decoding, generators(seed)):
             if before is not None and frame.masked.any():
-                visible = before.draft & (seen[-1] != len(LETTERS))
+                visible = before.draft & (seen[-1] != len(CHARACTERS))
                 assert (frame.draft & (frame.idx == before.idx))[visible].all()
                 checked, hidden = checked + int(visible.sum()), hidden + int((before.draft & ~visible).sum())
             before = frame

@@ -16,7 +16,7 @@ from lab import cli, film
 from lab.cli import UserError
 from lab.corpus import Alphabet
 from lab.film import DRAFT, MASKED, NEW, SETTLED
-from playground import MOST, Wish, answer, race
+from playground import MOST, Wish, answer, write_together
 
 SETTINGS = (0.5, 2, 0.0, 1.0, 0.6)  # in the order of the sliders
 
@@ -48,19 +48,19 @@ def film_of(view):
 def test_all_three_write_the_frames_of_the_sampler(writers):
     """The film of each is the one that visualize.py would record: no second sampler."""
     wish = Wish("to be", 12, 1, 1, dict(zip(playground.SLIDERS, SETTINGS, strict=True)))
-    *_, (_, films) = race(writers, wish)
+    *_, (_, films) = write_together(writers, wish)
     for made, (name, writer) in zip(films, writers.items(), strict=True):
         alone = film.record(name, writer, wish.trial(name, writer.alphabet))
-        assert [s.letters for s in made.stills] == [s.letters for s in alone.stills]
+        assert [s.characters for s in made.stills] == [s.characters for s in alone.stills]
         assert [s.states for s in made.stills] == [s.states for s in alone.stills]
         assert made.stills[0].states == (SETTLED,) * 5 + (MASKED,) * 12
-        assert made.stills[-1].letters.startswith("to be") and "_" not in made.stills[-1].letters
+        assert made.stills[-1].characters.startswith("to be") and "_" not in made.stills[-1].characters
     assert films[0].stills[-1].calls == 12 and films[1].stills[-1].calls < 12
 
 
 def test_the_clock_is_shared_and_never_goes_back(writers):
     clocks, before = [], None
-    for clock, films in race(writers, Wish("to be", 12, 1, 1, {})):
+    for clock, films in write_together(writers, Wish("to be", 12, 1, 1, {})):
         counts = [len(made.stills) for made in films]
         assert before is None or sum(counts) - sum(before) in (0, 1)
         before = counts
@@ -90,8 +90,8 @@ def test_the_film_has_a_picture_for_each_call(writers):
 def test_drafts_are_shown():
     """With the settings that README's hour in class names, and the shipped weights."""
     writers = {"diffusion": playground.methods.load(None, "diffusion")}
-    wish = Wish("First Citizen:\n", 30, 1337, 1, {"gap": 0, "confidence_threshold": 0.95, "draft_threshold": 0.5})
-    *_, (_, (made,)) = race(writers, wish)
+    wish = Wish("First Citizen:\n", 30, 1337, 1, {"spacing": 0, "confidence_threshold": 0.95, "draft_threshold": 0.5})
+    *_, (_, (made,)) = write_together(writers, wish)
     assert any(DRAFT in still.states for still in made.stills)
 
 
@@ -99,7 +99,7 @@ def test_gaps_are_filled_and_gpt_says_that_it_cannot(writers):
     _, view = ask(writers, "to __ or ___ to be", None)
     data = film_of(view)
     texts = [still[1] for still in data["stills"][-1]]
-    assert texts[0] == "to __ or ___ to be" and "cannot fill a gap" in data["stills"][-1][0][0]
+    assert texts[0] == "to __ or ___ to be" and "cannot fill a masked span" in data["stills"][-1][0][0]
     for text in texts[1:]:
         assert re.fullmatch("to .. or ... to be", text, re.DOTALL) and "_" not in text
 
@@ -117,7 +117,7 @@ def test_an_empty_prompt_is_enough_for_the_masked_methods(writers):
         ({"text": "x" * (MOST + 1)}, f"{MOST} is the most"),
         ({"text": "to be", "chars": None}, "nothing to fill in"),
         ({"text": "", "chars": None}, "nothing to fill in"),
-        ({"text": "to _ be"}, "has gaps (_)"),
+        ({"text": "to _ be"}, "has masked spans (_)"),
         ({"chars": MOST + 1}, "characters to write"),
         ({"chars": 0}, "characters to write"),
         ({"seed": None}, "seed"),
@@ -154,7 +154,7 @@ def test_weights_of_different_texts_are_refused(folder, monkeypatch):
 
     def other(path, name):
         writer = load(path, name)
-        return replace(writer, alphabet=Alphabet(writer.alphabet.letters[1:])) if name == "gpt" else writer
+        return replace(writer, alphabet=Alphabet(writer.alphabet.characters[1:])) if name == "gpt" else writer
 
     monkeypatch.setattr(playground.methods, "load", other)
     with pytest.raises(UserError, match="different characters"):

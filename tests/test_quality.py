@@ -18,7 +18,7 @@ def row(text, prompt="", seed=0):
     return {"text": prompt + text, "chars": len(text), "prompt": prompt, "seed": seed, "nfe": 1}
 
 
-def test_words_are_runs_of_letters():
+def test_words_are_runs_of_characters():
     assert quality.words_of("O, 'tis Née 3x!") == ["o", "tis", "née", "x"]
 
 
@@ -73,13 +73,13 @@ def reference(own_root):
 
 def bad_texts(reference, size):
     rng = random.Random(2)
-    letters = reference.alphabet.letters
+    characters = reference.alphabet.characters
     shuffled = list(reference.real[:size])
     rng.shuffle(shuffled)
     start = len(reference.train) // 3
     sentence = reference.real[:60]
     return {
-        "uniform": "".join(rng.choices(letters, k=size)),
+        "uniform": "".join(rng.choices(characters, k=size)),
         "shuffled": "".join(shuffled),
         "repeated": (sentence * size)[:size],
         "copied": reference.train[start : start + size],
@@ -109,20 +109,20 @@ def test_real_words_and_scripts_without_spaces(reference):
 
 def test_the_judge_scores_every_character_after_the_prompt_with_context(reference):
     alphabet = Alphabet("abc ")
-    config = gpt.Config(n_letters=4, block_size=8, n_layer=1, n_head=2, n_embd=16)
+    config = gpt.Config(vocab_size=4, block_size=8, n_layer=1, n_head=2, n_embd=16)
     torch.manual_seed(0)
     model = gpt.Model(config).eval()
     torch.nn.init.normal_(model.lm_head.weight)
-    judge = trials.Writer("gpt", model, gpt.generate, alphabet, "abc")
-    judged = Reference("", "", "", frozenset(), alphabet, judge)
+    evaluator = trials.Writer("gpt", model, gpt.generate, alphabet, "abc")
+    judged = Reference("", "", "", frozenset(), alphabet, evaluator)
     text = "abc abca cab bca a"
     idx, nll = alphabet.encode(text), []
     for i in range(3, len(text)):
         start = 0 if i <= 8 else (i - 5) // 4 * 4
         logits = model(idx[None, start:i])[0, -1]
         nll.append(torch.nn.functional.cross_entropy(logits, idx[i]).item())
-    assert quality.judge_nll([text], judged, [3])[0] == pytest.approx(np.mean(nll), rel=1e-4)
-    assert quality.judge_nll(["xyz"], judged, [0]) == [None]
+    assert quality.generative_nll([text], judged, [3])[0] == pytest.approx(np.mean(nll), rel=1e-4)
+    assert quality.generative_nll(["xyz"], judged, [0]) == [None]
 
 
 def test_pool_weights_groups(reference):

@@ -30,8 +30,8 @@ ASIDE = {"--train": 0, "--weights": 1, "--data": 1}  # what the test sets itself
 @pytest.fixture
 def shakespeare_like(own_root, text_file):
     """A text that holds every printable ASCII character but the mask symbol."""
-    letters = string.printable[:95].replace("_", "") + "\n"
-    text_file.write_text(letters * 3 + text_file.read_text(encoding="utf-8"), encoding="utf-8")
+    characters = string.printable[:95].replace("_", "") + "\n"
+    text_file.write_text(characters * 3 + text_file.read_text(encoding="utf-8"), encoding="utf-8")
     return text_file
 
 

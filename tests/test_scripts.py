@@ -23,22 +23,22 @@ SMALL = ["--prompts", "2", "--prompt-len", "4", "--max-new-tokens", "12", "--bat
 
 @pytest.fixture
 def lab(own_root, make_weights, monkeypatch):
-    """run(script, *argv) -> exit status; a corpus, weights of all three and of a judge lie in own_root.
+    """run(script, *argv) -> exit status; a corpus, weights of all three and of an evaluator model lie in own_root.
 
-    The text holds the letters that the weights know, and no other.
+    The text holds the characters that the weights know, and no other.
     """
     text = " ".join("abcdefghijklmnopqrstuvwxyz"[i % 26 : i % 26 + 3 + i % 5] for i in range(1500)) + "\n"
     (own_root / "text.txt").write_text(text, encoding="utf-8")
     weights = {m.NAME: make_weights(m, f"{m.NAME}.pt") for m in (gpt, diffusion, diffusion_flow)}
-    judge = make_weights(gpt, "judge.pt", n_embd=32)
+    evaluator = make_weights(gpt, "evaluator.pt", n_embd=32)
 
     def run(script, *argv, writes=True):
         module = importlib.import_module(script)
-        extra = ["--data", str(own_root / "text.txt"), "--judge", str(judge), *SMALL] if writes else []
+        extra = ["--data", str(own_root / "text.txt"), "--evaluator", str(evaluator), *SMALL] if writes else []
         monkeypatch.setattr(sys, "argv", [f"{script}.py", *map(str, argv)])
         return cli.run(module.main, module.Args, [*map(str, argv), *extra])
 
-    run.weights, run.root, run.judge = weights, own_root, judge
+    run.weights, run.root, run.evaluator = weights, own_root, evaluator
     return run
 
 
@@ -78,7 +78,7 @@ def test_flow_against_baseline(lab, capsys):
     assert summary["stamp"]["settings"]["seeds"] == [1, 2, 3]
     with open(folder / "samples_flow.csv", newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 6 and all(len(row["text"]) == 16 and row["judge_nll"] for row in rows)
+    assert len(rows) == 6 and all(len(row["text"]) == 16 and row["generative_nll"] for row in rows)
     with open(folder / "blind_samples.csv", newline="", encoding="utf-8-sig") as file:
         pairs = list(csv.DictReader(file))
     with open(folder / "blind_key.csv", newline="", encoding="utf-8-sig") as file:
@@ -90,8 +90,8 @@ def test_flow_against_baseline(lab, capsys):
 
 
 def test_a_stamp_names_paths_as_seen_from_the_project():
-    stamp = records.plain(records.stamp(data=cli.ROOT / "my.txt", judge=Path("/elsewhere/judge.pt")))
-    assert stamp["settings"] == {"data": "my.txt", "judge": "/elsewhere/judge.pt"}
+    stamp = records.plain(records.stamp(data=cli.ROOT / "my.txt", evaluator=Path("/elsewhere/evaluator.pt")))
+    assert stamp["settings"] == {"data": "my.txt", "evaluator": "/elsewhere/evaluator.pt"}
 
 
 @pytest.mark.parametrize("flags, expected", [("", 2), ("--top-k 3", 3), ("--top-k all", None)])
@@ -166,10 +166,10 @@ def test_presets(lab, capsys):
         assert len(captured.out) == 16 + 20 + 1 and preset in captured.err
     assert lab("run_inference_preset", "--preset", "nope", writes=False) == 2
     assert "flow_quality, flow_balanced, baseline_fast" in capsys.readouterr().err
-    presets.write_text('{"odd": {"module": "gpt", "gap": 3}}', encoding="utf-8")
+    presets.write_text('{"odd": {"module": "gpt", "spacing": 3}}', encoding="utf-8")
     argv = ["--preset", "odd", "--presets-file", presets, "--weights", lab.weights["gpt"]]
     assert lab("run_inference_preset", *argv, writes=False) == 2
-    assert "no gap" in capsys.readouterr().err
+    assert "no spacing" in capsys.readouterr().err
 
 
 def test_training_curves(lab, capsys):
@@ -206,7 +206,15 @@ def test_a_resumed_run_has_the_rows_of_one_left_alone(lab, capsys):
 
 
 def test_a_killed_run_can_be_resumed(lab, capsys):
-    argv = [*SWEEP, "--weights", lab.weights["diffusion"], "--data", lab.root / "text.txt", "--judge", lab.judge]
+    argv = [
+        *SWEEP,
+        "--weights",
+        lab.weights["diffusion"],
+        "--data",
+        lab.root / "text.txt",
+        "--evaluator",
+        lab.evaluator,
+    ]
     argv = [*map(str, argv), *SMALL, "--batch", "1", "--output-dir", str(lab.root / "out")]
     with subprocess.Popen(
         [sys.executable, ROOT / "run_inference_sweep.py", *argv], stderr=subprocess.DEVNULL
@@ -261,7 +269,7 @@ def test_without_a_corpus_texts_are_written_and_measures_stay_empty(lab, capsys,
     assert "measures that need it stay empty" in capsys.readouterr().err
     (row,) = load(only(lab.root / "out") / "results.json")
     assert row["nfe"] > 0 and len(row["text"]) == 28
-    assert row["judge_nll"] is row["real_words"] is row["copied_run"] is None
+    assert row["generative_nll"] is row["real_words"] is row["copied_run"] is None
 
 
 @pytest.mark.parametrize(
@@ -339,7 +347,7 @@ def test_two_runs_of_one_second_have_two_folders(tmp_path):
 
 
 def test_a_sweep_is_set_beside_as_much_real_text_as_one_setting_has(lab, capsys, monkeypatch):
-    argv = ["--module", "diffusion", "--weights", lab.weights["diffusion"], "--temp", "0.5,0.7,0.9", "--gap", "2"]
+    argv = ["--module", "diffusion", "--weights", lab.weights["diffusion"], "--temp", "0.5,0.7,0.9", "--spacing", "2"]
     assert lab("run_inference_sweep", *argv, "--output-dir", lab.root / "out") == 0
     results = only(lab.root / "out") / "results.json"
     analysis = ["--inputs", results, "--data", lab.root / "text.txt", "--output-dir", lab.root / "a"]

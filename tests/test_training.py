@@ -79,9 +79,9 @@ def test_twenty_iterations_leave_weights_and_a_log_with_the_promised_columns(met
 def test_it_learns(method, text_file, own_root, tiny):
     flags = ["--iters", "400", "--eval-every", "400", "--adam-lr", "0.02", *tiny]
     assert train(method, text_file, own_root / "w.pt", *flags) == 0
-    letters = len(torch.load(own_root / "w.pt", weights_only=True)["letters"])
+    characters = len(torch.load(own_root / "w.pt", weights_only=True)["characters"])
     (row,) = rows(logs(own_root)[0])
-    assert float(row["val_loss"]) < 0.75 * torch.tensor(float(letters)).log()
+    assert float(row["val_loss"]) < 0.75 * torch.tensor(float(characters)).log()
 
 
 @every_method
@@ -315,7 +315,7 @@ def test_dropout_drops_its_share_and_keeps_the_mean(share):
 
 
 def test_dropout_is_of_training_only():
-    config = backbone.Config(n_letters=9, block_size=16, n_layer=1, n_head=2, n_embd=16)
+    config = backbone.Config(vocab_size=9, block_size=16, n_layer=1, n_head=2, n_embd=16)
     model = backbone.Backbone(replace(config, dropout=0.5), is_causal=True)
     for p in model.parameters():
         torch.nn.init.normal_(p, std=0.1)
@@ -333,7 +333,7 @@ def test_learning_rate_warms_up_holds_and_falls_to_nothing():
 
 def test_validation_is_the_same_for_both_masked_models(text_file, own_root):
     """Fixed windows and masks: with equal weights the curves of the two are equal."""
-    config = diffusion_flow.Config(n_letters=9, block_size=16, n_layer=1, n_head=2, n_embd=16)
+    config = diffusion_flow.Config(vocab_size=9, block_size=16, n_layer=1, n_head=2, n_embd=16)
     flow = diffusion_flow.Model(config)
     torch.nn.init.normal_(flow.lm_head.weight)
     plain = diffusion.Model(diffusion.Config(**{k: v for k, v in vars(config).items() if k != "flow_weight"}))

@@ -1,6 +1,6 @@
-"""GPT with a drafter: n-grams propose characters, one pass of GPT checks them all, and its distribution is kept exactly.
+"""GPT with a draft model: n-grams propose characters, one pass of GPT checks them all, and its distribution is kept exactly.
 
-    uv run -m benchmarks.ngram_drafter
+    uv run -m benchmarks.draft_model
 
 Speculative sampling (arXiv 2211.17192, 2302.01318): a proposed character is kept with probability min(1, GPT / n-gram); in
 place of the first that is not, one is drawn from what the n-grams had given too little. No training, no loss: what any
@@ -17,7 +17,7 @@ import gpt
 import methods
 from benchmarks.timing import compare, report
 from lab import checkpoint, cli, machine, trials
-from lab.canvas import Canvas, Frame, draw, draw_letters, probabilities, uniforms
+from lab.canvas import Canvas, Frame, draw, probabilities, sample_tokens, uniforms
 from lab.cli import check
 from lab.corpus import Corpus
 
@@ -32,24 +32,24 @@ class Args:
 class NGrams:
     """Interpolated n-grams with absolute discounting (Ney, Essen and Kneser 1994), counted in a text.
 
-    ids: (n,) tokens below n_letters; order: characters in the longest n-gram; discount: taken off each count.
+    ids: (n,) tokens below vocab_size; order: characters in the longest n-gram; discount: taken off each count.
     """
 
-    def __init__(self, ids, n_letters, order=5, discount=0.75):
-        self.n_letters, self.order, self.discount = n_letters, order, discount
+    def __init__(self, ids, vocab_size, order=5, discount=0.75):
+        self.vocab_size, self.order, self.discount = vocab_size, order, discount
         self.tables, codes = [], np.zeros(len(ids) + 1, dtype=np.int64)
-        for n in range(1, order + 1):  # an n-gram is a number with n digits in base n_letters
-            codes = codes[:-1] * n_letters + ids[n - 1 :]
+        for n in range(1, order + 1):  # an n-gram is a number with n digits in base vocab_size
+            codes = codes[:-1] * vocab_size + ids[n - 1 :]
             self.tables.append(np.unique(codes, return_counts=True))
 
     def probs(self, context):
         """Context (B, n) tokens, the newest last -> probabilities of the next one, (B, V) float64."""
         context = context.numpy()
-        probs, codes = np.full((len(context), self.n_letters), 1 / self.n_letters), np.zeros(len(context), np.int64)
+        probs, codes = np.full((len(context), self.vocab_size), 1 / self.vocab_size), np.zeros(len(context), np.int64)
         for n, (keys, counts) in enumerate(self.tables[: context.shape[1] + 1]):
             if n > 0:
-                codes = codes + context[:, -n] * self.n_letters ** (n - 1)
-            wanted = codes[:, None] * self.n_letters + np.arange(self.n_letters)
+                codes = codes + context[:, -n] * self.vocab_size ** (n - 1)
+            wanted = codes[:, None] * self.vocab_size + np.arange(self.vocab_size)
             at = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
             found = np.where(keys[at] == wanted, counts[at], 0)
             total = found.sum(1, keepdims=True)
@@ -59,7 +59,7 @@ class NGrams:
 
 
 @dataclass(frozen=True)
-class Drafter:
+class DraftModel:
     """A sampler of GPT's texts with the frames of `generate`."""
 
     ngrams: NGrams
@@ -79,11 +79,11 @@ class Drafter:
 
     @torch.no_grad()
     def generate(self, model, canvas, decoding, rngs):
-        """As gpt.generate, several characters a pass. Raises UserError on a gap, a long text, or a top_k."""
+        """As gpt.generate, several characters a pass. Raises UserError on a masked span, a long text, or a top_k."""
         idx, masked, size = canvas.idx, canvas.masked, model.config.block_size
         L, K = idx.size(1), self.drafts
-        check(decoding.top_k is None, "the drafter draws from all letters: no top_k")
-        check(L <= size, f"the drafter writes at most {size} characters with the prompt, not {L}")
+        check(decoding.top_k is None, "the draft model draws from all characters: no top_k")
+        check(L <= size, f"the draft model writes at most {size} characters with the prompt, not {L}")
         offsets = torch.arange(K + 1)
         while masked.any():
             known = gpt.known_prefix(masked)
@@ -93,44 +93,44 @@ class Drafter:
             logits = model(guess[:, :seen].to(model.lm_head.weight.device))
             wanted = (columns - 1).clamp(max=seen - 1)[..., None].expand(-1, -1, logits.size(-1))
             probs = probabilities(logits.cpu().gather(1, wanted), decoding.temp)  # (B, K + 1, V)
-            letters = guess.gather(1, columns)
-            kept = self.keep(probs, drafted, letters, rngs, rows)  # (B,)
+            characters = guess.gather(1, columns)
+            kept = self.keep(probs, drafted, characters, rngs, rows)  # (B,)
             rest = torch.nn.functional.pad(drafted, (0, 0, 0, 1)).gather(1, at_rank(kept, drafted.size(-1)))
             left = (probs.gather(1, at_rank(kept, probs.size(-1))) - rest).clamp(min=0)
-            last = draw_letters(left, None, rngs, rows)  # (B, 1)
-            letters = torch.where(offsets == kept[:, None], last, letters)
+            last = sample_tokens(left, None, rngs, rows)  # (B, 1)
+            characters = torch.where(offsets == kept[:, None], last, characters)
             row, rank = ((offsets <= kept[:, None]) & (columns < L)).nonzero(as_tuple=True)
             idx, masked = idx.clone(), masked.clone()
-            idx[row, columns[row, rank]], masked[row, columns[row, rank]] = letters[row, rank], False
+            idx[row, columns[row, rank]], masked[row, columns[row, rank]] = characters[row, rank], False
             yield Frame(idx, masked, torch.zeros_like(masked), columns.clamp(max=L - 1), probs, seen / size)
 
-    def keep(self, probs, drafted, letters, rngs, rows):
+    def keep(self, probs, drafted, characters, rngs, rows):
         """How many proposed characters stand, (B,): those before the first that is refused."""
-        own = letters[:, : self.drafts, None]
+        own = characters[:, : self.drafts, None]
         ratio = (probs[:, : self.drafts].gather(-1, own) / drafted.gather(-1, own))[..., 0]
         return (uniforms(self.drafts, rngs, rows) < ratio).int().cumprod(1).sum(1)
 
 
-def at_rank(rank, letters):
+def at_rank(rank, characters):
     """An index (B, 1, V) that gathers one position of each row."""
-    return rank[:, None, None].expand(-1, 1, letters)
+    return rank[:, None, None].expand(-1, 1, characters)
 
 
 def main(args):
-    """Time GPT with the drafter against GPT with its cache."""
+    """Time GPT with the draft model against GPT with its cache."""
     device = machine.pick_device()
     writer = methods.load(checkpoint.default_path("gpt"), "gpt", device)
     corpus = Corpus()
-    drafter = Drafter(NGrams(np.asarray(corpus.train), len(corpus.alphabet)), args.drafts)
-    quick = trials.Writer("gpt", writer.model, drafter.generate, writer.alphabet, writer.opening)
+    draft_model = DraftModel(NGrams(np.asarray(corpus.train), len(corpus.alphabet)), args.drafts)
+    quick = trials.Writer("gpt", writer.model, draft_model.generate, writer.alphabet, writer.opening)
     canvas = Canvas.after(writer.alphabet.encode(writer.opening[:16]), args.chars)
     trial = trials.Trial(canvas, methods.METHODS["gpt"].Args().decoding, (1337,))
     a, b, ratio = compare(lambda: trials.run(quick, trial), lambda: trials.run(writer, trial), args.rounds)
-    row = {"what": "GPT with an n-gram drafter, against GPT with its cache", "unit": "characters per second"}
+    row = {"what": "GPT with an n-gram draft model, against GPT with its cache", "unit": "characters per second"}
     row |= {"ours": args.chars / a, "theirs": args.chars / b, "ratio": ratio}
     nfe = trials.run(quick, trial)[0].nfe
     print(f"{nfe} calls for {args.chars} characters")
-    report("ngram_drafter", [row], device=str(device), nfe=nfe, weights=writer.weights, **vars(args))
+    report("draft_model", [row], device=str(device), nfe=nfe, weights=writer.weights, **vars(args))
 
 
 if __name__ == "__main__":
