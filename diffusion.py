@@ -18,9 +18,11 @@ from torch.nn import functional as F
 
 from lab import cli, command, training
 from lab.backbone import Backbone, Config
-from lab.canvas import Frame, Windows, probabilities, sample_tokens
+from lab.canvas import Frame, Windows
 from lab.cli import check
+from lab.sampling import probabilities, sample_tokens
 from lab.training import Recipe
+from lab.unmasking import spaced
 
 NAME = "diffusion"
 
@@ -116,21 +118,6 @@ def settle(probs, idx, masked, draft, decoding, rngs):
     drawn = sample_tokens(probs, decoding.top_k, rngs, masked.any(1))
     idx = torch.where(chosen | nearly, drawn, idx)
     return idx, (masked & ~chosen & ~nearly) | doubted, (draft & ~confirmed & ~doubted) | nearly
-
-
-def spaced(entropy, candidates, spacing):
-    """[NEW] The candidates (B, W), lowest entropy first, that are more than `spacing` away from all taken before them.
-
-    Neighbours depend on each other most, and one call draws its characters independently: far ones lose little.
-    """
-    if spacing == 0:
-        return candidates
-    positions, taken = torch.arange(entropy.size(-1)), torch.zeros_like(candidates)
-    while candidates.any():
-        best = entropy.masked_fill(~candidates, torch.inf).argmin(-1, keepdim=True)  # (B, 1)
-        taken = taken | (positions == best) & candidates
-        candidates = candidates & ((positions - best).abs() > spacing)
-    return taken
 
 
 def on_trial(draft, call):

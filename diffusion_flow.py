@@ -49,8 +49,9 @@ from torch.nn import functional as F
 import diffusion
 from diffusion import corrupt, on_trial, settle_window
 from lab import backbone, cli, command, training
-from lab.canvas import Frame, Windows, probabilities, sample_tokens
+from lab.canvas import Frame, Windows
 from lab.cli import check
+from lab.sampling import probabilities, sample_tokens
 from lab.training import Recipe
 
 NAME = "diffusion_flow"

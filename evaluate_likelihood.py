@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from rich.table import Table
 
-import diffusion
 import methods
 from lab import cli, likelihood, records, stats
 from lab.cli import check
@@ -42,54 +41,7 @@ class Args:
         check(self.most >= 1, f"most must be at least 1, not {self.most}")
         check(self.windows >= 1, f"windows must be at least 1, not {self.windows}")
         for name in filter(None, self.strategies.split(",")):
-            strategy_of(name)
-
-
-DEPENDS = "what it fills in depends on the characters drawn, so that no path likelihood exists; compare samples instead"
-
-
-def strategy_of(text):
-    """A unmasking strategy by name: left, threshold=P, budget=H (nats), random=K or spacing=G -> choose(probs, masked). Raises UserError."""
-    kind, _, value = text.partition("=")
-    check(kind not in ("two-stage", "flow", "top_k"), f"--strategies {text}: {DEPENDS}")
-    check(
-        kind in ("left", "threshold", "budget", "random", "spacing"),
-        f"--strategies {text}: unknown; known: left, threshold=, budget=, random=, spacing=",
-    )
-    try:
-        number = float(value) if value else 0.0
-    except ValueError:
-        number = -1.0
-    least = 1 if kind in ("spacing", "random") else 1e-9
-    check(
-        number >= least or kind == "left",
-        f"--strategies {text}: needs a number above 0 (spacing, random: 1 or more), as in spacing=5",
-    )
-    rng = torch.Generator().manual_seed(0)
-
-    def at_random(probs, masked):
-        ranks = torch.rand(masked.shape, generator=rng).masked_fill(~masked, 2).argsort(1).argsort(1)
-        return masked & (ranks < number)
-
-    def within_budget(probs, masked):  # entropy-bounded sampling, arXiv 2505.24857
-        entropy, order = torch.special.entr(probs).sum(-1).masked_fill(~masked, torch.inf).sort(stable=True)
-        spent = entropy.cumsum(-1) - entropy  # entropies rise: the last one taken is the largest
-        return masked & (spent <= number).gather(-1, order.argsort(-1))
-
-    def by_decoding(probs, masked):
-        return diffusion.choose(probs, masked, decoding)[0]
-
-    if kind == "left":
-        return lambda probs, masked: masked & (masked.cumsum(1) == 1)
-    if kind in ("random", "budget"):
-        return at_random if kind == "random" else within_budget
-    settings = (
-        {"confidence_threshold": number, "spacing": 0}
-        if kind == "threshold"
-        else {"confidence_threshold": 0.0, "spacing": int(number)}
-    )
-    decoding = diffusion.Decoding(temp=1.0, top_k=None, draft_threshold=1.0, **settings)
-    return by_decoding
+            methods.strategy(name)
 
 
 def measure(name, writer, parts, args):
@@ -121,7 +73,7 @@ def paths(name, model, corpus, args):
         if name == "gpt":
             nll, calls = likelihood.given_left(model, held, masked), masked.sum().float()
         else:
-            nll, calls = likelihood.path(model, held, masked, strategy_of(strategy))
+            nll, calls = likelihood.path(model, held, masked, methods.strategy(strategy))
         low, high = stats.mean_interval(nll.numpy())
         row = {"module": name, "strategy": strategy, "windows": len(held), "calls": calls.mean().item()}
         rows.append(row | {"nats": nll.mean().item(), "low": low, "high": high, "each": nll.tolist()})

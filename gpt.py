@@ -15,8 +15,9 @@ from torch.nn import functional as F
 
 from lab import cli, command, training
 from lab.backbone import Backbone, Cache, Config
-from lab.canvas import Frame, probabilities, sample_tokens
+from lab.canvas import Frame
 from lab.cli import check
+from lab.sampling import probabilities, sample_tokens
 from lab.training import Recipe
 
 NAME = "gpt"

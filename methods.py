@@ -2,11 +2,14 @@
 
 import hashlib
 from dataclasses import replace
+from functools import partial
+
+import torch
 
 import diffusion
 import diffusion_flow
 import gpt
-from lab import checkpoint, trials
+from lab import checkpoint, trials, unmasking
 from lab.cli import check
 from lab.quality import Reference
 from lab.records import warn
@@ -27,6 +30,37 @@ def masked_decoding(module, **settings):
     """The Decoding of a masked method, with these settings. Raises UserError for another module."""
     check(module in METHODS and module != gpt.NAME, f"--module {module}: choose diffusion or diffusion_flow")
     return replace(METHODS[module].Decoding(), **settings)
+
+
+def strategy(text):
+    """An unmasking strategy by name: left, threshold=P, budget=H (nats), random=K or spacing=S -> choose(probs, masked).
+
+    Raises UserError, also for those that depend on the characters drawn: they have no path likelihood.
+    """
+    kind, _, value = text.partition("=")
+    drawn = (
+        "what it fills in depends on the characters drawn, so that no path likelihood exists; compare samples instead"
+    )
+    check(kind not in ("two-stage", "flow", "top_k"), f"--strategies {text}: {drawn}")
+    least = {"left": 0, "threshold": 1e-9, "budget": 1e-9, "random": 1, "spacing": 1}
+    check(kind in least, f"--strategies {text}: unknown; known: left, threshold=, budget=, random=, spacing=")
+    try:
+        number = float(value or 0)
+    except ValueError:
+        number = -1.0
+    usable = least[kind] <= number < float("inf")
+    check(usable, f"--strategies {text}: needs a number above 0 (spacing, random: 1 or more), as in spacing=5")
+    if kind == "random":
+        return partial(unmasking.at_random, number=number, rng=torch.Generator().manual_seed(0))
+    if kind in ("left", "budget"):
+        return unmasking.leftmost if kind == "left" else partial(unmasking.within_budget, nats=number)
+    settings = (
+        {"confidence_threshold": number}
+        if kind == "threshold"
+        else {"confidence_threshold": 0.0, "spacing": int(number)}
+    )
+    decoding = diffusion.Decoding(temp=1.0, top_k=None, draft_threshold=1.0, **settings)
+    return lambda probs, masked: diffusion.choose(probs, masked, decoding)[0]
 
 
 def reference(args, writer):

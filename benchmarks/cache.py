@@ -11,7 +11,8 @@ import torch
 import methods
 from benchmarks.timing import compare, report
 from lab import checkpoint, cli, machine, trials
-from lab.canvas import Canvas, probabilities, sample_tokens
+from lab.canvas import Canvas
+from lab.sampling import probabilities, sample_tokens
 
 
 @dataclass(frozen=True)

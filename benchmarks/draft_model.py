@@ -17,9 +17,10 @@ import gpt
 import methods
 from benchmarks.timing import compare, report
 from lab import checkpoint, cli, machine, trials
-from lab.canvas import Canvas, Frame, draw, probabilities, sample_tokens, uniforms
+from lab.canvas import Canvas, Frame
 from lab.cli import check
 from lab.corpus import Corpus
+from lab.sampling import categorical, probabilities, sample_tokens, uniforms
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class DraftModel:
             width = min(width, int(at.min()))
             context = idx.gather(1, at[:, None] - torch.arange(width, 0, -1))
             probs = probabilities(self.ngrams.probs(context).log(), decoding.temp)[:, None]  # (B, 1, V)
-            idx.scatter_(1, at[:, None], draw(probs, rngs, rows))
+            idx.scatter_(1, at[:, None], categorical(probs, rngs, rows))
             drawn_from.append(probs)
         return idx, torch.cat(drawn_from, dim=1)
 

@@ -14,7 +14,6 @@ from rich.table import Table
 
 import methods
 from benchmarks.timing import write_results
-from evaluate_likelihood import strategy_of
 from lab import checkpoint, cli, likelihood, records, stats
 from lab.cli import check
 from lab.corpus import Corpus, windows
@@ -33,7 +32,7 @@ def measure(writers, held, length, spacing):
     first = (size - length) // 2
     written = (torch.arange(size) >= first) & (torch.arange(size) < first + length)
     yield "gpt", "left side", likelihood.given_left(writers["gpt"].model, held, written), length
-    choose = strategy_of(f"spacing={spacing}")
+    choose = methods.strategy(f"spacing={spacing}")
     for name in ("diffusion", "diffusion_flow"):
         for seen, stop in (("both sides", size), ("left side", first + length)):
             nll, calls = likelihood.path(writers[name].model, held[:, :stop], written[:stop], choose)

@@ -3,18 +3,15 @@
 Loaded with `weights_only=True`: a checkpoint holds tensors, numbers and strings, and can never run code.
 """
 
-import platform
-import subprocess
 import warnings
 from dataclasses import asdict
-from pathlib import Path
 
-import numpy
 import torch
 
 from lab.backbone import Config
 from lab.cli import ROOT, UserError, check
-from lab.corpus import Alphabet, replacing
+from lab.corpus import Alphabet
+from lab.files import atomic
 
 FORMAT = 2
 
@@ -33,7 +30,7 @@ def write(path, payload):
     """Save a dictionary atomically: the old file stays until the new one is whole. Raises UserError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
+        with atomic(path) as file:
             torch.save(payload, file)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
         raise UserError(f"{path}: cannot be written ({first_line(error)})") from error
@@ -103,30 +100,3 @@ def load(path, name, Model, Config=Config):
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, UserError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: does not fit {name}.py ({reason}). To replace it: uv run {command}") from error
-
-
-def versions():
-    """What a figure depends on besides its settings: versions, commit, threads."""
-    git = ("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12")
-    try:
-        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        commit = None
-    return {
-        "commit": commit,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),  # a plain string, which `weights_only` can load
-        "numpy": numpy.__version__,
-        "threads": torch.get_num_threads(),
-        "processor": processor(),
-    }
-
-
-def processor():
-    """The CPU's name."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

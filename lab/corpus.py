@@ -6,7 +6,6 @@ reported on the test split.
 """
 
 import codecs
-import contextlib
 import hashlib
 import http.client
 import json
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 
 from lab.cli import ROOT, UserError, check
+from lab.files import atomic
 
 URL = "https://github.com/nathan-barry/tiny-diffusion/releases/download/v2.0.0/data.txt"
 SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
@@ -159,7 +159,7 @@ def encode_once(path):
         try:
             encode(path, folder, characters, count)
             meta = {"characters": "".join(map(chr, characters)), "sha256": sha256}
-            with replacing(folder / "meta.json") as file:  # last: its presence means that all is there
+            with atomic(folder / "meta.json") as file:  # last: its presence means that all is there
                 file.write(json.dumps(meta).encode())
         except OSError as error:
             raise UserError(f"{folder}: the encoded text cannot be written ({error.strerror or error})") from error
@@ -173,22 +173,10 @@ def encode(path, folder, characters, count):
     table[characters] = np.arange(len(characters))
     folder.mkdir(parents=True, exist_ok=True)
     header = {"descr": np.dtype(kind).str, "fortran_order": False, "shape": (count,)}
-    with replacing(folder / "ids.npy") as file:  # not through a memory map: a full disk would kill the process
+    with atomic(folder / "ids.npy") as file:  # not through a memory map: a full disk would kill the process
         np.lib.format.write_array_header_1_0(file, header)
         for _, codes in blocks(path):
             file.write(table[codes].tobytes())
-
-
-@contextlib.contextmanager
-def replacing(path):
-    """A file to write to that takes its name only when it is whole; otherwise nothing is left of it."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "wb") as file:
-            yield file
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def fingerprint(path):

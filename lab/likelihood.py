@@ -8,7 +8,7 @@ nats in their favour). Bits are nats / ln 2.
 import torch
 from torch.nn import functional as F
 
-from lab.canvas import probabilities
+from lab.sampling import probabilities
 
 ROWS = 16  # windows in one forward pass
 

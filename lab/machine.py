@@ -1,16 +1,19 @@
-"""What the machine has: device, number format, compiler, processes."""
+"""What the machine has: device, number format, compiler, processes, versions."""
 
 import contextlib
 import ctypes
 import os
+import platform
 import shutil
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
+import numpy
 import torch
 
-from lab.cli import UserError
+from lab.cli import ROOT, UserError
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 
@@ -121,3 +124,30 @@ class Rng:
         """Uniform numbers in [0, 1), one in each of as many equal slices as the joint batch has rows: (rows,)."""
         n = rows * self.world
         return self._mine((torch.rand(1, generator=self.generator) + torch.arange(n) / n) % 1, rows)
+
+
+def versions():
+    """What a figure depends on besides its settings: versions, commit, threads."""
+    git = ("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12")
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = None
+    return {
+        "commit": commit,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),  # a plain string, which `weights_only` can load
+        "numpy": numpy.__version__,
+        "threads": torch.get_num_threads(),
+        "processor": processor(),
+    }
+
+
+def processor():
+    """The CPU's name."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lab import checkpoint, cli
+from lab import cli, machine
 from lab.cli import UserError, check
-from lab.corpus import replacing
+from lab.files import atomic
 
 
 def stamp(**settings):
     """What a figure depends on: the command, its settings, versions."""
-    return {"command": cli.command(), "settings": settings, **checkpoint.versions()}
+    return {"command": cli.command(), "settings": settings, **machine.versions()}
 
 
 def plain(value):
@@ -51,7 +51,7 @@ def write_text(path, text):
     """Write a text atomically. Raises UserError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as file:
+        with atomic(path) as file:
             file.write(text.encode())
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -231,7 +231,7 @@ def begin(name, Model, args, ranks, device):
         "data_sha256": corpus.sha256,
         "device": str(device),
         "processes": ranks.world,
-        **checkpoint.versions(),
+        **machine.versions(),
     }
     description = checkpoint.describe(name, config, corpus.alphabet, corpus.opening(config.block_size), provenance)
     log = ROOT / "logs" / f"{name}_train_{time.strftime('%Y%m%d_%H%M%S')}.csv"

@@ -12,7 +12,7 @@ import torch
 import diffusion
 import diffusion_flow
 import gpt
-from lab import checkpoint
+from lab import checkpoint, machine
 from lab.cli import UserError
 from lab.corpus import Alphabet
 
@@ -53,7 +53,7 @@ def test_what_was_saved_is_loaded(tmp_path, method):
     torch.manual_seed(1)
     model = method.Model(config)
     path, alphabet = tmp_path / "new" / "folder" / "w.pt", Alphabet("_ab")
-    provenance = {"seed": 1, "minutes": 0.5, "init": None, "recipe": {"iters": 3}, **checkpoint.versions()}
+    provenance = {"seed": 1, "minutes": 0.5, "init": None, "recipe": {"iters": 3}, **machine.versions()}
     checkpoint.save(path, model, checkpoint.describe(method.NAME, config, alphabet, "ab_a", provenance))
 
     found, found_alphabet, opening, found_provenance = load(path, method)
@@ -248,6 +248,6 @@ def test_default_weights_lie_under_the_root():
 
 
 def test_versions_can_be_stored_in_a_checkpoint(tmp_path):
-    checkpoint.write(tmp_path / "w.pt", {"format": 2, "name": "gpt", "provenance": checkpoint.versions()})
+    checkpoint.write(tmp_path / "w.pt", {"format": 2, "name": "gpt", "provenance": machine.versions()})
     found = checkpoint.read(tmp_path / "w.pt", "gpt.py --train")["provenance"]
-    assert found == checkpoint.versions() and found["torch"] == torch.__version__ and found["threads"] >= 1
+    assert found == machine.versions() and found["torch"] == torch.__version__ and found["threads"] >= 1

@@ -11,6 +11,7 @@ import diffusion
 import diffusion_flow
 import evaluate_likelihood
 import gpt
+import methods
 from lab import cli, likelihood, trials
 from lab.backbone import Config
 from lab.canvas import Canvas
@@ -84,7 +85,7 @@ def test_an_entropy_budget_is_spent_on_the_surest():
     """Entropies 0, ln 2, ln 2, ln 4 nats: the sum without the largest taken must stay within the budget."""
     probs = torch.tensor([[[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25] * 4, [0.5, 0.5, 0, 0]]])
     masked = torch.tensor([[True, True, True, True]])
-    strategy = evaluate_likelihood.strategy_of
+    strategy = methods.strategy
     assert strategy("budget=0.1")(probs, masked).tolist() == [[True, True, False, False]]
     assert strategy("budget=0.7")(probs, masked).tolist() == [[True, True, False, True]]
     assert strategy("budget=1.5")(probs, masked).tolist() == [[True, True, True, True]]
@@ -93,7 +94,7 @@ def test_an_entropy_budget_is_spent_on_the_surest():
 
 def test_path_likelihood_from_left_to_right_is_the_chain_rule():
     model, x = make_model(diffusion), torch.randint(5, (3, 8))
-    nll, calls = likelihood.path(model, x, torch.arange(8) >= 2, evaluate_likelihood.strategy_of("left"))
+    nll, calls = likelihood.path(model, x, torch.arange(8) >= 2, methods.strategy("left"))
     expected = torch.zeros(3)
     for i in range(2, 8):
         logits = model(x.masked_fill(torch.arange(8) >= i, 5))[:, i]
@@ -104,7 +105,7 @@ def test_path_likelihood_from_left_to_right_is_the_chain_rule():
 
 def test_path_likelihoods_of_all_texts_sum_to_one():
     """The product is a distribution: over every text of three characters after one that is given."""
-    model, strategy = make_model(diffusion, block_size=4), evaluate_likelihood.strategy_of("spacing=1")
+    model, strategy = make_model(diffusion, block_size=4), methods.strategy("spacing=1")
     texts = torch.tensor([(0, *rest) for rest in itertools.product(range(5), repeat=3)])
     nll, _ = likelihood.path(model, texts, torch.arange(4) >= 1, strategy)
     assert (-nll * 3).exp().sum().item() == pytest.approx(1, rel=1e-5)
