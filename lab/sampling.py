@@ -1,5 +1,7 @@
 """Drawing tokens: in float64 on the CPU, each row from a generator of its own."""
 
+import hashlib
+
 import torch
 
 
@@ -39,3 +41,12 @@ def sample_tokens(probs, top_k, rngs, rows):
     V = probs.size(-1)
     top, tokens = probs.topk(min(top_k or V, V))  # (B, W, k)
     return tokens.gather(-1, categorical(top, rngs, rows)[..., None])[..., 0]
+
+
+def generator(*parts):
+    """A torch.Generator whose stream depends on every bit of the parts (numbers, bytes, texts).
+
+    They are hashed, because torch's CPU generator keeps only the low 32 bits of its seed.
+    """
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=4).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "little"))
