@@ -3,12 +3,11 @@
     uv run diffusion.py            write from weights/diffusion.pt
     uv run diffusion.py --train    train it first
 
-Time t runs from 1 (all masked) to 0 (text). Sources: MDLM (arXiv 2406.07524), MD4 (2406.04329), LLaDA (2502.09992);
-thresholds as in Fast-dLLM (2505.22618) and nathan-barry/tiny-diffusion, spacing as in DUS (2506.19037).
+Time t runs from 1 (all masked) to 0 (text). After MDLM (arXiv 2406.07524), MD4 (2406.04329) and LLaDA (2502.09992).
 What departs from gpt.py is marked [NEW].
 """
 
-import itertools
+import math
 import sys
 from dataclasses import dataclass
 
@@ -18,40 +17,40 @@ from torch.nn import functional as F
 
 from lab import cli, command, training
 from lab.backbone import Backbone, Config
-from lab.canvas import Frame, Windows
-from lab.cli import check
-from lab.sampling import probabilities, sample_tokens
+from lab.canvas import Windows
+from lab.cli import check_range
+from lab.sampling import probabilities, sample_tokens, uniforms
 from lab.training import Recipe
-from lab.unmasking import spaced
+from lab.two_stage import judge_drafts
+from lab.unmasking import confident
 
 NAME = "diffusion"
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How characters are drawn, and which of them at each call."""
+    """How characters are drawn."""
 
-    temp: float = 0.8  # temperature: 0 takes the likeliest character, 1 the model's own probabilities
-    top_k: int | None = 2  # draw from the k likeliest characters only; None = from all
-    # [NEW] which positions are filled in one call; probabilities are those after temperature
-    confidence_threshold: float = 0.95  # fill a position once its top_k likeliest characters (None: 1) sum to this
-    spacing: int = 0  # fill positions more than this apart in one call, surest first; 0 = all that qualify
-    draft_threshold: float = 0.7  # fill a position provisionally once it reaches this (1 = never: one stage)
-    confirm_threshold: float = 0.85  # make a draft final once the model, not shown it, gives it this
-    replace_margin: float = 0.0  # take a draft back when another character is more probable by more than this
-    target_chunk_len: int = 240  # characters filled before moving on; the rest of the window shows known text
+    temp: float = 0.5  # temperature: 0 takes the likeliest character, 1 the model's own probabilities
+    top_k: cli.one_number_or_all() = None  # draw from the k likeliest characters only, or from all
+    # [NEW] which positions a call unmasks: those with enough confidence, apart from each other, or at random (steps)
+    confidence_threshold: float = 0.0  # least confidence of a position that is unmasked; the highest one always is
+    confidence_top_k: int | None = None  # confidence: sum of the k highest probabilities; default top_k, or 1 for all
+    spacing: int = 5  # positions unmasked in one call lie more than this apart; 0: anywhere
+    draft_threshold: float = 1.0  # two stages: least confidence of a provisional character; 1: one stage
+    confirm_threshold: float = 0.85  # two stages: a draft becomes final at this probability
+    replace_margin: float = 0.0  # two stages: a draft is masked again when another character leads by more than this
+    steps: int = 0  # ancestral sampling in this many calls a chunk, whatever the confidence; 0: by confidence
+    target_chunk_len: int = 240  # characters written before moving on; the rest of the window shows known text
 
     def __post_init__(self):
-        check(self.temp >= 0, f"temp must be at least 0, not {self.temp}")
-        check(self.top_k is None or self.top_k >= 1, f"top_k must be at least 1, not {self.top_k}")
-        for name in ("confidence_threshold", "draft_threshold", "confirm_threshold", "replace_margin"):
-            check(0 <= getattr(self, name) <= 1, f"{name} must lie in 0..1, not {getattr(self, name)}")
-        check(self.spacing >= 0, f"spacing must not be negative, but is {self.spacing}")
-        check(self.target_chunk_len >= 1, f"target_chunk_len must be at least 1, not {self.target_chunk_len}")
+        check_range(self, 0, math.inf, "temp", "spacing", "steps")
+        check_range(self, 1, math.inf, "top_k", "confidence_top_k", "target_chunk_len")
+        check_range(self, 0, 1, "confidence_threshold", "draft_threshold", "confirm_threshold", "replace_margin")
 
 
 class Model(nn.Module):
-    """Tokens with masks in, logits of the characters behind them out."""
+    """Tokens in, logits out."""
 
     def __init__(self, config):
         super().__init__()
@@ -69,7 +68,7 @@ class Model(nn.Module):
 def corrupt(x0, config, rng):
     """[NEW] Mask a random share t of each window's characters, and the other 1 - t in its complement.
 
-    x0: (B, T) clean tokens -> xt (2B, T), x0 twice (2B, T), masked (2B, T). Mirror images halve the variance, and
+    x0: (B, T) clean tokens -> xt (2B, T), x0 twice (2B, T), masked (2B, T). Complementary masks halve the variance, and
     every character counts once.
     """
     t = rng.strata(len(x0))  # (B,)
@@ -89,96 +88,57 @@ def loss(model, idx, config, rng):
     return (nll * masked).sum() / masked.sum(), {}  # [NEW] masked positions only
 
 
-def choose(probs, masked, decoding):
-    """[NEW] The positions of which the model is sure enough, or the surest one: (B, W) bool, and how sure, (B, W).
+def ancestral(masked, left, rngs):
+    """[NEW] MDLM's reverse step from t = left / steps to s = t - 1 / steps: unmask with probability (t - s) / t.
 
-    probs: (B, W, V); masked: (B, W) bool, which positions may be chosen. Draws nothing.
+    masked: (B, W) bool, which positions may be chosen; left: (B, 1) steps that are left -> (B, W) bool.
     """
-    sure = probs.topk(min(decoding.top_k or 1, probs.size(-1))).values.sum(-1)
-    entropy = torch.special.entr(probs).sum(-1)
-    passing = spaced(entropy, masked & (sure >= decoding.confidence_threshold), decoding.spacing)
-    best = F.one_hot(sure.masked_fill(~masked, -1).argmax(-1), sure.size(-1)).bool()
-    return torch.where(passing.any(-1, keepdim=True), passing, best & masked), sure
+    return masked & (uniforms(masked.size(1), rngs, masked.any(1)) * left < 1)  # (t - s) / t = 1 / left
 
 
-def settle(probs, idx, masked, draft, decoding, rngs):
-    """[NEW] Fill in the positions of which the model is sure, draft those of which it is nearly sure, evaluator old drafts.
+def step(window, probs, decoding, rngs):
+    """[NEW] What one call decides on its window: -> idx, masked, draft (B, W); changes nothing in place.
 
-    probs: (B, W, V); idx: (B, W) tokens; masked: (B, W) bool, which positions may be filled; draft: (B, W) bool, the
-    provisional characters that the model did not see (so that it cannot just repeat them): a confirmed one is final,
-    one that is less probable than another character is masked again (arXiv 2507.18578, 2604.18738). Each unfinished row
-    gets at least one final character. Returns the new idx, masked and draft; changes nothing in place.
+    window: a canvas.Window; probs: (B, W, V).
     """
-    own = probs.gather(-1, torch.where(draft, idx, 0)[..., None])[..., 0]  # (B, W)
-    confirmed = draft & (own >= decoding.confirm_threshold)
-    doubted = draft & ~confirmed & (probs.amax(-1) - own > decoding.replace_margin)
-    chosen, sure = choose(probs, masked, decoding)
-    chosen = chosen & ~((sure < decoding.confidence_threshold) & confirmed.any(1, keepdim=True))  # a draft will do
-    nearly = masked & ~chosen & (sure >= decoding.draft_threshold) & (sure < decoding.confidence_threshold)
-    drawn = sample_tokens(probs, decoding.top_k, rngs, masked.any(1))
-    idx = torch.where(chosen | nearly, drawn, idx)
-    return idx, (masked & ~chosen & ~nearly) | doubted, (draft & ~confirmed & ~doubted) | nearly
-
-
-def on_trial(draft, call):
-    """[NEW] The drafts (B, L) that a call hides from the model: every other position, in turn, neighbours apart."""
-    return draft & ((torch.arange(draft.size(1)) + call) % 2 == 0)
-
-
-def settle_window(probs, columns, fillable, trial, state, decoding, rngs):
-    """[NEW] `settle` on each row's window, the columns (B, W) of the canvas; a full window's remaining drafts stand.
-
-    fillable: (B, W) bool; trial: (B, L) bool, the drafts that this call hid and so can evaluator; state: idx, masked, draft
-    (B, L). Returns the new state.
-    """
-    idx, masked, draft = (x.gather(1, columns) for x in state)
-    hidden = trial.gather(1, columns)
-    characters, still, drafts = settle(probs, idx, fillable, hidden, decoding, rngs)
-    drafts = (draft & ~hidden | drafts) & still.any(1, keepdim=True)
-    new = characters, masked & ~fillable | still, drafts
-    return tuple(x.scatter(1, columns, y) for x, y in zip(state, new, strict=True))
+    drawn = sample_tokens(probs, decoding.top_k, rngs, window.masked.any(1))
+    if decoding.steps:
+        chosen = ancestral(window.masked, decoding.steps - window.calls, rngs)
+    else:
+        chosen = confident(probs, window.masked, decoding)
+        if decoding.draft_threshold < decoding.confidence_threshold:
+            return judge_drafts(window, probs, chosen, drawn, decoding)
+    return torch.where(chosen, drawn, window.idx), window.masked & ~chosen, window.drafts
 
 
 @torch.no_grad()
 def generate(model, canvas, decoding, rngs):
     """Fill the canvas chunk after chunk, many characters a pass.
 
-    canvas: masked positions anywhere, masked spans included; rngs: one generator per row.
+    canvas: masked positions anywhere; rngs: one generator per row.
     Yields a Frame per forward pass.
     """
-    config, device = model.config, model.lm_head.weight.device
-    state = idx, masked, draft = canvas.idx, canvas.masked, torch.zeros_like(canvas.masked)
+    device, config = model.lm_head.weight.device, model.config
     windows = Windows(canvas, config.block_size, decoding.target_chunk_len)  # [NEW]
-    for call in itertools.count():
-        if not masked.any():
-            return
-        columns, fillable = windows.move(masked)  # (B, W)
-        trial = on_trial(draft, call)  # [NEW]
-        xt = idx.masked_fill(masked | trial, config.vocab_size).gather(1, columns)
-        probs = probabilities(model(xt.to(device)), decoding.temp)  # (B, W, V)
-        state = idx, masked, draft = settle_window(probs, columns, fillable, trial, state, decoding, rngs)
-        yield Frame(idx, masked, draft, columns, probs, columns.size(1) / config.block_size)
+    while windows.masked.any():
+        window = windows.read()  # [NEW]
+        x = window.idx.masked_fill(window.hidden, config.vocab_size)
+        probs = probabilities(model(x.to(device)), decoding.temp)  # (B, W, V)
+        yield windows.write(window, *step(window, probs, decoding, rngs), probs)
 
 
 @dataclass(frozen=True)
 class Args(command.Args):
-    decoding: Decoding = Decoding(temp=0.5, top_k=None, confidence_threshold=0.0, spacing=5, draft_threshold=1.0)
+    decoding: Decoding = Decoding()
     recipe: Recipe = Recipe(iters=10000, batch_size=4, eval_every=500)
     config: Config = Config()
-    # [NEW] any masked span can be filled
-    infill: str | None = None  # a text whose missing characters, each written as _ (the mask symbol), are filled in
-
-    def __post_init__(self):
-        super().__post_init__()
-        both = self.infill is not None and self.prompt is not None
-        check(not both, "--infill fills a text that you give, --prompt goes on from one: choose one")
 
 
 def main(args):
     """Train when asked to, or when there is nothing to load yet; then write."""
     if command.must_train(args, NAME):
         training.train(NAME, Model, loss, args)
-    command.write(args, NAME, Model, generate, args.infill)
+    command.write(args, NAME, Model, generate)
 
 
 if __name__ == "__main__":

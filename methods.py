@@ -15,6 +15,7 @@ from lab.quality import Reference
 from lab.records import warn
 
 METHODS = {"gpt": gpt, "diffusion": diffusion, "diffusion_flow": diffusion_flow}
+TWO_STAGE = {"temp": 0.8, "top_k": 2, "confidence_threshold": 0.95, "spacing": 0, "draft_threshold": 0.7}
 
 
 def load(path, name, device="cpu"):
@@ -27,9 +28,9 @@ def load(path, name, device="cpu"):
 
 
 def masked_decoding(module, **settings):
-    """The Decoding of a masked method, with these settings. Raises UserError for another module."""
+    """The Decoding of a masked method: TWO_STAGE but for these settings. Raises UserError for another module."""
     check(module in METHODS and module != gpt.NAME, f"--module {module}: choose diffusion or diffusion_flow")
-    return replace(METHODS[module].Decoding(), **settings)
+    return METHODS[module].Decoding(**TWO_STAGE | settings)
 
 
 def strategy(text):
@@ -54,13 +55,8 @@ def strategy(text):
         return partial(unmasking.at_random, number=number, rng=torch.Generator().manual_seed(0))
     if kind in ("left", "budget"):
         return unmasking.leftmost if kind == "left" else partial(unmasking.within_budget, nats=number)
-    settings = (
-        {"confidence_threshold": number}
-        if kind == "threshold"
-        else {"confidence_threshold": 0.0, "spacing": int(number)}
-    )
-    decoding = diffusion.Decoding(temp=1.0, top_k=None, draft_threshold=1.0, **settings)
-    return lambda probs, masked: diffusion.choose(probs, masked, decoding)[0]
+    settings = {"confidence_threshold": number, "spacing": 0} if kind == "threshold" else {"spacing": int(number)}
+    return partial(unmasking.confident, decoding=diffusion.Decoding(**settings))
 
 
 def reference(args, writer):

@@ -59,17 +59,31 @@ def rotate(x, angles):
 
 
 class Cache:
-    """Keys, values and convolution inputs of the positions seen so far, for decoding one position at a time.
+    """Keys, values and convolution inputs of the positions read so far, for decoding one position at a time.
 
-    length: positions held, at most config.block_size.
+    length: positions held, at most size, which is config.block_size; like: a tensor of the dtype and device wanted.
     """
 
     def __init__(self, config, rows, like):
         D = config.n_embd // config.n_head
-        self.length = 0
+        self.length, self.size = 0, config.block_size
         empty = like.new_empty(2, config.n_layer, rows, config.n_head, config.block_size, D)
         self.keys, self.values = empty[0].unbind(), empty[1].unbind()
         self.tails = like.new_zeros(config.n_layer, rows, config.conv_width - 1, config.n_embd).unbind()
+
+    def unread(self, idx, n):
+        """The tokens of idx (B, L) before position n that are to be read, (B, t), before token n is predicted.
+
+        A full cache begins again with the newest half of the context: the model only ever sees windows like those
+        that it was trained on.
+        """
+        if self.length == self.size:
+            self.length, new = 0, max(1, self.size // 2)
+            for tail in self.tails:
+                tail.zero_()
+        else:
+            new = 1 if self.length else min(n, self.size)
+        return idx[:, n - new : n]
 
 
 class Convolution(nn.Module):

@@ -1,9 +1,11 @@
-"""The page that a model writes on: what is known, what is masked, and what a viewer sees after each pass."""
+"""The page that a model writes on: what is known, what is masked, and what a viewer sees after each call."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+
+from lab.cli import check
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,14 @@ class Canvas:
         """One text (L,) as a batch of equal rows (B, L)."""
         return Canvas(self.idx.repeat(rows, 1), self.masked.repeat(rows, 1))
 
+    def prompt_lengths(self):
+        """Characters known at the start of each row, (B,). Raises UserError on an inner masked span or an empty prompt."""
+        known = (~self.masked).int()
+        inner = "gpt writes from left to right and cannot fill a masked span before known text; use diffusion.py"
+        check(known.cumprod(1).equal(known), inner)
+        check(int(known.sum(1).min()) > 0, "gpt needs a prompt of at least one character")
+        return known.sum(1)
+
 
 class Frame(NamedTuple):
     """What stands on the canvas after one forward pass; its tensors are never written again.
@@ -42,26 +52,46 @@ class Frame(NamedTuple):
     probs: torch.Tensor
     computed: float
 
+    @property
+    def confidence(self):
+        """Probability that this pass gave to the characters that stand at its columns, (B, W); of no use where masked."""
+        return self.probs.gather(-1, self.idx.gather(1, self.columns)[..., None])[..., 0]
+
+
+class Window(NamedTuple):
+    """What one forward pass works on: W positions of each row.
+
+    idx: (B, W) tokens; hidden: (B, W) bool, what the model is not shown; masked: (B, W) bool, what may be filled in;
+    drafts: (B, W) bool, the provisional characters among the hidden; size: (B, 1) masked positions when the chunk
+    began; calls: (B, 1) passes made on the chunk before.
+    """
+
+    idx: torch.Tensor
+    hidden: torch.Tensor
+    masked: torch.Tensor
+    drafts: torch.Tensor
+    size: torch.Tensor
+    calls: torch.Tensor
+
 
 class Windows:
-    """Which part of a long canvas each row works on: a chunk of masked positions with known text around it.
+    """A canvas that is filled in chunk after chunk: each row works on a chunk of masked positions with known text around.
 
     A row moves on when its chunk is full, whatever the other rows do. A window is `block_size` wide; what the
     chunk leaves free shows known text, before the chunk when nothing after it is known, else on both sides.
     """
 
     def __init__(self, canvas, block_size, chunk):
+        self.idx, self.masked, self.draft = canvas.idx, canvas.masked, torch.zeros_like(canvas.masked)
         B, L = canvas.masked.shape
-        self.width, self.chunk = min(block_size, L), min(chunk, block_size)
-        self.start = torch.zeros(B, 1, dtype=torch.long)
-        self.stop = torch.zeros(B, 1, dtype=torch.long)  # the first position after the chunk
-        self.opened = torch.zeros(B, 1, dtype=torch.long)  # positions that were masked when the chunk began
-        self.moved = torch.ones(B, 1, dtype=torch.bool)  # whether the last call of `move` began a chunk
+        self.block_size, self.width, self.chunk = block_size, min(block_size, L), min(chunk, block_size)
+        self.start, self.stop, self.size = torch.zeros(3, B, 1, dtype=torch.long)  # stop: of the chunk, exclusive
+        self.calls, self.turn = torch.zeros(B, 1, dtype=torch.long), 0
 
-    def move(self, masked):
-        """masked: (B, L) -> columns (B, W) to look at and which of them may be filled, (B, W) bool."""
-        positions = torch.arange(masked.size(1))
-        has_open = (masked & (positions < self.stop)).any(1, keepdim=True)
+    def move(self):
+        """Begin the next chunk in each row whose last one is full."""
+        masked, positions = self.masked, torch.arange(self.masked.size(1))
+        unfinished = (masked & (positions < self.stop)).any(1, keepdim=True)
         first = masked.int().argmax(1, keepdim=True)
         stop = (first + self.chunk).clamp(max=masked.size(1))
         chunk = masked & (positions < stop)
@@ -69,9 +99,29 @@ class Windows:
         spare = self.width - (last + 1 - first)
         known_after = (~masked & (positions > last)).any(1, keepdim=True)
         start = (first - torch.where(known_after, spare // 2, spare)).clamp(0, masked.size(1) - self.width)
-        self.start = torch.where(has_open, self.start, start)
-        self.stop = torch.where(has_open, self.stop, stop)
-        self.opened = torch.where(has_open, self.opened, chunk.sum(1, keepdim=True))
-        self.moved = ~has_open
-        columns = self.start + torch.arange(self.width)
-        return columns, masked.gather(1, columns) & (columns < self.stop)
+        self.start = torch.where(unfinished, self.start, start)
+        self.stop = torch.where(unfinished, self.stop, stop)
+        self.size = torch.where(unfinished, self.size, chunk.sum(1, keepdim=True))
+        self.calls = torch.where(unfinished, self.calls + 1, 0)
+
+    def read(self):
+        """The Window of the next pass. Every other draft is hidden, in turn: neighbours are judged apart."""
+        self.move()
+        self.columns = self.start + torch.arange(self.width)
+        idx, masked, draft = (x.gather(1, self.columns) for x in (self.idx, self.masked, self.draft))
+        drafts = draft & ((self.columns + self.turn) % 2 == 0)
+        self.turn += 1
+        return Window(idx, masked | drafts, masked & (self.columns < self.stop), drafts, self.size, self.calls)
+
+    def write(self, window, idx, masked, draft, probs):
+        """Put a window back after a pass -> Frame. When a row's chunk is full, its remaining drafts stand.
+
+        idx, masked, draft: (B, W) what became of the window's idx, masked and drafts; probs: (B, W, V).
+        """
+        other = self.draft.gather(1, self.columns) & ~window.drafts
+        draft = (other | draft) & masked.any(1, keepdim=True)
+        masked = self.masked.gather(1, self.columns) & ~window.masked | masked
+        self.idx = self.idx.scatter(1, self.columns, idx)
+        self.masked = self.masked.scatter(1, self.columns, masked)
+        self.draft = self.draft.scatter(1, self.columns, draft)
+        return Frame(self.idx, self.masked, self.draft, self.columns, probs, self.width / self.block_size)

@@ -1,5 +1,6 @@
 """The command line, made from dataclasses; a user's mistake is one message and exit status 2."""
 
+import math
 import os
 import shlex
 import sys
@@ -19,6 +20,14 @@ def check(ok, message):
     """Raise UserError(message) unless ok."""
     if not ok:
         raise UserError(message)
+
+
+def check_range(settings, least, most, *names):
+    """Raise UserError unless these fields of a dataclass lie in least..most; None always does."""
+    for name in names:
+        value = getattr(settings, name)
+        span = f"lie in {least}..{most}" if most < math.inf else f"be at least {least}"
+        check(value is None or least <= value <= most, f"{name} must {span}, not {value}")
 
 
 def check_seeds(*seeds):

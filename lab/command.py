@@ -22,6 +22,7 @@ class Args:
     calibrate: bool = False  # with --train: whether to end by fitting one temperature to held-out text
     weights: Path | None = None  # weights file to read, or with --train to make; default weights/NAME.pt
     data: Path | None = None  # UTF-8 text to train on, or to take the prompt from; default data.txt
+    infill: str | None = None  # a text whose missing characters, each written as _ (the mask symbol), are filled in
     prompt: str | None = None  # text to go on from; default the first --prompt-len characters of the corpus
     prompt_len: int = 16  # characters of the corpus's opening that are the default prompt
     max_new_tokens: int = 2000  # characters to write
@@ -33,6 +34,8 @@ class Args:
         check(self.max_new_tokens >= 1, f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
         check(self.train or not (self.resume or self.init), "--resume and --init go with --train")
         check_seeds(self.seed)
+        both = self.infill is not None and self.prompt is not None
+        check(not both, "--infill fills a text that you give, --prompt goes on from one: choose one")
         check(not (self.resume and self.init), "--resume goes on with a training, --init starts one: choose one")
 
 
@@ -44,21 +47,18 @@ def must_train(args, name):
     return args.train or missing
 
 
-def write(args, name, Model, generate, infill=None):
-    """Load the weights and write one text: on a terminal as it settles, else at its end; its figures on stderr.
-
-    infill: a text whose mask symbols are to be filled in, in place of a prompt to go on from.
-    """
+def write(args, name, Model, generate):
+    """Load the weights and write one text: on a terminal as it settles, else at its end; its figures on stderr."""
     if not machine.Ranks().is_main:
         return
     device = machine.pick_device(args.device)
     path = args.weights or checkpoint.default_path(name)
     model, alphabet, opening, _ = checkpoint.load(path, name, Model, type(args.config))
     writer = trials.Writer(name, model.to(device), generate, alphabet, opening)
-    if infill is None:
+    if args.infill is None:
         canvas = Canvas.after(alphabet.encode(choose_prompt(args, opening)), args.max_new_tokens)
     else:
-        canvas = Canvas(*alphabet.encode_masked(infill)).repeat(1)
+        canvas = Canvas(*alphabet.encode_masked(args.infill)).repeat(1)
     trial = trials.Trial(canvas, args.decoding, (args.seed,))
     console = Console(highlight=False, markup=False)
     if console.is_terminal:

@@ -1,13 +1,30 @@
 """Which masked positions one call fills in: strategies that look at the probabilities and at what is masked."""
 
 import torch
+from torch.nn import functional as F
+
+
+def confident(probs, masked, decoding):
+    """Positions with enough confidence and apart from each other, or the one with most: (B, W) bool.
+
+    Characters of one call are drawn independently, and neighbours depend on each other most: hence the spacing.
+    probs: (B, W, V); masked: (B, W) bool, which positions may be chosen. Thresholds as in Fast-dLLM (arXiv 2505.22618)
+    and nathan-barry/tiny-diffusion, spacing as in DUS (2506.19037).
+    """
+    confidence, entropy = confidence_of(probs, decoding), torch.special.entr(probs).sum(-1)
+    passing = spaced(entropy, masked & (confidence >= decoding.confidence_threshold), decoding.spacing)
+    best = F.one_hot(confidence.masked_fill(~masked, -1).argmax(-1), masked.size(-1)).bool()
+    return torch.where(passing.any(-1, keepdim=True), passing, best & masked)
+
+
+def confidence_of(probs, decoding):
+    """Confidence of each position, the sum of its k highest probabilities: probs (B, W, V) -> (B, W)."""
+    k = decoding.confidence_top_k or decoding.top_k or 1
+    return probs.topk(min(k, probs.size(-1))).values.sum(-1)
 
 
 def spaced(entropy, candidates, spacing):
-    """The candidates (B, W), lowest entropy first, that are more than `spacing` away from all taken before them.
-
-    Neighbours depend on each other most, and one call draws its characters independently: far ones lose little.
-    """
+    """The candidates (B, W), lowest entropy first, that are more than `spacing` away from all taken before them."""
     if spacing == 0:
         return candidates
     positions, taken = torch.arange(entropy.size(-1)), torch.zeros_like(candidates)

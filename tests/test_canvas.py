@@ -38,28 +38,35 @@ def test_repeated_rows_are_equal_and_independent():
     assert canvas.idx[:, 0].tolist() == [9, 1, 1]
 
 
+def look(windows, masked):
+    """The columns of the next pass and which of them may be filled, (B, W) each."""
+    windows.masked = masked
+    window = windows.read()
+    return windows.columns, window.masked
+
+
 def drain(windows, masked, fill):
-    """Fill a canvas as a sampler does -> list of (masked, columns, fillable) before each pass."""
+    """Fill a canvas as a sampler does -> list of (masked, columns, eligible) before each pass."""
     steps = []
     while masked.any():
-        columns, fillable = windows.move(masked)
-        steps.append((masked, columns, fillable))
-        masked = masked.scatter(1, columns, masked.gather(1, columns) & ~fill(fillable))
+        columns, eligible = look(windows, masked)
+        steps.append((masked, columns, eligible))
+        masked = masked.scatter(1, columns, masked.gather(1, columns) & ~fill(eligible))
         assert len(steps) <= 1000, "the windows never come to an end"
     return steps
 
 
-def everything(fillable):
-    return fillable
+def everything(eligible):
+    return eligible
 
 
 def one_at_random(seed):
     """Fills one position of each row, chosen by the row's own generator."""
     rngs = {}
 
-    def fill(fillable):
-        taken = torch.zeros_like(fillable)
-        for b, row in enumerate(fillable):
+    def fill(eligible):
+        taken = torch.zeros_like(eligible)
+        for b, row in enumerate(eligible):
             rng = rngs.setdefault(b, generator(seed + b))
             if row.any():
                 places = row.nonzero()[:, 0]
@@ -72,58 +79,58 @@ def one_at_random(seed):
 def test_long_canvas_is_written_in_chunks_of_240_after_16_kept():
     canvas = Canvas.after(torch.zeros(16, dtype=torch.long), new=720)
     steps = drain(Windows(canvas, block_size=256, chunk=240), canvas.masked, everything)
-    seen = [(int(columns[0, 0]), int(columns[0, -1]), int(fillable.sum())) for _, columns, fillable in steps]
+    seen = [(int(columns[0, 0]), int(columns[0, -1]), int(eligible.sum())) for _, columns, eligible in steps]
     assert seen == [(0, 255, 240), (240, 495, 240), (480, 735, 240)]
-    assert all(fillable[0].tolist() == [False] * 16 + [True] * 240 for _, _, fillable in steps)
+    assert all(eligible[0].tolist() == [False] * 16 + [True] * 240 for _, _, eligible in steps)
 
 
 def test_short_last_chunk_sees_the_more_of_the_text_before_it():
     canvas = Canvas.after(torch.zeros(16, dtype=torch.long), new=240 + 10)
     steps = drain(Windows(canvas, block_size=256, chunk=240), canvas.masked, everything)
-    _, columns, fillable = steps[-1]
+    _, columns, eligible = steps[-1]
     assert columns[0].tolist() == list(range(266 - 256, 266))
-    assert fillable[0].tolist() == [False] * 246 + [True] * 10
+    assert eligible[0].tolist() == [False] * 246 + [True] * 10
 
 
 def test_gap_gets_the_same_context_on_both_sides():
     canvas = canvas_of("k" * 100 + "_" * 10 + "k" * 100)
-    columns, fillable = Windows(canvas, block_size=30, chunk=20).move(canvas.masked)
+    columns, eligible = look(Windows(canvas, block_size=30, chunk=20), canvas.masked)
     assert columns[0].tolist() == list(range(90, 120))
-    assert columns[fillable].tolist() == list(range(100, 110))
+    assert columns[eligible].tolist() == list(range(100, 110))
 
 
 @pytest.mark.parametrize(("before", "after", "expected"), [(2, 100, range(30)), (100, 2, range(82, 112))])
 def test_gap_near_an_end_gets_the_rest_of_its_context_from_the_other_side(before, after, expected):
     canvas = canvas_of("k" * before + "_" * 10 + "k" * after)
-    columns, _ = Windows(canvas, block_size=30, chunk=20).move(canvas.masked)
+    columns, _ = look(Windows(canvas, block_size=30, chunk=20), canvas.masked)
     assert columns[0].tolist() == list(expected)
 
 
 def test_canvas_shorter_than_the_block_is_one_window():
     canvas = canvas_of("kk___k__")
     windows = Windows(canvas, block_size=256, chunk=240)
-    columns, fillable = windows.move(canvas.masked)
+    columns, eligible = look(windows, canvas.masked)
     assert columns[0].tolist() == list(range(8))
-    assert fillable.equal(canvas.masked)
+    assert eligible.equal(canvas.masked)
 
 
 def test_masked_text_beyond_the_chunk_is_seen_but_not_filled():
     canvas = canvas_of("_" * 30)
-    columns, fillable = Windows(canvas, block_size=20, chunk=5).move(canvas.masked)
+    columns, eligible = look(Windows(canvas, block_size=20, chunk=5), canvas.masked)
     assert columns[0].tolist() == list(range(20))
-    assert fillable[0].tolist() == [True] * 5 + [False] * 15
+    assert eligible[0].tolist() == [True] * 5 + [False] * 15
 
 
 def test_window_stays_until_its_chunk_is_full_whatever_the_other_rows_do():
     canvas = canvas_of("k" + "_" * 40, "k" + "_" * 40)
     windows = Windows(canvas, block_size=16, chunk=8)
-    windows.move(canvas.masked)
+    look(windows, canvas.masked)
     masked = canvas.masked.clone()
     masked[0, 1:9] = False  # row 0 has finished its chunk, row 1 all but one position of it
     masked[1, 1:8] = False
-    columns, fillable = windows.move(masked)
-    assert columns[0, 0] == 1 and columns[0][fillable[0]].tolist() == list(range(9, 17))
-    assert columns[1, 0] == 0 and columns[1][fillable[1]].tolist() == [8]
+    columns, eligible = look(windows, masked)
+    assert columns[0, 0] == 1 and columns[0][eligible[0]].tolist() == list(range(9, 17))
+    assert columns[1, 0] == 0 and columns[1][eligible[1]].tolist() == [8]
 
 
 @st.composite
@@ -139,21 +146,21 @@ def test_every_pass_offers_each_unfinished_row_something_to_fill_in_a_window_of_
     rows, block_size, chunk, seed = problem
     canvas = canvas_of(*rows)
     L = canvas.masked.size(1)
-    for masked, columns, fillable in drain(Windows(canvas, block_size, chunk), canvas.masked, one_at_random(seed)):
+    for masked, columns, eligible in drain(Windows(canvas, block_size, chunk), canvas.masked, one_at_random(seed)):
         assert columns.size(1) == min(block_size, L)
         assert columns.min() >= 0 and columns.max() < L and (columns.diff(dim=1) == 1).all()
-        assert fillable.any(1).equal(masked.any(1))
-        assert not (fillable & ~masked.gather(1, columns)).any()
+        assert eligible.any(1).equal(masked.any(1))
+        assert not (eligible & ~masked.gather(1, columns)).any()
         for b in range(len(rows)):
-            assert columns[b][fillable[b]].diff().sum() < chunk
+            assert columns[b][eligible[b]].diff().sum() < chunk
 
 
 @given(problems())
 def test_chunks_are_filled_in_the_order_of_the_text(problem):
     rows, block_size, chunk, seed = problem
     canvas = canvas_of(rows[0])
-    for masked, columns, fillable in drain(Windows(canvas, block_size, chunk), canvas.masked, one_at_random(seed)):
-        assert columns[fillable][0] == masked[0].nonzero()[0, 0]
+    for masked, columns, eligible in drain(Windows(canvas, block_size, chunk), canvas.masked, one_at_random(seed)):
+        assert columns[eligible][0] == masked[0].nonzero()[0, 0]
 
 
 @given(problems())
@@ -164,9 +171,9 @@ def test_windows_of_a_row_do_not_depend_on_the_other_rows(problem):
     for b, row in enumerate(rows):
         alone_canvas = canvas_of(row)
         alone = drain(Windows(alone_canvas, block_size, chunk), alone_canvas.masked, one_at_random(seed + b))
-        for (masked, columns, fillable), (masked1, columns1, fillable1) in zip(together, alone, strict=False):
+        for (masked, columns, eligible), (masked1, columns1, eligible1) in zip(together, alone, strict=False):
             assert masked[b].equal(masked1[0])
-            assert columns[b].equal(columns1[0]) and fillable[b].equal(fillable1[0])
+            assert columns[b].equal(columns1[0]) and eligible[b].equal(eligible1[0])
         assert sum(bool(masked[b].any()) for masked, _, _ in together) == len(alone)
 
 

@@ -12,7 +12,7 @@ import diffusion_flow
 import evaluate_likelihood
 import gpt
 import methods
-from lab import cli, likelihood, trials
+from lab import cli, likelihood, trials, unmasking
 from lab.backbone import Config
 from lab.canvas import Canvas
 from lab.corpus import Alphabet, windows
@@ -111,7 +111,9 @@ def test_path_likelihoods_of_all_texts_sum_to_one():
     assert (-nll * 3).exp().sum().item() == pytest.approx(1, rel=1e-5)
 
 
-@pytest.mark.parametrize("settings", [{"spacing": 2, "confidence_threshold": 0.0}, {"confidence_threshold": 0.4}])
+@pytest.mark.parametrize(
+    "settings", [{"spacing": 2, "confidence_threshold": 0.0}, {"spacing": 0, "confidence_threshold": 0.4}]
+)
 def test_path_likelihood_is_that_of_the_sampler(settings):
     """Calls and probability of a text that the sampler wrote are those that the path gives the same text."""
     model = make_model(diffusion, block_size=16)
@@ -129,9 +131,7 @@ def test_path_likelihood_is_that_of_the_sampler(settings):
     (sample,) = trials.run(writer, trials.Trial(canvas, decoding, (3,)), watch=note)
     text = writer.alphabet.encode(sample.text)[None]
     masked = torch.arange(text.size(1)) >= 4
-    nll, calls = likelihood.path(
-        model, text, masked, lambda probs, masked: diffusion.choose(probs, masked, decoding)[0]
-    )
+    nll, calls = likelihood.path(model, text, masked, partial(unmasking.confident, decoding=decoding))
     assert calls.item() == sample.nfe
     assert nll.item() * 12 == pytest.approx(-sum(log_p), rel=1e-5)
 
