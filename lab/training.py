@@ -6,29 +6,25 @@ one would have seen, and several processes together see what one would have.
 
 import contextlib
 import csv
+import io
 import math
 import os
-import re
-import shlex
 import signal
 import sys
 import time
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
-from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 from torch.nn.parallel import DistributedDataParallel
 
-from lab import checkpoint, likelihood, machine
+from lab import checkpoint, files, likelihood, machine
 from lab.backbone import Config
 from lab.cli import ROOT, UserError, check, command
 from lab.corpus import Corpus, windows
 from lab.muon import Muon
-
-COLUMNS = ("step", "elapsed_sec", "train_loss", "val_loss", "batch_total_loss")
 
 
 @dataclass(frozen=True)
@@ -41,8 +37,8 @@ class Recipe:
     adam_lr: float = 0.003  # learning rate of embedding, head and convolutions
     warmup: int = 20  # steps of linear warm-up
     decay: float = 0.6  # share of the steps, at the end, over which the learning rates fall to 0
-    eval_every: int = 250  # steps between evaluations
-    eval_windows: int = 64  # fixed windows of text in an evaluation, of each part
+    eval_every: int = 250  # steps between evaluations, at most: a short training measures 20 times
+    eval_windows: int = 64  # fixed windows of text in an evaluation, of each split
     save_every: float = 60.0  # seconds between checkpoints of an unfinished training
     compile: bool | None = None  # torch.compile; None = where it is safe and pays
     bf16: bool | None = None  # bfloat16 products; None = where they are faster
@@ -73,148 +69,94 @@ def optimisers(model, recipe):
     return pair
 
 
-@torch.no_grad()
-def evaluate(model, loss, held, precision):
-    """Mean loss over fixed windows with fixed random numbers, the same for every model and step; nats per character.
-
-    held: (n, block_size + 1) tokens.
-    """
-    rng = machine.Rng(0)
-    model.eval()
-    with precision:
-        total = sum(len(x) * loss(model, x, model.config, rng)[0].item() for x in held.split(8))
-    model.train()
-    return total / len(held)
-
-
-class Interrupt:
-    """Notes a Ctrl-C and lets the step in progress end; another one, two seconds later or more, stops at once."""
-
-    def __enter__(self):
-        self.seen, self.at, self.before = False, 0.0, signal.signal(signal.SIGINT, self.note)
-        return self
-
-    def note(self, *_):
-        if not self.seen:  # not by print, which may be what was interrupted
-            os.write(2, b"\nfinishing this step; another Ctrl-C, after two seconds, stops at once\n")
-        elif time.monotonic() - self.at > 2:  # `uv run` passes on a Ctrl-C that came already
-            raise KeyboardInterrupt
-        self.seen, self.at = True, time.monotonic()
-
-    def __exit__(self, *_):
-        signal.signal(signal.SIGINT, self.before)
-
-
-class Log:
-    """A CSV of the training; opened again after a resume, without the rows that will be made again."""
-
-    def __init__(self, path, until):
-        self.path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            kept = []
-            if path.exists():
-                with open(path, newline="", encoding="utf-8") as file:
-                    kept = [row for row in csv.DictReader(file) if int(row["step"]) <= until]
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
-        for row in kept:
-            self.add(row)
-
-    def add(self, row):
-        is_new = not self.path.exists()
-        with open(self.path, "a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row))
-            if is_new:
-                writer.writeheader()
-            writer.writerow(row)
-
-
 @dataclass
-class Run:
-    """A training under way."""
+class State:
+    """How far a training has come: with model and optimisers, all that its resume file holds."""
 
-    path: Path  # where the weights will go
-    description: dict  # what the checkpoint says of itself
-    model: torch.nn.Module
-    recipe: Recipe
-    optimisers: tuple
-    corpus: Corpus
-    log: Path
-    precision: object = contextlib.nullcontext()  # number format of the products
-    held: tuple = ()  # fixed windows of the text trained on and of that held out
     step: int = 0
     elapsed: float = 0.0  # seconds
-    best: float = float("inf")  # lowest loss on held-out text so far
+    best: float = math.inf  # lowest validation loss so far
     best_model: dict | None = None  # the weights that had it
+    rows: list = field(default_factory=list)  # of the log
+    sums: dict = field(default_factory=dict)  # of what the steps since the last row returned: name -> sum
 
-    SAVED = ("step", "elapsed", "best", "best_model")
+    def is_due(self, recipe):
+        """Whether the losses of both splits are to be measured now."""
+        every = min(recipe.eval_every, max(1, recipe.iters // 20))
+        recorded = self.rows and self.rows[-1]["step"] == self.step
+        return not recorded and (self.step % every == 0 or self.step == recipe.iters)
 
-    def save(self):
-        """Write the resume file, between two steps."""
-        state = {"model": self.model.state_dict(), "optimisers": [o.state_dict() for o in self.optimisers]}
-        state |= {"log": str(self.log)} | {key: getattr(self, key) for key in self.SAVED}
-        checkpoint.write(checkpoint.resume_path(self.path), self.description | state)
+    def note(self, total, parts):
+        """Count a step and what `advance` returned."""
+        self.step += 1
+        for name, value in {"batch_total_loss": total, **parts}.items():
+            self.sums[name] = self.sums.get(name, 0) + value
 
-    def restore(self):
-        """Take up the state that an interrupted training left. Raises UserError when its settings were others."""
-        path, mine = checkpoint.resume_path(self.path), self.description
-        state = checkpoint.read(path, f"{mine['name']}.py --train")
-        check("optimisers" in state, f"{path}: holds weights, not an unfinished training")
-        then, now = ({**d["provenance"], **d["provenance"]["recipe"], **d} for d in (state, mine))
-        keys = {"name", "config", "characters", "seed", "data_sha256", "processes", *mine["provenance"]["recipe"]}
-        keys -= {"save_every"}  # the one that changes nothing
-        differing = [key for key in sorted(keys) if then.get(key) != now[key]]
-        check(not differing, f"{path}: was started with another {', '.join(differing)}; --resume goes on with the same")
-        self.model.load_state_dict(state["model"])
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        for key in self.SAVED:
-            setattr(self, key, state[key])
-        self.log, self.description = Path(state["log"]), {key: state[key] for key in mine}
-
-    def keep_best(self, measure):
-        """Put the best weights so far in their place; measure(): the loss to calibrate them by first, None: do not."""
-        best = {"minutes": round(self.elapsed / 60, 1), "steps": self.step, "val_loss": self.best}
-        self.model.load_state_dict(self.best_model)
-        said = f"best val {self.best:.4f}"
-        if measure is not None:
-            best["temperature"], best["val_loss"] = likelihood.calibrate(self.model, measure)
-            said += f", {best['val_loss']:.4f} with logits divided by {best['temperature']}"
-        self.description["provenance"] |= best
-        checkpoint.save(self.path, self.model, self.description)
-        say(f"{self.path}: written; {said}, {self.elapsed / 60:.1f} min")
+    def record(self, train_loss, val_loss, model):
+        """Add a row to the log, with the means since the last one; remember the weights if they are the best so far."""
+        check(math.isfinite(val_loss), f"the loss is no number after {self.step} steps: lower --muon-lr or --adam-lr")
+        row = {"elapsed_sec": self.elapsed, "train_loss": train_loss, "val_loss": val_loss}
+        row |= {name: total / (self.step - self.rows[-1]["step"]) for name, total in self.sums.items()}
+        self.rows.append({"step": self.step} | {name: round(float(value), 5) for name, value in row.items()})
+        self.sums = {}
+        if val_loss < self.best:
+            self.best = val_loss
+            self.best_model = {key: value.cpu().clone() for key, value in model.state_dict().items()}
 
 
 def train(name, Model, loss, args, validate=None):
-    """Train method `name` and leave the weights that did best on held-out text in args.weights.
+    """Train method `name` and leave the weights that did best on the validation split in args.weights.
 
     args: the command's own (see lab/command.py); validate: the loss to choose by, when it is not the one trained on.
     Raises UserError, and KeyboardInterrupt after a Ctrl-C, when what was learned so far lies in the resume file.
     """
-    ranks = machine.Ranks()
-    device = ranks.join(machine.pick_device(args.device))
-    try:
-        run = begin(name, Model, args, ranks, device)
-        finished = loop(run, loss, validate or loss, args.seed, ranks, device)
+    recipe, path = args.recipe, args.weights or checkpoint.default_path(name)
+    with machine.Ranks() as ranks, files.locked(path) if ranks.is_main else contextlib.nullcontext():
+        device = ranks.join(machine.pick_device(args.device))
+        corpus, model, description = prepare(name, Model, args, ranks, device)
+        pair, state, length = optimisers(model, recipe), State(), model.config.block_size + 1
+        if args.resume:
+            restore(path, description, model, pair, state, recipe)
+        elif ranks.is_main:
+            make_way(path, description, args)
         if ranks.is_main:
-            by = partial(evaluate, run.model, validate or loss, run.held[1], run.precision) if args.calibrate else None
-            if finished:
-                run.keep_best(by)
-                checkpoint.resume_path(run.path).unlink(missing_ok=True)
-            else:
-                stop_early(run, by)
-        if not finished:
+            announce(model, state, description, device)
+        began, saved, stopped = time.monotonic() - state.elapsed, -math.inf, False
+        batch_loss, precision = accelerate(model, loss, recipe, ranks, device, description["provenance"])
+        splits = [windows(part, length, most=recipe.eval_windows) for part in (corpus.train, corpus.validation)]
+        measure, clock, console = (
+            partial(evaluate, model, validate or loss, precision),
+            machine.Clock(),
+            Console(stderr=True),
+        )
+        hidden = not (ranks.is_main and console.is_terminal)
+        with Interrupt() as interrupt, Progress(console=console, disable=hidden) as bar:
+            task = bar.add_task("steps", total=recipe.iters)
+            while True:
+                ended = stopped or state.step == recipe.iters
+                if ranks.is_main and state.is_due(recipe):
+                    state.record(*map(measure, splits), model)
+                    report(state, recipe, description, clock)
+                if ranks.is_main and (ended or time.monotonic() - saved > recipe.save_every):
+                    save(path, description, model, pair, state)
+                    saved = time.monotonic()
+                if ended:
+                    break
+                torch.manual_seed(args.seed + state.step * ranks.world + ranks.rank)  # of dropout
+                rng = machine.Rng(args.seed * 1_000_003 + state.step, ranks.rank, ranks.world)
+                x = corpus.batch(recipe.batch_size // ranks.world, length, rng).to(device)
+                state.note(*advance(batch_loss, pair, recipe.lr_scale(state.step), x, rng))
+                state.elapsed = time.monotonic() - began
+                bar.update(task, completed=state.step)
+                stopped = ranks.any(interrupt.seen)
+        if ranks.is_main:
+            finish(path, description, model, state, recipe, partial(measure, splits[1]) if args.calibrate else None)
+        if state.step < recipe.iters:
             raise KeyboardInterrupt
-    finally:
-        ranks.leave()
 
 
-def begin(name, Model, args, ranks, device):
-    """A Run from scratch, from other weights (--init), or from where it was interrupted (--resume)."""
-    path = args.weights or checkpoint.default_path(name)
-    check(path.name and not path.is_dir(), f"--weights {path}: is a folder, not a file to write to")
+def prepare(name, Model, args, ranks, device):
+    """What does not change: the corpus, a model for it (random, or that of --init), and what its checkpoint says of it."""
     corpus = Corpus(args.data)
     config = replace(args.config, vocab_size=len(corpus.alphabet))
     corpus.require(config.block_size + 1)
@@ -222,144 +164,228 @@ def begin(name, Model, args, ranks, device):
     check(batch % world == 0, f"batch_size {batch} cannot be shared equally by {world} processes")
     torch.manual_seed(args.seed)
     model = Model(config).to(device)
+    if args.init:
+        other, alphabet, *_ = checkpoint.load(args.init, name, Model, type(config))
+        sizes = [size.name for size in fields(Config) if size.name != "dropout"]
+        fits = alphabet == corpus.alphabet and all(getattr(other.config, n) == getattr(config, n) for n in sizes)
+        check(fits, f"{args.init}: made for another alphabet or other sizes; --init needs the same ones")
+        model.load_state_dict(other.state_dict())
     provenance = {
         "command": command(),
         "recipe": asdict(args.recipe),
         "seed": args.seed,
         "init": args.init and str(args.init),
+        "calibrate": args.calibrate,
         "data": corpus.path.name,
         "data_sha256": corpus.sha256,
         "device": str(device),
-        "processes": ranks.world,
+        "processes": world,
         **machine.versions(),
     }
-    description = checkpoint.describe(name, config, corpus.alphabet, corpus.opening(config.block_size), provenance)
-    log = ROOT / "logs" / f"{name}_train_{time.strftime('%Y%m%d_%H%M%S')}.csv"
-    run = Run(path, description, model, args.recipe, optimisers(model, args.recipe), corpus, log)
-    if args.resume:
-        run.restore()
-    elif args.init:
-        other, alphabet, *_ = checkpoint.load(args.init, name, Model, type(config))
-        sizes = [field.name for field in fields(Config) if field.name != "dropout"]
-        fits = alphabet == corpus.alphabet and all(getattr(other.config, n) == getattr(config, n) for n in sizes)
-        check(fits, f"{args.init}: made for another alphabet or other sizes; --init needs the same ones")
-        model.load_state_dict(other.state_dict())
-    return run
+    return (
+        corpus,
+        model,
+        checkpoint.describe(name, config, corpus.alphabet, corpus.opening(config.block_size), provenance),
+    )
 
 
-def loop(run, loss, validate, seed, ranks, device):
-    """Step until the end or a Ctrl-C, logging and saving on the way; returns whether the end was reached."""
-    machine.keep_memory()
-    recipe = run.recipe
-    bf16 = machine.gains_from_bf16(device) if recipe.bf16 is None else recipe.bf16
-    run.precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
-    model = DistributedDataParallel(run.model) if ranks.world > 1 else run.model
-    compiled = machine.can_compile(device) if recipe.compile is None else recipe.compile
-    run.description["provenance"] |= {"compiled": compiled, "bf16": bf16}
-    if compiled:
-        model = torch.compile(model, dynamic=False)  # shapes never change; dynamic ones cost three times as much
-    length = run.model.config.block_size + 1
-    parts = (run.corpus.train, run.corpus.validation)
-    run.held = tuple(windows(part, length, most=recipe.eval_windows).to(device) for part in parts)
-    if ranks.is_main:
-        resume = checkpoint.resume_path(run.path)
-        log = Log(run.log, until=run.step)
-        announce(run, device, compiled)
-        if run.step == 0 and resume.exists():
-            os.replace(resume, f"{resume}.old")
-            say(f"{resume}: an unfinished training was here; it is kept as {resume.name}.old")
-        run.save()  # now, so that a folder that cannot be written to is not found out after an hour
-    began, saved, stopped = time.monotonic() - run.elapsed, time.monotonic(), False
-    with Interrupt() as interrupt, progress(run, ranks) as show:
-        while run.step < recipe.iters and not (stopped := ranks.any(interrupt.seen)):
-            torch.manual_seed(seed + run.step * ranks.world + ranks.rank)  # of dropout
-            rng = machine.Rng(seed * 1_000_003 + run.step, ranks.rank, ranks.world)
-            x = run.corpus.batch(recipe.batch_size // ranks.world, length, rng).to(device)
-            total, noted = advance(run, model, loss, x, rng)
-            run.elapsed = time.monotonic() - began
-            show(total)
-            if ranks.is_main and (run.step % recipe.eval_every == 0 or run.step == recipe.iters):
-                log.add(measure(run, validate, total, noted))
-            if ranks.is_main and time.monotonic() - saved > recipe.save_every:
-                run.save()
-                saved = time.monotonic()
-    if stopped and ranks.is_main:
-        run.save()
-    return run.step == recipe.iters
+def accelerate(model, loss, recipe, ranks, device, provenance):
+    """The loss of a batch, (x, rng) -> (scalar, parts), in the machine's best number format and compiled; and that format.
 
-
-def advance(run, model, loss, x, rng):
-    """One optimiser step on windows x; returns the loss and, where it has parts, these and the gradient's norm.
-
-    model: run.model, or what compiling or sharing made of it.
+    Notes in the provenance what it chose.
     """
-    with run.precision:
-        total, noted = loss(model, x, run.model.config, rng)
+    machine.keep_memory()
+    bf16 = machine.gains_from_bf16(device) if recipe.bf16 is None else recipe.bf16
+    precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+    plain = forward = DistributedDataParallel(model) if ranks.world > 1 else model
+
+    def attempt(compiled):
+        x = torch.zeros(recipe.batch_size // ranks.world, model.config.block_size + 1, dtype=torch.long, device=device)
+        objective(compiled, loss, model.config, precision)(x, machine.Rng(0))[0].backward()
+        model.zero_grad()
+
+    if machine.can_compile(device) if recipe.compile is None else recipe.compile:
+        if ranks.is_main:
+            say("compiling, which takes about half a minute")
+        forward = machine.compile_or_not(plain, attempt)
+    provenance |= {"compiled": forward is not plain, "bf16": bf16}
+    return objective(forward, loss, model.config, precision), precision
+
+
+def objective(model, loss, config, precision):
+    """A method's loss as training computes it, in a number format: (x, rng) -> (scalar, parts)."""
+
+    def batch_loss(x, rng):
+        with precision:
+            return loss(model, x, config, rng)
+
+    return batch_loss
+
+
+def advance(batch_loss, optimisers, scale, x, rng):
+    """One step on windows x, at this share of the full learning rates.
+
+    batch_loss: see `objective`. Returns the loss and, where it has parts, these and the norm of the gradient.
+    """
+    total, parts = batch_loss(x, rng)
     total.backward()
-    if noted:
-        grads = [p.grad for p in run.model.parameters() if p.grad is not None]
-        noted = noted | {"grad_norm": torch.nn.utils.get_total_norm(grads)}
-    for optimiser in run.optimisers:
-        for group in optimiser.param_groups:
-            group["lr"] = group["full_lr"] * run.recipe.lr_scale(run.step)
+    groups = [group for optimiser in optimisers for group in optimiser.param_groups]
+    if parts:
+        grads = [p.grad for group in groups for p in group["params"] if p.grad is not None]
+        parts = parts | {"grad_norm": torch.nn.utils.get_total_norm(grads)}
+    for group in groups:
+        group["lr"] = group["full_lr"] * scale
+    for optimiser in optimisers:
         optimiser.step()
         optimiser.zero_grad()
-    run.step += 1
-    return total.detach(), noted
+    return total.detach(), parts
 
 
-def measure(run, validate, total, noted):
-    """Evaluate, remember the weights if they are the best so far, and return the log's row."""
-    train_loss, val_loss = (evaluate(run.model, validate, x, run.precision) for x in run.held)
-    check(math.isfinite(val_loss), f"the loss is no number after {run.step} steps: lower --muon-lr or --adam-lr")
-    if val_loss < run.best:
-        run.best = val_loss
-        run.best_model = {key: value.cpu().clone() for key, value in run.model.state_dict().items()}
-    left = run.elapsed / run.step * (run.recipe.iters - run.step)
-    clock = f"{run.elapsed / 60:.1f} min, about {left / 60:.0f} left"
-    say(f"step {run.step:,}/{run.recipe.iters:,}  train {train_loss:.4f}  val {val_loss:.4f}  {clock}")
-    rounded = [round(float(value), 5) for value in (run.elapsed, train_loss, val_loss, total, *noted.values())]
-    return dict(zip((*COLUMNS, *noted), [run.step, *rounded], strict=True))
+@torch.no_grad()
+def evaluate(model, loss, precision, split):
+    """Mean loss over fixed windows with fixed random numbers, the same for every model and step; nats per character.
+
+    split: (n, block_size + 1) tokens of the training or the validation split.
+    """
+    rng, device = machine.Rng(0), next(model.parameters()).device
+    model.eval()
+    with precision:
+        total = sum(len(x) * loss(model, x.to(device), model.config, rng)[0].item() for x in split.split(8))
+    model.train()
+    return total / len(split)
 
 
-def stop_early(run, measure):
-    """After a Ctrl-C: say how to go on, and keep the best weights so far if the user says so (see Run.keep_best)."""
-    typed = re.sub(r" --(train|resume|init[ =]('.*?'|\S+))(?= |$)", "", f" {shlex.join(sys.argv[1:])}")
-    processes = run.description["provenance"]["processes"]
-    start = f"torchrun --nproc-per-node {processes} " if processes > 1 else ""
-    say(f"stopped at step {run.step:,}; go on with: uv run {start}{Path(sys.argv[0]).name}{typed} --train --resume")
-    if run.best_model is not None and sys.stdin.isatty():
-        say(f"write the best weights so far to {run.path}? [y/N]")
-        if sys.stdin.readline().strip().lower() in ("y", "yes"):
-            run.keep_best(measure)
+def save(path, description, model, optimisers, state):
+    """Write the resume file, between two steps. Raises UserError that says how to go on."""
+    resume = checkpoint.resume_path(path)
+    learned = {"model": model.state_dict(), "optimisers": [optimiser.state_dict() for optimiser in optimisers]}
+    try:
+        checkpoint.write(resume, description | learned | vars(state))
+    except UserError as error:
+        kept = f". The last one is there; go on with: {how_to_resume()}" if resume.exists() else ""
+        raise UserError(f"{error}{kept}") from error
 
 
-def announce(run, device, compiled):
+def restore(path, description, model, optimisers, state, recipe):
+    """Take up what `save` wrote. Raises UserError when it is damaged or its settings were others."""
+    resume, anew = checkpoint.resume_path(path), command("--train", without=("--resume",))
+    saved = checkpoint.read(resume, anew)
+    check("optimisers" in saved, f"{resume}: holds weights, not an unfinished training. To start anew: {anew}")
+    try:
+        then, now = ({**d["provenance"], **d["provenance"]["recipe"], **d} for d in (saved, description))
+        keys = {"name", "config", "characters", "seed", "data_sha256", "processes", "calibrate", *asdict(recipe)}
+        keys -= {"save_every"}  # the one that changes nothing
+        differing = ", ".join(key for key in sorted(keys) if then.get(key) != now[key])
+        check(not differing, f"{resume}: was started with another {differing}; --resume goes on with the same")
+        model.load_state_dict(saved["model"])
+        for optimiser, its in zip(optimisers, saved["optimisers"], strict=True):
+            optimiser.load_state_dict(its)
+        vars(state).update({part.name: saved[part.name] for part in fields(State)})
+        description.update({key: saved[key] for key in description})
+        if not (state.rows[-1]["step"] <= state.step <= recipe.iters and state.elapsed >= 0 and then["log"]):
+            raise ValueError("its numbers contradict each other")
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
+        raise UserError(f"{resume}: damaged, or of another version. To start anew: {anew}") from error
+
+
+def make_way(path, description, args):
+    """Choose the name of a new training's log; say what of earlier trainings it sets aside or replaces."""
+    log = files.unused(ROOT / "logs" / f"{description['name']}_train_{time.strftime('%Y%m%d_%H%M%S')}.csv")
+    description["provenance"]["log"] = log.relative_to(ROOT).as_posix()  # so that a copied folder goes on in its own
+    resume = checkpoint.resume_path(path)
+    if resume.exists():
+        old = files.unused(resume.with_name(f"{resume.name}.old"))
+        os.replace(resume, old)
+        say(f"{resume}: an unfinished training was here; it is kept as {old.name}")
+    if args.weights is None and path.exists():
+        say(f"{path}: these weights will be replaced when the training ends; to keep them: --weights my.pt")
+
+
+def announce(model, state, description, device):
     """Say what is about to happen."""
-    size = sum(p.numel() for p in run.model.parameters()) / 1e6
-    compiling = ", compiled (the first step takes half a minute)" if compiled else ""
-    steps = f"steps {run.step:,} to {run.recipe.iters:,}"
-    say(f"training {run.description['name']}: {size:.2f} M parameters, {steps}, on {device}{compiling}; log {run.log}")
+    size, recipe = sum(p.numel() for p in model.parameters()) / 1e6, description["provenance"]["recipe"]
+    steps, log = f"steps {state.step:,} to {recipe['iters']:,}", ROOT / description["provenance"]["log"]
+    say(f"training {description['name']}: {size:.2f} M parameters, {steps}, on {device}; log {log}")
+
+
+def report(state, recipe, description, clock):
+    """Write the log, and its last row to the screen."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(dict.fromkeys(name for row in state.rows for name in row)))
+    writer.writeheader()
+    writer.writerows(state.rows)
+    with files.atomic(ROOT / description["provenance"]["log"]) as file:
+        file.write(table.getvalue().encode())
+    row, left = state.rows[-1], state.elapsed / max(1, state.step) * (recipe.iters - state.step) / 60
+    time_left = f"  {minutes(state, description, clock)}, about {left:.0f} left" if state.step else ""
+    losses = f"train {row['train_loss']:.4f}  val {row['val_loss']:.4f}"
+    say(f"step {state.step:,}/{recipe.iters:,}  {losses}{time_left}")
+
+
+def minutes(state, description, clock):
+    """How long the training took so far, in words."""
+    alone = description["provenance"]["device"] == "cpu" and description["provenance"]["processes"] == 1
+    busy = alone and clock.busy()  # a thread that waits for a device or for another process rests
+    return f"{state.elapsed / 60:.1f} min" + (" (the machine is busy)" if busy else "")
+
+
+def finish(path, description, model, state, recipe, measure):
+    """Keep the best weights; after a Ctrl-C, say how to go on, and keep them only if the user says so.
+
+    measure: () -> the loss to calibrate them by first; None: do not.
+    """
+    if state.step == recipe.iters:
+        keep_best(path, description, model, state, measure)
+        checkpoint.resume_path(path).unlink(missing_ok=True)
+        return
+    say(f"stopped at step {state.step:,}; go on with: {how_to_resume()}")
+    if state.best_model is not None and sys.stdin.isatty():
+        say(f"write the best weights so far to {path}? [y/N]")
+        if sys.stdin.readline().strip().lower() in ("y", "yes"):
+            keep_best(path, description, model, state, measure)
+
+
+def keep_best(path, description, model, state, measure):
+    """Put the best weights so far in their place."""
+    best = {"minutes": round(state.elapsed / 60, 1), "steps": state.step, "val_loss": state.best}
+    model.load_state_dict(state.best_model)
+    said = f"best val {state.best:.4f}"
+    if measure is not None:
+        best["temperature"], best["val_loss"] = likelihood.calibrate(model, measure)
+        said += f", {best['val_loss']:.4f} with logits divided by {best['temperature']}"
+    description["provenance"] |= best
+    checkpoint.save(path, model, description)
+    say(f"{path}: written; {said}, {state.elapsed / 60:.1f} min")
+
+
+def how_to_resume():
+    """The command that goes on with this training."""
+    return command("--train", "--resume", without=("--init",))
+
+
+class Interrupt:
+    """Notes a Ctrl-C and lets the step in progress end; one that comes later than two seconds after it stops at once."""
+
+    def __enter__(self):
+        self.first, self.before = None, signal.signal(signal.SIGINT, self.note)
+        return self
+
+    @property
+    def seen(self):
+        return self.first is not None
+
+    def note(self, *_):
+        if not self.seen:
+            self.first = time.monotonic()
+            os.write(
+                2, b"\nfinishing this step; another Ctrl-C, after two seconds, stops at once\n"
+            )  # print may be busy
+        elif time.monotonic() - self.first > 2:  # `uv run` passes on a Ctrl-C that came already
+            raise KeyboardInterrupt
+
+    def __exit__(self, *_):
+        signal.signal(signal.SIGINT, self.before)
 
 
 def say(message):
     print(message, file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def progress(run, ranks):
-    """A bar with loss and time left on a terminal, nothing elsewhere; gives a function of the batch's loss."""
-    console = Console(stderr=True)
-    if not (ranks.is_main and console.is_terminal):
-        yield lambda total: None
-        return
-    columns = (BarColumn(), TextColumn("{task.completed:,}/{task.total:,}  loss {task.fields[loss]}"))
-    columns += (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=run.recipe.iters, completed=run.step, loss="")
-
-        def show(total):
-            if run.step % 10 == 0:
-                bar.update(task, completed=run.step, loss=f"{total.item():.3f}")
-
-        yield show
