@@ -14,6 +14,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
+from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -70,9 +71,14 @@ def optimisers(model, recipe):
 
 
 @dataclass
-class State:
-    """How far a training has come: with model and optimisers, all that its resume file holds."""
+class Run:
+    """A training: what is trained, and how far it has come, which lies in its resume file too."""
 
+    path: Path  # where the weights will go
+    description: dict  # what the checkpoint says of them
+    model: torch.nn.Module
+    optimisers: tuple
+    recipe: Recipe
     step: int = 0
     elapsed: float = 0.0  # seconds
     best: float = math.inf  # lowest validation loss so far
@@ -80,11 +86,13 @@ class State:
     rows: list = field(default_factory=list)  # of the log
     sums: dict = field(default_factory=dict)  # of what the steps since the last row returned: name -> sum
 
-    def is_due(self, recipe):
+    SAVED = ("step", "elapsed", "best", "best_model", "rows", "sums")
+
+    def is_due(self):
         """Whether the losses of both splits are to be measured now."""
-        every = min(recipe.eval_every, max(1, recipe.iters // 20))
+        every = min(self.recipe.eval_every, max(1, self.recipe.iters // 20))
         recorded = self.rows and self.rows[-1]["step"] == self.step
-        return not recorded and (self.step % every == 0 or self.step == recipe.iters)
+        return not recorded and (self.step % every == 0 or self.step == self.recipe.iters)
 
     def note(self, total, parts):
         """Count a step and what `advance` returned."""
@@ -92,7 +100,7 @@ class State:
         for name, value in {"batch_total_loss": total, **parts}.items():
             self.sums[name] = self.sums.get(name, 0) + value
 
-    def record(self, train_loss, val_loss, model):
+    def record(self, train_loss, val_loss):
         """Add a row to the log, with the means since the last one; remember the weights if they are the best so far."""
         check(math.isfinite(val_loss), f"the loss is no number after {self.step} steps: lower --muon-lr or --adam-lr")
         row = {"elapsed_sec": self.elapsed, "train_loss": train_loss, "val_loss": val_loss}
@@ -101,7 +109,42 @@ class State:
         self.sums = {}
         if val_loss < self.best:
             self.best = val_loss
-            self.best_model = {key: value.cpu().clone() for key, value in model.state_dict().items()}
+            self.best_model = {key: value.cpu().clone() for key, value in self.model.state_dict().items()}
+
+    def save(self):
+        """Write the resume file, between two steps. Raises UserError that says how to go on."""
+        state = {"model": self.model.state_dict(), "optimisers": [o.state_dict() for o in self.optimisers]}
+        state |= {key: getattr(self, key) for key in self.SAVED}
+        resume = checkpoint.resume_path(self.path)
+        try:
+            checkpoint.write(resume, self.description | state)
+        except UserError as error:
+            kept = f". The last one is there; go on with: {how_to_resume()}" if resume.exists() else ""
+            raise UserError(f"{error}{kept}") from error
+
+    def restore(self):
+        """Take up what `save` wrote. Raises UserError when it is damaged or its settings were others."""
+        resume, anew, mine = (
+            checkpoint.resume_path(self.path),
+            command("--train", without=("--resume",)),
+            self.description,
+        )
+        state = checkpoint.read(resume, anew)
+        check("optimisers" in state, f"{resume}: holds weights, not an unfinished training. To start anew: {anew}")
+        try:
+            then, now = ({**d["provenance"], **d["provenance"]["recipe"], **d} for d in (state, mine))
+            keys = {"name", "config", "characters", "seed", "data_sha256", "processes", "calibrate"}
+            keys |= mine["provenance"]["recipe"].keys() - {"save_every"}  # the one that changes nothing
+            differing = ", ".join(key for key in sorted(keys) if then.get(key) != now[key])
+            check(not differing, f"{resume}: was started with another {differing}; --resume goes on with the same")
+            self.model.load_state_dict(state["model"])
+            for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+                optimiser.load_state_dict(saved)
+            vars(self).update({key: state[key] for key in self.SAVED}, description={key: state[key] for key in mine})
+            if not (self.rows[-1]["step"] <= self.step <= self.recipe.iters and self.elapsed >= 0 and then["log"]):
+                raise ValueError("its numbers contradict each other")
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
+            raise UserError(f"{resume}: damaged, or of another version. To start anew: {anew}") from error
 
 
 def train(name, Model, loss, args, validate=None):
@@ -112,52 +155,44 @@ def train(name, Model, loss, args, validate=None):
     """
     recipe, path = args.recipe, args.weights or checkpoint.default_path(name)
     with machine.Ranks() as ranks, files.locked(path) if ranks.is_main else contextlib.nullcontext():
-        device = ranks.join(machine.pick_device(args.device))
-        corpus, model, description = prepare(name, Model, args, ranks, device)
-        pair, state, length = optimisers(model, recipe), State(), model.config.block_size + 1
+        device, corpus = ranks.join(machine.pick_device(args.device)), Corpus(args.data)
+        model, description = prepare(name, Model, args, corpus, ranks, device)
+        run = Run(path, description, model, optimisers(model, recipe), recipe)
         if args.resume:
-            restore(path, description, model, pair, state, recipe)
-        elif ranks.is_main:
-            make_way(path, description, args)
+            run.restore()
         if ranks.is_main:
-            announce(model, state, description, device)
-        began, saved, stopped = time.monotonic() - state.elapsed, -math.inf, False
-        batch_loss, precision = accelerate(model, loss, recipe, ranks, device, description["provenance"])
+            announce(run, args)
+        began, saved, stopped, length = time.monotonic() - run.elapsed, -math.inf, False, model.config.block_size + 1
+        batch_loss, precision = accelerate(run, loss, ranks, device)
         splits = [windows(part, length, most=recipe.eval_windows) for part in (corpus.train, corpus.validation)]
-        measure, clock, console = (
-            partial(evaluate, model, validate or loss, precision),
-            machine.Clock(),
-            Console(stderr=True),
-        )
-        hidden = not (ranks.is_main and console.is_terminal)
-        with Interrupt() as interrupt, Progress(console=console, disable=hidden) as bar:
+        measure, clock = partial(evaluate, model, validate or loss, precision), machine.Clock()
+        with Interrupt() as interrupt, Progress(console=Console(stderr=True), disable=not ranks.is_main) as bar:
             task = bar.add_task("steps", total=recipe.iters)
             while True:
-                ended = stopped or state.step == recipe.iters
-                if ranks.is_main and state.is_due(recipe):
-                    state.record(*map(measure, splits), model)
-                    report(state, recipe, description, clock)
+                ended = stopped or run.step == recipe.iters
+                if ranks.is_main and run.is_due():
+                    run.record(*map(measure, splits))
+                    report(run, clock)
                 if ranks.is_main and (ended or time.monotonic() - saved > recipe.save_every):
-                    save(path, description, model, pair, state)
+                    run.save()
                     saved = time.monotonic()
                 if ended:
                     break
-                torch.manual_seed(args.seed + state.step * ranks.world + ranks.rank)  # of dropout
-                rng = machine.Rng(args.seed * 1_000_003 + state.step, ranks.rank, ranks.world)
+                torch.manual_seed(args.seed + run.step * ranks.world + ranks.rank)  # of dropout
+                rng = machine.Rng(args.seed * 1_000_003 + run.step, ranks.rank, ranks.world)
                 x = corpus.batch(recipe.batch_size // ranks.world, length, rng).to(device)
-                state.note(*advance(batch_loss, pair, recipe.lr_scale(state.step), x, rng))
-                state.elapsed = time.monotonic() - began
-                bar.update(task, completed=state.step)
+                run.note(*advance(batch_loss, run.optimisers, recipe.lr_scale(run.step), x, rng))
+                run.elapsed = time.monotonic() - began
+                bar.update(task, completed=run.step)
                 stopped = ranks.any(interrupt.seen)
         if ranks.is_main:
-            finish(path, description, model, state, recipe, partial(measure, splits[1]) if args.calibrate else None)
-        if state.step < recipe.iters:
+            finish(run, partial(measure, splits[1]) if args.calibrate else None)
+        if run.step < recipe.iters:
             raise KeyboardInterrupt
 
 
-def prepare(name, Model, args, ranks, device):
-    """What does not change: the corpus, a model for it (random, or that of --init), and what its checkpoint says of it."""
-    corpus = Corpus(args.data)
+def prepare(name, Model, args, corpus, ranks, device):
+    """A model, random or that of --init, and what its checkpoint will say of it. Raises UserError."""
     config = replace(args.config, vocab_size=len(corpus.alphabet))
     corpus.require(config.block_size + 1)
     world, batch = ranks.world, args.recipe.batch_size
@@ -182,19 +217,16 @@ def prepare(name, Model, args, ranks, device):
         "processes": world,
         **machine.versions(),
     }
-    return (
-        corpus,
-        model,
-        checkpoint.describe(name, config, corpus.alphabet, corpus.opening(config.block_size), provenance),
-    )
+    return model, checkpoint.describe(name, config, corpus.alphabet, corpus.opening(config.block_size), provenance)
 
 
-def accelerate(model, loss, recipe, ranks, device, provenance):
+def accelerate(run, loss, ranks, device):
     """The loss of a batch, (x, rng) -> (scalar, parts), in the machine's best number format and compiled; and that format.
 
     Notes in the provenance what it chose.
     """
     machine.keep_memory()
+    model, recipe, made = run.model, run.recipe, run.description["provenance"]
     bf16 = machine.gains_from_bf16(device) if recipe.bf16 is None else recipe.bf16
     precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     plain = forward = DistributedDataParallel(model) if ranks.world > 1 else model
@@ -208,7 +240,7 @@ def accelerate(model, loss, recipe, ranks, device, provenance):
         if ranks.is_main:
             say("compiling, which takes about half a minute")
         forward = machine.compile_or_not(plain, attempt)
-    provenance |= {"compiled": forward is not plain, "bf16": bf16}
+    made |= {"compiled": forward is not plain, "bf16": bf16}
     return objective(forward, loss, model.config, precision), precision
 
 
@@ -255,107 +287,68 @@ def evaluate(model, loss, precision, split):
     return total / len(split)
 
 
-def save(path, description, model, optimisers, state):
-    """Write the resume file, between two steps. Raises UserError that says how to go on."""
-    resume = checkpoint.resume_path(path)
-    learned = {"model": model.state_dict(), "optimisers": [optimiser.state_dict() for optimiser in optimisers]}
-    try:
-        checkpoint.write(resume, description | learned | vars(state))
-    except UserError as error:
-        kept = f". The last one is there; go on with: {how_to_resume()}" if resume.exists() else ""
-        raise UserError(f"{error}{kept}") from error
+def announce(run, args):
+    """Say what is about to happen; for a new training choose the log's name and set an unfinished one aside."""
+    made, resume = run.description["provenance"], checkpoint.resume_path(run.path)
+    if not args.resume:
+        name = f"{run.description['name']}_train_{time.strftime('%Y%m%d_%H%M%S')}.csv"
+        # relative, so that a copied folder goes on in its own logs
+        made["log"] = files.unused(ROOT / "logs" / name).relative_to(ROOT).as_posix()
+        if resume.exists():
+            old = files.unused(resume.with_name(f"{resume.name}.old"))
+            os.replace(resume, old)
+            say(f"{resume}: an unfinished training was here; it is kept as {old.name}")
+    if args.weights is None and run.path.exists():
+        say(f"{run.path}: these weights will be replaced when the training ends; to keep them: --weights my.pt")
+    size, steps = sum(p.numel() for p in run.model.parameters()) / 1e6, f"steps {run.step:,} to {run.recipe.iters:,}"
+    where = f"on {made['device']}; log {ROOT / made['log']}"
+    say(f"training {run.description['name']}: {size:.2f} M parameters, {steps}, {where}")
 
 
-def restore(path, description, model, optimisers, state, recipe):
-    """Take up what `save` wrote. Raises UserError when it is damaged or its settings were others."""
-    resume, anew = checkpoint.resume_path(path), command("--train", without=("--resume",))
-    saved = checkpoint.read(resume, anew)
-    check("optimisers" in saved, f"{resume}: holds weights, not an unfinished training. To start anew: {anew}")
-    try:
-        then, now = ({**d["provenance"], **d["provenance"]["recipe"], **d} for d in (saved, description))
-        keys = {"name", "config", "characters", "seed", "data_sha256", "processes", "calibrate", *asdict(recipe)}
-        keys -= {"save_every"}  # the one that changes nothing
-        differing = ", ".join(key for key in sorted(keys) if then.get(key) != now[key])
-        check(not differing, f"{resume}: was started with another {differing}; --resume goes on with the same")
-        model.load_state_dict(saved["model"])
-        for optimiser, its in zip(optimisers, saved["optimisers"], strict=True):
-            optimiser.load_state_dict(its)
-        vars(state).update({part.name: saved[part.name] for part in fields(State)})
-        description.update({key: saved[key] for key in description})
-        if not (state.rows[-1]["step"] <= state.step <= recipe.iters and state.elapsed >= 0 and then["log"]):
-            raise ValueError("its numbers contradict each other")
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
-        raise UserError(f"{resume}: damaged, or of another version. To start anew: {anew}") from error
-
-
-def make_way(path, description, args):
-    """Choose the name of a new training's log; say what of earlier trainings it sets aside or replaces."""
-    log = files.unused(ROOT / "logs" / f"{description['name']}_train_{time.strftime('%Y%m%d_%H%M%S')}.csv")
-    description["provenance"]["log"] = log.relative_to(ROOT).as_posix()  # so that a copied folder goes on in its own
-    resume = checkpoint.resume_path(path)
-    if resume.exists():
-        old = files.unused(resume.with_name(f"{resume.name}.old"))
-        os.replace(resume, old)
-        say(f"{resume}: an unfinished training was here; it is kept as {old.name}")
-    if args.weights is None and path.exists():
-        say(f"{path}: these weights will be replaced when the training ends; to keep them: --weights my.pt")
-
-
-def announce(model, state, description, device):
-    """Say what is about to happen."""
-    size, recipe = sum(p.numel() for p in model.parameters()) / 1e6, description["provenance"]["recipe"]
-    steps, log = f"steps {state.step:,} to {recipe['iters']:,}", ROOT / description["provenance"]["log"]
-    say(f"training {description['name']}: {size:.2f} M parameters, {steps}, on {device}; log {log}")
-
-
-def report(state, recipe, description, clock):
+def report(run, clock):
     """Write the log, and its last row to the screen."""
-    table = io.StringIO()
-    writer = csv.DictWriter(table, list(dict.fromkeys(name for row in state.rows for name in row)))
+    table, made, row = io.StringIO(), run.description["provenance"], run.rows[-1]
+    writer = csv.DictWriter(table, list(dict.fromkeys(name for row in run.rows for name in row)))
     writer.writeheader()
-    writer.writerows(state.rows)
-    with files.atomic(ROOT / description["provenance"]["log"]) as file:
+    writer.writerows(run.rows)
+    with files.atomic(ROOT / made["log"]) as file:
         file.write(table.getvalue().encode())
-    row, left = state.rows[-1], state.elapsed / max(1, state.step) * (recipe.iters - state.step) / 60
-    time_left = f"  {minutes(state, description, clock)}, about {left:.0f} left" if state.step else ""
-    losses = f"train {row['train_loss']:.4f}  val {row['val_loss']:.4f}"
-    say(f"step {state.step:,}/{recipe.iters:,}  {losses}{time_left}")
+    said = f"step {run.step:,}/{run.recipe.iters:,}  train {row['train_loss']:.4f}  val {row['val_loss']:.4f}"
+    if run.step:
+        left = run.elapsed / run.step * (run.recipe.iters - run.step)
+        said += f"  {run.elapsed / 60:.1f} min, about {left / 60:.0f} left"
+        alone = made["device"] == "cpu" and made["processes"] == 1  # else this thread waits for others
+        said += " (the machine is busy)" if alone and clock.busy() else ""
+    say(said)
 
 
-def minutes(state, description, clock):
-    """How long the training took so far, in words."""
-    alone = description["provenance"]["device"] == "cpu" and description["provenance"]["processes"] == 1
-    busy = alone and clock.busy()  # a thread that waits for a device or for another process rests
-    return f"{state.elapsed / 60:.1f} min" + (" (the machine is busy)" if busy else "")
-
-
-def finish(path, description, model, state, recipe, measure):
+def finish(run, measure):
     """Keep the best weights; after a Ctrl-C, say how to go on, and keep them only if the user says so.
 
     measure: () -> the loss to calibrate them by first; None: do not.
     """
-    if state.step == recipe.iters:
-        keep_best(path, description, model, state, measure)
-        checkpoint.resume_path(path).unlink(missing_ok=True)
+    if run.step == run.recipe.iters:
+        keep_best(run, measure)
+        checkpoint.resume_path(run.path).unlink(missing_ok=True)
         return
-    say(f"stopped at step {state.step:,}; go on with: {how_to_resume()}")
-    if state.best_model is not None and sys.stdin.isatty():
-        say(f"write the best weights so far to {path}? [y/N]")
+    say(f"stopped at step {run.step:,}; go on with: {how_to_resume()}")
+    if run.best_model is not None and sys.stdin.isatty():
+        say(f"write the best weights so far to {run.path}? [y/N]")
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
-            keep_best(path, description, model, state, measure)
+            keep_best(run, measure)
 
 
-def keep_best(path, description, model, state, measure):
+def keep_best(run, measure):
     """Put the best weights so far in their place."""
-    best = {"minutes": round(state.elapsed / 60, 1), "steps": state.step, "val_loss": state.best}
-    model.load_state_dict(state.best_model)
-    said = f"best val {state.best:.4f}"
+    best = {"minutes": round(run.elapsed / 60, 1), "steps": run.step, "val_loss": run.best}
+    run.model.load_state_dict(run.best_model)
+    said = f"best val {run.best:.4f}"
     if measure is not None:
-        best["temperature"], best["val_loss"] = likelihood.calibrate(model, measure)
+        best["temperature"], best["val_loss"] = likelihood.calibrate(run.model, measure)
         said += f", {best['val_loss']:.4f} with logits divided by {best['temperature']}"
-    description["provenance"] |= best
-    checkpoint.save(path, model, description)
-    say(f"{path}: written; {said}, {state.elapsed / 60:.1f} min")
+    run.description["provenance"] |= best
+    checkpoint.save(run.path, run.model, run.description)
+    say(f"{run.path}: written; {said}, {run.elapsed / 60:.1f} min")
 
 
 def how_to_resume():

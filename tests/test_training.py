@@ -111,9 +111,9 @@ def test_interrupted_and_resumed_equals_uninterrupted(method, text_file, own_roo
     flags = ["--iters", "60", "--bf16", "False", *tiny]  # evaluated every 3 steps: interrupted between two
     final, steps, real, keep = [], [], training.advance, training.keep_best
 
-    def keeping(path, description, model, *args):
-        final.append({key: value.clone() for key, value in model.state_dict().items()})
-        keep(path, description, model, *args)
+    def keeping(run, measure):
+        final.append({key: value.clone() for key, value in run.model.state_dict().items()})
+        keep(run, measure)
 
     def interrupting(*args):
         steps.append(1)
@@ -212,7 +212,7 @@ def test_the_best_weights_are_kept_not_the_last(text_file, own_root, tiny, monke
 def test_what_was_stopped_says_how_to_go_on(typed, processes, advice, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["/lab/gpt.py", *typed])
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
-    training.finish(None, {}, None, training.State(step=5), training.Recipe(), measure=None)
+    training.finish(training.Run(Path("w.pt"), {}, None, (), training.Recipe(), step=5), measure=None)
     assert capsys.readouterr().err == f"stopped at step 5; go on with: {advice}\n"
 
 
@@ -388,8 +388,8 @@ def test_unfinished_trainings_set_aside_are_numbered(text_file, own_root, tiny):
 def test_a_log_has_a_row_before_the_first_step_and_twenty_of_a_short_training(text_file, own_root, tiny):
     assert train(diffusion, text_file, own_root / "w.pt", "--iters", "65", *tiny) == 0
     assert [int(row["step"]) for row in rows(logs(own_root)[0])] == [*range(0, 65, 3), 65]
-    state, recipe = training.State(step=250, rows=[{"step": 0}]), training.Recipe(iters=10000)
-    assert state.is_due(recipe) and not replace(state, step=100).is_due(recipe)
+    long = training.Run(Path("w.pt"), {}, None, (), training.Recipe(iters=10000), step=250, rows=[{"step": 0}])
+    assert long.is_due() and not replace(long, step=100).is_due()
 
 
 def test_a_row_of_the_log_holds_the_means_since_the_last_one(text_file, own_root, tiny, monkeypatch):
