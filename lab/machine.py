@@ -167,14 +167,8 @@ def versions():
         commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         commit = None
-    return {
-        "commit": commit,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),  # a plain string, which `weights_only` can load
-        "numpy": numpy.__version__,
-        "threads": torch.get_num_threads(),
-        "processor": processor(),
-    }
+    versions = {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": numpy.__version__}
+    return {"commit": commit, **versions, "threads": torch.get_num_threads(), "processor": processor()}
 
 
 def processor():

@@ -5,8 +5,6 @@ one would have seen, and several processes together see what one would have.
 """
 
 import contextlib
-import csv
-import io
 import math
 import os
 import signal
@@ -162,12 +160,14 @@ def train(name, Model, loss, args, validate=None):
             run.restore()
         if ranks.is_main:
             announce(run, args)
-        began, saved, stopped, length = time.monotonic() - run.elapsed, -math.inf, False, model.config.block_size + 1
+        began, length = time.monotonic() - run.elapsed, model.config.block_size + 1
         batch_loss, precision = accelerate(run, loss, ranks, device)
         splits = [windows(part, length, most=recipe.eval_windows) for part in (corpus.train, corpus.validation)]
         measure, clock = partial(evaluate, model, validate or loss, precision), machine.Clock()
-        with Interrupt() as interrupt, Progress(console=Console(stderr=True), disable=not ranks.is_main) as bar:
-            task = bar.add_task("steps", total=recipe.iters)
+        console = Console(stderr=True)
+        hidden = not (ranks.is_main and console.is_terminal)
+        with Interrupt() as interrupt, Progress(console=console, disable=hidden) as bar:
+            task, saved, stopped = bar.add_task("steps", total=recipe.iters), -math.inf, False
             while True:
                 ended = stopped or run.step == recipe.iters
                 if ranks.is_main and run.is_due():
@@ -184,7 +184,7 @@ def train(name, Model, loss, args, validate=None):
                 run.note(*advance(batch_loss, run.optimisers, recipe.lr_scale(run.step), x, rng))
                 run.elapsed = time.monotonic() - began
                 bar.update(task, completed=run.step)
-                stopped = ranks.any(interrupt.seen)
+                stopped = ranks.any(interrupt.seen is not None)
         if ranks.is_main:
             finish(run, partial(measure, splits[1]) if args.calibrate else None)
         if run.step < recipe.iters:
@@ -205,19 +205,15 @@ def prepare(name, Model, args, corpus, ranks, device):
         fits = alphabet == corpus.alphabet and all(getattr(other.config, n) == getattr(config, n) for n in sizes)
         check(fits, f"{args.init}: made for another alphabet or other sizes; --init needs the same ones")
         model.load_state_dict(other.state_dict())
-    provenance = {
+    made = {
         "command": command(),
         "recipe": asdict(args.recipe),
         "seed": args.seed,
         "init": args.init and str(args.init),
-        "calibrate": args.calibrate,
-        "data": corpus.path.name,
-        "data_sha256": corpus.sha256,
-        "device": str(device),
-        "processes": world,
-        **machine.versions(),
     }
-    return model, checkpoint.describe(name, config, corpus.alphabet, corpus.opening(config.block_size), provenance)
+    made |= {"calibrate": args.calibrate, "data": corpus.path.name, "data_sha256": corpus.sha256}
+    made |= {"device": str(device), "processes": world, **machine.versions()}
+    return model, checkpoint.describe(name, config, corpus.alphabet, corpus.opening(config.block_size), made)
 
 
 def accelerate(run, loss, ranks, device):
@@ -307,12 +303,11 @@ def announce(run, args):
 
 def report(run, clock):
     """Write the log, and its last row to the screen."""
-    table, made, row = io.StringIO(), run.description["provenance"], run.rows[-1]
-    writer = csv.DictWriter(table, list(dict.fromkeys(name for row in run.rows for name in row)))
-    writer.writeheader()
-    writer.writerows(run.rows)
+    import pandas  # not at the top: whoever only writes need not wait for it
+
+    made, row = run.description["provenance"], run.rows[-1]
     with files.atomic(ROOT / made["log"]) as file:
-        file.write(table.getvalue().encode())
+        file.write(pandas.DataFrame(run.rows).to_csv(index=False).encode())
     said = f"step {run.step:,}/{run.recipe.iters:,}  train {row['train_loss']:.4f}  val {row['val_loss']:.4f}"
     if run.step:
         left = run.elapsed / run.step * (run.recipe.iters - run.step)
@@ -360,20 +355,16 @@ class Interrupt:
     """Notes a Ctrl-C and lets the step in progress end; one that comes later than two seconds after it stops at once."""
 
     def __enter__(self):
-        self.first, self.before = None, signal.signal(signal.SIGINT, self.note)
+        self.seen, self.before = None, signal.signal(signal.SIGINT, self.note)  # seen: when the first one came
         return self
 
-    @property
-    def seen(self):
-        return self.first is not None
-
     def note(self, *_):
-        if not self.seen:
-            self.first = time.monotonic()
+        if self.seen is None:
+            self.seen = time.monotonic()
             os.write(
                 2, b"\nfinishing this step; another Ctrl-C, after two seconds, stops at once\n"
             )  # print may be busy
-        elif time.monotonic() - self.first > 2:  # `uv run` passes on a Ctrl-C that came already
+        elif time.monotonic() - self.seen > 2:  # `uv run` passes on a Ctrl-C that came already
             raise KeyboardInterrupt
 
     def __exit__(self, *_):
