@@ -64,7 +64,8 @@ def write(args, name, Model, generate, infill=None):
         return
     device = machine.pick_device(args.device)
     path = args.weights or checkpoint.default_path(name)
-    model, alphabet, opening, _ = checkpoint.load(path, name, Model, type(args.config), command("--train"))
+    remedy = command("--train") if Path(sys.argv[0]).name == f"{name}.py" else None
+    model, alphabet, opening, _ = checkpoint.load(path, name, Model, type(args.config), remedy)
     writer = trials.Writer(name, model.to(device), generate, alphabet, opening)
     if infill is None:
         canvas = Canvas.after(alphabet.encode(choose_prompt(args, opening)), args.max_new_tokens)
