@@ -6,10 +6,11 @@ Writes plots/<tag>_: train_val_loss.png, batch_total_loss.png, flow_breakdown.pn
 validation losses are the cross-entropy of plainly masked characters over the same windows and masks.
 """
 
-import csv
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import pandas
 
 from lab import cli, plots
 from lab.cli import UserError, check
@@ -27,49 +28,57 @@ class Args:
 
 
 def read(path, needed):
-    """A training log as {column: numbers}. Raises UserError."""
+    """A training log as a table of numbers; empty cells, as at step 0, are NaN. Raises UserError."""
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-        missing = [name for name in needed if not rows or name not in rows[0]]
-        check(not missing, f"{path}: no training log (its rows lack {', '.join(missing)})")
-        return {name: [float(row[name]) for row in rows] for name in needed}
+        log = pandas.read_csv(path, encoding="utf-8-sig", encoding_errors="replace")
+        missing = ", ".join(name for name in needed if name not in log)
+        check(len(log) and not missing, f"{path}: no training log (its rows lack {missing or 'everything'})")
+        return log[list(needed)].astype(float)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, TypeError) as error:
+    except ValueError as error:  # pandas' own errors are ValueErrors
         raise UserError(f"{path}: no training log ({error})") from error
+
+
+def curve(axes, x, y, label, colour, line="-"):
+    """A line with a mark at each row of the log, named at its end."""
+    known = y.notna()
+    axes.plot(x[known], y[known], color=colour, linestyle=line, marker=".", markersize=4, linewidth=1)
+    if known.any():
+        end = (x[known].iloc[-1], y[known].iloc[-1])
+        axes.annotate(label, end, (5, 0), textcoords="offset points", color=colour, fontsize=8, va="center")
 
 
 def main(args):
     """Read both logs, draw the four plots."""
     logs = {"diffusion": read(args.baseline_log, COMMON), "diffusion + flow": read(args.flow_log, (*COMMON, *FLOW))}
     blue, red, green, *_ = plots.COLOURS
-    loss, step = "cross-entropy of masked characters, nats", "optimiser steps"
+    pairs = [(name, log, colour) for (name, log), colour in zip(logs.items(), (blue, red), strict=True)]
+    loss, step, flow = "cross-entropy of masked characters, nats", "optimiser steps", logs["diffusion + flow"]
 
     def figure(name, title, x, y):
         return plots.figure(args.output_dir / f"{args.tag}_{name}.png", title, x, y)
 
-    with figure("train_val_loss", "Loss on text seen in training, and on held-out text", step, loss) as axes:
-        for (name, log), colour in zip(logs.items(), (blue, red), strict=True):
-            axes.plot(log["step"], log["train_loss"], color=colour, linestyle=":", label=f"{name}, training text")
-            axes.plot(log["step"], log["val_loss"], color=colour, label=f"{name}, held-out text")
+    lowest = " and ".join(f"{log['val_loss'].min():.3f} ({name})" for name, log, _ in pairs)
+    with figure("train_val_loss", f"The validation loss falls to {lowest}", step, loss) as axes:
+        for name, log, colour in pairs:
+            curve(axes, log["step"], log["train_loss"], f"{name}, training", colour, ":")
+            curve(axes, log["step"], log["val_loss"], f"{name}, validation", colour)
     with figure(
-        "batch_total_loss", "What each step minimises (noisy: one batch a point)", step, "loss of the batch, nats"
+        "batch_total_loss", "What training minimises: the loss of its batches", step, "loss of the batches, nats"
     ) as axes:
-        for (name, log), colour in zip(logs.items(), (blue, red), strict=True):
-            label = name + (" (both terms)" if name != "diffusion" else "")
-            axes.plot(log["step"], log["batch_total_loss"], color=colour, label=label, linewidth=1)
-    flow = logs["diffusion + flow"]
-    with figure(
-        "flow_breakdown", "The two terms of the flow model's loss (noisy: one batch a point)", step, "nats"
-    ) as axes:
-        axes.plot(flow["step"], flow["batch_ce_loss"], color=blue, label="plainly masked characters")
-        weighted = [w * x for w, x in zip(flow["flow_weight"], flow["batch_flow_loss"], strict=True)]
-        axes.plot(flow["step"], weighted, color=red, label="flow_weight x characters with evidence")
-        axes.plot(flow["step"], flow["grad_norm"], color=green, linestyle=":", label="norm of the gradient (no unit)")
-    with figure("val_vs_time", "Held-out loss by training time", "minutes of training", loss) as axes:
-        for (name, log), colour in zip(logs.items(), (blue, red), strict=True):
-            axes.plot([s / 60 for s in log["elapsed_sec"]], log["val_loss"], color=colour, label=name)
+        for name, log, colour in pairs:
+            label = name + (" (both terms)" if log is flow else "")
+            curve(axes, log["step"], log["batch_total_loss"], label, colour)
+    with figure("flow_breakdown", "The flow model learns from two terms", step, "nats (gradient: no unit)") as axes:
+        curve(axes, flow["step"], flow["batch_ce_loss"], "masked characters", blue)
+        weighted = flow["flow_weight"] * flow["batch_flow_loss"]
+        curve(axes, flow["step"], weighted, "flow_weight x characters with evidence", red)
+        curve(axes, flow["step"], flow["grad_norm"], "norm of the gradient", green, ":")
+    minutes = " and ".join(f"{log['elapsed_sec'].max() / 60:.0f} ({name})" for name, log, _ in pairs)
+    with figure("val_vs_time", f"Minutes of training: {minutes}", "minutes of training", loss) as axes:
+        for name, log, colour in pairs:
+            curve(axes, log["elapsed_sec"] / 60, log["val_loss"], name, colour)
     print(*sorted(args.output_dir.glob(f"{args.tag}_*.png")), sep="\n")
 
 

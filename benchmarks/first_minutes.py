@@ -32,16 +32,17 @@ class Args:
 
 def train_ours(method, minutes, device):
     """Train ours for so long -> (model, corpus, steps)."""
-    began, recipe = time.monotonic(), method.Args().recipe
-    run, step = ours(method, method.Args().config, recipe, recipe.batch_size, device)
-    step()
+    began, recipe, steps = time.monotonic(), method.Args().recipe, 1
+    model, corpus, step = ours(method, method.Args().config, recipe, recipe.batch_size, device)
+    step(recipe.lr_scale(0))
     compiled, left = time.monotonic(), 60 * minutes
     while left > 0:
-        step()
+        step(recipe.lr_scale(steps))
+        steps += 1
         left = began + 60 * minutes - time.monotonic()
-        pace = (time.monotonic() - compiled) / (run.step - 1)  # seconds a step
-        run.recipe = replace(recipe, iters=run.step + max(1, int(left / pace)))
-    return run.model.eval(), run.corpus, run.step
+        pace = (time.monotonic() - compiled) / (steps - 1)  # seconds a step
+        recipe = replace(recipe, iters=steps + max(1, int(left / pace)))
+    return model.eval(), corpus, steps
 
 
 def train_theirs(module, minutes):

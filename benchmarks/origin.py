@@ -57,21 +57,25 @@ def quietly(function):
 
 
 def ours(method, config, recipe, rows, device):
-    """A training of ours on `rows` windows of the corpus a step -> (Run, a function that takes a step)."""
+    """A training of ours on `rows` windows of the corpus a step -> (model, corpus, a function).
+
+    It takes a step at a share of the learning rates.
+    """
     machine.keep_memory()  # as every training does; theirs gains by it too
     corpus, rng = Corpus(), machine.Rng(0)
     config = replace(config, vocab_size=len(corpus.alphabet))
     torch.manual_seed(0)
     model = method.Model(config).to(device)
-    run = training.Run(None, {}, model, recipe, training.optimisers(model, recipe), corpus, None)
+    optimisers = training.optimisers(model, recipe)
     compiled = torch.compile(model, dynamic=False) if machine.can_compile(device) else model
-    run.precision = torch.autocast(device.type, torch.bfloat16, enabled=machine.gains_from_bf16(device))
+    precision = torch.autocast(device.type, torch.bfloat16, enabled=machine.gains_from_bf16(device))
+    batch_loss = training.objective(compiled, method.loss, config, precision)
 
-    def step():
+    def step(scale=1.0):
         x = corpus.batch(rows, config.block_size + 1, rng).to(device)
-        training.advance(run, compiled, method.loss, x, rng)[0].item()
+        training.advance(batch_loss, optimisers, scale, x, rng)[0].item()
 
-    return run, step
+    return model, corpus, step
 
 
 def theirs(module):
@@ -114,11 +118,11 @@ def main(args):
         windows = (
             args.batch_size if method is gpt else args.batch_size // 2
         )  # ours shows each window twice, complemented
-        run, our_step = ours(method, config, method.Args().recipe, windows, device)
+        model, corpus, our_step = ours(method, config, method.Args().recipe, windows, device)
         other, their_step = theirs(module)
-        model = run.model.eval()
+        model.eval()
         torch.nn.init.normal_(model.lm_head.weight, std=0.02)
-        writer = trials.Writer(method.NAME, model, method.generate, run.corpus.alphabet, "")
+        writer = trials.Writer(method.NAME, model, method.generate, corpus.alphabet, "")
         canvas = Canvas.after(torch.zeros(16, dtype=torch.long), new if method is gpt else 240)
         trial = trials.Trial(canvas, method.Args().decoding, (0,))
 

@@ -43,7 +43,7 @@ def trainings():
     """How the shipped weights were made."""
     rows = []
     for name in ("gpt", "diffusion", "diffusion_flow"):
-        state = checkpoint.read(checkpoint.default_path(name), f"{name}.py --train")
+        state = checkpoint.read(checkpoint.default_path(name), f"uv run {name}.py --train")
         made, size = state["provenance"], sum(value.numel() for value in state["model"].values())
         steps = f"{made['steps']:,} x {made['recipe']['batch_size']} windows"
         processor = f"{made['processor']}, {made['threads']} threads"

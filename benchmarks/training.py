@@ -27,14 +27,15 @@ def make_stepper(compiled, bf16, steps, device):
     recipe, config = gpt.Args().recipe, replace(gpt.Args().config, vocab_size=65)
     torch.manual_seed(0)
     model = gpt.Model(config).to(device)
-    run = training.Run(None, {}, model, recipe, training.optimisers(model, recipe), None, None)
-    run.precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+    optimisers = training.optimisers(model, recipe)
+    precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     wrapped = torch.compile(model, dynamic=False) if compiled else model
+    batch_loss = training.objective(wrapped, gpt.loss, config, precision)
     x = torch.randint(65, (recipe.batch_size, config.block_size + 1), device=device)
 
     def step():
         for _ in range(steps):
-            total, _ = training.advance(run, wrapped, gpt.loss, x, None)
+            total, _ = training.advance(batch_loss, optimisers, 1.0, x, None)
         total.item()  # waits for the device
 
     return step, steps * recipe.batch_size * config.block_size

@@ -3,6 +3,8 @@
 Loaded with `weights_only=True`: a checkpoint holds tensors, numbers and strings, and can never run code.
 """
 
+import io
+import shlex
 import warnings
 from dataclasses import asdict
 
@@ -28,20 +30,17 @@ def resume_path(path):
 
 def write(path, payload):
     """Save a dictionary atomically: the old file stays until the new one is whole. Raises UserError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as file:
-            torch.save(payload, file)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        raise UserError(f"{path}: cannot be written ({first_line(error)})") from error
+    whole = io.BytesIO()  # not straight to the file: torch hides why writing failed
+    torch.save(payload, whole)
+    with atomic(path) as file:
+        file.write(whole.getbuffer())
 
 
-def read(path, train_command):
-    """Load a dictionary that `write` saved. Raises UserError that names the file and the way out."""
-    check(path.exists(), f"{path}: no such file. Train it: uv run {train_command}")
+def read(path, remedy):
+    """Load a dictionary that `write` saved. Raises UserError that names the file and the command that makes it."""
+    check(path.exists(), f"{path}: no such file. Train it: {remedy}")
     check(not path.is_dir(), f"{path}: is a folder, not a weights file")
-    foreign = f"{path}: not a weights file of this project (damaged, truncated or foreign)"
-    foreign += f". To replace it: uv run {train_command}"
+    foreign = f"{path}: not a weights file of this project (damaged, truncated or foreign). To replace it: {remedy}"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch has advice on pickles that are not its own
@@ -49,19 +48,12 @@ def read(path, train_command):
     except Exception as error:
         raise UserError(foreign) from error
     if isinstance(payload, dict) and payload.get("format") == 1 and isinstance(payload.get("config"), dict):
-        payload |= {
-            "format": FORMAT,
-            "characters": payload.pop("letters", None),
-        }  # format 1 had other names for two things
+        # format 1 had other names for two things
+        payload |= {"format": FORMAT, "characters": payload.pop("letters", None)}
         payload["config"]["vocab_size"] = payload["config"].pop("n_letters", 0)
     known = isinstance(payload, dict) and payload.get("format") == FORMAT and isinstance(payload.get("name"), str)
     check(known, foreign)
     return payload
-
-
-def first_line(error):
-    """The message of an error of torch, whose other lines are advice."""
-    return str(error).partition("\n")[0]
 
 
 def describe(name, config, alphabet, opening, provenance):
@@ -82,21 +74,35 @@ def save(path, model, description):
     write(path, {**description, "model": {k: v.detach().cpu().bfloat16() for k, v in model.state_dict().items()}})
 
 
-def load(path, name, Model, Config=Config):
+def load(path, name, Model, Config=Config, remedy=None):
     """Read the weights of method `name` -> (model in float32 on the CPU, alphabet, opening, provenance).
 
-    Raises UserError when the file is missing, damaged, foreign, or made for another method.
+    remedy: the command that makes the file; default: a training without other flags. Raises UserError when the file is
+    missing, damaged, foreign, or made for another method.
     """
-    command = f"{name}.py --train" + ("" if path == default_path(name) else f" --weights {path}")
-    payload = read(path, command)
-    check(
-        payload["name"] == name, f"{path}: holds weights of {payload['name']}, not of {name}. Use {payload['name']}.py"
-    )
+    place = [] if path == default_path(name) else ["--weights", str(path)]
+    remedy = remedy or shlex.join(["uv", "run", f"{name}.py", "--train", *place])
+    payload = read(path, remedy)
+    made_for = payload["name"]
+    check(made_for == name, f"{path}: holds weights of {made_for!r}, not of {name}. Use {made_for}.py")
     try:
         model = Model(Config(**payload["config"]))
         model.load_state_dict(payload["model"])
-        alphabet = Alphabet(payload["characters"], payload["mask"])
-        return model.eval(), alphabet, payload["opening"], payload["provenance"]
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, UserError) as error:
+        alphabet, opening = Alphabet(payload["characters"], payload["mask"]), payload["opening"]
+        check_values(model, alphabet, opening)
+        return model.eval(), alphabet, opening, dict(payload["provenance"])
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError, UserError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: does not fit {name}.py ({reason}). To replace it: uv run {command}") from error
+        raise UserError(f"{path}: does not fit {name}.py ({reason}). To replace it: {remedy}") from error
+
+
+def check_values(model, alphabet, opening):
+    """Raise UserError for what can be loaded and not used: texts that are none, weights that are no numbers."""
+    characters, mask = alphabet.characters, alphabet.mask
+    check(isinstance(characters, str) and isinstance(mask, str), "its alphabet is not a text")
+    right = len(set(characters)) == len(characters) == model.config.vocab_size
+    check(right, f"its alphabet is not {model.config.vocab_size} different characters")
+    check(len(mask) == 1 and mask not in characters, f"its mask symbol is {mask!r}")
+    check(isinstance(opening, str) and set(opening) <= set(characters), "its opening is not a text of its alphabet")
+    for name, value in model.state_dict().items():
+        check(value.isfinite().all(), f"{name} holds NaN or infinite weights")

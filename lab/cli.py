@@ -43,7 +43,7 @@ def run(main, Args, argv=None):
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8")
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # a file name may be no UTF-8
     try:
         main(tyro.cli(Args, args=argv, description=sys.modules[main.__module__].__doc__, config=CONFIG))
         sys.stdout.flush()
@@ -61,11 +61,20 @@ def run(main, Args, argv=None):
     return 0
 
 
-def command():
-    """The command line that is running, as a reader would type it."""
-    script = Path(sys.argv[0])
+def command(*more, without=()):
+    """The command line that is running, as a reader would type it, with more flags, and without some and their values."""
+    script, typed = Path(sys.argv[0]), []
     name = ["-m", f"benchmarks.{script.stem}"] if script.parent.name == "benchmarks" else [script.name]
-    return shlex.join(["uv", "run", *name, *sys.argv[1:]])
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "1")  # set by torchrun
+    start = ["torchrun", "--nproc-per-node", processes] if processes != "1" else []
+    words = iter(sys.argv[1:])
+    for word in words:
+        flag, _, value = word.partition("=")
+        if flag not in (*more, *without):
+            typed.append(word)
+        elif flag in VALUED and not value:
+            next(words, None)
+    return shlex.join(["uv", "run", *start, *name, *typed, *more])
 
 
 def listed(kind):
@@ -111,4 +120,5 @@ def prefixed(args, prefix):
     return {name.removeprefix(start): value for name, value in vars(args).items() if name.startswith(start)}
 
 
+VALUED = ("--init",)  # of the flags that a hint leaves out, those with a value
 CONFIG = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)

@@ -1,7 +1,7 @@
 """What the three commands share: their flags, when they train, and how they write."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from rich.console import Console
@@ -10,8 +10,10 @@ from rich.text import Text
 
 from lab import checkpoint, machine, trials
 from lab.canvas import Canvas
-from lab.cli import check, check_seeds
+from lab.cli import check, check_seeds, command
 from lab.corpus import Corpus
+
+MOST = 10_000_000  # characters of one text: what still fits a small machine's memory
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Args:
     train: bool = False  # train from scratch, then write
     resume: bool = False  # with --train: go on with the training that was interrupted
     init: Path | None = None  # with --train: start from these weights
-    calibrate: bool = False  # with --train: whether to end by fitting one temperature to held-out text
+    calibrate: bool = False  # with --train: whether to end by fitting one temperature to the validation split
     weights: Path | None = None  # weights file to read, or with --train to make; default weights/NAME.pt
     data: Path | None = None  # UTF-8 text to train on, or to take the prompt from; default data.txt
     infill: str | None = None  # a text whose missing characters, each written as _ (the mask symbol), are filled in
@@ -31,7 +33,8 @@ class Args:
 
     def __post_init__(self):
         check(self.prompt_len >= 0, f"prompt_len must not be negative, but is {self.prompt_len}")
-        check(self.max_new_tokens >= 1, f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
+        right = 1 <= self.max_new_tokens <= MOST
+        check(right, f"max_new_tokens must lie in 1..{MOST:,}, not {self.max_new_tokens}")
         check(self.train or not (self.resume or self.init), "--resume and --init go with --train")
         check_seeds(self.seed)
         both = self.infill is not None and self.prompt is not None
@@ -40,10 +43,18 @@ class Args:
 
 
 def must_train(args, name):
-    """Whether to train before writing: when asked to, or when the default weights are not there yet."""
+    """Whether to train before writing: when asked to, or when the default weights are not there yet.
+
+    Raises UserError for flags of a training that is not to be.
+    """
     missing = args.weights is None and not checkpoint.default_path(name).exists()
     if missing and not args.train:
         print(f"{checkpoint.default_path(name)}: no such file; training it first", file=sys.stderr)
+    usual = type(args)()
+    for part, default in ((args.recipe, usual.recipe), (args.config, usual.config)):
+        changed = [field.name for field in fields(part) if getattr(part, field.name) != getattr(default, field.name)]
+        flags = " ".join(f"--{flag.replace('_', '-')}" for flag in changed)
+        check(args.train or missing or not changed, f"{flags}: of a training; give --train with it, or leave it out")
     return args.train or missing
 
 
@@ -53,7 +64,8 @@ def write(args, name, Model, generate):
         return
     device = machine.pick_device(args.device)
     path = args.weights or checkpoint.default_path(name)
-    model, alphabet, opening, _ = checkpoint.load(path, name, Model, type(args.config))
+    remedy = command("--train") if Path(sys.argv[0]).name == f"{name}.py" else None
+    model, alphabet, opening, _ = checkpoint.load(path, name, Model, type(args.config), remedy)
     writer = trials.Writer(name, model.to(device), generate, alphabet, opening)
     if args.infill is None:
         canvas = Canvas.after(alphabet.encode(choose_prompt(args, opening)), args.max_new_tokens)

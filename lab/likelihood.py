@@ -5,6 +5,8 @@ left-to-right models: their first prediction in a window sees one true character
 nats in their favour). Bits are nats / ln 2.
 """
 
+import bisect
+
 import torch
 from torch.nn import functional as F
 
@@ -14,53 +16,55 @@ ROWS = 16  # windows in one forward pass
 
 
 @torch.no_grad()
-def next_character(model, held):
+def next_character(model, windows):
     """Exact negative log-likelihood of a left-to-right model.
 
-    held: (n, block_size + 1) consecutive windows, each starting on the last character of the one before.
+    windows: (n, block_size + 1) consecutive windows, each starting on the last character of the one before.
     Returns (n,) nats per character.
     """
     return torch.cat(
-        [F.cross_entropy(model(x[:, :-1]).mT, x[:, 1:], reduction="none").mean(1) for x in held.split(ROWS)]
+        [F.cross_entropy(model(x[:, :-1]).mT, x[:, 1:], reduction="none").mean(1) for x in windows.split(ROWS)]
     )
 
 
 @torch.no_grad()
-def next_character_sliding(model, held):
+def next_character_sliding(model, windows):
     """The same with at least half a window of text before every scored character.
 
-    held: (n, block_size + 1) windows that start half a window apart. Returns (n,) nats per character.
+    windows: (n, block_size + 1) windows that start half a window apart. Returns (n,) nats per character.
     """
-    half = held.size(1) // 2
-    nll = [F.cross_entropy(model(x[:, :-1]).mT, x[:, 1:], reduction="none")[:, half:].mean(1) for x in held.split(ROWS)]
+    half = windows.size(1) // 2
+    nll = [
+        F.cross_entropy(model(x[:, :-1]).mT, x[:, 1:], reduction="none")[:, half:].mean(1) for x in windows.split(ROWS)
+    ]
     return torch.cat(nll)
 
 
 @torch.no_grad()
-def given_left(model, held, written):
+def given_left(model, windows, written):
     """Exact negative log-likelihood of some characters of each window, each given all that stands before it.
 
-    held: (n, T) windows; written: (T,) bool, which characters, not the first. Returns (n,) nats per character.
+    windows: (n, T) windows; written: (T,) bool, which characters, not the first. Returns (n,) nats per character.
     """
-    logits = torch.cat([model(x[:, :-1]) for x in held.split(ROWS)])
-    return F.cross_entropy(logits.mT, held[:, 1:], reduction="none")[:, written[1:]].double().mean(1)
+    logits = torch.cat([model(x[:, :-1]) for x in windows.split(ROWS)])
+    return F.cross_entropy(logits.mT, windows[:, 1:], reduction="none")[:, written[1:]].double().mean(1)
 
 
 @torch.no_grad()
-def masked_bound(model, held, repeats=4, seed=0):
+def masked_bound(model, windows, repeats=4, seed=0):
     """Upper bound on the negative log-likelihood of a masked model (continuous-time bound of MD4, arXiv 2406.04329).
 
     With a mask count uniform over 1 .. block_size it is the mean over rows of the mean cross-entropy of the masked
     characters (LLaDA, arXiv 2502.09992, equation 14). Counts are stratified over all rows.
-    held: (n, block_size) windows, each masked `repeats` times. Returns (n,) nats per character.
+    windows: (n, block_size) windows, each masked `repeats` times. Returns (n,) nats per character.
     """
     rng = torch.Generator().manual_seed(seed)
-    n, T = held.shape
+    n, T = windows.shape
     spread = torch.randperm(n * repeats, generator=rng) + torch.rand(1, generator=rng)
     counts = (spread / (n * repeats) * T).long() + 1  # (n * repeats,)
     ranks = torch.rand(n * repeats, T, generator=rng).argsort(1).argsort(1)
     rows = []
-    for x, masked in zip(held.repeat(repeats, 1).split(ROWS), (ranks < counts[:, None]).split(ROWS), strict=True):
+    for x, masked in zip(windows.repeat(repeats, 1).split(ROWS), (ranks < counts[:, None]).split(ROWS), strict=True):
         nll = F.cross_entropy(model(x.masked_fill(masked, model.config.vocab_size)).mT, x, reduction="none")
         rows.append((nll * masked).sum(1) / masked.sum(1))
     return torch.cat(rows).view(repeats, n).mean(0)
@@ -68,42 +72,43 @@ def masked_bound(model, held, repeats=4, seed=0):
 
 @torch.no_grad()
 def calibrate(model, measure):
-    """Divide a model's logits, in the weights of its heads, by the temperature (.8 to 1.6) of the least held-out loss.
+    """Divide a model's logits, in the weights of its heads, by the temperature (.8 to 1.6) of the least validation loss.
 
     One number fitted on text that was not trained on (temperature scaling; Guo et al. 2017, arXiv 1706.04599): a model
-    that has read its text many times is too sure of itself elsewhere. measure: () -> loss of the model as it is.
+    that has read its text many times is too confident elsewhere. measure: () -> loss of the model as it is.
     Returns the temperature and the loss.
     """
     heads = [(head.weight, head.weight.clone()) for name, head in model.named_children() if name.endswith("head")]
 
-    def loss_at(temp):
+    def loss_at(k):
         for weight, full in heads:
-            weight.copy_(full / temp)
+            weight.copy_(full / (k / 20))
         return measure()
 
-    temp = min((k / 20 for k in range(16, 33)), key=loss_at)
-    return temp, loss_at(temp)
+    # cross-entropy is convex in 1 / temperature: it falls up to one place and rises from there
+    k = 16 + bisect.bisect_left(range(16, 32), True, key=lambda k: loss_at(k) <= loss_at(k + 1))
+    return k / 20, loss_at(k)
 
 
 @torch.no_grad()
-def path(model, held, masked, choose):
+def path(model, windows, masked, choose):
     """Exact negative log-likelihood of a parallel sampler at temperature 1, and its number of calls.
 
-    The unmasking strategy runs on held-out text but reveals the true characters: with the characters of a call drawn
+    The unmasking strategy runs on text that is known but reveals the true characters: with the characters of a call drawn
     independently, what the sampler gives the text is the product of their probabilities. True of rules that look at
     revealed text and probabilities only, not at the characters drawn; of a rule that also tosses coins (random order) it
     is an upper bound.
-    held: (n, T) windows; masked: (T,) bool, which characters are to be written, the others being given;
+    windows: (n, T) windows; masked: (T,) bool, which characters are to be written, the others being given;
     choose(probs (n, T, V), masked (n, T)) -> which to reveal, (n, T) bool. Returns (n,) nats per character and (n,) calls.
     """
-    n, written = len(held), int(masked.sum())
+    n, written = len(windows), int(masked.sum())
     masked, nll, calls = masked.repeat(n, 1), torch.zeros(n, dtype=torch.float64), torch.zeros(n)
     while masked.any():
-        xt = held.masked_fill(masked, model.config.vocab_size)
+        xt = windows.masked_fill(masked, model.config.vocab_size)
         probs = probabilities(torch.cat([model(x) for x in xt.split(ROWS)]), temp=1)
         chosen = choose(probs, masked)
-        own = probs.gather(-1, held[..., None])[..., 0]
-        nll -= torch.where(chosen, own.log(), 0).sum(1)
+        truth = probs.gather(-1, windows[..., None])[..., 0]
+        nll -= torch.where(chosen, truth.log(), 0).sum(1)
         calls += masked.any(1)
         masked = masked & ~chosen
     return nll / written, calls

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 from pathlib import Path
 
 import numpy
@@ -53,6 +54,36 @@ def can_compile(device):
     return sys.platform == "linux" and device.type in ("cpu", "cuda") and compiler is not None and headers
 
 
+def compile_or_not(model, attempt):
+    """The model compiled, or itself, with a line that says why, where the compiler does not work.
+
+    attempt: called with the compiled model, to have all of it compiled; what is wrong with the model itself is raised.
+    """
+    from torch._dynamo.exc import (
+        BackendCompilerFailed,
+    )  # not at the top: it takes seconds that others need not wait for
+
+    compiled = torch.compile(model, dynamic=False)  # shapes never change; dynamic ones cost three times as much
+    try:
+        attempt(compiled)
+        return compiled
+    except BackendCompilerFailed as error:
+        reason = str(error).partition("\n")[0]
+        print(f"training goes on uncompiled ({reason}); to skip the attempt: --compile False", file=sys.stderr)
+        return model
+
+
+class Clock:
+    """Tells whether other programs have taken the CPU for much of the time since it was made."""
+
+    def __init__(self):
+        self.began, self.worked = time.monotonic(), time.thread_time()
+
+    def busy(self):
+        """Whether this thread, if it waits for nothing else, had the CPU for less than two thirds of the time."""
+        return time.thread_time() - self.worked < (time.monotonic() - self.began) * 2 / 3
+
+
 def keep_memory():
     """Have the C library keep the memory that is freed: else each training step pays for it again in page faults.
 
@@ -89,9 +120,12 @@ class Ranks:
             torch.distributed.all_gather_object(flags, flag)
         return any(flags)
 
-    def leave(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         """Let the other processes go."""
-        if self.world > 1:
+        if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
 
 
@@ -133,14 +167,8 @@ def versions():
         commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         commit = None
-    return {
-        "commit": commit,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),  # a plain string, which `weights_only` can load
-        "numpy": numpy.__version__,
-        "threads": torch.get_num_threads(),
-        "processor": processor(),
-    }
+    versions = {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": numpy.__version__}
+    return {"commit": commit, **versions, "threads": torch.get_num_threads(), "processor": processor()}
 
 
 def processor():

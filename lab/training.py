@@ -5,30 +5,25 @@ one would have seen, and several processes together see what one would have.
 """
 
 import contextlib
-import csv
 import math
 import os
-import re
-import shlex
 import signal
 import sys
 import time
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 from torch.nn.parallel import DistributedDataParallel
 
-from lab import checkpoint, likelihood, machine
+from lab import checkpoint, files, likelihood, machine
 from lab.backbone import Config
 from lab.cli import ROOT, UserError, check, command
 from lab.corpus import Corpus, windows
 from lab.muon import Muon
-
-COLUMNS = ("step", "elapsed_sec", "train_loss", "val_loss", "batch_total_loss")
 
 
 @dataclass(frozen=True)
@@ -41,8 +36,8 @@ class Recipe:
     adam_lr: float = 0.003  # learning rate of embedding, head and convolutions
     warmup: int = 20  # steps of linear warm-up
     decay: float = 0.6  # share of the steps, at the end, over which the learning rates fall to 0
-    eval_every: int = 250  # steps between evaluations
-    eval_windows: int = 64  # fixed windows of text in an evaluation, of each part
+    eval_every: int = 250  # steps between evaluations, at most: a short training measures 20 times
+    eval_windows: int = 64  # fixed windows of text in an evaluation, of each split
     save_every: float = 60.0  # seconds between checkpoints of an unfinished training
     compile: bool | None = None  # torch.compile; None = where it is safe and pays
     bf16: bool | None = None  # bfloat16 products; None = where they are faster
@@ -73,293 +68,308 @@ def optimisers(model, recipe):
     return pair
 
 
-@torch.no_grad()
-def evaluate(model, loss, held, precision):
-    """Mean loss over fixed windows with fixed random numbers, the same for every model and step; nats per character.
-
-    held: (n, block_size + 1) tokens.
-    """
-    rng = machine.Rng(0)
-    model.eval()
-    with precision:
-        total = sum(len(x) * loss(model, x, model.config, rng)[0].item() for x in held.split(8))
-    model.train()
-    return total / len(held)
-
-
-class Interrupt:
-    """Notes a Ctrl-C and lets the step in progress end; another one, two seconds later or more, stops at once."""
-
-    def __enter__(self):
-        self.seen, self.at, self.before = False, 0.0, signal.signal(signal.SIGINT, self.note)
-        return self
-
-    def note(self, *_):
-        if not self.seen:  # not by print, which may be what was interrupted
-            os.write(2, b"\nfinishing this step; another Ctrl-C, after two seconds, stops at once\n")
-        elif time.monotonic() - self.at > 2:  # `uv run` passes on a Ctrl-C that came already
-            raise KeyboardInterrupt
-        self.seen, self.at = True, time.monotonic()
-
-    def __exit__(self, *_):
-        signal.signal(signal.SIGINT, self.before)
-
-
-class Log:
-    """A CSV of the training; opened again after a resume, without the rows that will be made again."""
-
-    def __init__(self, path, until):
-        self.path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            kept = []
-            if path.exists():
-                with open(path, newline="", encoding="utf-8") as file:
-                    kept = [row for row in csv.DictReader(file) if int(row["step"]) <= until]
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
-        for row in kept:
-            self.add(row)
-
-    def add(self, row):
-        is_new = not self.path.exists()
-        with open(self.path, "a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row))
-            if is_new:
-                writer.writeheader()
-            writer.writerow(row)
-
-
 @dataclass
 class Run:
-    """A training under way."""
+    """A training: what is trained, and how far it has come, which lies in its resume file too."""
 
     path: Path  # where the weights will go
-    description: dict  # what the checkpoint says of itself
+    description: dict  # what the checkpoint says of them
     model: torch.nn.Module
-    recipe: Recipe
     optimisers: tuple
-    corpus: Corpus
-    log: Path
-    precision: object = contextlib.nullcontext()  # number format of the products
-    held: tuple = ()  # fixed windows of the text trained on and of that held out
+    recipe: Recipe
     step: int = 0
     elapsed: float = 0.0  # seconds
-    best: float = float("inf")  # lowest loss on held-out text so far
+    best: float = math.inf  # lowest validation loss so far
     best_model: dict | None = None  # the weights that had it
+    rows: list = field(default_factory=list)  # of the log
+    sums: dict = field(default_factory=dict)  # of what the steps since the last row returned: name -> sum
 
-    SAVED = ("step", "elapsed", "best", "best_model")
+    SAVED = ("step", "elapsed", "best", "best_model", "rows", "sums")
+
+    def is_due(self):
+        """Whether the losses of both splits are to be measured now."""
+        every = min(self.recipe.eval_every, max(1, self.recipe.iters // 20))
+        recorded = self.rows and self.rows[-1]["step"] == self.step
+        return not recorded and (self.step % every == 0 or self.step == self.recipe.iters)
+
+    def note(self, total, parts):
+        """Count a step and what `advance` returned."""
+        self.step += 1
+        for name, value in {"batch_total_loss": total, **parts}.items():
+            self.sums[name] = self.sums.get(name, 0) + value
+
+    def record(self, train_loss, val_loss):
+        """Add a row to the log, with the means since the last one; remember the weights if they are the best so far."""
+        check(math.isfinite(val_loss), f"the loss is no number after {self.step} steps: lower --muon-lr or --adam-lr")
+        row = {"elapsed_sec": self.elapsed, "train_loss": train_loss, "val_loss": val_loss}
+        row |= {name: total / (self.step - self.rows[-1]["step"]) for name, total in self.sums.items()}
+        self.rows.append({"step": self.step} | {name: round(float(value), 5) for name, value in row.items()})
+        self.sums = {}
+        if val_loss < self.best:
+            self.best = val_loss
+            self.best_model = {key: value.cpu().clone() for key, value in self.model.state_dict().items()}
 
     def save(self):
-        """Write the resume file, between two steps."""
+        """Write the resume file, between two steps. Raises UserError that says how to go on."""
         state = {"model": self.model.state_dict(), "optimisers": [o.state_dict() for o in self.optimisers]}
-        state |= {"log": str(self.log)} | {key: getattr(self, key) for key in self.SAVED}
-        checkpoint.write(checkpoint.resume_path(self.path), self.description | state)
+        state |= {key: getattr(self, key) for key in self.SAVED}
+        resume = checkpoint.resume_path(self.path)
+        try:
+            checkpoint.write(resume, self.description | state)
+        except UserError as error:
+            kept = f". The last one is there; go on with: {how_to_resume()}" if resume.exists() else ""
+            raise UserError(f"{error}{kept}") from error
 
     def restore(self):
-        """Take up the state that an interrupted training left. Raises UserError when its settings were others."""
-        path, mine = checkpoint.resume_path(self.path), self.description
-        state = checkpoint.read(path, f"{mine['name']}.py --train")
-        check("optimisers" in state, f"{path}: holds weights, not an unfinished training")
-        then, now = ({**d["provenance"], **d["provenance"]["recipe"], **d} for d in (state, mine))
-        keys = {"name", "config", "characters", "seed", "data_sha256", "processes", *mine["provenance"]["recipe"]}
-        keys -= {"save_every"}  # the one that changes nothing
-        differing = [key for key in sorted(keys) if then.get(key) != now[key]]
-        check(not differing, f"{path}: was started with another {', '.join(differing)}; --resume goes on with the same")
-        self.model.load_state_dict(state["model"])
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        for key in self.SAVED:
-            setattr(self, key, state[key])
-        self.log, self.description = Path(state["log"]), {key: state[key] for key in mine}
-
-    def keep_best(self, measure):
-        """Put the best weights so far in their place; measure(): the loss to calibrate them by first, None: do not."""
-        best = {"minutes": round(self.elapsed / 60, 1), "steps": self.step, "val_loss": self.best}
-        self.model.load_state_dict(self.best_model)
-        said = f"best val {self.best:.4f}"
-        if measure is not None:
-            best["temperature"], best["val_loss"] = likelihood.calibrate(self.model, measure)
-            said += f", {best['val_loss']:.4f} with logits divided by {best['temperature']}"
-        self.description["provenance"] |= best
-        checkpoint.save(self.path, self.model, self.description)
-        say(f"{self.path}: written; {said}, {self.elapsed / 60:.1f} min")
+        """Take up what `save` wrote. Raises UserError when it is damaged or its settings were others."""
+        resume, anew, mine = (
+            checkpoint.resume_path(self.path),
+            command("--train", without=("--resume",)),
+            self.description,
+        )
+        state = checkpoint.read(resume, anew)
+        check("optimisers" in state, f"{resume}: holds weights, not an unfinished training. To start anew: {anew}")
+        try:
+            then, now = ({**d["provenance"], **d["provenance"]["recipe"], **d} for d in (state, mine))
+            keys = {"name", "config", "characters", "seed", "data_sha256", "processes", "calibrate"}
+            keys |= mine["provenance"]["recipe"].keys() - {"save_every"}  # the one that changes nothing
+            differing = ", ".join(key for key in sorted(keys) if then.get(key) != now[key])
+            check(not differing, f"{resume}: was started with another {differing}; --resume goes on with the same")
+            self.model.load_state_dict(state["model"])
+            for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+                optimiser.load_state_dict(saved)
+            vars(self).update({key: state[key] for key in self.SAVED}, description={key: state[key] for key in mine})
+            if not (self.rows[-1]["step"] <= self.step <= self.recipe.iters and self.elapsed >= 0 and then["log"]):
+                raise ValueError("its numbers contradict each other")
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
+            raise UserError(f"{resume}: damaged, or of another version. To start anew: {anew}") from error
 
 
 def train(name, Model, loss, args, validate=None):
-    """Train method `name` and leave the weights that did best on held-out text in args.weights.
+    """Train method `name` and leave the weights that did best on the validation split in args.weights.
 
     args: the command's own (see lab/command.py); validate: the loss to choose by, when it is not the one trained on.
     Raises UserError, and KeyboardInterrupt after a Ctrl-C, when what was learned so far lies in the resume file.
     """
-    ranks = machine.Ranks()
-    device = ranks.join(machine.pick_device(args.device))
-    try:
-        run = begin(name, Model, args, ranks, device)
-        finished = loop(run, loss, validate or loss, args.seed, ranks, device)
+    recipe, path = args.recipe, args.weights or checkpoint.default_path(name)
+    with machine.Ranks() as ranks, files.locked(path) if ranks.is_main else contextlib.nullcontext():
+        device, corpus = ranks.join(machine.pick_device(args.device)), Corpus(args.data)
+        model, description = prepare(name, Model, args, corpus, ranks, device)
+        run = Run(path, description, model, optimisers(model, recipe), recipe)
+        if args.resume:
+            run.restore()
         if ranks.is_main:
-            by = partial(evaluate, run.model, validate or loss, run.held[1], run.precision) if args.calibrate else None
-            if finished:
-                run.keep_best(by)
-                checkpoint.resume_path(run.path).unlink(missing_ok=True)
-            else:
-                stop_early(run, by)
-        if not finished:
+            announce(run, args)
+        began, length = time.monotonic() - run.elapsed, model.config.block_size + 1
+        batch_loss, precision = accelerate(run, loss, ranks, device)
+        splits = [windows(part, length, most=recipe.eval_windows) for part in (corpus.train, corpus.validation)]
+        measure, clock = partial(evaluate, model, validate or loss, precision), machine.Clock()
+        console = Console(stderr=True)
+        hidden = not (ranks.is_main and console.is_terminal)
+        with Interrupt() as interrupt, Progress(console=console, disable=hidden) as bar:
+            task, saved, stopped = bar.add_task("steps", total=recipe.iters), -math.inf, False
+            while True:
+                ended = stopped or run.step == recipe.iters
+                if ranks.is_main and run.is_due():
+                    run.record(*map(measure, splits))
+                    report(run, clock)
+                if ranks.is_main and (ended or time.monotonic() - saved > recipe.save_every):
+                    run.save()
+                    saved = time.monotonic()
+                if ended:
+                    break
+                torch.manual_seed(args.seed + run.step * ranks.world + ranks.rank)  # of dropout
+                rng = machine.Rng(args.seed * 1_000_003 + run.step, ranks.rank, ranks.world)
+                x = corpus.batch(recipe.batch_size // ranks.world, length, rng).to(device)
+                run.note(*advance(batch_loss, run.optimisers, recipe.lr_scale(run.step), x, rng))
+                run.elapsed = time.monotonic() - began
+                bar.update(task, completed=run.step)
+                stopped = ranks.any(interrupt.seen is not None)
+        if ranks.is_main:
+            finish(run, partial(measure, splits[1]) if args.calibrate else None)
+        if run.step < recipe.iters:
             raise KeyboardInterrupt
-    finally:
-        ranks.leave()
 
 
-def begin(name, Model, args, ranks, device):
-    """A Run from scratch, from other weights (--init), or from where it was interrupted (--resume)."""
-    path = args.weights or checkpoint.default_path(name)
-    check(path.name and not path.is_dir(), f"--weights {path}: is a folder, not a file to write to")
-    corpus = Corpus(args.data)
+def prepare(name, Model, args, corpus, ranks, device):
+    """A model, random or that of --init, and what its checkpoint will say of it. Raises UserError."""
     config = replace(args.config, vocab_size=len(corpus.alphabet))
     corpus.require(config.block_size + 1)
     world, batch = ranks.world, args.recipe.batch_size
     check(batch % world == 0, f"batch_size {batch} cannot be shared equally by {world} processes")
     torch.manual_seed(args.seed)
     model = Model(config).to(device)
-    provenance = {
+    if args.init:
+        other, alphabet, *_ = checkpoint.load(args.init, name, Model, type(config))
+        sizes = [size.name for size in fields(Config) if size.name != "dropout"]
+        fits = alphabet == corpus.alphabet and all(getattr(other.config, n) == getattr(config, n) for n in sizes)
+        check(fits, f"{args.init}: made for another alphabet or other sizes; --init needs the same ones")
+        model.load_state_dict(other.state_dict())
+    made = {
         "command": command(),
         "recipe": asdict(args.recipe),
         "seed": args.seed,
         "init": args.init and str(args.init),
-        "data": corpus.path.name,
-        "data_sha256": corpus.sha256,
-        "device": str(device),
-        "processes": ranks.world,
-        **machine.versions(),
     }
-    description = checkpoint.describe(name, config, corpus.alphabet, corpus.opening(config.block_size), provenance)
-    log = ROOT / "logs" / f"{name}_train_{time.strftime('%Y%m%d_%H%M%S')}.csv"
-    run = Run(path, description, model, args.recipe, optimisers(model, args.recipe), corpus, log)
-    if args.resume:
-        run.restore()
-    elif args.init:
-        other, alphabet, *_ = checkpoint.load(args.init, name, Model, type(config))
-        sizes = [field.name for field in fields(Config) if field.name != "dropout"]
-        fits = alphabet == corpus.alphabet and all(getattr(other.config, n) == getattr(config, n) for n in sizes)
-        check(fits, f"{args.init}: made for another alphabet or other sizes; --init needs the same ones")
-        model.load_state_dict(other.state_dict())
-    return run
+    made |= {"calibrate": args.calibrate, "data": corpus.path.name, "data_sha256": corpus.sha256}
+    made |= {"device": str(device), "processes": world, **machine.versions()}
+    return model, checkpoint.describe(name, config, corpus.alphabet, corpus.opening(config.block_size), made)
 
 
-def loop(run, loss, validate, seed, ranks, device):
-    """Step until the end or a Ctrl-C, logging and saving on the way; returns whether the end was reached."""
-    machine.keep_memory()
-    recipe = run.recipe
-    bf16 = machine.gains_from_bf16(device) if recipe.bf16 is None else recipe.bf16
-    run.precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
-    model = DistributedDataParallel(run.model) if ranks.world > 1 else run.model
-    compiled = machine.can_compile(device) if recipe.compile is None else recipe.compile
-    run.description["provenance"] |= {"compiled": compiled, "bf16": bf16}
-    if compiled:
-        model = torch.compile(model, dynamic=False)  # shapes never change; dynamic ones cost three times as much
-    length = run.model.config.block_size + 1
-    parts = (run.corpus.train, run.corpus.validation)
-    run.held = tuple(windows(part, length, most=recipe.eval_windows).to(device) for part in parts)
-    if ranks.is_main:
-        resume = checkpoint.resume_path(run.path)
-        log = Log(run.log, until=run.step)
-        announce(run, device, compiled)
-        if run.step == 0 and resume.exists():
-            os.replace(resume, f"{resume}.old")
-            say(f"{resume}: an unfinished training was here; it is kept as {resume.name}.old")
-        run.save()  # now, so that a folder that cannot be written to is not found out after an hour
-    began, saved, stopped = time.monotonic() - run.elapsed, time.monotonic(), False
-    with Interrupt() as interrupt, progress(run, ranks) as show:
-        while run.step < recipe.iters and not (stopped := ranks.any(interrupt.seen)):
-            torch.manual_seed(seed + run.step * ranks.world + ranks.rank)  # of dropout
-            rng = machine.Rng(seed * 1_000_003 + run.step, ranks.rank, ranks.world)
-            x = run.corpus.batch(recipe.batch_size // ranks.world, length, rng).to(device)
-            total, noted = advance(run, model, loss, x, rng)
-            run.elapsed = time.monotonic() - began
-            show(total)
-            if ranks.is_main and (run.step % recipe.eval_every == 0 or run.step == recipe.iters):
-                log.add(measure(run, validate, total, noted))
-            if ranks.is_main and time.monotonic() - saved > recipe.save_every:
-                run.save()
-                saved = time.monotonic()
-    if stopped and ranks.is_main:
-        run.save()
-    return run.step == recipe.iters
+def accelerate(run, loss, ranks, device):
+    """The loss of a batch, (x, rng) -> (scalar, parts), in the machine's best number format and compiled; and that format.
 
-
-def advance(run, model, loss, x, rng):
-    """One optimiser step on windows x; returns the loss and, where it has parts, these and the gradient's norm.
-
-    model: run.model, or what compiling or sharing made of it.
+    Notes in the provenance what it chose.
     """
-    with run.precision:
-        total, noted = loss(model, x, run.model.config, rng)
+    machine.keep_memory()
+    model, recipe, made = run.model, run.recipe, run.description["provenance"]
+    bf16 = machine.gains_from_bf16(device) if recipe.bf16 is None else recipe.bf16
+    precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+    plain = forward = DistributedDataParallel(model) if ranks.world > 1 else model
+
+    def attempt(compiled):
+        x = torch.zeros(recipe.batch_size // ranks.world, model.config.block_size + 1, dtype=torch.long, device=device)
+        objective(compiled, loss, model.config, precision)(x, machine.Rng(0))[0].backward()
+        model.zero_grad()
+
+    if machine.can_compile(device) if recipe.compile is None else recipe.compile:
+        if ranks.is_main:
+            say("compiling, which takes about half a minute")
+        forward = machine.compile_or_not(plain, attempt)
+    made |= {"compiled": forward is not plain, "bf16": bf16}
+    return objective(forward, loss, model.config, precision), precision
+
+
+def objective(model, loss, config, precision):
+    """A method's loss as training computes it, in a number format: (x, rng) -> (scalar, parts)."""
+
+    def batch_loss(x, rng):
+        with precision:
+            return loss(model, x, config, rng)
+
+    return batch_loss
+
+
+def advance(batch_loss, optimisers, scale, x, rng):
+    """One step on windows x, at this share of the full learning rates.
+
+    batch_loss: see `objective`. Returns the loss and, where it has parts, these and the norm of the gradient.
+    """
+    total, parts = batch_loss(x, rng)
     total.backward()
-    if noted:
-        grads = [p.grad for p in run.model.parameters() if p.grad is not None]
-        noted = noted | {"grad_norm": torch.nn.utils.get_total_norm(grads)}
-    for optimiser in run.optimisers:
-        for group in optimiser.param_groups:
-            group["lr"] = group["full_lr"] * run.recipe.lr_scale(run.step)
+    groups = [group for optimiser in optimisers for group in optimiser.param_groups]
+    if parts:
+        grads = [p.grad for group in groups for p in group["params"] if p.grad is not None]
+        parts = parts | {"grad_norm": torch.nn.utils.get_total_norm(grads)}
+    for group in groups:
+        group["lr"] = group["full_lr"] * scale
+    for optimiser in optimisers:
         optimiser.step()
         optimiser.zero_grad()
-    run.step += 1
-    return total.detach(), noted
+    return total.detach(), parts
 
 
-def measure(run, validate, total, noted):
-    """Evaluate, remember the weights if they are the best so far, and return the log's row."""
-    train_loss, val_loss = (evaluate(run.model, validate, x, run.precision) for x in run.held)
-    check(math.isfinite(val_loss), f"the loss is no number after {run.step} steps: lower --muon-lr or --adam-lr")
-    if val_loss < run.best:
-        run.best = val_loss
-        run.best_model = {key: value.cpu().clone() for key, value in run.model.state_dict().items()}
-    left = run.elapsed / run.step * (run.recipe.iters - run.step)
-    clock = f"{run.elapsed / 60:.1f} min, about {left / 60:.0f} left"
-    say(f"step {run.step:,}/{run.recipe.iters:,}  train {train_loss:.4f}  val {val_loss:.4f}  {clock}")
-    rounded = [round(float(value), 5) for value in (run.elapsed, train_loss, val_loss, total, *noted.values())]
-    return dict(zip((*COLUMNS, *noted), [run.step, *rounded], strict=True))
+@torch.no_grad()
+def evaluate(model, loss, precision, split):
+    """Mean loss over fixed windows with fixed random numbers, the same for every model and step; nats per character.
+
+    split: (n, block_size + 1) tokens of the training or the validation split.
+    """
+    rng, device = machine.Rng(0), next(model.parameters()).device
+    model.eval()
+    with precision:
+        total = sum(len(x) * loss(model, x.to(device), model.config, rng)[0].item() for x in split.split(8))
+    model.train()
+    return total / len(split)
 
 
-def stop_early(run, measure):
-    """After a Ctrl-C: say how to go on, and keep the best weights so far if the user says so (see Run.keep_best)."""
-    typed = re.sub(r" --(train|resume|init[ =]('.*?'|\S+))(?= |$)", "", f" {shlex.join(sys.argv[1:])}")
-    processes = run.description["provenance"]["processes"]
-    start = f"torchrun --nproc-per-node {processes} " if processes > 1 else ""
-    say(f"stopped at step {run.step:,}; go on with: uv run {start}{Path(sys.argv[0]).name}{typed} --train --resume")
+def announce(run, args):
+    """Say what is about to happen; for a new training choose the log's name and set an unfinished one aside."""
+    made, resume = run.description["provenance"], checkpoint.resume_path(run.path)
+    if not args.resume:
+        name = f"{run.description['name']}_train_{time.strftime('%Y%m%d_%H%M%S')}.csv"
+        # relative, so that a copied folder goes on in its own logs
+        made["log"] = files.unused(ROOT / "logs" / name).relative_to(ROOT).as_posix()
+        if resume.exists():
+            old = files.unused(resume.with_name(f"{resume.name}.old"))
+            os.replace(resume, old)
+            say(f"{resume}: an unfinished training was here; it is kept as {old.name}")
+    if args.weights is None and run.path.exists():
+        say(f"{run.path}: these weights will be replaced when the training ends; to keep them: --weights my.pt")
+    size, steps = sum(p.numel() for p in run.model.parameters()) / 1e6, f"steps {run.step:,} to {run.recipe.iters:,}"
+    where = f"on {made['device']}; log {ROOT / made['log']}"
+    say(f"training {run.description['name']}: {size:.2f} M parameters, {steps}, {where}")
+
+
+def report(run, clock):
+    """Write the log, and its last row to the screen."""
+    import pandas  # not at the top: whoever only writes need not wait for it
+
+    made, row = run.description["provenance"], run.rows[-1]
+    with files.atomic(ROOT / made["log"]) as file:
+        file.write(pandas.DataFrame(run.rows).to_csv(index=False).encode())
+    said = f"step {run.step:,}/{run.recipe.iters:,}  train {row['train_loss']:.4f}  val {row['val_loss']:.4f}"
+    if run.step:
+        left = run.elapsed / run.step * (run.recipe.iters - run.step)
+        said += f"  {run.elapsed / 60:.1f} min, about {left / 60:.0f} left"
+        alone = made["device"] == "cpu" and made["processes"] == 1  # else this thread waits for others
+        said += " (the machine is busy)" if alone and clock.busy() else ""
+    say(said)
+
+
+def finish(run, measure):
+    """Keep the best weights; after a Ctrl-C, say how to go on, and keep them only if the user says so.
+
+    measure: () -> the loss to calibrate them by first; None: do not.
+    """
+    if run.step == run.recipe.iters:
+        keep_best(run, measure)
+        checkpoint.resume_path(run.path).unlink(missing_ok=True)
+        return
+    say(f"stopped at step {run.step:,}; go on with: {how_to_resume()}")
     if run.best_model is not None and sys.stdin.isatty():
         say(f"write the best weights so far to {run.path}? [y/N]")
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
-            run.keep_best(measure)
+            keep_best(run, measure)
 
 
-def announce(run, device, compiled):
-    """Say what is about to happen."""
-    size = sum(p.numel() for p in run.model.parameters()) / 1e6
-    compiling = ", compiled (the first step takes half a minute)" if compiled else ""
-    steps = f"steps {run.step:,} to {run.recipe.iters:,}"
-    say(f"training {run.description['name']}: {size:.2f} M parameters, {steps}, on {device}{compiling}; log {run.log}")
+def keep_best(run, measure):
+    """Put the best weights so far in their place."""
+    best = {"minutes": round(run.elapsed / 60, 1), "steps": run.step, "val_loss": run.best}
+    run.model.load_state_dict(run.best_model)
+    said = f"best val {run.best:.4f}"
+    if measure is not None:
+        best["temperature"], best["val_loss"] = likelihood.calibrate(run.model, measure)
+        said += f", {best['val_loss']:.4f} with logits divided by {best['temperature']}"
+    run.description["provenance"] |= best
+    checkpoint.save(run.path, run.model, run.description)
+    say(f"{run.path}: written; {said}, {run.elapsed / 60:.1f} min")
+
+
+def how_to_resume():
+    """The command that goes on with this training."""
+    return command("--train", "--resume", without=("--init",))
+
+
+class Interrupt:
+    """Notes a Ctrl-C and lets the step in progress end; one that comes later than two seconds after it stops at once."""
+
+    def __enter__(self):
+        self.seen, self.before = None, signal.signal(signal.SIGINT, self.note)  # seen: when the first one came
+        return self
+
+    def note(self, *_):
+        if self.seen is None:
+            self.seen = time.monotonic()
+            os.write(
+                2, b"\nfinishing this step; another Ctrl-C, after two seconds, stops at once\n"
+            )  # print may be busy
+        elif time.monotonic() - self.seen > 2:  # `uv run` passes on a Ctrl-C that came already
+            raise KeyboardInterrupt
+
+    def __exit__(self, *_):
+        signal.signal(signal.SIGINT, self.before)
 
 
 def say(message):
     print(message, file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def progress(run, ranks):
-    """A bar with loss and time left on a terminal, nothing elsewhere; gives a function of the batch's loss."""
-    console = Console(stderr=True)
-    if not (ranks.is_main and console.is_terminal):
-        yield lambda total: None
-        return
-    columns = (BarColumn(), TextColumn("{task.completed:,}/{task.total:,}  loss {task.fields[loss]}"))
-    columns += (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=run.recipe.iters, completed=run.step, loss="")
-
-        def show(total):
-            if run.step % 10 == 0:
-                bar.update(task, completed=run.step, loss=f"{total.item():.3f}")
-
-        yield show

@@ -1,6 +1,8 @@
 """Shared fixtures: small texts, a tiny model, and a root folder of the test's own."""
 
 import random
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -47,6 +49,14 @@ def chinese_file(own_root):
 def _text(path, text):
     path.write_text(text, encoding="utf-8", newline="")
     return path
+
+
+@pytest.fixture
+def dead_pid():
+    """The id of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    return process.pid
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import io
 import re
+import sys
 
 import pytest
 import torch
@@ -82,6 +83,28 @@ def test_without_weights_at_the_default_path_it_says_so_and_trains(own_root, tex
     assert (own_root / "weights" / "gpt.pt").exists()
     assert cli.run(gpt.main, gpt.Args, ["--max-new-tokens", "5"]) == 0
     assert "training" not in capsys.readouterr().err
+
+
+def test_a_text_longer_than_any_memory_is_refused_with_the_longest(make_weights, capsys):
+    assert run(gpt, make_weights(gpt), "--max-new-tokens", "99999999999") == 2
+    assert "10,000,000" in capsys.readouterr().err
+    assert gpt.Args(max_new_tokens=command.MOST)
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"), [(["--iters", "20"], "--iters:"), (["--n-embd", "8", "--n-layer", "2"], "--n-layer --n-embd:")]
+)
+def test_flags_of_a_training_without_one_are_refused(flags, named, make_weights, capsys):
+    assert run(diffusion, make_weights(diffusion), *flags) == 2
+    assert named in capsys.readouterr().err
+
+
+@every_method
+def test_missing_weights_advise_the_same_command_with_train(method, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "my w.pt"
+    monkeypatch.setattr(sys, "argv", [f"{method.NAME}.py", "--weights", str(path), "--seed", "3"])
+    assert run(method, path, "--seed", "3") == 2
+    assert f"uv run {method.NAME}.py --weights '{path}' --seed 3 --train\n" in capsys.readouterr().err
 
 
 def test_an_unknown_device_is_refused():

@@ -1,7 +1,9 @@
 """Training: it learns, it can be stopped at any moment, and what it did can be done again."""
 
 import csv
+import errno
 import io
+import math
 import os
 import signal
 import subprocess
@@ -16,7 +18,8 @@ import torch
 import diffusion
 import diffusion_flow
 import gpt
-from lab import backbone, checkpoint, cli, muon, training
+import plot_training_curves
+from lab import backbone, checkpoint, cli, machine, muon, training
 from lab.machine import Rng
 from methods import METHODS
 
@@ -38,6 +41,18 @@ def make_script(name, root):
         f"corpus.ROOT = training.ROOT = pathlib.Path({str(root)!r})\nsys.exit(cli.run({name}.main, {name}.Args))\n"
     )
     return str(path)
+
+
+def stop_after(n, monkeypatch):
+    """Let a training stop at once after n steps, as by a second Ctrl-C."""
+    left, real = iter(range(n)), training.advance
+
+    def stopping(*args):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(training, "advance", stopping)
 
 
 def logs(folder):
@@ -69,7 +84,7 @@ def test_twenty_iterations_leave_weights_and_a_log_with_the_promised_columns(met
     if method is diffusion_flow:
         expected += ["batch_ce_loss", "batch_flow_loss", "flow_weight", "grad_norm"]
     assert header == expected
-    assert [row["step"] for row in rows(log)] == ["20"]
+    assert [row["step"] for row in rows(log)] == [str(step) for step in range(21)]
     assert [p.name for p in path.parent.iterdir()] == ["model.pt"]  # the resume file is gone, nothing half-written
     made = torch.load(path, weights_only=True)["provenance"]
     assert ("temperature" in made) == (method is gpt)
@@ -80,8 +95,9 @@ def test_it_learns(method, text_file, own_root, tiny):
     flags = ["--iters", "400", "--eval-every", "400", "--adam-lr", "0.02", *tiny]
     assert train(method, text_file, own_root / "w.pt", *flags) == 0
     characters = len(torch.load(own_root / "w.pt", weights_only=True)["characters"])
-    (row,) = rows(logs(own_root)[0])
-    assert float(row["val_loss"]) < 0.75 * torch.tensor(float(characters)).log()
+    first, *_, last = rows(logs(own_root)[0])
+    assert float(first["val_loss"]) == pytest.approx(math.log(characters), abs=0.01)
+    assert float(last["val_loss"]) < 0.75 * math.log(characters)
 
 
 @every_method
@@ -92,22 +108,22 @@ def test_it_trains_on_chinese(method, chinese_file, own_root, tiny, capsys):
 
 @every_method
 def test_interrupted_and_resumed_equals_uninterrupted(method, text_file, own_root, tiny, monkeypatch, capfd):
-    flags = ["--iters", "12", "--eval-every", "4", "--bf16", "False", *tiny]
-    final, real, keep = [], training.advance, training.Run.keep_best
+    flags = ["--iters", "60", "--bf16", "False", *tiny]  # evaluated every 3 steps: interrupted between two
+    final, steps, real, keep = [], [], training.advance, training.keep_best
 
     def keeping(run, measure):
         final.append({key: value.clone() for key, value in run.model.state_dict().items()})
         keep(run, measure)
 
-    def interrupting(run, *args):
-        if run.step == 6:
+    def interrupting(*args):
+        steps.append(1)
+        if len(steps) == 7:
             os.kill(os.getpid(), signal.SIGINT)
-        return real(run, *args)
+        return real(*args)
 
-    monkeypatch.setattr(training.Run, "keep_best", keeping)
+    monkeypatch.setattr(training, "keep_best", keeping)
     assert train(method, text_file, own_root / "a.pt", *flags) == 0
     monkeypatch.setattr(training, "advance", interrupting)
-    time.sleep(1)  # logs are named by the second
     assert train(method, text_file, own_root / "b.pt", *flags) == 130
     assert capfd.readouterr().err.count("finishing this step; another Ctrl-C") == 1
     assert not (own_root / "b.pt").exists()
@@ -134,7 +150,6 @@ def test_a_killed_training_resumes_from_its_last_checkpoint(text_file, own_root,
     assert 5 <= state["step"] < 400
     assert not (own_root / "w.pt").exists()
     assert train(gpt, text_file, own_root / "w.pt", "--resume", *flags) == 0
-    time.sleep(1)  # logs are named by the second
     assert train(gpt, text_file, own_root / "alone.pt", *flags) == 0
     assert same(weights_of(own_root / "w.pt"), weights_of(own_root / "alone.pt"))
 
@@ -143,15 +158,10 @@ def test_resume_refuses_other_settings_and_a_missing_state(text_file, own_root, 
     flags = ["--iters", "4", *tiny]
     assert train(gpt, text_file, own_root / "w.pt", "--resume", *flags) == 2
     assert "w.resume.pt" in capsys.readouterr().err
-    real = training.advance
-
-    def stopping(run, *args):
-        if run.step == 2:
-            raise KeyboardInterrupt
-        return real(run, *args)
-
-    monkeypatch.setattr(training, "advance", stopping)
+    stop_after(2, monkeypatch)
     assert train(gpt, text_file, own_root / "w.pt", *flags) == 130
+    assert train(gpt, text_file, own_root / "w.pt", "--resume", "--no-calibrate", *flags) == 2
+    assert "another calibrate;" in capsys.readouterr().err
     assert train(gpt, text_file, own_root / "w.pt", "--resume", "--muon-lr", "0.5", *flags) == 2
     assert "muon_lr" in capsys.readouterr().err
 
@@ -174,13 +184,14 @@ def test_weights_are_replaced_only_at_the_end(text_file, own_root, tiny, monkeyp
 def test_the_best_weights_are_kept_not_the_last(text_file, own_root, tiny, monkeypatch):
     snapshots = []
 
-    def worse_and_worse(model, *args):
+    def best_after_one_step(model, *args):
         snapshots.append({key: value.clone() for key, value in model.state_dict().items()})
-        return float(len(snapshots))
+        return float(1 + abs(len(snapshots) - 4))  # two evaluations each at the start and after the step
 
-    monkeypatch.setattr(training, "evaluate", worse_and_worse)
-    assert train(gpt, text_file, own_root / "w.pt", "--iters", "6", "--eval-every", "2", "--no-calibrate", *tiny) == 0
-    best = {key: value.bfloat16() for key, value in snapshots[0].items()}
+    monkeypatch.setattr(training, "evaluate", best_after_one_step)
+    assert train(gpt, text_file, own_root / "w.pt", "--iters", "6", "--no-calibrate", *tiny) == 0
+    best = {key: value.bfloat16() for key, value in snapshots[3].items()}
+    assert not same(best, {key: value.bfloat16() for key, value in snapshots[0].items()})
     assert same(weights_of(own_root / "w.pt"), best)
 
 
@@ -200,8 +211,8 @@ def test_the_best_weights_are_kept_not_the_last(text_file, own_root, tiny, monke
 )
 def test_what_was_stopped_says_how_to_go_on(typed, processes, advice, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["/lab/gpt.py", *typed])
-    run = training.Run(None, {"provenance": {"processes": processes}}, None, None, None, None, None, step=5)
-    training.stop_early(run, measure=None)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    training.finish(training.Run(Path("w.pt"), {}, None, (), training.Recipe(), step=5), measure=None)
     assert capsys.readouterr().err == f"stopped at step 5; go on with: {advice}\n"
 
 
@@ -218,7 +229,7 @@ def test_after_a_ctrl_c_the_best_weights_are_kept_and_calibrated_if_the_user_say
     assert path.exists() == kept
     if kept:
         made = torch.load(path, weights_only=True)["provenance"]
-        assert made["steps"] == 2 and 0.8 <= made["temperature"] <= 1.6
+        assert made["steps"] == 3 and 0.8 <= made["temperature"] <= 1.6
 
 
 def test_init_takes_a_model_that_differs_in_dropout_only(text_file, own_root, tiny, capsys):
@@ -255,7 +266,8 @@ def test_two_processes_train_like_one_on_the_joined_batch(name, text_file, own_r
     command = [*launch, make_script(name, own_root), *two]
     done = subprocess.run(command, env=ENV, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert torch.load(own_root / "two.pt", weights_only=True)["provenance"]["processes"] == 2
+    made = torch.load(own_root / "two.pt", weights_only=True)["provenance"]
+    assert made["processes"] == 2 and made["command"].startswith("uv run torchrun --nproc-per-node 2 ")
     one, both, other = (flat(weights_of(own_root / f"{which}.pt")) for which in ("one", "two", "other"))
     assert (one - both).norm() < 0.02 * (one - other).norm()
 
@@ -338,9 +350,8 @@ def test_validation_is_the_same_for_both_masked_models(text_file, own_root):
     torch.nn.init.normal_(flow.lm_head.weight)
     plain = diffusion.Model(diffusion.Config(**{k: v for k, v in vars(config).items() if k != "flow_weight"}))
     plain.load_state_dict({key: value for key, value in flow.state_dict().items() if key in plain.state_dict()})
-    held = torch.randint(9, (20, 17))
-    off = torch.autocast("cpu", enabled=False)
-    values = [training.evaluate(model, diffusion.loss, held, off) for model in (plain, flow, flow)]
+    split, off = torch.randint(9, (20, 17)), torch.autocast("cpu", enabled=False)
+    values = [training.evaluate(model, diffusion.loss, off, split) for model in (plain, flow, flow)]
     assert values[0] == values[1] == values[2]
 
 
@@ -364,3 +375,230 @@ def test_a_new_training_keeps_the_unfinished_one_aside(text_file, own_root, tiny
     assert resume.read_bytes() == b"hours of work"
     assert train(gpt, text_file, own_root / "w.pt", "--iters", "1", *tiny) == 0
     assert (own_root / "w.resume.pt.old").read_bytes() == b"hours of work"
+
+
+def test_unfinished_trainings_set_aside_are_numbered(text_file, own_root, tiny):
+    for work in (b"hours of work", b"days of work"):
+        (own_root / "w.resume.pt").write_bytes(work)
+        assert train(gpt, text_file, own_root / "w.pt", "--iters", "1", *tiny) == 0
+    kept = {path.read_bytes() for path in own_root.glob("w.resume.pt*.old")}
+    assert kept == {b"hours of work", b"days of work"}
+
+
+def test_a_log_has_a_row_before_the_first_step_and_twenty_of_a_short_training(text_file, own_root, tiny):
+    assert train(diffusion, text_file, own_root / "w.pt", "--iters", "65", *tiny) == 0
+    assert [int(row["step"]) for row in rows(logs(own_root)[0])] == [*range(0, 65, 3), 65]
+    long = training.Run(Path("w.pt"), {}, None, (), training.Recipe(iters=10000), step=250, rows=[{"step": 0}])
+    assert long.is_due() and not replace(long, step=100).is_due()
+
+
+def test_a_row_of_the_log_holds_the_means_since_the_last_one(text_file, own_root, tiny, monkeypatch):
+    seen, real = [], training.advance
+
+    def watching(*args):
+        seen.append(real(*args))
+        return seen[-1]
+
+    monkeypatch.setattr(training, "advance", watching)
+    assert train(diffusion_flow, text_file, own_root / "w.pt", "--iters", "60", *tiny) == 0
+    first, second, *_ = rows(logs(own_root)[0])
+    assert first["batch_total_loss"] == first["grad_norm"] == ""
+    mean = sum(float(total) for total, _ in seen[:3]) / 3
+    assert float(second["batch_total_loss"]) == pytest.approx(mean, abs=1e-4)
+    for name in ("batch_ce_loss", "batch_flow_loss"):
+        assert float(second[name]) == pytest.approx(sum(float(parts[name]) for _, parts in seen[:3]) / 3, abs=1e-4)
+
+
+def test_curves_of_a_short_training_are_visible(text_file, own_root, tiny, monkeypatch):
+    paths = {}
+    for method in (diffusion, diffusion_flow):
+        assert train(method, text_file, own_root / "w.pt", "--iters", "1", *tiny) == 0
+        paths[method] = logs(own_root)[-1]
+
+    args = plot_training_curves.Args(paths[diffusion], paths[diffusion_flow], output_dir=own_root / "plots")
+    lines, curve = [], plot_training_curves.curve
+
+    def keeping(axes, *rest):
+        curve(axes, *rest)
+        lines.append(axes.lines[-1])
+
+    monkeypatch.setattr(plot_training_curves, "curve", keeping)
+    plot_training_curves.main(args)
+    assert len(lines) == 4 + 2 + 3 + 2
+    assert all(len(line.get_xdata()) and line.get_marker() not in ("", "None", None) for line in lines)
+
+
+def test_presses_of_ctrl_c_stop_two_seconds_after_the_first_however_close(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
+    with training.Interrupt() as interrupt, pytest.raises(KeyboardInterrupt):
+        for _ in range(9):
+            signal.raise_signal(signal.SIGINT)
+            assert interrupt.seen and now[0] < 102.5
+            now[0] += 1.5
+
+
+def test_two_presses_within_two_seconds_let_the_step_end(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
+    with training.Interrupt() as interrupt:
+        for _ in range(4):
+            signal.raise_signal(signal.SIGINT)
+            now[0] += 0.5
+        assert interrupt.seen
+
+
+@pytest.mark.parametrize("is_busy", [True, False])
+def test_minutes_on_a_busy_machine_are_called_so(is_busy, text_file, own_root, tiny, monkeypatch, capsys):
+    monkeypatch.setattr(machine.time, "thread_time", (lambda: 0.0) if is_busy else time.monotonic)
+    assert train(gpt, text_file, own_root / "w.pt", "--iters", "2", "--device", "cpu", *tiny) == 0
+    assert ("the machine is busy" in capsys.readouterr().err) == is_busy
+
+
+def test_a_second_training_of_one_file_is_refused_and_names_the_first(text_file, own_root, tiny, capsys):
+    (own_root / f"w.pt.{os.getppid()}.lock").touch()
+    before = sorted(own_root.iterdir())
+    assert train(gpt, text_file, own_root / "w.pt", "--iters", "1", *tiny) == 2
+    assert f"process {os.getppid()}" in capsys.readouterr().err
+    assert sorted(own_root.iterdir()) == before
+    assert train(gpt, text_file, own_root / "other.pt", "--iters", "1", *tiny) == 0
+
+
+def test_a_lock_ends_with_its_training_and_that_of_a_dead_process_is_taken_over(
+    text_file, own_root, tiny, monkeypatch, dead_pid
+):
+    (own_root / f"w.pt.{dead_pid}.lock").touch()
+    assert train(gpt, text_file, own_root / "w.pt", "--iters", "1", *tiny) == 0
+    assert not list(own_root.glob("*.lock"))
+    monkeypatch.setattr(training, "advance", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(gpt, text_file, own_root / "w.pt", "--iters", "1", *tiny)
+    assert not list(own_root.glob("*.lock"))
+
+
+def test_trainings_that_start_in_one_second_have_logs_of_their_own(text_file, own_root, tiny, monkeypatch):
+    monkeypatch.setattr(training.time, "strftime", lambda _: "20260101_000000")
+    for n in range(3):
+        assert train(gpt, text_file, own_root / f"{n}.pt", "--iters", "1", "--seed", str(n), *tiny) == 0
+    assert len(logs(own_root)) == 3 and all(len(rows(log)) == 2 for log in logs(own_root))
+
+
+def test_a_copied_folder_goes_on_in_its_own_logs(text_file, own_root, tiny, monkeypatch):
+    flags, (first, second) = ["--iters", "4", *tiny], (own_root / "first", own_root / "second")
+    monkeypatch.setattr(training, "ROOT", first)
+    with monkeypatch.context() as patch:
+        stop_after(2, patch)
+        assert train(gpt, text_file, first / "w.pt", *flags) == 130
+    first.rename(second)
+    monkeypatch.setattr(training, "ROOT", second)
+    assert train(gpt, text_file, second / "w.pt", "--resume", *flags) == 0
+    assert not first.exists()
+    assert [row["step"] for row in rows(logs(second)[0])] == ["0", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("damage", [b"\0\0\0", b"\xef\xbb\xbfstep\n\n\n7", b"", None])
+def test_a_damaged_log_does_not_block_a_healthy_training(damage, text_file, own_root, tiny, monkeypatch):
+    flags = ["--iters", "4", *tiny]
+    with monkeypatch.context() as patch:
+        stop_after(2, patch)
+        assert train(gpt, text_file, own_root / "w.pt", *flags) == 130
+    (log,) = logs(own_root)
+    if damage is None:
+        log.unlink()
+    else:
+        log.write_bytes(damage)
+    assert train(gpt, text_file, own_root / "w.pt", "--resume", *flags) == 0
+    assert [row["step"] for row in rows(log)] == ["0", "1", "2", "3", "4"]
+
+
+def test_resuming_before_the_first_step_sets_nothing_aside(text_file, own_root, tiny, monkeypatch, capsys):
+    flags = ["--iters", "2", *tiny]
+    with monkeypatch.context() as patch:
+        stop_after(0, patch)
+        assert train(gpt, text_file, own_root / "w.pt", *flags) == 130
+    assert train(gpt, text_file, own_root / "w.pt", "--resume", *flags) == 0
+    assert "kept as" not in capsys.readouterr().err
+    assert not list(own_root.glob("*.old"))
+
+
+@pytest.mark.parametrize("change", [{"step": "7"}, {"step": 99}, {"rows": None}, {"optimisers": 5}, {"provenance": 3}])
+def test_a_damaged_resume_file_is_refused_in_words(change, text_file, own_root, tiny, monkeypatch, capsys):
+    flags, resume = ["--iters", "4", *tiny], own_root / "w.resume.pt"
+    with monkeypatch.context() as patch:
+        stop_after(2, patch)
+        assert train(gpt, text_file, own_root / "w.pt", *flags) == 130
+    torch.save(torch.load(resume, weights_only=True) | change, resume)
+    assert train(gpt, text_file, own_root / "w.pt", "--resume", *flags) == 2
+    assert "w.resume.pt: damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_advice_repeats_what_was_typed(damaged, text_file, own_root, tiny, monkeypatch, capsys):
+    path = own_root / "my w.pt"
+    if damaged:
+        checkpoint.resume_path(path).write_bytes(b"cut")
+    monkeypatch.setattr(sys, "argv", ["gpt.py", "--train", "--resume", "--weights", str(path), "--iters", "3"])
+    assert train(gpt, text_file, path, "--resume", *tiny) == 2
+    assert f"uv run gpt.py --weights '{path}' --iters 3 --train\n" in capsys.readouterr().err
+
+
+def test_replacing_the_default_weights_is_said_before_it_starts(text_file, own_root, tiny, monkeypatch, capsys):
+    monkeypatch.setattr("lab.checkpoint.ROOT", own_root)
+    argv = ["--train", "--data", str(text_file), "--iters", "1", "--max-new-tokens", "8", *tiny]
+    told = []
+    for _ in range(2):
+        assert cli.run(gpt.main, gpt.Args, argv) == 0
+        told.append("will be replaced" in capsys.readouterr().err.partition("step 0")[0])
+    assert told == [False, True]
+
+
+def test_a_full_disk_stops_a_training_with_advice_and_keeps_the_last_checkpoint(
+    text_file, own_root, tiny, monkeypatch, capsys
+):
+    flags, real, written = ["--iters", "4", "--save-every", "0", *tiny], os.replace, []
+
+    def filling_up(source, target):
+        written.append(target)
+        if len(written) > 6:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", filling_up)
+        patch.setattr(sys, "argv", ["gpt.py", "--train", "--iters", "4"])
+        assert train(gpt, text_file, own_root / "w.pt", *flags) == 2
+    message = capsys.readouterr().err
+    assert "the disk is full" in message and ".csv" in message or "go on with: uv run gpt.py" in message
+    assert 1 <= torch.load(own_root / "w.resume.pt", weights_only=True)["step"] < 4
+    assert logs(own_root)[0].read_text().startswith("step,")
+    assert not list(own_root.rglob("*.part"))
+    assert train(gpt, text_file, own_root / "w.pt", "--resume", *flags) == 0
+
+
+def test_weights_may_have_a_name_that_is_no_utf_8(text_file, own_root, tiny):
+    path = own_root / os.fsdecode(b"w\xe9.pt")
+    assert train(gpt, text_file, path, "--iters", "1", *tiny) == 0
+    assert path.exists()
+
+
+def test_weights_that_are_no_file_are_refused_before_the_training(text_file, own_root, tiny, monkeypatch):
+    monkeypatch.setattr(training, "advance", lambda *_: 1 / 0)
+    (own_root / "link.pt").symlink_to(own_root)
+    for path in ("/dev/null", own_root / "link.pt", own_root):
+        assert train(gpt, text_file, path, "--iters", "1", *tiny) == 2
+
+
+def test_a_compiler_that_does_not_work_is_done_without(text_file, own_root, tiny, monkeypatch, capsys):
+    from torch._dynamo.exc import BackendCompilerFailed
+
+    def broken(*_):
+        raise BackendCompilerFailed(broken, RuntimeError("no working compiler\nand more"), None)
+
+    monkeypatch.setattr(torch, "compile", lambda model, dynamic: broken)
+    assert train(gpt, text_file, own_root / "w.pt", "--iters", "1", *tiny[:-2], "--compile", "True") == 0
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "--compile False" in line]
+    assert "uncompiled" in said
+    assert not torch.load(own_root / "w.pt", weights_only=True)["provenance"]["compiled"]
+    monkeypatch.setattr(torch, "compile", lambda model, dynamic: lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(gpt, text_file, own_root / "w.pt", "--iters", "1", *tiny[:-2], "--compile", "True")
