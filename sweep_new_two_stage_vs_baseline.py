@@ -2,17 +2,22 @@
 
     uv run sweep_new_two_stage_vs_baseline.py --module diffusion
 
-Writes sweep_generate_reports/<module>_<timestamp>/: run_level.json, agg_vs_baseline.json, summary.json (top_5: the fastest of
-the settings that are not worse), speed_vs_quality.png, speed_vs_parallel.png, top_speed_configs.png.
+Writes sweep_generate_reports/<module>_<timestamp>/: rows.json (a row per text), run_level.json (for each setting, seed and
+prompt new against baseline), agg_vs_baseline.json, summary.json (top_5: the fastest of the settings that are not worse),
+speed_vs_quality.png, speed_vs_parallel.png, top_speed_configs.png.
 """
 
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 import methods
 from lab import cli, plots, records, stats, trials
 from lab.cli import listed
+from lab.quality import Pool
 
 NOT_WORSE = 0.02  # bits of `distance` that the whole interval of the difference may reach
 
@@ -20,10 +25,13 @@ NOT_WORSE = 0.02  # bits of `distance` that the whole interval of the difference
 @dataclass(frozen=True)
 class Args(trials.Args):
     seeds: listed(int) = (1337, 2027, 7, 42, 123, 314, 2718, 9001, 65537, 8888)
+    prompts: int = 1
+    max_new_tokens: int = 240
     module: str = "diffusion"  # diffusion or diffusion_flow
     weights: Path | None = None  # default weights/MODULE.pt
     temp: float = 0.8  # of all
     top_k: cli.one_number_or_all() = 2  # of all
+    spacing: int = 0  # of all
     base_confidence_threshold: float = 0.85
     base_draft_threshold: float = 0.85
     base_confirm_threshold: float = 0.85
@@ -37,14 +45,31 @@ class Args(trials.Args):
     output_dir: Path = cli.ROOT / "sweep_generate_reports"
 
 
-def settings(args):
+def decodings(args):
     """Name -> Decoding: the baseline, then the grid."""
-    start = methods.masked_decoding(args.module, temp=args.temp, top_k=args.top_k)
+    start = methods.masked_decoding(args.module, temp=args.temp, top_k=args.top_k, spacing=args.spacing)
     choices = cli.prefixed(args, "sweep")
     varied = [name for name, values in choices.items() if len(values) > 1]
     cells = trials.grid(start, choices)
     baseline = {"baseline": replace(start, **cli.prefixed(args, "base"))}
-    return baseline | {trials.describe(cell, varied).replace("_threshold", ""): cell for cell in cells}
+    return baseline | {trials.name_of(cell, varied).replace("_threshold", ""): cell for cell in cells}
+
+
+def new_against_baseline(groups, reference):
+    """A row for each setting, seed and prompt: every column of the new text and of the baseline's, and their differences."""
+    tables, keys = {}, ["seed", "prompt"]
+    for name, rows in groups.items():
+        table = tables[name] = pd.DataFrame(rows)
+        table["chars_per_call"], table["distance"] = table.chars / table.nfe, None
+        if reference is not None:
+            pool = Pool([[row] for row in rows], reference)
+            table["distance"] = pool.measure(np.eye(len(rows)))["distance"]  # of each text
+    base = tables.pop("baseline")
+    pairs = pd.concat(tables.values()).merge(base, on=keys, suffixes=("", "_baseline"))
+    for name in (*stats.MEASURES, "distance"):
+        new, old = (pd.to_numeric(pairs[column]) for column in (name, f"{name}_baseline"))
+        pairs[f"{name}_difference"] = new - old
+    return pairs.to_dict("records")
 
 
 def aggregate(rows, groups, reference):
@@ -88,27 +113,34 @@ def draw(points, real, folder):
 
 def main(args):
     """Write the texts, compare every setting with the baseline, draw."""
-    cells = settings(args)
+    cells = decodings(args)
     writer = methods.load(args.weights, args.module)
-    reference = methods.reference(args, writer)
-    sets = [(name, writer, cell) for name, cell in cells.items()]
-    rows, folder = trials.experiment(sets, args, reference, args.module, "run_level.json")
+    reference = trials.reference(args, writer, methods.load)
+    settings = {name: (writer, cell) for name, cell in cells.items()}
+    rows, folder = trials.experiment(settings, args, reference, args.module, "rows.json")
     groups = stats.grouped(rows, "name")
+    folder.write("run_level.json", new_against_baseline(groups, reference))
     points = aggregate(rows, groups, reference)
+    folder.write("agg_vs_baseline.json", list(points.values()))
     good = [p for p in points.values() if p.get("not_worse") and p["nfe"] < points["baseline"]["nfe"]]
     top_5 = sorted(good, key=lambda p: p["nfe"])[:5]
-    real = stats.real_text(groups["baseline"], reference)
-    folder.write("agg_vs_baseline.json", list(points.values()))
-    short = [
-        {"name": p["name"], "nfe": p["nfe"], "chars_per_second": p["chars_per_second"], "verdict": p["verdict"]}
-        for p in top_5
-    ]
-    stamp = records.stamp(**{**vars(args), "weights": writer.weights})
+    columns = ("name", "nfe", "chars_per_second", "verdict")
     rule = f"fewer calls than the baseline, and the 95 % interval of the difference in distance ends below {NOT_WORSE} bits"
-    summary = {"top_5": short, "top_5_rule": rule, "settings": len(cells) - 1, "not_worse_and_faster": len(good)}
-    folder.write("summary.json", summary | {"real_text": real, "stamp": stamp})
+    summary = {
+        "top_5": [{key: p[key] for key in columns} for p in top_5],
+        "top_5_rule": rule,
+        "settings": len(cells) - 1,
+    }
+    real, stamp = (
+        stats.real_text(groups["baseline"], reference),
+        records.stamp(**{**vars(args), "weights": writer.weights}),
+    )
+    folder.write("summary.json", summary | {"not_worse_and_faster": len(good), "real_text": real, "stamp": stamp})
     draw(points, real, folder.path)
-    print(*(f"{p['name']}: {p['nfe']:.0f} calls; {p['verdict']}" for p in top_5), folder.path, sep="\n")
+    verdicts = [f"{p['name']}: {p['nfe']:.0f} calls; {p['verdict']}" for p in top_5]
+    verdicts = verdicts or ["no setting has fewer calls than the baseline and is not worse"]
+    analysis = "analyze_inference_sweep.py", "--inputs", folder.path / "rows.json", "--tag", "two_stage"
+    trials.conclude(verdicts, rows, folder, *analysis)
 
 
 if __name__ == "__main__":
