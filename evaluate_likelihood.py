@@ -50,14 +50,11 @@ def load_all(args, corpus):
     """Path -> Writer of every weights file. Raises UserError when one of them knows other characters than the corpus."""
     writers = {path: methods.load(path, None) for path in dict.fromkeys(args.weights)}
     for path, writer in writers.items():
-        known = f"{path}: {writer.name}, knows {len(writer.alphabet)} characters, of a text that begins {writer.opening[:40]!r}"
-        print(known, file=sys.stderr)
-        other = f"{known}; {corpus.path} has other characters ({len(corpus.alphabet)}). Give that text with --data; models of"
-        check(
-            writer.alphabet == corpus.alphabet,
-            f"{other} two texts are not comparable: evaluate each text's in a run of its own",
-        )
+        text = f"{len(writer.alphabet)} characters, of a text that begins {writer.opening[:40]!r}"
+        other = f"{path} knows {text}; {corpus.path} has others ({len(corpus.alphabet)}): give the text with --data"
+        check(writer.alphabet == corpus.alphabet, f"{other}, and models of another text in a run of its own")
         corpus.require(writer.model.config.block_size + 1)
+        print(f"{path}: {writer.name}, {text}", file=sys.stderr)
     return writers
 
 
@@ -109,11 +106,11 @@ def main(args):
         path_rows += [{"weights": path.name, **row} for row in strategy_costs(writer, corpus, args)]
     used = [writer.weights for writer in writers.values()]
     stamp = records.stamp(**{**vars(args), "weights": used, "data_sha256": corpus.sha256})
-    records.write_json(folder / "likelihood.json", {"stamp": stamp, "rows": rows, "paths": path_rows})
     shown = ["weights", "strategy", "calls", "nats", "low", "high", "difference", "difference_low", "difference_high"]
     for table in (pd.DataFrame(rows), pd.DataFrame(path_rows, columns=shown)):
         if len(table):
             print(table.to_markdown(index=False, floatfmt=".4f"), end="\n\n")
+    records.write_json(folder / "likelihood.json", {"stamp": stamp, "rows": rows, "paths": path_rows})
     print(f"files: {folder / 'likelihood.json'}")
 
 

@@ -28,7 +28,7 @@ class Args:
     seed: int = 1337
 
     def __post_init__(self):
-        trials.check_sizes(self)
+        trials.check_sizes(self, ["max_new_tokens"])
 
 
 def decoding_of(module, settings):

@@ -57,7 +57,7 @@ def decodings(args):
 
 def new_against_baseline(groups, reference):
     """A row for each setting, seed and prompt: every column of the new text and of the baseline's, and their differences."""
-    tables, keys = {}, ["seed", "prompt"]
+    tables = {}
     for name, rows in groups.items():
         table = tables[name] = pd.DataFrame(rows)
         table["chars_per_call"], table["distance"] = table.chars / table.nfe, None
@@ -65,7 +65,7 @@ def new_against_baseline(groups, reference):
             pool = Pool([[row] for row in rows], reference)
             table["distance"] = pool.measure(np.eye(len(rows)))["distance"]  # of each text
     base = tables.pop("baseline")
-    pairs = pd.concat(tables.values()).merge(base, on=keys, suffixes=("", "_baseline"))
+    pairs = pd.concat(tables.values()).merge(base, on=["seed", "prompt"], suffixes=("", "_baseline"))
     for name in (*stats.MEASURES, "distance"):
         new, old = (pd.to_numeric(pairs[column]) for column in (name, f"{name}_baseline"))
         pairs[f"{name}_difference"] = new - old
@@ -79,11 +79,8 @@ def aggregate(rows, groups, reference):
         found = stats.compare(groups["baseline"], groups[name], reference)
         distance = next((each for each in found if each["measure"] == "distance"), {"high": None})
         not_worse = distance["high"] is not None and distance["high"] <= NOT_WORSE
-        points[name] |= {
-            "differences": found,
-            "not_worse": not_worse,
-            "verdict": stats.in_words(distance, "baseline", name) if "unit" in distance else None,
-        }
+        verdict = stats.in_words(distance, "baseline", name) if "unit" in distance else None
+        points[name] |= {"differences": found, "not_worse": not_worse, "verdict": verdict}
     return points
 
 
@@ -91,13 +88,10 @@ def draw(points, real, folder):
     """The three plots."""
     speed, label = plots.speed_axis(points.values())
     grid, base = [p for p in points.values() if p["name"] != "baseline"], [points["baseline"]]
-    for name, y, what in (
-        ("quality", "distance", plots.DISTANCE),
-        ("parallel", "chars_per_call", "characters per call"),
-    ):
-        with plots.figure(
-            folder / f"speed_vs_{name}.png", f"Two-stage decoding: speed and {what.partition(',')[0]}", label, what
-        ) as axes:
+    axis = {"quality": ("distance", plots.DISTANCE), "parallel": ("chars_per_call", "characters per call")}
+    for name, (y, what) in axis.items():
+        title = f"Two-stage decoding: speed and {what.partition(',')[0]}"
+        with plots.figure(folder / f"speed_vs_{name}.png", title, label, what) as axes:
             plots.log_axis(axes)
             plots.scatter(axes, grid, speed, y, label="two-stage")
             plots.scatter(axes, base, speed, y, plots.COLOURS[1], "baseline: one stage, threshold", "*")
@@ -111,36 +105,32 @@ def draw(points, real, folder):
         axes.invert_yaxis()
 
 
+def summary(points, args, writer, real):
+    """What the grid found in short: the five settings of fewest calls, of those that beat the baseline and are not worse."""
+    better = [p for p in points.values() if p.get("not_worse") and p["nfe"] < points["baseline"]["nfe"]]
+    columns = ("name", "nfe", "chars_per_second", "verdict")
+    top_5 = [{key: p[key] for key in columns} for p in sorted(better, key=lambda p: p["nfe"])[:5]]
+    rule = f"fewer calls than the baseline, and the 95 % interval of the difference in distance ends below {NOT_WORSE} bits"
+    short = {"top_5": top_5, "top_5_rule": rule, "settings": len(points) - 1, "not_worse_and_faster": len(better)}
+    return short | {"real_text": real, "stamp": records.stamp(**{**vars(args), "weights": writer.weights})}
+
+
 def main(args):
     """Write the texts, compare every setting with the baseline, draw."""
-    cells = decodings(args)
     writer = methods.load(args.weights, args.module)
+    settings = {name: (writer, decoding) for name, decoding in decodings(args).items()}
     reference = trials.reference(args, writer, methods.load)
-    settings = {name: (writer, cell) for name, cell in cells.items()}
     rows, folder = trials.experiment(settings, args, reference, args.module, "rows.json")
     groups = stats.grouped(rows, "name")
+    points, real = aggregate(rows, groups, reference), stats.real_text(groups["baseline"], reference)
+    found = summary(points, args, writer, real)
     folder.write("run_level.json", new_against_baseline(groups, reference))
-    points = aggregate(rows, groups, reference)
     folder.write("agg_vs_baseline.json", list(points.values()))
-    good = [p for p in points.values() if p.get("not_worse") and p["nfe"] < points["baseline"]["nfe"]]
-    top_5 = sorted(good, key=lambda p: p["nfe"])[:5]
-    columns = ("name", "nfe", "chars_per_second", "verdict")
-    rule = f"fewer calls than the baseline, and the 95 % interval of the difference in distance ends below {NOT_WORSE} bits"
-    summary = {
-        "top_5": [{key: p[key] for key in columns} for p in top_5],
-        "top_5_rule": rule,
-        "settings": len(cells) - 1,
-    }
-    real, stamp = (
-        stats.real_text(groups["baseline"], reference),
-        records.stamp(**{**vars(args), "weights": writer.weights}),
-    )
-    folder.write("summary.json", summary | {"not_worse_and_faster": len(good), "real_text": real, "stamp": stamp})
+    folder.write("summary.json", found)
     draw(points, real, folder.path)
-    verdicts = [f"{p['name']}: {p['nfe']:.0f} calls; {p['verdict']}" for p in top_5]
-    verdicts = verdicts or ["no setting has fewer calls than the baseline and is not worse"]
+    verdicts = [f"{p['name']}: {p['nfe']:.0f} calls; {p['verdict']}" for p in found["top_5"]]
     analysis = "analyze_inference_sweep.py", "--inputs", folder.path / "rows.json", "--tag", "two_stage"
-    trials.conclude(verdicts, rows, folder, *analysis)
+    trials.conclude(verdicts or ["no setting has fewer calls and is not worse"], rows, folder, *analysis)
 
 
 if __name__ == "__main__":

@@ -5,23 +5,20 @@ A run's trials are planned, written (`lab.workers`), and kept as rows, one for e
 
 import bisect
 import itertools
-import math
 import shlex
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import timedelta
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import Progress
 from torch import nn
 
 from lab import quality, records, workers
 from lab.canvas import Canvas
 from lab.cli import ROOT, check, check_seeds, listed
 from lab.corpus import Alphabet
+from lab.progress import Bar
 from lab.sampling import generator
 
 EVALUATOR = ROOT / "weights" / "evaluator.pt"
@@ -77,9 +74,8 @@ class Sample:
         line += f"{self.chars / self.nfe:.1f} characters per call"
         if self.seconds is not None:
             line += f", {self.seconds:.2f} s, {self.chars / self.seconds:,.0f} characters per second"
-        return line + (
-            f" (busy machine: only {self.cpu_seconds:.2f} s of CPU in that time)" if waited(asdict(self)) else ""
-        )
+        busy = waited(vars(self))
+        return line + (f" (busy machine: only {self.cpu_seconds:.2f} s of CPU in that time)" if busy else "")
 
 
 def waited(row):
@@ -140,9 +136,7 @@ class Args:
     batch: int = 16  # texts written together; those written alone are timed
     timed: int = 1  # texts of each setting written alone, for their seconds
     workers: int = 1  # processes; with more than one nothing is timed
-    cluster: str | None = (
-        None  # address of a dask scheduler (tcp://host:8786) or ray (ray://host:10001), to write there
-    )
+    cluster: str | None = None  # address of a dask scheduler, tcp://host:8786, whose workers write
     data: Path | None = None  # the corpus; default data.txt
     evaluator: Path = EVALUATOR  # an independent GPT that scores the texts
     resume: Path | None = None  # folder of an interrupted run to go on with
@@ -153,10 +147,7 @@ class Args:
         check(len(set(self.seeds)) == len(self.seeds), "--seeds: the same seed twice gives the same text twice")
         check_seeds(*self.seeds)
         check(self.resume is None or self.resume.is_dir(), f"--resume {self.resume}: no such folder")
-        check(
-            self.workers == 1 or self.cluster is None,
-            "--workers are of this machine, --cluster has its own: choose one",
-        )
+        check(self.workers == 1 or self.cluster is None, "--workers are of this machine, --cluster not: choose one")
 
     @property
     def is_timed(self):
@@ -164,9 +155,9 @@ class Args:
         return self.workers == 1 and self.cluster is None
 
 
-def check_sizes(args):
-    """Raise UserError unless the numbers of a script's flags lie between 1 and MOST."""
-    for name in MOST.keys() & vars(args).keys():
+def check_sizes(args, names=MOST):
+    """Raise UserError unless these numbers of a script's flags lie between 1 and MOST."""
+    for name in names:
         value = getattr(args, name)
         check(1 <= value <= MOST[name], f"{name} must lie in 1..{MOST[name]:,}, not {value:,}")
 
@@ -240,9 +231,9 @@ def canvas_of(writer, prompts, new):
 def heads(writer, trial):
     """The first columns of each text's row, which tell it from any other."""
     for seed, idx, masked in zip(trial.seeds, trial.canvas.idx, trial.canvas.masked, strict=True):
-        made = {"name": trial.name, "module": writer.name, "weights": writer.weights, "seed": seed}
-        made |= {"prompt": writer.alphabet.decode(idx[~masked])}
-        yield made | asdict(trial.decoding) | {"chars": int(masked.sum())}
+        head = {"name": trial.name, "module": writer.name, "weights": writer.weights, "seed": seed}
+        head |= {"prompt": writer.alphabet.decode(idx[~masked]), **asdict(trial.decoding)}
+        yield head | {"chars": int(masked.sum())}
 
 
 def experiment(settings, args, reference, label, rows_file):
@@ -265,15 +256,15 @@ def produce(todo, folder, args, reference):
     planned = [list(heads(*task)) for task in todo]
     every, done = list(itertools.chain(*planned)), len(folder.rows)
     same = all(row == row | records.plain(head) for row, head in zip(folder.rows, every, strict=False))
-    check(same and done <= len(every), f"{folder.path}: holds another run; --resume goes on with the same settings")
+    same = same and done <= len(every)
+    check(same, f"{folder.path}: holds rows of a run with other settings; --resume goes on with the same ones")
     ends = list(itertools.accumulate(map(len, planned)))
     first = bisect.bisect_right(ends, done)  # the trial that is not written yet, or not to its end
     writers = {id(writer): writer for writer, _ in todo[first:]}
     settings = len({head["name"] for head in every})
     records.warn(f"{len(every)} texts of {settings} settings, {done} of them written before")
-    bar = Bar(len(every), done)
     try:
-        with bar, workers.choose(_write, writers, args.workers, args.cluster) as submit:
+        with Bar(len(every), done) as bar, workers.choose(_write, writers, args.workers, args.cluster) as submit:
             futures = [submit((id(writer), trial)) for writer, trial in todo[first:]]
             for own, end, future in zip(planned[first:], ends[first:], futures, strict=True):
                 bar.show(len(folder.rows), own[0]["name"])
@@ -287,25 +278,6 @@ def produce(todo, folder, args, reference):
         records.warn(f"{len(folder.rows)} of {len(every)} texts are written; go on with: --resume {folder.path}")
         raise
     return folder.rows
-
-
-class Bar(Progress):
-    """How far a run is, on standard error: a bar on a terminal, a line a minute elsewhere, and at first an estimate."""
-
-    def __init__(self, total, done):
-        console = Console(stderr=True)
-        super().__init__(console=console, disable=not console.is_terminal)
-        self.task, self.total, self.before = self.add_task("", total=total, completed=done), total, done
-        self.began, self.due = time.monotonic(), 0.0
-
-    def show(self, done, name):
-        """done: texts of all, those of before included; name: of the settings at work."""
-        self.update(self.task, completed=done, description=name)
-        now, new = time.monotonic(), done - self.before
-        if new > 0 and now >= self.due:  # those written together take less than the first one
-            left = timedelta(seconds=round((now - self.began) / new * (self.total - done)))
-            records.warn(f"{done} of {self.total} texts, {'about' if self.due else 'at most'} {left} to go: {name}")
-            self.due = now + 60 if self.disable else math.inf
 
 
 def _write(writers, task):

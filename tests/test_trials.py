@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import diffusion
-from lab import cli, quality, trials, workers
+from lab import cli, progress, quality, trials, workers
 from lab.canvas import Canvas
 from lab.cli import UserError
 from lab.corpus import Alphabet
@@ -95,8 +95,8 @@ def test_sizes_have_limits(flag, value):
 
 def test_a_pipe_gets_an_estimate_and_then_a_line_every_minute(monkeypatch, capsys):
     now = [0.0]
-    monkeypatch.setattr(trials.time, "monotonic", lambda: now[0])
-    with trials.Bar(total=100, done=10) as bar:
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress.Bar(total=100, done=10) as bar:
         for done in range(10, 50, 2):
             bar.show(done, f"temp {done}")
             now[0] += 10
@@ -106,13 +106,22 @@ def test_a_pipe_gets_an_estimate_and_then_a_line_every_minute(monkeypatch, capsy
     assert len(lines) == 4
 
 
+def test_a_short_run_says_nothing(capsys):
+    with progress.Bar(total=3, done=0) as bar:
+        for done in range(4):
+            bar.show(done, "temp 0.5")
+    assert capsys.readouterr().err == ""
+
+
 def arrived(folder):
-    """What `Parcel` becomes where it arrives: a note of the process that unpacked it."""
+    """Unpack a Parcel: leaves a note of the process that does."""
     (folder / f"{os.getpid()}_{uuid.uuid4()}").touch()
-    return folder
+    return Parcel(folder)
 
 
 class Parcel:
+    """Something that workers share."""
+
     def __init__(self, folder):
         self.folder = folder
 
@@ -159,7 +168,7 @@ def test_what_workers_share_is_sent_to_each_once_and_ctrl_c_ends_them(tmp_path):
 
 @linux
 def test_a_worker_that_is_killed_is_one_message():
-    with pytest.raises(UserError, match="worker process has ended"), workers.choose(pid_after, None, 2, None) as submit:
+    with pytest.raises(UserError, match="worker process has ended"), workers.several(pid_after, None, 1) as submit:
         os.kill(submit(0).result(), signal.SIGKILL)
         submit(100).result()
 
@@ -188,7 +197,7 @@ def abc_text(folder):
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster():
     """A dask scheduler with two worker processes, on this machine."""
     distributed = pytest.importorskip("distributed", reason="needs dask.distributed: uv sync --extra cluster")
@@ -204,6 +213,13 @@ def sweep(make_weights, folder, *flags):
     assert cli.run(script.main, script.Args, list(map(str, argv))) == 0
     (found,) = folder.iterdir()
     return json.loads((found / "results.json").read_text(encoding="utf-8"))
+
+
+def test_a_cluster_gets_what_its_workers_share_once(cluster, tmp_path):
+    with workers.choose(pid_after, Parcel(tmp_path), 1, cluster.scheduler_address) as submit:
+        pids = {future.result() for future in [submit(0.02) for _ in range(50)]}
+    seen = sorted(path.name.partition("_")[0] for path in tmp_path.iterdir())
+    assert len(pids) == 2 and seen == sorted(map(str, pids))
 
 
 def test_a_sweep_on_a_cluster_ends_with_the_same_rows_when_a_worker_is_killed(
@@ -224,13 +240,6 @@ def test_a_sweep_on_a_cluster_ends_with_the_same_rows_when_a_worker_is_killed(
     assert {row["seconds"] for row in rows} == {None}
     clock = {"seconds": None, "cpu_seconds": None}
     assert rows == [row | clock for row in alone]
-
-
-def test_a_cluster_gets_what_its_workers_share_once(cluster, tmp_path):
-    with workers.choose(pid_after, Parcel(tmp_path), 1, cluster.scheduler_address) as submit:
-        pids = {future.result() for future in [submit(0.02) for _ in range(50)]}
-    seen = sorted(path.name.partition("_")[0] for path in tmp_path.iterdir())
-    assert len(pids) == 2 and seen == sorted(map(str, pids))
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nowhere", "ray://127.0.0.1:10001"])
