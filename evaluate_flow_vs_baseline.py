@@ -3,7 +3,7 @@
     uv run evaluate_flow_vs_baseline.py --seeds 1337,2027,7
 
 Writes eval_reports/<timestamp>/: summary.json (paired differences with 95 % intervals, and every row), samples_baseline.csv,
-samples_flow.csv, and blind_samples.csv with blind_key.csv: pairs of texts in random order, for a reader to evaluator. A third
+samples_flow.csv, and blind_samples.csv with blind_key.csv: pairs of texts in random order, for a reader to judge. A third
 set of texts, flow_off, is the flow model decoded without its flow: what is left is the effect of other weights.
 """
 
@@ -52,10 +52,10 @@ def main(args):
     shared = {"temp": args.temp, "top_k": args.top_k, "spacing": args.spacing}
     shared |= {"confidence_threshold": args.confidence_threshold, "draft_threshold": args.draft_threshold}
     flow = diffusion_flow.Decoding(**shared, flow_step=args.flow_step)
-    sets = ("baseline", writers[0], diffusion.Decoding(**shared)), ("flow", writers[1], flow)
-    sets = (*sets, ("flow_off", writers[1], replace(flow, flow_until=1.0)))
-    reference = methods.reference(args, writers[0])
-    rows, folder = trials.experiment(sets, args, reference, "", "summary.json")
+    settings = {"baseline": (writers[0], diffusion.Decoding(**shared)), "flow": (writers[1], flow)}
+    settings["flow_off"] = writers[1], replace(flow, flow_until=1.0)
+    reference = trials.reference(args, writers[0], methods.load)
+    rows, folder = trials.experiment(settings, args, reference, "", "summary.json")
     by_name = stats.grouped(rows, "name")
     summary = {"verdicts": [], "differences": {}, "real_text": stats.real_text(by_name["flow"], reference)}
     for a, b in (("baseline", "flow"), ("flow_off", "flow")):
@@ -67,7 +67,8 @@ def main(args):
     for name, part in zip(("samples", "key"), blind(by_name["baseline"] + by_name["flow"]), strict=True):
         folder.write(f"blind_{name}.csv", part)
     folder.write("summary.json", summary | {"stamp": stamp, "rows": rows})
-    print(*summary["verdicts"], folder.path, sep="\n")
+    analysis = "analyze_generate_quality.py", "--input", folder.path / "summary.json", "--tag", "flow"
+    trials.conclude(summary["verdicts"], rows, folder, *analysis)
 
 
 if __name__ == "__main__":

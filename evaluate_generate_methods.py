@@ -50,9 +50,9 @@ def main(args):
     sides = {args.a_name: decoding_of(args, "a"), args.b_name: decoding_of(args, "b")}
     check(len(sides) == 2, "--a-name and --b-name must differ")
     writer = methods.load(args.weights, args.module)
-    reference = methods.reference(args, writer)
-    sets = [(name, writer, cell) for name, cell in sides.items()]
-    rows, folder = trials.experiment(sets, args, reference, args.module, "results.json")
+    reference = trials.reference(args, writer, methods.load)
+    settings = {name: (writer, decoding) for name, decoding in sides.items()}
+    rows, folder = trials.experiment(settings, args, reference, args.module, "results.json")
     a, b = stats.grouped(rows, "name").values()
     found = stats.compare(a, b, reference)
     verdicts = [stats.in_words(each, *sides) for each in found]
@@ -60,7 +60,8 @@ def main(args):
     stamp = records.stamp(**{**vars(args), "weights": writer.weights})
     folder.write("summary.json", {"verdicts": verdicts, "differences": found, "real_text": real, "stamp": stamp})
     folder.write("results.csv", rows)
-    print(*verdicts, folder.path, sep="\n")
+    analysis = "analyze_generate_quality.py", "--input", folder.path / "results.json", "--tag", args.module
+    trials.conclude(verdicts, rows, folder, *analysis)
 
 
 if __name__ == "__main__":

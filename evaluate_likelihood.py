@@ -1,11 +1,12 @@
 """How well does each model predict held-out text? Likelihoods of the three methods on one scale.
 
     uv run evaluate_likelihood.py
+    uv run evaluate_likelihood.py --weights my_gpt.pt,my_diffusion.pt --data my.txt
 
 GPT's figure is exact; the masked models' is an upper bound. Below it stands what a sampler is worth that commits by a given
-strategy (path likelihood, 16 characters given, 240 written): the price of few calls, without samples and without an evaluator model. Choices
-were made on the validation split, so the test split is the one to quote; the whole is for comparison with
-other projects.
+unmasking strategy (path likelihood, 16 characters given, 240 written): the price of few calls, without samples and without
+an evaluator model. Choices were made on the validation split, so the test split is the one to quote; the whole is for
+comparison with other projects. Writes likelihood_reports/<timestamp>/likelihood.json.
 """
 
 import math
@@ -14,68 +15,75 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
-from rich.table import Table
 
 import methods
-from lab import cli, likelihood, records, stats
+from lab import checkpoint, cli, likelihood, records, stats
 from lab.cli import check
 from lab.corpus import Corpus, windows
 
 
 @dataclass(frozen=True)
 class Args:
-    modules: str = "gpt,diffusion,diffusion_flow"  # methods to evaluate, separated by commas
-    weights_dir: Path = cli.ROOT / "weights"  # where their weights lie
+    weights: cli.listed(Path) = tuple(map(checkpoint.default_path, methods.METHODS))  # files of any name and method
     data: Path | None = None  # UTF-8 text whose last tenth is held out; default data.txt
     repeats: int = 4  # random masks per window in the bound
     most: int = 2000  # windows of a part at most, evenly spread
     strategies: str = "left,threshold=0.9,budget=2,budget=6,random=30,random=15,spacing=1,spacing=2,spacing=3,spacing=5,spacing=8,spacing=12"  # unmasking strategies; empty: none
     windows: int = 32  # for the unmasking strategies
-    output_dir: Path | None = None  # where likelihood.json goes; default: not written
+    output_dir: Path | None = None  # where likelihood.json goes; default: a new folder in likelihood_reports
 
     def __post_init__(self):
-        unknown = set(self.modules.split(",")) - set(methods.METHODS)
-        check(not unknown, f"--modules: unknown {', '.join(sorted(unknown))}; known: {', '.join(methods.METHODS)}")
-        check(self.repeats >= 1, f"repeats must be at least 1, not {self.repeats}")
-        check(self.most >= 1, f"most must be at least 1, not {self.most}")
-        check(self.windows >= 1, f"windows must be at least 1, not {self.windows}")
-        for name in filter(None, self.strategies.split(",")):
+        for name, most in (("repeats", 1000), ("most", 10**6), ("windows", 10**4)):
+            check(1 <= getattr(self, name) <= most, f"{name} must lie in 1..{most:,}, not {getattr(self, name):,}")
+        for name in self.chosen:
             methods.strategy(name)
 
+    @property
+    def chosen(self):
+        """The unmasking strategies, each once."""
+        return list(dict.fromkeys(filter(None, self.strategies.split(","))))
 
-def measure(name, writer, parts, args):
-    """Rows of the table for one model: measure, part -> mean over the part's windows, nats per character."""
+
+def load_all(args, corpus):
+    """Path -> Writer of every weights file. Raises UserError when one of them knows other characters than the corpus."""
+    writers = {path: methods.load(path, None) for path in dict.fromkeys(args.weights)}
+    for path, writer in writers.items():
+        text = f"{len(writer.alphabet)} characters, of a text that begins {writer.opening[:40]!r}"
+        other = f"{path} knows {text}; {corpus.path} has others ({len(corpus.alphabet)}): give the text with --data"
+        check(writer.alphabet == corpus.alphabet, f"{other}, and models of another text in a run of its own")
+        corpus.require(writer.model.config.block_size + 1)
+        print(f"{path}: {writer.name}, {text}", file=sys.stderr)
+    return writers
+
+
+def likelihoods(writer, parts, args):
+    """Of one model, for each part of the held-out text: (measure, part, nats per character of each window)."""
     size, model = writer.model.config.block_size, writer.model
     for part, ids in parts.items():
         held = windows(ids, size + 1, most=args.most)
-        if name == "gpt":
+        if writer.name == "gpt":
             yield "exact, non-overlapping windows", part, likelihood.next_character(model, held)
             halves = windows(ids, size + 1, every=size // 2, most=2 * args.most)
             yield "exact, half a window of context", part, likelihood.next_character_sliding(model, halves)
         else:
-            yield (
-                "upper bound, non-overlapping windows",
-                part,
-                likelihood.masked_bound(model, held[:, :-1], args.repeats),
-            )
+            bound = likelihood.masked_bound(model, held[:, :-1], args.repeats)
+            yield "upper bound, non-overlapping windows", part, bound
 
 
-def paths(name, model, corpus, args):
-    """Rows of the second table: what each unmasking strategy costs a masked model, beside the last one; GPT has one."""
-    size = model.config.block_size
-    held, rows = windows(corpus.test, size + 1, most=args.windows)[:, :-1], []
+def strategy_costs(writer, corpus, args):
+    """Rows: what each unmasking strategy costs a masked model, beside the last one; GPT has one."""
+    size, rows = writer.model.config.block_size, []
+    held = windows(corpus.test, size + 1, most=args.windows)[:, :-1]
     masked = torch.arange(size) >= min(16, size // 2)
-    chosen = list(filter(None, args.strategies.split(",")))
-    if chosen and name == "gpt":
-        chosen = ["left"]
-    for strategy in chosen:
-        if name == "gpt":
-            nll, calls = likelihood.given_left(model, held, masked), masked.sum().float()
+    for strategy in args.chosen if writer.name != "gpt" else args.chosen and ["left"]:
+        if writer.name == "gpt":
+            nll, calls = likelihood.given_left(writer.model, held, masked), masked.sum().float()
         else:
-            nll, calls = likelihood.path(model, held, masked, methods.strategy(strategy))
+            nll, calls = likelihood.path(writer.model, held, masked, methods.strategy(strategy))
         low, high = stats.mean_interval(nll.numpy())
-        row = {"module": name, "strategy": strategy, "windows": len(held), "calls": calls.mean().item()}
+        row = {"module": writer.name, "strategy": strategy, "windows": len(held), "calls": calls.mean().item()}
         rows.append(row | {"nats": nll.mean().item(), "low": low, "high": high, "each": nll.tolist()})
     for row in rows:  # paired, over the same windows
         difference = np.array(row["each"]) - np.array(rows[-1]["each"])
@@ -86,41 +94,24 @@ def paths(name, model, corpus, args):
 
 
 def main(args):
-    """Measure every model on both halves and the whole of the held-out text."""
-    corpus, used = Corpus(args.data), []
-    if args.output_dir is not None:
-        args.output_dir.mkdir(parents=True, exist_ok=True)
+    """Measure every model on both splits and the whole of the held-out text."""
+    corpus = Corpus(args.data)
     parts = {"test split": corpus.test, "validation split": corpus.validation, "whole": corpus.held_out}
-    table, rows = Table("model", "measure", "held-out text", "windows", "nats/char", "bits/char"), []
-    strategies, path_rows = (
-        Table("model", "unmasking strategy", "calls for 240", "nats/char", "95 % interval", "against the one above"),
-        [],
-    )
-    for name in args.modules.split(","):
-        path = args.weights_dir / f"{name}.pt"
-        writer = methods.load(path, name)
-        used.append(writer.weights)
-        known = writer.alphabet == corpus.alphabet
-        check(known, f"{path}: trained on a text with other characters than {corpus.path}; give its --data")
-        corpus.require(writer.model.config.block_size + 1)
-        for what, part, nll in measure(name, writer, parts, args):
-            nats, bits = nll.mean().item(), nll.mean().item() / math.log(2)
-            table.add_row(name, what, part, str(len(nll)), f"{nats:.4f}", f"{bits:.4f}")
-            rows.append(
-                {"module": name, "measure": what, "part": part, "windows": len(nll), "nats": nats, "bits": bits}
-            )
-        path_rows += paths(name, writer.model, corpus, args)
-    for row in path_rows:
-        spread = [
-            f"{row[a]:.3f} .. {row[b]:.3f}" if row[a] is not None else ""
-            for a, b in (("low", "high"), ("difference_low", "difference_high"))
-        ]
-        strategies.add_row(row["module"], row["strategy"], f"{row['calls']:.1f}", f"{row['nats']:.4f}", *spread)
-    records.show(*(each for each in (table, strategies) if each.row_count))
-    if args.output_dir is not None:
-        stamp = records.stamp(**{**vars(args), "weights": used, "data_sha256": corpus.sha256})
-        written = {"stamp": stamp, "rows": rows, "paths": path_rows}
-        records.write_json(args.output_dir / "likelihood.json", written)
+    writers, rows, path_rows = load_all(args, corpus), [], []
+    folder = args.output_dir or records.fresh(cli.ROOT / "likelihood_reports", "")
+    for path, writer in writers.items():
+        for what, part, nll in likelihoods(writer, parts, args):
+            row = {"module": writer.name, "weights": path.name, "measure": what, "part": part, "windows": len(nll)}
+            rows.append(row | {"nats": nll.mean().item(), "bits": nll.mean().item() / math.log(2)})
+        path_rows += [{"weights": path.name, **row} for row in strategy_costs(writer, corpus, args)]
+    used = [writer.weights for writer in writers.values()]
+    stamp = records.stamp(**{**vars(args), "weights": used, "data_sha256": corpus.sha256})
+    shown = ["weights", "strategy", "calls", "nats", "low", "high", "difference", "difference_low", "difference_high"]
+    for table in (pd.DataFrame(rows), pd.DataFrame(path_rows, columns=shown)):
+        if len(table):
+            print(table.to_markdown(index=False, floatfmt=".4f"), end="\n\n")
+    records.write_json(folder / "likelihood.json", {"stamp": stamp, "rows": rows, "paths": path_rows})
+    print(f"files: {folder / 'likelihood.json'}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""The three methods by name, a writer from any weights file of theirs, and the real text it is measured against."""
+"""The three methods by name, and what is made by name from them: writers, decodings, unmasking strategies."""
 
 import hashlib
-from dataclasses import replace
 from functools import partial
 
 import torch
@@ -11,16 +10,19 @@ import diffusion_flow
 import gpt
 from lab import checkpoint, trials, unmasking
 from lab.cli import check
-from lab.quality import Reference
-from lab.records import warn
 
 METHODS = {"gpt": gpt, "diffusion": diffusion, "diffusion_flow": diffusion_flow}
 TWO_STAGE = {"temp": 0.8, "top_k": 2, "confidence_threshold": 0.95, "spacing": 0, "draft_threshold": 0.7}
 
 
 def load(path, name, device="cpu"):
-    """Weights of method `name` (None: the default file) -> Writer. Raises UserError when they are missing or another's."""
-    check(name in METHODS, f"unknown module {name}; known: {', '.join(METHODS)}")
+    """Weights -> Writer. Raises UserError when they are missing, or not those of the method `name`.
+
+    path: None for the method's default file; name: None for the method that the file itself names.
+    """
+    if name is None:
+        name = checkpoint.read(path, f"{gpt.NAME}.py --train --weights {path}")["name"]
+    check(isinstance(name, str) and name in METHODS, f"unknown module {name}; known: {', '.join(METHODS)}")
     method, path = METHODS[name], path or checkpoint.default_path(name)
     model, alphabet, opening, _ = checkpoint.load(path, name, method.Model, type(method.Args().config))
     label = f"{path.name} sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
@@ -57,17 +59,3 @@ def strategy(text):
         return unmasking.leftmost if kind == "left" else partial(unmasking.within_budget, nats=number)
     settings = {"confidence_threshold": number, "spacing": 0} if kind == "threshold" else {"spacing": int(number)}
     return partial(unmasking.confident, decoding=diffusion.Decoding(**settings))
-
-
-def reference(args, writer):
-    """What a script's texts are measured against; None, with a note, when the default corpus cannot be had."""
-    found = Reference.of_data(args.data)
-    if found is None:
-        return None
-    path = args.data or "data.txt"
-    check(writer.alphabet == found.alphabet, f"{path}: has other characters than the model's text; give its --data")
-    evaluator = load(args.evaluator, "gpt") if args.evaluator.exists() or args.evaluator != trials.EVALUATOR else None
-    known = evaluator is not None and evaluator.alphabet == found.alphabet and evaluator.weights != writer.weights
-    if not known:
-        warn(f"{args.evaluator}: no independent evaluator of this text; generative_nll stays empty")
-    return replace(found, evaluator=evaluator if known else None)

@@ -9,10 +9,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 import methods
 from lab import cli, records, trials
 from lab.canvas import Canvas
-from lab.cli import check
+from lab.cli import UserError, check
 
 
 @dataclass(frozen=True)
@@ -25,21 +27,40 @@ class Args:
     max_new_tokens: int = 512
     seed: int = 1337
 
+    def __post_init__(self):
+        trials.check_sizes(self, ["max_new_tokens"])
+
+
+def decoding_of(module, settings):
+    """The Decoding of a method with these settings, as JSON has them; top_k may be "all". Raises UserError."""
+    whole = vars(methods.METHODS[module].Decoding())
+    unknown = ", ".join(settings.keys() - whole.keys())
+    check(not unknown, f"{module} has no {unknown}; it has {', '.join(whole)}")
+    if settings.get("top_k") == "all":
+        settings = settings | {"top_k": None}
+    try:
+        return msgspec.convert(whole | settings, methods.METHODS[module].Decoding)
+    except msgspec.ValidationError as error:
+        raise UserError(str(error)) from error
+
 
 def main(args):
     """Look the preset up, write, print."""
     presets = records.read_json(args.presets_file)
     check(isinstance(presets, dict), f"{args.presets_file}: not a table of presets")
     check(args.preset in presets, f"--preset {args.preset}: unknown; {args.presets_file} has {', '.join(presets)}")
-    check(args.max_new_tokens >= 1, f"max_new_tokens must be at least 1, not {args.max_new_tokens}")
-    settings = dict(presets[args.preset])
-    writer = methods.load(args.weights, settings.pop("module", None))
-    grid = trials.grid(methods.METHODS[writer.name].Decoding(), {key: [value] for key, value in settings.items()})
+    settings = presets[args.preset]
+    check(isinstance(settings, dict) and "module" in settings, f"{args.presets_file}: {args.preset} names no module")
+    writer = methods.load(args.weights, settings.pop("module"))
+    try:
+        decoding = decoding_of(writer.name, settings)
+    except UserError as error:
+        raise UserError(f"{args.presets_file}: {args.preset}: {error}") from error
     prompt = writer.prompt(args.prompt_len) if args.prompt is None else args.prompt
     canvas = Canvas.after(writer.alphabet.encode(prompt), args.max_new_tokens)
-    sample = trials.run(writer, trials.Trial(canvas, grid[0], (args.seed,)))[0]
+    sample = trials.run(writer, trials.Trial(canvas, decoding, (args.seed,)))[0]
     print(sample.text)
-    print(f"{args.preset} ({writer.name}: {trials.describe(grid[0], settings)}): {sample.describe()}", file=sys.stderr)
+    print(f"{args.preset} ({writer.name}: {trials.name_of(decoding, settings)}): {sample.figures()}", file=sys.stderr)
 
 
 if __name__ == "__main__":

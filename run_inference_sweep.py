@@ -6,9 +6,10 @@ Writes infer_reports/<module>_<timestamp>/: results.csv, results.json, samples.t
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
+import diffusion_flow
 import methods
 from lab import cli, trials
 from lab.cli import listed, number_or_all
@@ -23,27 +24,28 @@ class Args(trials.Args):
     confidence_threshold: listed(float) = ()
     spacing: listed(int) = ()
     draft_threshold: listed(float) = ()
+    confirm_threshold: listed(float) = ()
+    replace_margin: listed(float) = ()
+    target_chunk_len: listed(int) = ()
     flow_step: listed(float) = ()
     flow_until: listed(float) = ()
     output_dir: Path = cli.ROOT / "infer_reports"
 
 
-SETTINGS = ("temp", "top_k", "confidence_threshold", "spacing", "draft_threshold", "flow_step", "flow_until")
-
-
 def main(args):
     """Write the texts, then the table and the samples."""
     writer = methods.load(args.weights, args.module)
-    choices = {name: getattr(args, name) for name in SETTINGS if getattr(args, name)}
+    every = [field.name for field in fields(diffusion_flow.Decoding)]  # no method has a setting that it lacks
+    choices = {name: getattr(args, name) for name in every if getattr(args, name)}
     cells = trials.grid(methods.METHODS[args.module].Decoding(), choices)
-    reference = methods.reference(args, writer)
-    sets = [(trials.describe(cell, choices), writer, cell) for cell in cells]
-    rows, folder = trials.experiment(sets, args, reference, args.module, "results.json")
+    reference = trials.reference(args, writer, methods.load)
+    settings = {trials.name_of(cell, choices): (writer, cell) for cell in cells}
+    rows, folder = trials.experiment(settings, args, reference, args.module, "results.json")
     folder.write("results.csv", rows)
-    folder.write(
-        "samples.txt", "\n\n".join(f"== {r['name']}, seed {r['seed']}, {r['nfe']} calls\n{r['text']}" for r in rows)
-    )
-    print(folder.path)
+    texts = [f"== {row['name']}, seed {row['seed']}, {row['nfe']} calls\n{row['text']}" for row in rows]
+    folder.write("samples.txt", "\n\n".join(texts))
+    analysis = "analyze_inference_sweep.py", "--inputs", folder.path / "results.json", "--tag", args.module
+    trials.conclude([f"{len(rows)} texts of {len(settings)} settings"], rows, folder, *analysis)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,22 @@
 
     uv run sweep_new_two_stage_vs_baseline.py --module diffusion
 
-Writes sweep_generate_reports/<module>_<timestamp>/: run_level.json, agg_vs_baseline.json, summary.json (top_5: the fastest of
-the settings that are not worse), speed_vs_quality.png, speed_vs_parallel.png, top_speed_configs.png.
+Writes sweep_generate_reports/<module>_<timestamp>/: rows.json (a row per text), run_level.json (for each setting, seed and
+prompt new against baseline), agg_vs_baseline.json, summary.json (top_5: the fastest of the settings that are not worse),
+speed_vs_quality.png, speed_vs_parallel.png, top_speed_configs.png.
 """
 
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 import methods
 from lab import cli, plots, records, stats, trials
 from lab.cli import listed
+from lab.quality import Pool
 
 NOT_WORSE = 0.02  # bits of `distance` that the whole interval of the difference may reach
 
@@ -20,10 +25,13 @@ NOT_WORSE = 0.02  # bits of `distance` that the whole interval of the difference
 @dataclass(frozen=True)
 class Args(trials.Args):
     seeds: listed(int) = (1337, 2027, 7, 42, 123, 314, 2718, 9001, 65537, 8888)
+    prompts: int = 1
+    max_new_tokens: int = 240
     module: str = "diffusion"  # diffusion or diffusion_flow
     weights: Path | None = None  # default weights/MODULE.pt
     temp: float = 0.8  # of all
     top_k: cli.one_number_or_all() = 2  # of all
+    spacing: int = 0  # of all
     base_confidence_threshold: float = 0.85
     base_draft_threshold: float = 0.85
     base_confirm_threshold: float = 0.85
@@ -37,14 +45,31 @@ class Args(trials.Args):
     output_dir: Path = cli.ROOT / "sweep_generate_reports"
 
 
-def settings(args):
+def decodings(args):
     """Name -> Decoding: the baseline, then the grid."""
-    start = methods.masked_decoding(args.module, temp=args.temp, top_k=args.top_k)
+    start = methods.masked_decoding(args.module, temp=args.temp, top_k=args.top_k, spacing=args.spacing)
     choices = cli.prefixed(args, "sweep")
     varied = [name for name, values in choices.items() if len(values) > 1]
     cells = trials.grid(start, choices)
     baseline = {"baseline": replace(start, **cli.prefixed(args, "base"))}
-    return baseline | {trials.describe(cell, varied).replace("_threshold", ""): cell for cell in cells}
+    return baseline | {trials.name_of(cell, varied).replace("_threshold", ""): cell for cell in cells}
+
+
+def new_against_baseline(groups, reference):
+    """A row for each setting, seed and prompt: every column of the new text and of the baseline's, and their differences."""
+    tables = {}
+    for name, rows in groups.items():
+        table = tables[name] = pd.DataFrame(rows)
+        table["chars_per_call"], table["distance"] = table.chars / table.nfe, None
+        if reference is not None:
+            pool = Pool([[row] for row in rows], reference)
+            table["distance"] = pool.measure(np.eye(len(rows)))["distance"]  # of each text
+    base = tables.pop("baseline")
+    pairs = pd.concat(tables.values()).merge(base, on=["seed", "prompt"], suffixes=("", "_baseline"))
+    for name in (*stats.MEASURES, "distance"):
+        new, old = (pd.to_numeric(pairs[column]) for column in (name, f"{name}_baseline"))
+        pairs[f"{name}_difference"] = new - old
+    return pairs.to_dict("records")
 
 
 def aggregate(rows, groups, reference):
@@ -54,11 +79,8 @@ def aggregate(rows, groups, reference):
         found = stats.compare(groups["baseline"], groups[name], reference)
         distance = next((each for each in found if each["measure"] == "distance"), {"high": None})
         not_worse = distance["high"] is not None and distance["high"] <= NOT_WORSE
-        points[name] |= {
-            "differences": found,
-            "not_worse": not_worse,
-            "verdict": stats.in_words(distance, "baseline", name) if "unit" in distance else None,
-        }
+        verdict = stats.in_words(distance, "baseline", name) if "unit" in distance else None
+        points[name] |= {"differences": found, "not_worse": not_worse, "verdict": verdict}
     return points
 
 
@@ -66,13 +88,10 @@ def draw(points, real, folder):
     """The three plots."""
     speed, label = plots.speed_axis(points.values())
     grid, base = [p for p in points.values() if p["name"] != "baseline"], [points["baseline"]]
-    for name, y, what in (
-        ("quality", "distance", plots.DISTANCE),
-        ("parallel", "chars_per_call", "characters per call"),
-    ):
-        with plots.figure(
-            folder / f"speed_vs_{name}.png", f"Two-stage decoding: speed and {what.partition(',')[0]}", label, what
-        ) as axes:
+    axis = {"quality": ("distance", plots.DISTANCE), "parallel": ("chars_per_call", "characters per call")}
+    for name, (y, what) in axis.items():
+        title = f"Two-stage decoding: speed and {what.partition(',')[0]}"
+        with plots.figure(folder / f"speed_vs_{name}.png", title, label, what) as axes:
             plots.log_axis(axes)
             plots.scatter(axes, grid, speed, y, label="two-stage")
             plots.scatter(axes, base, speed, y, plots.COLOURS[1], "baseline: one stage, threshold", "*")
@@ -86,29 +105,32 @@ def draw(points, real, folder):
         axes.invert_yaxis()
 
 
+def summary(points, args, writer, real):
+    """What the grid found in short: the five settings of fewest calls, of those that beat the baseline and are not worse."""
+    better = [p for p in points.values() if p.get("not_worse") and p["nfe"] < points["baseline"]["nfe"]]
+    columns = ("name", "nfe", "chars_per_second", "verdict")
+    top_5 = [{key: p[key] for key in columns} for p in sorted(better, key=lambda p: p["nfe"])[:5]]
+    rule = f"fewer calls than the baseline, and the 95 % interval of the difference in distance ends below {NOT_WORSE} bits"
+    short = {"top_5": top_5, "top_5_rule": rule, "settings": len(points) - 1, "not_worse_and_faster": len(better)}
+    return short | {"real_text": real, "stamp": records.stamp(**{**vars(args), "weights": writer.weights})}
+
+
 def main(args):
     """Write the texts, compare every setting with the baseline, draw."""
-    cells = settings(args)
     writer = methods.load(args.weights, args.module)
-    reference = methods.reference(args, writer)
-    sets = [(name, writer, cell) for name, cell in cells.items()]
-    rows, folder = trials.experiment(sets, args, reference, args.module, "run_level.json")
+    settings = {name: (writer, decoding) for name, decoding in decodings(args).items()}
+    reference = trials.reference(args, writer, methods.load)
+    rows, folder = trials.experiment(settings, args, reference, args.module, "rows.json")
     groups = stats.grouped(rows, "name")
-    points = aggregate(rows, groups, reference)
-    good = [p for p in points.values() if p.get("not_worse") and p["nfe"] < points["baseline"]["nfe"]]
-    top_5 = sorted(good, key=lambda p: p["nfe"])[:5]
-    real = stats.real_text(groups["baseline"], reference)
+    points, real = aggregate(rows, groups, reference), stats.real_text(groups["baseline"], reference)
+    found = summary(points, args, writer, real)
+    folder.write("run_level.json", new_against_baseline(groups, reference))
     folder.write("agg_vs_baseline.json", list(points.values()))
-    short = [
-        {"name": p["name"], "nfe": p["nfe"], "chars_per_second": p["chars_per_second"], "verdict": p["verdict"]}
-        for p in top_5
-    ]
-    stamp = records.stamp(**{**vars(args), "weights": writer.weights})
-    rule = f"fewer calls than the baseline, and the 95 % interval of the difference in distance ends below {NOT_WORSE} bits"
-    summary = {"top_5": short, "top_5_rule": rule, "settings": len(cells) - 1, "not_worse_and_faster": len(good)}
-    folder.write("summary.json", summary | {"real_text": real, "stamp": stamp})
+    folder.write("summary.json", found)
     draw(points, real, folder.path)
-    print(*(f"{p['name']}: {p['nfe']:.0f} calls; {p['verdict']}" for p in top_5), folder.path, sep="\n")
+    verdicts = [f"{p['name']}: {p['nfe']:.0f} calls; {p['verdict']}" for p in found["top_5"]]
+    analysis = "analyze_inference_sweep.py", "--inputs", folder.path / "rows.json", "--tag", "two_stage"
+    trials.conclude(verdicts or ["no setting has fewer calls and is not worse"], rows, folder, *analysis)
 
 
 if __name__ == "__main__":

@@ -85,10 +85,11 @@ def noiseless(writer):
 def main(args):
     """Write both ways, compare, print and store."""
     writer = methods.load(None, "diffusion")
-    reference = methods.reference(args, writer)
+    reference = trials.reference(args, writer, methods.load)
     check(reference is not None and reference.evaluator is not None, "this needs the corpus and weights/evaluator.pt")
-    sets = [("mask again", writer, diffusion.Decoding()), ("replace", replacing(writer), diffusion.Decoding())]
-    rows, folder = trials.experiment(sets, args, reference, "controls", "results.json")
+    decoding = diffusion.Decoding()
+    settings = {"mask again": (writer, decoding), "replace": (replacing(writer), decoding)}
+    rows, folder = trials.experiment(settings, args, reference, "controls", "results.json")
     sides = stats.grouped(rows, "name")
     found = stats.compare(*sides.values(), reference)
     print(*(stats.in_words(each, *sides) for each in found), folder.path, sep="\n")

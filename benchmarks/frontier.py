@@ -121,7 +121,7 @@ def write(field, args, reference):
     for configuration in field:
         own = replace(args, seeds=args.seeds[: args.slow_seeds] if configuration.slow else args.seeds)
         for name, writer, decoding in configuration.settings():
-            todo += trials.jobs(name, writer, decoding, own, prompts)
+            todo += trials.plan(name, writer, decoding, own, prompts)
     folder = records.Folder(args.output_dir, "", "rows.json", args.resume)
     return trials.produce(todo, folder, args, reference), folder
 
@@ -188,12 +188,13 @@ def seconds(field, args, prompts):
         for configuration in random.Random(turn).sample(field, len(field)):
             if configuration.slow and turn > 1:  # a batch takes them a minute
                 continue
-            name, writer, decoding = configuration.settings()[len(configuration.temps) // 2]
+            _, writer, decoding = configuration.settings()[len(configuration.temps) // 2]
             for size, compiled in (1, False), (1, True), (args.batch, True):
-                job = trials.Job(name, writer, decoding, 0, "", args.max_new_tokens)
-                batch = [replace(job, seed=turn * size + i, prompt=prompts[i]) for i in range(size)]
+                canvas = trials.canvas_of(writer, prompts[:size], args.max_new_tokens)
+                seeds = tuple(range(turn * size, turn * size + size))
+                trial = trials.Trial(canvas, decoding, seeds)
                 with torch.compiler.set_stance("default" if compiled else "force_eager"):
-                    took = clock(lambda batch=batch: trials.write_batch(batch))
+                    took = clock(lambda writer=writer, trial=trial: trials.run(writer, trial))
                 if turn > 0:
                     each = spent.setdefault((configuration.name, size, compiled), [])
                     each.append(1000 * took / (size * args.max_new_tokens))
@@ -229,7 +230,7 @@ def main(args):
         return
     corpus = Corpus(args.data)
     field = configurations(corpus)
-    reference = methods.reference(args, field[0].writer)
+    reference = trials.reference(args, field[0].writer, methods.load)
     check(reference is not None and reference.evaluator is not None, "this needs the corpus and weights/evaluator.pt")
     rows, folder = write(field, args, reference)
     groups, prompts = stats.grouped(rows, "name"), list(dict.fromkeys(row["prompt"] for row in rows))

@@ -79,7 +79,7 @@ def write(args, name, Model, generate):
     else:
         sample = trials.run(writer, trial)[0]
         print(sample.text)
-    print(sample.describe(), file=sys.stderr)
+    print(sample.figures(), file=sys.stderr)
 
 
 def choose_prompt(args, opening):

@@ -122,7 +122,18 @@ def by_setting(rows, reference):
 
     chars_per_second comes from the texts that were written alone.
     """
-    fixed = {"seed", "prompt", "text", "nfe", "full_passes", "seconds", "batch", "jobs", *SAMPLE_MEASURES}
+    fixed = {
+        "seed",
+        "prompt",
+        "text",
+        "nfe",
+        "full_passes",
+        "seconds",
+        "cpu_seconds",
+        "batch",
+        "jobs",
+        *SAMPLE_MEASURES,
+    }
     points = []
     for group in grouped(rows, "name", "module", "weights").values():
         point = {key: value for key, value in group[0].items() if key not in fixed}

@@ -1,25 +1,29 @@
-"""A trial: one canvas, one set of decoding settings, some seeds; draining it gives texts, calls and seconds."""
+"""Trials: texts written together, by one writer with one set of decoding settings; what they cost; and many of them in a run.
 
+A run's trials are planned, written (`lab.workers`), and kept as rows, one for each text.
+"""
+
+import bisect
 import itertools
-import os
+import shlex
 import time
-import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-import joblib
 import torch
-from rich.console import Console
-from rich.progress import Progress
 from torch import nn
 
-from lab import quality, records
+from lab import quality, records, workers
 from lab.canvas import Canvas
 from lab.cli import ROOT, check, check_seeds, listed
 from lab.corpus import Alphabet
+from lab.progress import Bar
+from lab.sampling import generator
 
 EVALUATOR = ROOT / "weights" / "evaluator.pt"
+MOST = {"prompts": 10**6, "prompt_len": 10**6, "max_new_tokens": 10**6, "batch": 1024, "workers": 256}
+BUSY = 0.8  # CPU seconds by seconds, below which a process that only computes was kept waiting
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class Trial:
 
     canvas: Canvas  # one text (1, L), written once for each seed, or as many texts as there are seeds
     decoding: object  # the method's Decoding
-    seeds: tuple[int, ...]  # one for each row
+    seeds: tuple[int, ...]  # one for each text
+    name: str = ""  # of the settings, in tables and plots
 
     def __post_init__(self):
         check_seeds(*self.seeds)
@@ -54,26 +59,33 @@ class Trial:
 
 @dataclass(frozen=True)
 class Sample:
-    """A text and what it cost."""
+    """A text and what it cost: the last columns of its row."""
 
-    text: str  # the whole canvas, prompt included
     chars: int  # characters written, the prompt not counted
     nfe: int  # forward passes made while the text was unfinished
     full_passes: float  # the same in full-pass equivalents: each weighted by its share of a whole window
     seconds: float | None  # None when it was not alone in its batch
+    cpu_seconds: float | None  # of the process, in these seconds; None on another device than the CPU
+    text: str  # the whole canvas, prompt included
 
-    def describe(self):
-        """The figures in a line."""
+    def figures(self):
+        """What it cost in a line."""
         line = f"{self.chars:,} new characters, {self.nfe:,} calls (NFE; {self.full_passes:.1f} full passes), "
         line += f"{self.chars / self.nfe:.1f} characters per call"
         if self.seconds is not None:
             line += f", {self.seconds:.2f} s, {self.chars / self.seconds:,.0f} characters per second"
-        return line
+        busy = waited(vars(self))
+        return line + (f" (busy machine: only {self.cpu_seconds:.2f} s of CPU in that time)" if busy else "")
+
+
+def waited(row):
+    """Whether a timed text had to wait for a busy machine, so that its seconds say too much."""
+    return None not in (row.get("seconds"), row.get("cpu_seconds")) and row["cpu_seconds"] < BUSY * row["seconds"]
 
 
 def stream(seed, idx, masked):
-    """Random numbers for one text (L,): equal for two settings, independent for two prompts."""
-    return torch.Generator().manual_seed(seed << 22 ^ zlib.crc32(idx[~masked].numpy().tobytes()))
+    """Random numbers for one text (L,): equal for two settings, independent for two seeds or prompts."""
+    return generator(seed, idx[~masked].numpy().tobytes())
 
 
 def frames(writer, trial):
@@ -91,30 +103,26 @@ def frames(writer, trial):
 def run(writer, trial, watch=None):
     """Write a trial's texts -> a list of Samples, one per seed.
 
-    watch: called with each Frame as it comes. The clock runs round the sampler alone.
+    watch: called with each Frame as it comes. The clocks run round the sampler alone.
     """
-    rows, canvas = len(trial.seeds), trial.canvas
-    if len(canvas.idx) < rows:
-        canvas = canvas.repeat(rows)
+    texts, canvas = len(trial.seeds), trial.canvas
+    if len(canvas.idx) < texts:
+        canvas = canvas.repeat(texts)
     idx, masked = canvas.idx, canvas.masked
-    nfe, full_passes, seconds = torch.zeros(rows), torch.zeros(rows), 0.0
+    nfe, full_passes, seconds, cpu_seconds = torch.zeros(texts, dtype=torch.long), torch.zeros(texts), 0.0, 0.0
+    began = time.process_time()
     for frame, took in frames(writer, replace(trial, canvas=canvas)):
-        seconds += took
+        seconds, cpu_seconds = seconds + took, cpu_seconds + time.process_time() - began
         unfinished = masked.any(1)
         nfe, full_passes = nfe + unfinished, full_passes + unfinished * frame.computed
         idx, masked = frame.idx, frame.masked
         if watch is not None:
             watch(frame)
-    return [
-        Sample(
-            text=writer.alphabet.decode(idx[b]),
-            chars=int(canvas.masked[b].sum()),
-            nfe=int(nfe[b]),
-            full_passes=float(full_passes[b]),
-            seconds=seconds if rows == 1 else None,
-        )
-        for b in range(rows)
-    ]
+        began = time.process_time()
+    on_cpu = all(p.device.type == "cpu" for p in writer.model.parameters())
+    clocks = (seconds, cpu_seconds if on_cpu else None) if texts == 1 else (None, None)
+    counts = zip(canvas.masked.sum(1).tolist(), nfe.tolist(), full_passes.tolist(), strict=True)
+    return [Sample(*count, *clocks, writer.alphabet.decode(text)) for count, text in zip(counts, idx, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -128,46 +136,67 @@ class Args:
     batch: int = 16  # texts written together; those written alone are timed
     timed: int = 1  # texts of each setting written alone, for their seconds
     workers: int = 1  # processes; with more than one nothing is timed
-    backend: str | None = None  # of joblib: loky, or a registered ray or dask
+    cluster: str | None = None  # address of a dask scheduler, tcp://host:8786, whose workers write
     data: Path | None = None  # the corpus; default data.txt
     evaluator: Path = EVALUATOR  # an independent GPT that scores the texts
     resume: Path | None = None  # folder of an interrupted run to go on with
 
     def __post_init__(self):
-        for name in ("prompts", "max_new_tokens", "batch", "workers", "prompt_len"):
-            check(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
+        check_sizes(self)
         check(self.timed >= 0, f"timed must not be negative, but is {self.timed}")
         check(len(set(self.seeds)) == len(self.seeds), "--seeds: the same seed twice gives the same text twice")
         check_seeds(*self.seeds)
         check(self.resume is None or self.resume.is_dir(), f"--resume {self.resume}: no such folder")
+        check(self.workers == 1 or self.cluster is None, "--workers are of this machine, --cluster not: choose one")
+
+    @property
+    def is_timed(self):
+        """Whether one text is written at a time, so that its seconds say something."""
+        return self.workers == 1 and self.cluster is None
 
 
-@dataclass(frozen=True)
-class Job:
-    """One text to be written: the first columns of a row."""
+def check_sizes(args, names=MOST):
+    """Raise UserError unless these numbers of a script's flags lie between 1 and MOST."""
+    for name in names:
+        value = getattr(args, name)
+        check(1 <= value <= MOST[name], f"{name} must lie in 1..{MOST[name]:,}, not {value:,}")
 
-    name: str  # of the settings, in tables and plots
-    writer: Writer
-    decoding: object
-    seed: int
-    prompt: str
-    chars: int
 
-    def columns(self):
-        """What tells this job from any other."""
-        made = {"name": self.name, "module": self.writer.name, "weights": self.writer.weights}
-        return made | {"seed": self.seed, "prompt": self.prompt, **asdict(self.decoding), "chars": self.chars}
+def reference(args, writer, load):
+    """The real text that texts are measured against; None, with a note, when the default corpus cannot be had.
+
+    load(path, name) -> Writer, of the evaluator. Raises UserError when the writer knows other characters.
+    """
+    found, path = quality.Reference.of_data(args.data), args.data or ROOT / "data.txt"
+    if found is None:
+        return None
+    text = f"the text of {writer.weights}, which begins {writer.opening[:40]!r}"
+    check(writer.alphabet == found.alphabet, f"{path}: has other characters than {text}; give that with --data")
+    evaluator = load(args.evaluator, "gpt") if args.evaluator.exists() or args.evaluator != EVALUATOR else None
+    if evaluator is None or evaluator.alphabet != found.alphabet or evaluator.weights == writer.weights:
+        train = f"uv run gpt.py --train --data {shlex.quote(str(path))} --seed 2 --n-embd 160 --weights my_evaluator.pt"
+        none = f"{args.evaluator}: no independent evaluator of this text, so that generative_nll stays empty"
+        records.warn(f"{none}. To train one: {train}; then add --evaluator my_evaluator.pt")
+        evaluator = None
+    return replace(found, evaluator=evaluator)
 
 
 def grid(decoding, choices):
-    """Every combination of the choices {setting: values} on a Decoding: a list of Decodings.
+    """Every combination of the choices {setting: values} on a Decoding: a list of Decodings; equal values count once.
 
     Raises UserError for a setting that the method lacks.
     """
     known = {field.name for field in fields(decoding)}
     lacking = sorted(set(choices) - known)
     check(not lacking, f"this method has no {', '.join(lacking)}; it has {', '.join(sorted(known))}")
-    return [replace(decoding, **dict(zip(choices, cell, strict=True))) for cell in itertools.product(*choices.values())]
+    cells = itertools.product(*map(dict.fromkeys, choices.values()))
+    return [replace(decoding, **dict(zip(choices, cell, strict=True))) for cell in cells]
+
+
+def name_of(decoding, settings):
+    """Some settings in words: "temp 0.7, spacing 5"."""
+    values = {name: getattr(decoding, name) for name in settings}
+    return ", ".join(f"{name} {'all' if value is None else value}" for name, value in values.items()) or "default"
 
 
 def prompts(writer, reference, args):
@@ -182,83 +211,86 @@ def prompts(writer, reference, args):
     return [first, *rows]
 
 
-def jobs(name, writer, decoding, args, prompts):
-    """A Job for each seed and prompt."""
-    return [Job(name, writer, decoding, seed, prompt, args.max_new_tokens) for seed in args.seeds for prompt in prompts]
+def plan(name, writer, decoding, args, prompts):
+    """[(writer, Trial)] of one setting, a text for each seed and prompt: `timed` of them alone, the others in batches."""
+    texts = list(itertools.product(args.seeds, prompts))
+    timed = min(args.timed, len(texts)) if args.is_timed else 0
+    cuts = [*range(timed), *range(timed, len(texts), args.batch), len(texts)]
+    batches = [zip(*texts[start:stop], strict=True) for start, stop in itertools.pairwise(cuts)]
+    new = args.max_new_tokens
+    return [(writer, Trial(canvas_of(writer, own, new), decoding, seeds, name)) for seeds, own in batches]
 
 
-def describe(decoding, names):
-    """Some settings in words: "temp 0.7, spacing 5"."""
-    return ", ".join(f"{name} {getattr(decoding, name)}" for name in names) or "default"
+def canvas_of(writer, prompts, new):
+    """Prompts of one length, each followed by `new` masked positions."""
+    known = torch.stack([writer.alphabet.encode(prompt) for prompt in prompts])
+    idx = torch.cat((known, torch.zeros(len(known), new, dtype=torch.long)), dim=1)
+    return Canvas(idx, (torch.arange(idx.size(1)) >= known.size(1)).repeat(len(known), 1))
 
 
-def batches(todo, size, timed):
-    """The jobs, in order, in lists that can be written together: of one setting, the first ones alone."""
-    for _, group in itertools.groupby(todo, key=lambda job: (job.name, id(job.writer), job.decoding)):
-        group = list(group)
-        yield from ([job] for job in group[:timed])
-        yield from (group[i : i + size] for i in range(timed, len(group), size))
+def heads(writer, trial):
+    """The first columns of each text's row, which tell it from any other."""
+    for seed, idx, masked in zip(trial.seeds, trial.canvas.idx, trial.canvas.masked, strict=True):
+        head = {"name": trial.name, "module": writer.name, "weights": writer.weights, "seed": seed}
+        head |= {"prompt": writer.alphabet.decode(idx[~masked]), **asdict(trial.decoding)}
+        yield head | {"chars": int(masked.sum())}
 
 
-def write_batch(batch, workers=1):
-    """Write the texts of a batch of jobs -> rows."""
-    if workers > 1:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
-    writer, chars = batch[0].writer, batch[0].chars
-    prompts = torch.stack([writer.alphabet.encode(job.prompt) for job in batch])
-    idx = torch.cat((prompts, torch.zeros(len(batch), chars, dtype=torch.long)), dim=1)
-    canvas = Canvas(idx, (torch.arange(idx.size(1)) >= prompts.size(1)).repeat(len(batch), 1))
-    samples = run(writer, Trial(canvas, batch[0].decoding, tuple(job.seed for job in batch)))
-    return [
-        job.columns()
-        | {"nfe": sample.nfe, "full_passes": sample.full_passes, "seconds": sample.seconds if workers == 1 else None}
-        | {"batch": len(batch), "jobs": workers, "text": sample.text}
-        for job, sample in zip(batch, samples, strict=True)
-    ]
+def experiment(settings, args, reference, label, rows_file):
+    """Write a text for each setting, seed and prompt -> (rows, their folder).
 
-
-def experiment(sets, args, reference, label, rows_file):
-    """Write a text for each set of settings, seed and prompt -> (rows, their folder).
-
-    sets: (name, writer, Decoding) each; label, rows_file: of the folder. What cannot be done is refused before there is one.
+    settings: {name: (writer, Decoding)}; label, rows_file: of the folder. What cannot be done is refused before there is one.
     """
-    texts = prompts(sets[0][1], reference, args)
-    todo = [job for name, writer, decoding in sets for job in jobs(name, writer, decoding, args, texts)]
+    texts = prompts(next(iter(settings.values()))[0], reference, args)
+    todo = [task for name, (writer, decoding) in settings.items() for task in plan(name, writer, decoding, args, texts)]
     folder = records.Folder(args.output_dir, label, rows_file, args.resume)
     return produce(todo, folder, args, reference), folder
 
 
 def produce(todo, folder, args, reference):
-    """Write the texts that a folder does not hold yet, batch by batch -> all rows.
+    """Write the texts that a folder does not hold yet, trial by trial -> all rows.
 
-    todo: Jobs; each batch is measured against the reference before it is stored. A run that was interrupted and resumed
-    ends with the rows of one that was not. Raises UserError when the folder holds another run's.
+    todo: [(writer, Trial)]; the texts of each are measured against the reference before they are stored. A run that was
+    interrupted and resumed ends with the rows of one that was not. Raises UserError when the folder holds another run's.
     """
-    done = len(folder.rows)
-    started = zip(folder.rows, todo, strict=False)
-    same = done <= len(todo) and all(row == row | records.plain(job.columns()) for row, job in started)
+    planned = [list(heads(*task)) for task in todo]
+    every, done = list(itertools.chain(*planned)), len(folder.rows)
+    same = all(row == row | records.plain(head) for row, head in zip(folder.rows, every, strict=False))
+    same = same and done <= len(every)
     check(same, f"{folder.path}: holds rows of a run with other settings; --resume goes on with the same ones")
-    waiting, left = [], done
-    for batch in batches(todo, args.batch, args.timed if args.workers == 1 else 0):
-        waiting, left = [*waiting, batch[left:]], max(0, left - len(batch))
-    waiting = [batch for batch in waiting if batch]
-    console = Console(stderr=True)
-    with Progress(*Progress.get_default_columns(), console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("texts", total=len(todo), completed=done)
-        try:
-            for rows in _written(waiting, args):
-                folder.append(quality.measure(rows, reference))
-                bar.update(task, completed=len(folder.rows))
-        except KeyboardInterrupt:
-            records.warn(f"{len(folder.rows)} of {len(todo)} texts are written; go on with: --resume {folder.path}")
-            raise
+    ends = list(itertools.accumulate(map(len, planned)))
+    first = bisect.bisect_right(ends, done)  # the trial that is not written yet, or not to its end
+    writers = {id(writer): writer for writer, _ in todo[first:]}
+    settings = len({head["name"] for head in every})
+    records.warn(f"{len(every)} texts of {settings} settings, {done} of them written before")
+    try:
+        with Bar(len(every), done) as bar, workers.choose(_write, writers, args.workers, args.cluster) as submit:
+            futures = [submit((id(writer), trial)) for writer, trial in todo[first:]]
+            for own, end, future in zip(planned[first:], ends[first:], futures, strict=True):
+                bar.show(len(folder.rows), own[0]["name"])
+                group = {"batch": len(own), "jobs": args.workers}
+                rows = [head | group | asdict(sample) for head, sample in zip(own, future.result(), strict=True)]
+                untimed = {} if args.is_timed else {"seconds": None, "cpu_seconds": None}
+                missing = [row | untimed for row in rows[len(folder.rows) - end :]]
+                folder.append(quality.measure(missing, reference))
+            bar.show(len(folder.rows), "done")
+    except KeyboardInterrupt:
+        records.warn(f"{len(folder.rows)} of {len(every)} texts are written; go on with: --resume {folder.path}")
+        raise
     return folder.rows
 
 
-def _written(waiting, args):
-    """The rows of each batch, in order."""
-    if args.workers == 1:
-        yield from map(write_batch, waiting)
-        return
-    with joblib.parallel_config(backend=args.backend or "loky", n_jobs=args.workers):
-        yield from joblib.Parallel(return_as="generator")(joblib.delayed(write_batch)(b, args.workers) for b in waiting)
+def _write(writers, task):
+    """A worker's task: (key of one of the writers, Trial) -> Samples."""
+    return run(writers[task[0]], task[1])
+
+
+def conclude(verdicts, rows, folder, *command):
+    """End a script: what it found, where its files are, and the words to type next after "uv run"."""
+    timed = [row for row in rows if row.get("seconds") is not None]
+    late = sum(map(waited, timed))
+    if late:
+        records.warn(f"{late} of {len(timed)} timed texts had to wait for a busy machine: their seconds say too much")
+    print(*verdicts, f"files: {folder.path}", sep="\n")
+    if command:
+        print(f"next:  uv run {shlex.join(map(str, command))}")

@@ -1,6 +1,7 @@
 """Likelihoods, against sums made by hand and against the enumeration of every mask."""
 
 import itertools
+import json
 from functools import partial
 
 import pytest
@@ -142,6 +143,48 @@ def test_rules_that_look_at_drawn_letters_are_refused_with_the_reason():
     for strategies in ("spacing", "spacing=-1", "spacing=0.5", "spacing=x", "budget=0", "sideways"):
         with pytest.raises(cli.UserError):
             evaluate_likelihood.Args(strategies=strategies)
+
+
+@pytest.fixture
+def evaluate(make_weights, own_root, monkeypatch):
+    """evaluate(*names) -> exit status of a run on weights files of these names, whose method begins the name."""
+    text = own_root / "text.txt"
+    text.write_text(" ".join("abcdefghijklmnopqrstuvwxyz"[i % 26 : i % 26 + 4] for i in range(900)) + "\n")
+    monkeypatch.setattr(cli, "ROOT", own_root)
+
+    def run(*names, flags=("--windows", "2", "--most", "2", "--repeats", "1", "--strategies", "left,left,spacing=5")):
+        files = [make_weights(methods.METHODS[name.partition("-")[0]], name) for name in names]
+        argv = ["--weights", ",".join(map(str, files)), "--data", str(text), *flags]
+        return cli.run(evaluate_likelihood.main, evaluate_likelihood.Args, argv)
+
+    return run
+
+
+def test_weights_of_any_name_are_evaluated_into_a_folder_of_their_own(evaluate, own_root, capsys):
+    for _ in range(2):
+        assert evaluate("diffusion-a.pt", "diffusion-b.pt", "gpt-mine.pt", "diffusion-a.pt") == 0
+    assert "gpt-mine.pt: gpt, 28 characters, of a text that begins 'to be or not to be" in capsys.readouterr().err
+    assert len(list((own_root / "likelihood_reports").iterdir())) == 2
+    assert not (own_root / "results").exists()
+    (found, _) = (json.loads(path.read_text()) for path in own_root.glob("likelihood_reports/*/likelihood.json"))
+    weights = [(row["module"], row["weights"]) for row in found["rows"]]
+    expected = [("diffusion", "diffusion-a.pt"), ("diffusion", "diffusion-b.pt"), ("gpt", "gpt-mine.pt")]
+    assert list(dict.fromkeys(weights)) == expected
+    assert [row["strategy"] for row in found["paths"]] == ["left", "spacing=5", "left", "spacing=5", "left"]
+
+
+def test_models_of_another_text_are_refused_before_anything_is_written(evaluate, own_root, capsys):
+    (own_root / "other.txt").write_text("0123456789" * 900)
+    assert evaluate("gpt-mine.pt", flags=("--data", str(own_root / "other.txt"))) == 2
+    message = capsys.readouterr().err
+    assert "gpt-mine.pt knows 28 characters" in message and "other.txt has others (10)" in message
+    assert not (own_root / "likelihood_reports").exists()
+
+
+@pytest.mark.parametrize("flag", ["--windows", "--most", "--repeats"])
+def test_sizes_of_an_evaluation_have_limits(evaluate, capsys, flag):
+    assert evaluate("gpt-mine.pt", flags=(flag, "99999999999")) == 2
+    assert "must lie in 1.." in "".join(capsys.readouterr())
 
 
 def test_calibration_finds_the_temperature_of_the_text():

@@ -383,7 +383,9 @@ def test_a_cache_holds_what_the_uncached_forward_computes():
 def test_random_numbers_belong_to_seed_and_prompt_and_not_to_settings_or_length():
     canvases = make_canvas(20, "abc"), make_canvas(20, "abd"), make_canvas(30, "abc")
     streams = [
-        trials.stream(seed, canvas.idx[0], canvas.masked[0]).initial_seed() for canvas in canvases for seed in (1, 2)
+        torch.rand(1, generator=trials.stream(seed, canvas.idx[0], canvas.masked[0])).item()
+        for canvas in canvases
+        for seed in (1, 2)
     ]
     assert streams[:2] == streams[4:] and len(set(streams)) == 4
 

@@ -88,7 +88,8 @@ def test_evaluate_likelihood_runs(shakespeare_like, own_root, tiny, capsys):
         flags = ["--train", "--iters", "1", "--data", str(shakespeare_like), "--max-new-tokens", "1", *tiny]
         assert cli.run(method.main, method.Args, [*flags, "--weights", str(own_root / f"{name}.pt")]) == 0
     script = importlib.import_module("evaluate_likelihood")
-    argv = ["--weights-dir", str(own_root), "--data", str(shakespeare_like), "--output-dir", str(own_root / "out")]
+    weights = ",".join(str(own_root / f"{name}.pt") for name in METHODS)
+    argv = ["--weights", weights, "--data", str(shakespeare_like), "--output-dir", str(own_root / "out")]
     argv += ["--windows", "2"]
     assert cli.run(script.main, script.Args, argv) == 0
     assert "diffusion_flow" in capsys.readouterr().out

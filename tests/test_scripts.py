@@ -3,18 +3,21 @@
 import csv
 import importlib
 import json
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+import tyro
 
 import diffusion
 import diffusion_flow
 import gpt
-from lab import cli, records, trials
+from lab import cli, quality, records, trials
 from lab.cli import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -147,12 +150,59 @@ def test_grid_against_baseline(lab, capsys):
     argv = [*argv.split(), "--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
     assert lab("sweep_new_two_stage_vs_baseline", *argv) == 0
     folder = only(lab.root / "out")
-    expected = "run_level.json agg_vs_baseline.json summary.json speed_vs_quality.png speed_vs_parallel.png top_speed_configs.png"
+    expected = "rows.json run_level.json agg_vs_baseline.json summary.json speed_vs_quality.png speed_vs_parallel.png top_speed_configs.png"
     assert names(folder) == set(expected.split())
     points = load(folder / "agg_vs_baseline.json")
     assert len(points) == 5 and points[0]["name"] == "baseline"
+    check_pairs(load(folder / "run_level.json"), load(folder / "rows.json"))
     for name in load(folder / "summary.json")["top_5"]:
         assert next(p for p in points if p["name"] == name["name"])["not_worse"]
+
+
+def check_pairs(pairs, rows):
+    """Each new row beside the baseline's of its seed and prompt, with their differences."""
+    assert len(rows) == 5 * 3 * 2 and len(pairs) == 4 * 3 * 2
+    by_key = {(row["name"], row["seed"], row["prompt"]): row for row in rows}
+    for pair in pairs:
+        new = by_key.pop((pair["name"], pair["seed"], pair["prompt"]))
+        baseline = by_key["baseline", pair["seed"], pair["prompt"]]
+        assert pair.items() >= new.items()
+        assert all(pair[f"{key}_baseline"] == value for key, value in baseline.items() if key not in ("seed", "prompt"))
+        assert pair["nfe_difference"] == new["nfe"] - baseline["nfe"]
+        calls = new["chars"] / new["nfe"] - baseline["chars"] / baseline["nfe"]
+        assert pair["chars_per_call_difference"] == pytest.approx(calls)
+        timed = None not in (new["seconds"], baseline["seconds"])
+        assert pair["seconds_difference"] == (new["seconds"] - baseline["seconds"] if timed else None)
+        assert pair["distance_difference"] == pytest.approx(pair["distance"] - pair["distance_baseline"])
+    assert {key[0] for key in by_key} == {"baseline"}
+    assert any(pair["seconds_difference"] is not None for pair in pairs)
+
+
+def test_a_text_of_a_pair_has_its_own_distance(lab, capsys):
+    """That of the row alone, whatever else the run wrote."""
+    flags = ["--weights", lab.weights["diffusion"], "--sweep-draft-threshold", "0.2,0.7"]
+    assert lab("sweep_new_two_stage_vs_baseline", *flags, "--seeds", "1,2", "--output-dir", lab.root / "out") == 0
+    folder = only(lab.root / "out")
+    row, pair = load(folder / "rows.json")[-1], load(folder / "run_level.json")[-1]
+    reference = quality.Reference.of_data(lab.root / "text.txt")
+    assert pair["text"] == row["text"]
+    assert pair["distance"] == pytest.approx(float(quality.Pool([[row]], reference).measure()["distance"]))
+
+
+def test_the_grid_without_a_corpus(lab, capsys):
+    script = importlib.import_module("sweep_new_two_stage_vs_baseline")
+    argv = ["--weights", str(lab.weights["diffusion"]), "--output-dir", str(lab.root / "out"), "--seeds", "1,2"]
+    argv += ["--sweep-draft-threshold", "0.2", "--sweep-replace-margin", "0.0", "--max-new-tokens", "8"]
+    assert cli.run(script.main, script.Args, argv) == 0
+    pairs = load(only(lab.root / "out") / "run_level.json")
+    assert len(pairs) == 4 and {pair["distance_difference"] for pair in pairs} == {None}
+
+
+def test_the_grid_of_the_order_is_small_enough_for_half_an_hour():
+    """37 settings, 10 seeds, one prompt, 240 characters: some 370 texts of a few seconds each."""
+    script = importlib.import_module("sweep_new_two_stage_vs_baseline")
+    args = script.Args()
+    assert len(script.decodings(args)) * len(args.seeds) * args.prompts == 370 and args.max_new_tokens == 240
 
 
 def test_presets(lab, capsys):
@@ -172,6 +222,52 @@ def test_presets(lab, capsys):
     assert "no spacing" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"temp": None}, "Expected `float`, got `null` - at `$.temp`"),
+        ({"temp": "0.5"}, "$.temp"),
+        ({"temp": -1}, "temp must be at least 0"),
+        ({"top_k": "most"}, "$.top_k"),
+        ({"top_k": 2.5}, "$.top_k"),
+        ({"top_k": 0}, "top_k must be at least 1"),
+        ({"spacing": True}, "$.spacing"),
+        ({"spacing": [5]}, "$.spacing"),
+        ({"gap": 5}, "diffusion has no gap"),
+        ({"module": "gtp"}, "unknown module gtp"),
+        ({"module": ["diffusion"]}, "unknown module"),
+    ],
+)
+def test_a_preset_that_makes_no_sense_is_one_message(lab, capsys, settings, message):
+    presets = lab.root / "presets.json"
+    presets.write_text(json.dumps({"mine": {"module": "diffusion"} | settings}), encoding="utf-8")
+    argv = ["--preset", "mine", "--presets-file", presets, "--weights", lab.weights["diffusion"]]
+    assert lab("run_inference_preset", *argv, writes=False) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ['{"mine": 3}', '{"mine": {}}', "[]", '{"mine": {"temp": 1}}'])
+def test_a_preset_without_a_module_is_one_message(lab, capsys, content):
+    (lab.root / "presets.json").write_text(content, encoding="utf-8")
+    assert (
+        lab("run_inference_preset", "--preset", "mine", "--presets-file", lab.root / "presets.json", writes=False) == 2
+    )
+    assert "presets.json" in capsys.readouterr().err
+
+
+def test_a_preset_draws_from_all_characters_by_null_and_by_all():
+    decoding_of = importlib.import_module("run_inference_preset").decoding_of
+    for value in (None, "all"):
+        assert decoding_of("diffusion", {"top_k": value}).top_k is None
+    assert decoding_of("diffusion", {"top_k": 3, "temp": 1}) == replace(diffusion.Decoding(), top_k=3, temp=1.0)
+
+
+def test_a_preset_of_a_huge_size_is_one_message(lab, capsys):
+    argv = ["--preset", "baseline_fast", "--weights", lab.weights["diffusion"], "--max-new-tokens", "99999999999"]
+    assert lab("run_inference_preset", *argv, writes=False) == 2
+    assert "max_new_tokens must lie in" in capsys.readouterr().err + capsys.readouterr().out
+
+
 def test_training_curves(lab, capsys):
     logs = ["--baseline-log", ROOT / "results" / "diffusion_train.csv"]
     logs += ["--flow-log", ROOT / "results" / "diffusion_flow_train.csv"]
@@ -188,7 +284,7 @@ SWEEP = ["--module", "diffusion", "--seeds", "1,2,3", "--temp", "0.5,0.9"]
 
 def strip(rows):
     """Rows without what a clock says."""
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+    return [{key: value for key, value in row.items() if key not in ("seconds", "cpu_seconds")} for row in rows]
 
 
 def test_a_resumed_run_has_the_rows_of_one_left_alone(lab, capsys):
@@ -196,7 +292,7 @@ def test_a_resumed_run_has_the_rows_of_one_left_alone(lab, capsys):
     assert lab("run_inference_sweep", *argv, "--output-dir", lab.root / "whole") == 0
     whole = only(lab.root / "whole")
     rows = load(whole / "results.json")
-    for kept in (0, 1, 4, 6, len(rows)):  # rows come batch by batch
+    for kept in (0, 1, 3, 4, 6, len(rows)):  # rows come batch by batch; 3 is in the middle of one
         part = lab.root / f"part{kept}"
         part.mkdir()
         records.write_json(part / "results.json", rows[:kept])
@@ -234,10 +330,10 @@ def test_a_killed_run_can_be_resumed(lab, capsys):
 
 
 def test_ctrl_c_says_how_to_go_on(lab, capsys, monkeypatch):
-    def interrupted(batch, workers=1):
+    def interrupted(writer, trial):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(trials, "write_batch", interrupted)
+    monkeypatch.setattr(trials, "run", interrupted)
     argv = ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
     assert lab("run_inference_sweep", *SWEEP, *argv) == 130
     assert f"--resume {only(lab.root / 'out')}" in capsys.readouterr().err
@@ -285,6 +381,9 @@ def test_without_a_corpus_texts_are_written_and_measures_stay_empty(lab, capsys,
         ("--flow-step 0.5", "no flow_step"),
         ("--module nope", "nope"),
         ("--batch 0", "batch"),
+        ("--batch 99999999999", "batch must lie in"),
+        ("--max-new-tokens 99999999999", "max_new_tokens must lie in"),
+        ("--cluster nowhere", "dask"),
         ("--resume nowhere", "nowhere"),
         ("--prompts 100000", "room"),
         ("--prompt-len 1000", "prompt_len"),
@@ -307,6 +406,57 @@ def test_a_wrong_top_k_of_the_flow_comparison_is_one_message(lab, capsys):
     flags = ["--baseline-weights", lab.weights["diffusion"], "--flow-weights", lab.weights["diffusion_flow"]]
     assert lab("evaluate_flow_vs_baseline", *flags, "--top-k", "x") == 2
     assert "top_k x" in capsys.readouterr().err
+
+
+def test_a_sweep_tries_every_setting_of_the_methods():
+    flags = {field.name for field in fields(importlib.import_module("run_inference_sweep").Args)}
+    assert flags >= {field.name for field in fields(diffusion_flow.Decoding)}
+
+
+def test_scripts_end_with_the_files_and_the_next_command(lab, capsys):
+    argv = ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "my out"]
+    assert lab("run_inference_sweep", *SWEEP, *argv) == 0
+    captured, folder = capsys.readouterr(), only(lab.root / "my out")
+    first = "note: 12 texts of 2 settings, 0 of them written before"
+    assert captured.err.splitlines()[0] == first
+    *_, files, following = captured.out.splitlines()
+    assert files == f"files: {folder}"
+    words = shlex.split(following.removeprefix("next:  uv run "))
+    words[words.index("--tag") + 1 :] = ["t", "--data", str(lab.root / "text.txt"), "--output-dir", str(lab.root / "a")]
+    assert lab(words[0].removesuffix(".py"), *words[1:], writes=False) == 0
+
+
+def test_timed_texts_on_a_busy_machine_are_counted(lab, capsys, monkeypatch):
+    monkeypatch.setattr(trials.time, "process_time", lambda: 0.0)
+    argv = ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out", "--batch", "6"]
+    assert lab("run_inference_sweep", *SWEEP, *argv) == 0
+    rows = load(only(lab.root / "out") / "results.json")
+    timed = sum(row["seconds"] is not None for row in rows)
+    assert f"{timed} of {timed} timed texts had to wait for a busy machine" in capsys.readouterr().err
+
+
+def test_without_an_evaluator_of_the_text_its_training_is_named(lab, capsys):
+    argv = ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out", "--seeds", "1"]
+    lab("run_inference_sweep", "--module", "diffusion", *argv)
+    assert "no independent evaluator" not in capsys.readouterr().err
+    script = importlib.import_module("run_inference_sweep")
+    argv = ["--module", "diffusion", *map(str, argv), "--data", str(lab.root / "text.txt"), *SMALL]
+    argv += ["--evaluator", str(lab.weights["gpt"])]
+    gpt_too = [*argv, "--weights", str(lab.weights["gpt"]), "--module", "gpt"]
+    assert cli.run(script.main, script.Args, gpt_too) == 0  # the evaluator itself writes
+    message = capsys.readouterr().err
+    train = message.partition("To train one: uv run ")[2].partition(";")[0]
+    assert tyro.cli(gpt.Args, args=shlex.split(train)[1:], config=cli.CONFIG).config.n_embd == 160
+    assert "add --evaluator my_evaluator.pt" in message
+
+
+def test_outputs_are_ignored_by_git():
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+    for path in ROOT.glob("*.py"):
+        Args = getattr(importlib.import_module(path.stem), "Args", None)
+        folder = Args and {field.name: field.default for field in fields(Args)}.get("output_dir")
+        assert folder is None or f"/{folder.relative_to(ROOT).as_posix()}/" in ignored, path
+    assert "/likelihood_reports/" in ignored
 
 
 @pytest.mark.parametrize("script", ["analyze_inference_sweep", "analyze_generate_quality"])

@@ -1,0 +1,93 @@
+"""Who does the tasks of a long run: this process, several beside it, or the workers of a dask cluster."""
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from types import SimpleNamespace
+
+import torch
+
+from lab.cli import UserError, check
+
+SHARED = None  # what a process of `several` was sent
+
+
+def choose(function, shared, workers, cluster):
+    """A context that gives submit(task), whose result() is that of function(shared, task), a function of a module.
+
+    workers: processes of this machine; cluster: address of a dask scheduler to use in their place, or None. `shared` (the
+    weights) is sent to each worker once.
+    """
+    if cluster is not None:
+        return remote(function, shared, cluster)
+    if workers > 1:
+        return several(function, shared, workers)
+    return contextlib.nullcontext(lambda task: SimpleNamespace(result=lambda: function(shared, task)))
+
+
+@contextlib.contextmanager
+def several(function, shared, workers):
+    """Processes of this machine. They end with this one, however it ends, and when the context is left."""
+    spawn = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+    theirs, ours = spawn.Pipe(duplex=False)
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    pool = ProcessPoolExecutor(workers, spawn, _begin, (theirs, threads, pickle.dumps(shared)))
+    try:
+        yield lambda task: pool.submit(_work, function, pickle.dumps(task))
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a worker process has ended (killed, or out of memory): --resume with fewer --workers"
+        ) from error
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        ours.close()
+
+
+def _begin(theirs, threads, shared):
+    """What a process of `several` does first."""
+    global SHARED
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches them too, and is the first process's to answer
+    threading.Thread(target=_end_with, args=(theirs,), daemon=True).start()
+    torch.set_num_threads(threads)
+    SHARED = pickle.loads(shared)
+
+
+def _end_with(pipe):
+    """End this process once the other end of the pipe is closed, which the death of its holder does too."""
+    with contextlib.suppress(EOFError, OSError):
+        pipe.recv()
+    os._exit(1)
+
+
+def _work(function, task):
+    return function(SHARED, pickle.loads(task))
+
+
+@contextlib.contextmanager
+def remote(function, shared, address):
+    """The workers of a dask scheduler. One that dies costs the task it was at, which another does again."""
+    try:
+        import dask  # not at the top: an extra
+        import distributed
+
+        client = distributed.Client(address, timeout=10)
+    except ImportError as error:
+        raise UserError("--cluster needs dask.distributed: uv sync --extra cluster") from error
+    except (OSError, ValueError) as error:
+        what = "needs the address of a dask scheduler that runs, such as tcp://host:8786 (ray is not supported)"
+        raise UserError(f"--cluster {address}: {what}; {str(error).splitlines()[0]}") from error
+    start = f"in a clone of this project: uv run --extra cluster python -m distributed.cli.dask_worker {address}"
+    try:
+        check(client.nthreads(), f"--cluster {address}: has no workers; start some {start}")
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"}):
+            sent = client.submit(pickle.loads, pickle.dumps(shared), pure=False)  # made again when who has it dies
+        yield lambda task: client.submit(function, sent, task, pure=False)
+    except (distributed.KilledWorker, ModuleNotFoundError) as error:
+        raise UserError(f"--cluster {address}: {error}. Try a smaller --batch, and workers started {start}") from error
+    finally:
+        client.close()

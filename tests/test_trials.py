@@ -1,0 +1,260 @@
+"""Trials: their random numbers, clocks and plans; the workers that write them, and what becomes of those that are left."""
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+import torch
+
+import diffusion
+from lab import cli, progress, quality, trials, workers
+from lab.canvas import Canvas
+from lab.cli import UserError
+from lab.corpus import Alphabet
+
+ROOT = Path(__file__).resolve().parent.parent
+ABC = Alphabet("abc")
+FLAGS = ["--module", "diffusion", "--prompts", "1", "--prompt-len", "4", "--max-new-tokens", "12", "--batch", "1"]
+
+
+def draws(seed, prompt):
+    """The first random numbers of the text that goes on from a prompt."""
+    canvas = Canvas.after(ABC.encode(prompt), 5)
+    return torch.rand(4, generator=trials.stream(seed, canvas.idx[0], canvas.masked[0])).tolist()
+
+
+def make_writer(generate=None):
+    config = type(diffusion.Args().config)(vocab_size=3, block_size=8, n_layer=1, n_head=2, n_embd=16)
+    torch.manual_seed(0)
+    return trials.Writer("diffusion", diffusion.Model(config).eval(), generate or diffusion.generate, ABC, "abcabc")
+
+
+def write_one(writer):
+    canvas = Canvas.after(ABC.encode("ab"), 6)
+    return trials.run(writer, trials.Trial(canvas, diffusion.Decoding(), (1,)))[0]
+
+
+@pytest.mark.parametrize("other", [(1025, "abc"), (1 + (1 << 22), "abc"), (2, "abc"), (1, "abb"), (1, "abca")])
+def test_two_seeds_and_two_prompts_draw_other_numbers(other):
+    assert draws(1, "abc") != draws(*other)
+    assert draws(1, "abc") == draws(1, "abc")
+
+
+def test_the_seeds_that_are_taken_are_different_ones():
+    cli.check_seeds(0, 2**32 - 1)
+    assert draws(0, "abc") != draws(2**32 - 1, "abc")
+    for seed in (-1, 2**32):
+        with pytest.raises(UserError, match="seed"):
+            cli.check_seeds(seed)
+
+
+@pytest.mark.parametrize(("share", "busy"), [(0.3, True), (1.0, False), (1.9, False)])
+def test_seconds_on_a_busy_machine_have_a_warning(monkeypatch, share, busy):
+    monkeypatch.setattr(trials.time, "process_time", lambda: share * time.perf_counter())
+    figures = write_one(make_writer()).figures()
+    assert ("busy machine" in figures) == busy
+    assert " s, " in figures
+
+
+def test_the_watcher_is_not_on_the_clock(monkeypatch):
+    canvas, naps = Canvas.after(ABC.encode("ab"), 6), []
+    monkeypatch.setattr(trials.time, "process_time", lambda: 100.0 * len(naps))
+    trial = trials.Trial(canvas, diffusion.Decoding(), (1,))
+    (sample,) = trials.run(make_writer(), trial, watch=naps.append)
+    assert len(naps) == sample.nfe and sample.cpu_seconds == 0
+
+
+def test_equal_values_of_a_grid_count_once():
+    cells = trials.grid(diffusion.Decoding(), {"spacing": (5, 5), "temp": (0.5, 0.7, 0.5)})
+    assert [(cell.spacing, cell.temp) for cell in cells] == [(5, 0.5), (5, 0.7)]
+
+
+def test_a_plan_writes_the_first_text_alone_and_the_others_together():
+    args = trials.Args(seeds=(1, 2, 3), batch=4, max_new_tokens=2)
+    planned = [trial for _, trial in trials.plan("x", make_writer(), diffusion.Decoding(), args, ["ab", "bc"])]
+    assert [trial.seeds for trial in planned] == [(1,), (1, 2, 2, 3), (3,)]
+    prompts = [head["prompt"] for trial in planned for head in trials.heads(make_writer(), trial)]
+    assert prompts == ["ab", "bc"] * 3
+    assert all(trial.canvas.masked.tolist() == [[False, False, True, True]] * len(trial.seeds) for trial in planned)
+
+
+@pytest.mark.parametrize("flag", ["max_new_tokens", "prompts", "batch", "workers", "prompt_len"])
+@pytest.mark.parametrize("value", [0, -3, 99_999_999_999])
+def test_sizes_have_limits(flag, value):
+    with pytest.raises(UserError, match=f"{flag} must lie in 1"):
+        trials.Args(**{flag: value})
+
+
+def test_a_pipe_gets_an_estimate_and_then_a_line_every_minute(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress.Bar(total=100, done=10) as bar:
+        for done in range(10, 50, 2):
+            bar.show(done, f"temp {done}")
+            now[0] += 10
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "note: 12 of 100 texts, at most 0:07:20 to go: temp 12"
+    assert lines[1] == "note: 24 of 100 texts, about 0:06:20 to go: temp 24"
+    assert len(lines) == 4
+
+
+def test_a_short_run_says_nothing(capsys):
+    with progress.Bar(total=3, done=0) as bar:
+        for done in range(4):
+            bar.show(done, "temp 0.5")
+    assert capsys.readouterr().err == ""
+
+
+def arrived(folder):
+    """Unpack a Parcel: leaves a note of the process that does."""
+    (folder / f"{os.getpid()}_{uuid.uuid4()}").touch()
+    return Parcel(folder)
+
+
+class Parcel:
+    """Something that workers share."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return arrived, (self.folder,)
+
+
+def pid_after(shared, task):
+    """A worker's task."""
+    time.sleep(task)
+    return os.getpid()
+
+
+def alive(pids):
+    """Those of the processes that run; a zombie does not."""
+    running = []
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                running.append(pid)
+    return running
+
+
+def die_out(pids, seconds=5):
+    """Whether all of the processes end within some seconds."""
+    until = time.monotonic() + seconds
+    while alive(pids) and time.monotonic() < until:
+        time.sleep(0.05)
+    return not alive(pids)
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+
+
+@linux
+def test_what_workers_share_is_sent_to_each_once_and_ctrl_c_ends_them(tmp_path):
+    with pytest.raises(KeyboardInterrupt), workers.choose(pid_after, Parcel(tmp_path), 2, None) as submit:
+        pids = {future.result() for future in [submit(0.02) for _ in range(50)]}
+        assert sorted(path.name.partition("_")[0] for path in tmp_path.iterdir()) == sorted(map(str, pids))
+        [submit(100) for _ in range(4)]
+        raise KeyboardInterrupt
+    assert die_out(pids)
+
+
+@linux
+def test_a_worker_that_is_killed_is_one_message():
+    with pytest.raises(UserError, match="worker process has ended"), workers.several(pid_after, None, 1) as submit:
+        os.kill(submit(0).result(), signal.SIGKILL)
+        submit(100).result()
+
+
+@linux
+def test_a_killed_sweep_leaves_no_workers(make_weights, text_file, tmp_path):
+    seeds = ",".join(map(str, range(2000)))
+    argv = [*FLAGS, "--seeds", seeds, "--workers", "2", "--output-dir", tmp_path / "out"]
+    argv += ["--weights", make_weights(diffusion), "--data", abc_text(tmp_path)]
+    command = [sys.executable, ROOT / "run_inference_sweep.py", *argv]
+    with subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL) as process:
+        until = time.monotonic() + 60
+        while not list(tmp_path.glob("out/*/results.json*")) and time.monotonic() < until:
+            time.sleep(0.05)
+        family = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.send_signal(signal.SIGKILL)
+    assert len(family) >= 2
+    assert die_out(family)
+
+
+def abc_text(folder):
+    """Path of a text that has the characters which the fixture's weights know."""
+    path = folder / "text.txt"
+    words = ("abcdefghijklmnopqrstuvwxyz"[i % 26 : i % 26 + 3 + i % 5] for i in range(1500))
+    path.write_text(" ".join(words) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A dask scheduler with two worker processes, on this machine."""
+    distributed = pytest.importorskip("distributed", reason="needs dask.distributed: uv sync --extra cluster")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as found:
+        yield found
+
+
+def sweep(make_weights, folder, *flags):
+    """The rows of a small sweep."""
+    script = importlib.import_module("run_inference_sweep")
+    argv = [*FLAGS, "--weights", make_weights(diffusion), "--data", abc_text(folder.parent), "--output-dir", folder]
+    argv += ["--seeds", "1,2,3,4,5,6", "--temp", "0.5,0.9", *flags]
+    assert cli.run(script.main, script.Args, list(map(str, argv))) == 0
+    (found,) = folder.iterdir()
+    return json.loads((found / "results.json").read_text(encoding="utf-8"))
+
+
+def test_a_cluster_gets_what_its_workers_share_once(cluster, tmp_path):
+    with workers.choose(pid_after, Parcel(tmp_path), 1, cluster.scheduler_address) as submit:
+        pids = {future.result() for future in [submit(0.02) for _ in range(50)]}
+    seen = sorted(path.name.partition("_")[0] for path in tmp_path.iterdir())
+    assert len(pids) == 2 and seen == sorted(map(str, pids))
+
+
+def test_a_sweep_on_a_cluster_ends_with_the_same_rows_when_a_worker_is_killed(
+    cluster, make_weights, own_root, monkeypatch
+):
+    alone = sweep(make_weights, own_root / "alone")
+    measure, calls = quality.measure, []
+
+    def kill_one(rows, reference):
+        calls.append(rows)
+        if len(calls) == 6:
+            os.kill(cluster.workers[0].process.pid, signal.SIGKILL)
+        return measure(rows, reference)
+
+    monkeypatch.setattr(quality, "measure", kill_one)
+    rows = sweep(make_weights, own_root / "cluster", "--cluster", cluster.scheduler_address)
+    assert len(calls) == 12
+    assert {row["seconds"] for row in rows} == {None}
+    clock = {"seconds": None, "cpu_seconds": None}
+    assert rows == [row | clock for row in alone]
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nowhere", "ray://127.0.0.1:10001"])
+def test_a_cluster_that_cannot_be_reached_is_one_message(address):
+    pytest.importorskip("distributed", reason="needs dask.distributed: uv sync --extra cluster")
+    with pytest.raises(UserError, match="dask scheduler"), workers.choose(pid_after, None, 1, address):
+        pass
+
+
+def test_a_cluster_needs_its_library(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UserError, match="uv sync --extra cluster"), workers.choose(pid_after, None, 1, "tcp://x:1"):
+        pass
+
+
+def test_workers_of_here_and_of_a_cluster_are_not_mixed():
+    with pytest.raises(UserError, match="choose one"):
+        trials.Args(workers=2, cluster="tcp://host:8786")
