@@ -15,6 +15,7 @@ import numpy
 import torch
 
 from lab.cli import ROOT, UserError
+from lab.sampling import generator
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 
@@ -137,7 +138,7 @@ class Rng:
 
     def __init__(self, seed, rank=0, world=1):
         self.rank, self.world = rank, world
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = generator(seed)
 
     def _mine(self, joint, rows):
         return joint[self.rank * rows : (self.rank + 1) * rows]

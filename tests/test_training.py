@@ -287,6 +287,10 @@ def test_processes_share_one_draw():
         assert torch.equal(draw(whole, 4), torch.cat([draw(part, 2) for part in parts]))
 
 
+def test_random_numbers_depend_on_all_bits_of_the_seed():
+    assert not torch.equal(Rng(1).rand(4), Rng(1 + (1 << 32)).rand(4))
+
+
 def test_strata_put_one_number_in_each_slice():
     numbers = Rng(0).strata(8).sort().values
     assert torch.equal((numbers * 8).long(), torch.arange(8))
