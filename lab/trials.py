@@ -252,6 +252,8 @@ def produce(todo, folder, args, reference):
         except KeyboardInterrupt:
             records.warn(f"{len(folder.rows)} of {len(todo)} texts are written; go on with: --resume {folder.path}")
             raise
+        finally:
+            folder.export()
     return folder.rows
 
 
