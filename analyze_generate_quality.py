@@ -9,10 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import cli, quality, records, stats
+from lab import cli, records, stats
 from lab.quality import Reference
-
-NEEDED = ("name", "seed", "prompt", "text", "chars", "nfe", "generative_nll", "copied_share")
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Args:
 
 def main(args):
     """Measure each set of texts, compare each with the first."""
-    rows = records.read_rows(args.input, NEEDED)
+    rows = records.read_rows(args.input)
     reference = Reference.of_data(args.data)
     groups = stats.grouped(rows, "name")
     first, *others = groups
@@ -33,16 +31,10 @@ def main(args):
     differences = {name: stats.compare(groups[first], groups[name], reference) for name in others}
     verdicts = [stats.in_words(found, first, name) for name, all_found in differences.items() for found in all_found]
     real = stats.real_text(groups[first], reference)
-    summary = {
-        "verdicts": verdicts,
-        "sets": sets,
-        "real_text": real,
-        "differences": differences,
-        "stamp": records.stamp(),
-    }
-    kept = ("name", "seed", "prompt", "chars", "nfe", "seconds", *quality.SAMPLE_MEASURES)
-    records.write_json(args.output_dir / f"{args.tag}_summary.json", summary)
-    records.write_json(args.output_dir / f"{args.tag}_rows.json", [{key: row.get(key) for key in kept} for row in rows])
+    summary = {"verdicts": verdicts, "sets": sets, "real_text": real, "differences": differences}
+    measured = [{key: value for key, value in row.items() if key != "text"} for row in rows]
+    records.write_json(args.output_dir / f"{args.tag}_summary.json", summary | {"stamp": records.stamp()})
+    records.write_json(args.output_dir / f"{args.tag}_rows.json", measured)
     print(*verdicts, sep="\n")
 
 

@@ -3,7 +3,8 @@
     uv run analyze_inference_sweep.py --inputs infer_reports/.../results.json --tag flow_sweep
 
 Reads rows only. Writes infer_analysis/<tag>_: aggregated.csv, pareto_speed_parallel.csv, pareto_speed_quality.csv,
-summary.json, speed_vs_parallel.png, speed_vs_quality.png.
+summary.json, speed_vs_parallel.png, speed_vs_quality.png. A table and its plot are left out when nothing was measured for
+them: speed against parallelism without seconds, quality without a corpus.
 """
 
 import sys
@@ -14,18 +15,18 @@ from lab import cli, plots, records, stats
 from lab.cli import listed
 from lab.quality import Reference
 
-NEEDED = ("name", "seed", "prompt", "text", "chars", "nfe", "seconds", "copied_share")
+BRIEF = ("name", "chars_per_second", "chars_per_call", "nfe", "distance", "distance_low", "distance_high")
 
 
 @dataclass(frozen=True)
 class Args:
-    inputs: listed(Path)  # results.json files, separated by commas
+    inputs: listed(Path)  # results.json files, separated by commas or spaces
     tag: str = "analysis"  # the files' names begin with it
     data: Path | None = None  # the corpus; default data.txt
     output_dir: Path = cli.ROOT / "infer_analysis"
 
 
-def shortened(points):
+def named(points):
     """The points, named by their module, weights and settings, without those that all have in common."""
     parts = [[str(p.get("module")), str(p.get("weights")), *p["name"].split(", ")] for p in points]
     common = set.intersection(*map(set, parts)) if len(parts) > 1 else set()
@@ -33,65 +34,46 @@ def shortened(points):
     return [point | {"name": name or point["name"]} for point, name in zip(points, names, strict=True)]
 
 
-def draw(points, best, key, label, real, args):
-    """Speed against parallelism, and against the distance to real text."""
-    what = {
-        "parallel": ("chars_per_call", "characters per call"),
-        "quality": ("distance", plots.DISTANCE),
-    }
-    for name, (y, y_label) in what.items():
-        path = args.output_dir / f"{args.tag}_speed_vs_{name}.png"
-        with plots.figure(path, f"Decoding settings: speed and {y_label.partition(',')[0]}", label, y_label) as axes:
-            names = {p["name"] for p in best[name]}
-            others = [p for p in points if p["name"] not in names]
-            plots.scatter(axes, others, key, y, "#999999", "other settings")
-            plots.scatter(axes, best[name], key, y, plots.COLOURS[0], "not beaten by any other", names=names)
-            if name == "quality" and real:
-                plots.real_line(axes, real["distance"]["mean"])
+def optimal(points, speed):
+    """What speed is set against -> the Pareto-optimal points of that, where there is anything to compare."""
+    best = {"quality": stats.pareto(points, [speed], ["distance"])}
+    if speed != "chars_per_call":  # else it would stand against itself
+        best["parallel"] = stats.pareto(points, [speed, "chars_per_call"])
+    for name in {"quality", "parallel"} - {name for name in best if best[name]}:
+        records.warn(f"no pareto_speed_{name}.csv and no plot of it: the rows do not have what it needs")
+    return {name: found for name, found in best.items() if found}
+
+
+def plot(path, points, best, speed, label, y, real):
+    """Speed against y, with the Pareto-optimal points numbered."""
+    what = plots.DISTANCE if y == "distance" else "characters per call"
+    with plots.figure(path, f"Decoding settings: speed and {what.partition(',')[0]}", label, what) as axes:
+        plots.scatter(axes, [p for p in points if p not in best], speed, y, "#999999", "other settings")
+        plots.numbered(axes, best, speed, y, "Pareto-optimal: no other is better in both")
+        if real and y == "distance":
+            plots.real_line(axes, real["distance"]["mean"])
+        plots.better(axes, upwards=y != "distance")
 
 
 def main(args):
-    """Gather, measure, compare, draw."""
-    rows = [row for path in args.inputs for row in records.read_rows(path, NEEDED)]
+    """Gather, measure, compare, plot."""
+    rows = [row for path in args.inputs for row in records.read_rows(path)]
+    cli.check(rows, f"{', '.join(map(str, args.inputs))}: no rows")
     reference = Reference.of_data(args.data)
-    points = shortened(stats.by_setting(rows, reference))
-    first, *_ = stats.grouped(rows, "name", "module", "weights").values()
-    real = stats.real_text(first, reference)
-    key, label = plots.speed_axis(points)
-    negative = [p | {"serial": -p["chars_per_call"]} for p in points]
-    best = {"parallel": stats.frontier(negative, key, "serial"), "quality": stats.frontier(points, key, "distance")}
-    write = {f"pareto_speed_{name}.csv": found for name, found in best.items()} | {"aggregated.csv": points}
-    for name, found in write.items():
-        records.write_csv(args.output_dir / f"{args.tag}_{name}", found)
-    brief = (
-        "name",
-        key,
-        "chars_per_call",
-        "nfe",
-        "distance",
-        "distance_low",
-        "distance_high",
-        "generative_nll",
-        "trigram_entropy",
-    )
-    frontier = [{k: p.get(k) for k in brief} for p in best["quality"]]
-    summary = {
-        "settings": len(points),
-        "rows": len(rows),
-        "pareto_speed_quality": frontier,
-        "real_text": real,
-        "stamp": records.stamp(),
-    }
-    records.write_json(args.output_dir / f"{args.tag}_summary.json", summary)
-    draw(points, best, key, label, real, args)
-    print(
-        *(
-            f"{p['name']}: {p[key]:.4g} {key}, distance {p['distance']:.3f}"
-            for p in frontier
-            if p["distance"] is not None
-        ),
-        sep="\n",
-    )
+    points = named(stats.by_setting(rows, reference))
+    real = stats.real_text(next(iter(stats.grouped(rows, "name", "module", "weights").values())), reference)
+    speed, label = plots.speed_axis(points)
+    start = args.output_dir / args.tag
+    records.write_csv(start.with_name(f"{args.tag}_aggregated.csv"), points)
+    summary = {"settings": len(points), "rows": len(rows), "real_text": real, "stamp": records.stamp()}
+    for name, best in optimal(points, speed).items():
+        y = {"quality": "distance", "parallel": "chars_per_call"}[name]
+        records.write_csv(start.with_name(f"{args.tag}_pareto_speed_{name}.csv"), best)
+        plot(start.with_name(f"{args.tag}_speed_vs_{name}.png"), points, best, speed, label, y, real)
+        summary[f"pareto_speed_{name}"] = [{key: point.get(key) for key in BRIEF} for point in best]
+    records.write_json(start.with_name(f"{args.tag}_summary.json"), summary)
+    for point in summary.get("pareto_speed_quality", ()):
+        print(f"{point['name']}: {point[speed]:.4g} {speed}, distance {point['distance']:.3f}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,19 @@
 """The command line, made from dataclasses; a user's mistake is one message and exit status 2."""
 
+import contextlib
+import io
 import math
 import os
+import re
 import shlex
 import sys
+import textwrap
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 ROOT = Path(__file__).resolve().parent.parent  # default paths lie here, typed paths where they were typed
 
@@ -45,12 +51,12 @@ def run(main, Args, argv=None):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # a file name may be no UTF-8
     try:
-        main(tyro.cli(Args, args=argv, description=sys.modules[main.__module__].__doc__, config=CONFIG))
+        main(parse(Args, argv, sys.modules[main.__module__].__doc__ or ""))
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at exit
         return 141
-    except (UserError, OSError) as error:  # of a disk or a folder: torch, numpy and Python name the file
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except SystemExit as stop:  # tyro has printed its box, or the help
@@ -59,6 +65,57 @@ def run(main, Args, argv=None):
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def parse(Args, argv, doc):
+    """argv as Args. The help begins with the first paragraph of `doc` and its lines that run a command."""
+    registry, shown = ConstructorRegistry(), io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    registry.primitive_rule(as_typed)
+    try:
+        with contextlib.redirect_stdout(shown):
+            return tyro.cli(Args, args=argv, description="", config=CONFIG, registry=registry)
+    finally:
+        shown.seek(0)
+        usage, _, options = shown.read().partition("\n\n")
+        if usage:
+            runs = [line for line in doc.splitlines() if line.startswith("    uv run")]
+            purpose = textwrap.fill(doc.partition("\n\n")[0], 80)
+            print(usage, purpose, "\n".join(map(folded, runs)), shortened(options), sep="\n\n", end="")
+
+
+def folded(line):
+    """A command, continued on further lines where it is wider than a terminal."""
+    return " \\\n        ".join(textwrap.wrap(line, 78, break_long_words=False, break_on_hyphens=False))
+
+
+def shortened(options):
+    """The boxes of the help without defaults that say nothing: of flags, and of what may be left out."""
+    empty = re.compile(r"\(default:( |\s*│\n│\s*)(None|True|False)\)")
+    return re.sub(r"│ +│\n", "", empty.sub(lambda found: re.sub(r"[^\s│]", " ", found[0]), options))
+
+
+def as_typed(info):
+    """tyro's rule for what is typed: a text as TEXT, its line ends as in a corpus; `X | None` as X, whatever the word."""
+    kinds = {*get_args(info.type)} - {type(None)}
+    if type(None) in get_args(info.type) and len(kinds) == 1:
+        spec = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(kinds.pop(), info.markers))
+        return replace(spec, str_from_instance=lambda v: ["None"] if v is None else spec.str_from_instance(v))
+    if info.type is str:
+        return typed("TEXT", str, lambda words: words[0].replace("\r\n", "\n"))
+    if info.type is Path:
+        return typed("PATH", Path, lambda words: Path(words[0]), lambda path: str(path).removeprefix(f"{ROOT}{os.sep}"))
+    return None
+
+
+def typed(metavar, kind, parsed, shown=str, nargs=1):
+    """What tyro must know of a type: its name in the help, its Python type, words -> value, value -> word."""
+    return PrimitiveConstructorSpec(
+        nargs=nargs,
+        metavar=metavar,
+        instance_from_str=parsed,
+        is_instance=lambda value: isinstance(value, kind),
+        str_from_instance=lambda value: [shown(value)],
+    )
 
 
 def command(*more, without=()):
@@ -78,21 +135,18 @@ def command(*more, without=()):
 
 
 def listed(kind):
-    """A tyro type: values of `kind` separated by commas, as in --seeds 1,2,3."""
+    """A tyro type: different values of `kind`, separated by commas or spaces, as in --seeds 1,2,3."""
 
-    def read(words):
-        values = tuple(kind(word) for word in words[0].split(",") if word.strip())
+    def parsed(words):
+        values = tuple(kind(word) for word in ",".join(words).split(",") if word.strip())
         if not values:
             raise ValueError("an empty list")
+        if len(set(values)) < len(values):
+            raise ValueError(f"{' '.join(words)}: the same value twice")
         return values
 
-    spec = tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar=f"{kind.__name__.upper()},...",
-        instance_from_str=read,
-        is_instance=lambda values: isinstance(values, tuple),
-        str_from_instance=lambda values: [",".join(map(str, values)) or "its default"],
-    )
+    metavar = f"{kind.__name__.upper()},..."
+    spec = typed(metavar, tuple, parsed, lambda values: ",".join(map(str, values)) or "None", nargs="*")
     return Annotated[tuple[kind, ...], spec]
 
 
@@ -104,14 +158,8 @@ def number_or_all(word):
 
 def one_number_or_all():
     """A tyro type of the same, as in --top-k all."""
-    spec = tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="INT|all",
-        instance_from_str=lambda words: number_or_all(words[0]),
-        is_instance=lambda value: value is None or isinstance(value, int),
-        str_from_instance=lambda value: ["all" if value is None else str(value)],
-    )
-    return Annotated[int | None, spec]
+    parsed, shown = lambda words: number_or_all(words[0]), {None: "all"}
+    return Annotated[int | None, typed("INT|all", int | None, parsed, lambda value: str(shown.get(value, value)))]
 
 
 def prefixed(args, prefix):

@@ -9,9 +9,9 @@ import codecs
 import hashlib
 import http.client
 import json
-import os
 import sys
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,8 @@ URL = "https://github.com/nathan-barry/tiny-diffusion/releases/download/v2.0.0/d
 SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 DEFAULT = ROOT / "data.txt"
 BLOCK = 1 << 22  # bytes read at once
-MASK_SYMBOLS = "_▁░□◌¤\ufffd"  # how "no character here yet" is shown: the first that the text does not use
+ABANDONED = 3600.0  # seconds after which a file that nobody goes on writing is of a run that was killed
+MASK_SYMBOLS = ("_", "░▒▓█", "□▢◻☐▯", "◌○◯", "¤", "\ufffd")  # of "no character yet", each with those that look like it
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,13 @@ class Alphabet:
     """
 
     characters: str
-    mask: str = ""
+    mask: str = field(default="", compare=False)
 
     def __post_init__(self):
         if not self.mask:
             spare = map(chr, (*range(0xE000, 0xF900), *range(0xF0000, 0xFFFFE)))  # private use
-            free = next(s for s in (*MASK_SYMBOLS, *spare) if s not in self.characters)
-            object.__setattr__(self, "mask", free)
+            free = next(alike for alike in (*MASK_SYMBOLS, *spare) if not set(alike) & set(self.characters))
+            object.__setattr__(self, "mask", free[0])
 
     def __len__(self):
         return len(self.characters)
@@ -100,14 +101,12 @@ class Corpus:
             fetch()
         self.path = Path(path or DEFAULT)
         try:
-            folder = encode_once(self.path)
-            meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-            self.ids = np.load(folder / "ids.npy", mmap_mode="r")
+            characters, self.ids, self.sha256 = encode_once(self.path)
         except UnicodeDecodeError as error:
             raise UserError(f"{self.path}: not a UTF-8 text ({error.reason}). Convert it first") from error
         except OSError as error:
             raise UserError(f"{self.path}: {error.strerror or error}. Name a UTF-8 text: --data any.txt") from error
-        self.alphabet, self.sha256 = Alphabet(meta["characters"]), meta["sha256"]
+        self.alphabet = Alphabet(characters)
         n = len(self.ids)
         first, half = int(0.9 * n), (n + int(0.9 * n)) // 2
         self.train, self.held_out = self.ids[:first], self.ids[first:]
@@ -151,66 +150,67 @@ def windows(part, length, every=None, most=None):
 
 
 def encode_once(path):
-    """Folder with the encoded text (ids.npy, meta.json), made when the cache has none for this file."""
-    folder = ROOT / ".cache" / fingerprint(path)
-    if not (folder / "meta.json").exists():
-        characters, count, sha256 = survey(path)
-        check(count > 0, f"{path}: the file is empty. Name a UTF-8 text: --data any.txt")
-        try:
-            encode(path, folder, characters, count)
-            meta = {"characters": "".join(map(chr, characters)), "sha256": sha256}
-            with atomic(folder / "meta.json") as file:  # last: its presence means that all is there
-                file.write(json.dumps(meta).encode())
-        except OSError as error:
-            raise UserError(f"{folder}: the encoded text cannot be written ({error.strerror or error})") from error
-    return folder
+    """A text's characters, memory-mapped tokens and SHA-256, encoded when the cache has no sound copy.
+
+    The cache goes by the hash of the whole file, so that no change is missed: about a second per gigabyte.
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while raw := file.read(BLOCK):
+            digest.update(raw)
+    folder = ROOT / ".cache" / digest.hexdigest()[:24]
+    try:
+        characters, ids = cached(folder)
+    except (OSError, EOFError, ValueError, KeyError, TypeError):  # not there, cut or empty
+        encode(path, folder)
+        characters, ids = cached(folder)
+    return characters, ids, digest.hexdigest()
 
 
-def encode(path, folder, characters, count):
-    """Write the tokens of a text of `count` characters to folder/ids.npy, block after block."""
+def cached(folder):
+    """The characters and tokens in a folder of the cache."""
+    characters = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["characters"]
+    return characters, np.load(folder / "ids.npy", mmap_mode="r")
+
+
+def encode(path, folder):
+    """Write the tokens of a text to folder/ids.npy, block after block, then its characters to meta.json."""
+    seen, count = np.zeros(0x110000, dtype=bool), 0
+    for codes in blocks(path):
+        seen[codes] = True
+        count += len(codes)
+    check(count > 0, f"{path}: the file is empty. Name a UTF-8 text: --data any.txt")
+    characters = np.flatnonzero(seen)
     kind = np.uint8 if len(characters) <= 256 else np.uint16 if len(characters) <= 65536 else np.uint32
     table = np.zeros(0x110000, dtype=kind)
     table[characters] = np.arange(len(characters))
-    folder.mkdir(parents=True, exist_ok=True)
-    header = {"descr": np.dtype(kind).str, "fortran_order": False, "shape": (count,)}
-    with atomic(folder / "ids.npy") as file:  # not through a memory map: a full disk would kill the process
-        np.lib.format.write_array_header_1_0(file, header)
-        for _, codes in blocks(path):
-            file.write(table[codes].tobytes())
-
-
-def fingerprint(path):
-    """Name of a file's cache: from its size, its time and a hash of its first and last megabyte."""
-    with open(path, "rb") as file:
-        stat = os.fstat(file.fileno())
-        digest = hashlib.sha256(f"{stat.st_size} {stat.st_mtime_ns}".encode())
-        digest.update(file.read(1 << 20))
-        file.seek(max(0, stat.st_size - (1 << 20)))
-        digest.update(file.read(1 << 20))
-    return digest.hexdigest()[:24]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for part in folder.parent.glob("*/*.part"):
+            if time.time() - part.stat().st_mtime > ABANDONED:
+                part.unlink(missing_ok=True)
+        with atomic(folder / "ids.npy") as file:  # not through a memory map: a full disk would kill the process
+            header = {"descr": np.dtype(kind).str, "fortran_order": False, "shape": (count,)}
+            np.lib.format.write_array_header_1_0(file, header)
+            for codes in blocks(path):
+                file.write(table[codes].tobytes())
+        with atomic(folder / "meta.json") as file:  # last: its presence means that all is there
+            file.write(json.dumps({"characters": "".join(map(chr, characters))}).encode())
+    except OSError as error:
+        raise UserError(f"{folder}: the encoded text cannot be written ({error.strerror or error})") from error
 
 
 def blocks(path):
-    """Pairs (raw bytes, code points (n,) uint32) of a UTF-8 file; a byte order mark is left out, \\r\\n is \\n."""
+    """The code points (n,) uint32 of a UTF-8 file; a byte order mark is left out, \\r\\n is \\n."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    held = ""  # a \r at the end of a block may belong to a \r\n
+    rest = ""  # a \r at the end of a block may belong to a \r\n
     with open(path, "rb") as file:
         while raw := file.read(BLOCK):
-            text = held + decoder.decode(raw)
-            held = "\r" if text.endswith("\r") else ""
-            yield raw, codes_of(text[: len(text) - len(held)].replace("\r\n", "\n"))
-    yield b"", codes_of((held + decoder.decode(b"", final=True)).replace("\r\n", "\n"))
+            text = rest + decoder.decode(raw)
+            rest = "\r" if text.endswith("\r") else ""
+            yield codes_of(text[: len(text) - len(rest)].replace("\r\n", "\n"))
+    yield codes_of((rest + decoder.decode(b"", final=True)).replace("\r\n", "\n"))
 
 
 def codes_of(text):
     return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
-
-
-def survey(path):
-    """The distinct code points of a text in order, its length in characters, and the file's SHA-256."""
-    seen, count, digest = np.zeros(0x110000, dtype=bool), 0, hashlib.sha256()
-    for raw, codes in blocks(path):
-        digest.update(raw)
-        seen[codes] = True
-        count += len(codes)
-    return np.flatnonzero(seen), count, digest.hexdigest()

@@ -1,8 +1,10 @@
 """Plots that need no explanation: units on the axes, intervals drawn, colours that the colour-blind can tell apart."""
 
 import contextlib
+import textwrap
 
 from lab.cli import UserError
+from lab.files import atomic
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
 
@@ -25,27 +27,42 @@ def figure(path, title, x, y):
         axes.legend(handles, labels, frameon=False, fontsize=9)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fig.savefig(path, dpi=130)
+        with atomic(path) as file:
+            fig.savefig(file, format=path.suffix[1:], dpi=130)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
-def scatter(axes, points, x, y, colour=COLOURS[0], label=None, marker="o", names=()):
-    """Points with the intervals of y where they are known; those in `names` (a set of point names) carry theirs.
+def scatter(axes, points, x, y, colour=COLOURS[0], label=None, marker="o", size=36):
+    """Points with the intervals of y where they are known.
 
-    points: dictionaries with the keys x and y, "name", and perhaps y_low and y_high.
+    points: dictionaries with the keys x and y, and perhaps y_low and y_high.
     """
     points = [p for p in points if p.get(x) is not None and p.get(y) is not None]
     for p in points:
         if p.get(f"{y}_low") is not None:
             axes.plot([p[x]] * 2, [p[f"{y}_low"], p[f"{y}_high"]], color=colour, alpha=0.35, linewidth=1.5, zorder=1)
-        if p["name"] in names:
-            right = p[x] > sum(q[x] for q in points) / len(points)
-            place = {"xytext": (-7 if right else 7, 5), "ha": "right" if right else "left"}
-            axes.annotate(p["name"], (p[x], p[y]), textcoords="offset points", fontsize=7.5, **place)
     axes.scatter(
-        [p[x] for p in points], [p[y] for p in points], color=colour, marker=marker, label=label, zorder=2, s=36
+        [p[x] for p in points], [p[y] for p in points], color=colour, marker=marker, label=label, zorder=2, s=size
     )
+
+
+def numbered(axes, points, x, y, label):
+    """Points with numbers in them, and beside the axes what their numbers mean; points: as for `scatter`, with names."""
+    scatter(axes, points, x, y, label=label, size=170)
+    for number, p in enumerate(points, 1):
+        centre = {"ha": "center", "va": "center_baseline", "color": "white", "fontsize": 8, "fontweight": "bold"}
+        axes.text(p[x], p[y], str(number), zorder=3 + number, **centre)
+    key = "\n".join(textwrap.fill(f"{n}  {p['name']}", 26, subsequent_indent="    ") for n, p in enumerate(points, 1))
+    axes.annotate(key, (1.02, 0.98), xycoords="axes fraction", va="top", fontsize=9, linespacing=1.3)
+
+
+def better(axes, upwards):
+    """An arrow into the corner of fast and good: the lower right one, or the upper one."""
+    corner, start = ((0.99, 0.98), (0.87, 0.9)) if upwards else ((0.99, 0.02), (0.87, 0.1))
+    arrow = {"arrowstyle": "-|>", "color": "#009E73", "linewidth": 2}
+    at = {"xycoords": "axes fraction", "textcoords": "axes fraction", "ha": "right", "va": "center"}
+    axes.annotate("better", corner, start, arrowprops=arrow, color="#009E73", fontsize=11, **at)
 
 
 def log_axis(axes):
@@ -57,7 +74,7 @@ def log_axis(axes):
 def real_line(axes, value):
     """Where held-out text of the same size lies."""
     if value is not None:
-        axes.axhline(value, color="#555555", linestyle="--", linewidth=1, label="real text")
+        axes.axhline(value, color="#555555", linestyle="--", linewidth=1, label="other real text of the same length")
 
 
 def speed_axis(points):

@@ -4,6 +4,7 @@ No single number ranks texts: repetition has a low generative NLL, random charac
 their best. `distance`, by which we order settings, is one that none of these can win.
 """
 
+import bisect
 import functools
 import re
 from collections import Counter
@@ -15,21 +16,14 @@ from torch.nn import functional as F
 
 from lab.cli import UserError
 from lab.corpus import Alphabet, Corpus, codes_of
-from lab.records import warn
+from lab.records import Row, warn
 
 COPIED = 32  # characters in a row that make a copy
-SHORTEST = 8  # characters in a row that are looked for in the training text
+SHORTEST = 8  # characters in a row that count as a run that stands in the training text
+LONGEST = 1024  # characters in a row beyond which a run is not followed
 REPEATED = 16  # characters in a row that make a repetition
 MOST = 4_000_000  # characters of the training text that are searched for copies
-SAMPLE_MEASURES = (
-    "generative_nll",
-    "real_words",
-    "long_words",
-    "distinct_2",
-    "repetition",
-    "copied_run",
-    "copied_share",
-)
+SAMPLE_MEASURES = Row.__struct_fields__[Row.__struct_fields__.index("generative_nll") :]  # of one text
 
 
 @dataclass(frozen=True)
@@ -79,13 +73,7 @@ def words_of(text):
 
 
 def measure(rows, reference):
-    """Rows with the measures of their own text (SAMPLE_MEASURES) added; the prompt is not measured.
-
-    generative_nll: nats per character; real_words, long_words: shares of words that the training text has, of all and of
-    those of 5 letters or more; distinct_2: different pairs of words by all pairs (Li et al. 2016, arXiv 1510.03055);
-    repetition: share of characters in a run of 16 that stood before; copied_run: longest run of characters that stands
-    in the training text; copied_share: share of characters in runs of 32 that stand there. None where unknown.
-    """
+    """Rows with the measures of their own text added, as `records.Row` defines them; the prompt is not measured."""
     nll = generative_nll([row["text"] for row in rows], reference, [len(row["text"]) - row["chars"] for row in rows])
     measured = []
     for row, value in zip(rows, nll, strict=True):
@@ -142,44 +130,43 @@ def repetition(text, n=REPEATED):
 
 
 def copied(text, source, n=COPIED):
-    """Longest run of characters that stands in `source` (0 when shorter than 8), and the share in such runs of n or more."""
-    width = min(SHORTEST, n)
-    codes, keys, places = runs(source, width)
-    own = codes_of(text)
-    wanted = hashes(own, width)
-    first, last = np.searchsorted(keys, wanted), np.searchsorted(keys, wanted, side="right")
-    here = np.repeat(np.arange(len(wanted)), last - first)  # every pair of places that begin alike
-    ends = np.cumsum(last - first)
-    there = places[np.arange(len(here)) + np.repeat(last - ends, last - first)]
-    lengths, k = np.zeros(len(own), dtype=int), 0
-    while len(here):  # all pairs grow by a character, those that differ leave
-        inside = (here + k < len(own)) & (there + k < len(codes))
-        here, there = here[inside], there[inside]
-        same = own[here + k] == codes[there + k]
-        here, there, k = here[same], there[same], k + 1
-        lengths[here] = k
-    share = np.zeros(len(own), dtype=bool)
-    for start in np.flatnonzero(lengths >= n):
-        share[start : start + lengths[start]] = True
-    longest = int(lengths.max(initial=0))
-    return longest if longest >= width else 0, float(share.mean()) if len(own) else None
+    """Longest run of characters that stands in `source` (0 when shorter than 8), and the share in such runs of n or more.
+
+    Time and memory grow no faster than the two texts, whatever repeats in them: a run is followed up to LONGEST only.
+    """
+    order, longest, inside = suffixes(source), 0, np.zeros(len(text), dtype=bool)
+
+    def stands(run):
+        place = bisect.bisect_left(order, run, key=lambda start: source[start : start + len(run)])
+        return place < len(order) and source.startswith(run, order[place])
+
+    for i in range(len(text)):  # the longest run so far is all that a later one has to beat
+        while longest < min(LONGEST, len(text) - i) and stands(text[i : i + longest + 1]):
+            longest += 1
+    for i in range(len(text) - n + 1 if longest >= n else 0):
+        inside[i : i + n] |= stands(text[i : i + n])
+    return longest if longest >= min(SHORTEST, n) else 0, float(inside.mean()) if len(text) else None
 
 
 @functools.lru_cache(maxsize=2)
-def runs(text, width):
-    """The code points of a text, the sorted hashes of its runs of `width` characters, and where each of these begins."""
-    codes = codes_of(text)
-    keys = hashes(codes, width)
-    order = np.argsort(keys, kind="stable")
-    return codes, keys[order], order
+def suffixes(text):
+    """Where each suffix of a text begins, in the order of their first LONGEST characters: (n,), a suffix array.
 
-
-def hashes(codes, width):
-    """A number for each run of `width` code points, equal for equal runs: (n,) -> (n - width + 1,)."""
-    keys = np.zeros(max(0, len(codes) - width + 1), dtype=np.uint64)
-    for k in range(width):
-        keys = keys * np.uint64(0x9E3779B97F4A7C15) + codes[k : k + len(keys)]  # modulo 2^64
-    return keys
+    By doubling (Manber and Myers 1990): the order of all runs of k characters gives that of all runs of 2 k.
+    """
+    rank, k = codes_of(text).astype(np.int64) + 1, 1  # 0 comes after the end of the text
+    while True:
+        base = int(rank.max(initial=0)) + 1
+        if base > 1 << 31 or k >= LONGEST:  # two ranks no longer fit into 64 bits: number them anew
+            order = np.argsort(rank, kind="stable")
+            step = np.diff(rank[order], prepend=0) > 0
+            rank[order] = np.cumsum(step)
+            if step.all() or k >= LONGEST:
+                return order
+            continue
+        rank[:-k] = rank[:-k] * base + rank[k:]
+        rank[-k:] *= base
+        k *= 2
 
 
 def entropy_of(p):
@@ -192,7 +179,9 @@ def entropy(counts):
     return entropy_of(counts / np.maximum(counts.sum(-1, keepdims=True), 1e-300))
 
 
-def divergence(counts, other, unseen=0.0):
+def divergence(
+    counts, other, unseen=0.0
+):  # scipy's is of full tables: each resample would bring all unseen n-grams along
     """Jensen-Shannon divergence, 0..1 bit, of the distributions proportional to counts (..., K) and other (K,).
 
     unseen: (J,) what else `other` counts, of which counts has none: no columns are needed for them.
@@ -217,12 +206,13 @@ class Pool:
             per_group = [
                 Counter(g for row in group for g in grams(row["text"][-row["chars"] :], n)) for group in groups
             ]
-            target, seen = counted(reference.known, n), sorted(set().union(*per_group))
+            target, all_seen = counted(reference.known, n), set().union(*per_group)
+            seen = sorted(all_seen)  # in order, for sums that come out the same in each process
             self.counts[n] = np.array([[counter[gram] for gram in seen] for counter in per_group], dtype=float)
             self.target[n] = np.array([target[gram] for gram in seen], dtype=float)
-            self.unseen[n] = np.array([target[gram] for gram in target.keys() - set(seen)], dtype=float)
+            self.unseen[n] = np.array([count for gram, count in target.items() if gram not in all_seen], dtype=float)
 
-    def measure(self, weights=None):
+    def figures(self, weights=None):
         """weights: (..., groups), how often each group counts; default once. Returns arrays (...) by measure.
 
         trigram_entropy: bits; jsd_3, jsd_4: divergence from held-out text, bits; distance: jsd_4 plus the share of

@@ -1,18 +1,50 @@
-"""Rows on disk: a folder per run, a row file that is whole at every moment, JSON without NaN, CSV for spreadsheets."""
+"""Rows on disk: a folder per run, rows appended as they come, JSON without NaN, CSV for spreadsheets."""
 
 import csv
 import io
-import json
-import math
 import sys
 import time
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
+from msgspec import Meta
 from rich.console import Console
 
 from lab import cli, machine
 from lab.cli import UserError, check
 from lab.files import atomic
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # how a text begins that a spreadsheet would not show as it is
+
+
+class Row(msgspec.Struct, kw_only=True):
+    """The columns that every row has, beside the settings it was written with; None where a measure is not known."""
+
+    name: str  # of the settings
+    module: str | None = None  # the method
+    weights: str | None = None  # name and digest of the file
+    seed: int
+    prompt: str
+    text: str  # prompt included
+    chars: Annotated[int, Meta(ge=1)]  # written after the prompt
+    nfe: Annotated[int, Meta(ge=1, le=2**53)]  # forward passes
+    full_passes: Annotated[float, Meta(ge=0)] | None = None  # the same, each weighted by its share of a whole window
+    seconds: Annotated[float, Meta(ge=0)] | None  # None when the text was not written alone
+    cpu_seconds: Annotated[float, Meta(ge=0)] | None = None  # of the process, in these seconds
+    batch: int | None = None  # texts written together
+    jobs: int | None = None  # processes that wrote at the same time
+    generative_nll: float | None  # nats per character under the evaluator model
+    real_words: float | None  # share of words that the training text has
+    long_words: float | None  # the same of words of 5 letters or more
+    distinct_2: float | None  # different pairs of words by all pairs (Li et al. 2016, arXiv 1510.03055)
+    repetition: float | None  # share of characters in a run of 16 that stood before
+    copied_run: Annotated[int, Meta(le=2**53)] | None  # longest run of characters that stands in the training text
+    copied_share: Annotated[float, Meta(ge=0, le=1)] | None  # share of characters in runs of 32 that stand there
+
+    def __post_init__(self):
+        if self.chars > len(self.text):
+            raise ValueError("more `chars` than the text has")
 
 
 def stamp(**settings):
@@ -20,30 +52,39 @@ def stamp(**settings):
     return {"command": cli.command(), "settings": settings, **machine.versions()}
 
 
+def encoded(value):
+    """A value as JSON: no NaN, no infinity; a path below the project's root without that."""
+
+    def replaced(item):  # what JSON lacks
+        if isinstance(item, float):  # numpy's
+            return float(item)
+        is_ours = isinstance(item, Path) and item.is_relative_to(cli.ROOT)
+        return item.relative_to(cli.ROOT).as_posix() if is_ours else str(item)
+
+    return msgspec.json.encode(value, enc_hook=replaced)
+
+
 def plain(value):
-    """The value as JSON knows it: no NaN, no infinity, no tuple; a path below the project's root without that."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Path) and value.is_relative_to(cli.ROOT):
-        value = value.relative_to(cli.ROOT).as_posix()
-    return value if value is None or isinstance(value, str | int) else str(value)
+    """The value as it is read back from JSON."""
+    return msgspec.json.decode(encoded(value))
 
 
 def write_json(path, value):
     """Write a value atomically. Raises UserError."""
-    write_text(path, json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, msgspec.json.format(encoded(value), indent=1).decode() + "\n")
 
 
 def write_csv(path, rows):
-    """Write rows (dictionaries) atomically, with every column that one of them has. Raises UserError."""
+    """Write rows (dictionaries) atomically, with every column that one of them has. Raises UserError.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe before it; take one off to have the text.
+    """
     lines = io.StringIO()
     writer = csv.DictWriter(lines, list(dict.fromkeys(key for row in rows for key in row)))
     writer.writeheader()
-    writer.writerows(map(plain, rows))
+    for row in map(plain, rows):
+        is_formula = {key: isinstance(value, str) and value.startswith(FORMULA) for key, value in row.items()}
+        writer.writerow({key: f"'{value}" if is_formula[key] else value for key, value in row.items()})
     write_text(path, "\ufeff" + lines.getvalue())  # the mark tells spreadsheets that this is UTF-8
 
 
@@ -58,52 +99,59 @@ def write_text(path, text):
 
 
 def read_json(path):
-    """A JSON file. Raises UserError."""
+    """A JSON file, or the list of what stands in the lines of a .jsonl, without a last one that is cut. Raises UserError."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
+        if path.suffix == ".jsonl":
+            return msgspec.json.Decoder().decode_lines(data[: data.rfind(b"\n") + 1])
+        return msgspec.json.decode(data)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path}: not a JSON file ({error})") from error
 
 
-def read_rows(path, needed=()):
-    """The rows of a JSON file: a list, or a dictionary that holds one as "rows". Raises UserError.
-
-    needed: columns that every row must have.
-    """
+def read_rows(path):
+    """The rows of a JSON file: a list, or a dictionary that holds one as "rows". Raises UserError that names the first
+    row, counted from 1, and the column that is not as `Row` says."""
     value = read_json(path)
     rows = value.get("rows") if isinstance(value, dict) else value
-    ok = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
-    check(ok and rows, f"{path}: holds no rows; give a results.json that one of the scripts wrote")
-    missing = sorted(set(needed) - set.intersection(*map(set, rows)))
-    check(
-        not missing, f"{path}: its rows have no {', '.join(missing)}; give a results.json that one of the scripts wrote"
-    )
+    check(isinstance(rows, list), f"{path}: holds no rows; give a results.json that one of the scripts wrote")
+    for number, row in enumerate(rows, 1):
+        try:
+            msgspec.convert(row, Row)
+        except msgspec.ValidationError as error:
+            raise UserError(f"{path}: row {number}: {error}. The scripts write it otherwise: was it edited?") from error
     return rows
 
 
 class Folder:
-    """Where a run puts its files. The row file is written anew, atomically, whenever rows come in.
+    """Where a run puts its files. Its rows are appended to rows.jsonl as they come and exported as one JSON list.
 
     rows: those on disk; path: the folder.
     """
 
     def __init__(self, output_dir, label, rows_file, resume=None):
-        """label: of the method, or "" for none; resume: an earlier run's folder, whose rows are kept."""
+        """label: of the method, or "" for none; rows_file: of the export; resume: an earlier run's folder to go on with."""
         self.path = resume or fresh(output_dir, label)
-        self.file = self.path / rows_file
-        check(
-            resume is None or self.file.exists(),
-            f"--resume {resume}: has no {rows_file}, so there is no run to go on with",
-        )
-        value = read_json(self.file) if resume else []
-        self.rows = value["rows"] if isinstance(value, dict) else value
+        self.lines, self.exported = self.path / "rows.jsonl", self.path / rows_file
+        check(resume is None or self.lines.exists(), f"--resume {resume}: has no rows.jsonl, so no run to go on with")
+        self.rows = read_rows(self.lines) if resume else []
+        write_text(self.lines, "".join(encoded(row).decode() + "\n" for row in self.rows))  # without a line that is cut
 
     def append(self, rows):
-        """Add rows to those on disk."""
-        self.rows += map(plain, rows)
-        write_json(self.file, self.rows)
+        """Add rows to those on disk. Raises UserError."""
+        rows = plain(rows)
+        try:
+            with open(self.lines, "ab") as file:
+                file.write(msgspec.json.Encoder().encode_lines(rows))
+        except OSError as error:
+            raise UserError(f"{self.lines}: cannot be written ({error.strerror or error})") from error
+        self.rows += rows
+
+    def export(self):
+        """Write the rows as one JSON list. Raises UserError."""
+        write_json(self.exported, self.rows)
 
     def write(self, name, value):
         """Write a file of the folder: .csv from rows, .json from anything, else text."""

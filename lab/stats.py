@@ -1,4 +1,4 @@
-"""Numbers -> intervals, paired differences, frontiers; and the verdict in words.
+"""Numbers -> intervals, paired differences, Pareto-optimal points; and the verdict in words.
 
 Intervals are 95 % percentile bootstrap intervals over clusters: samples of one prompt resemble each other. With a
 single prompt the clusters are seeds, and the interval says nothing of other prompts.
@@ -8,6 +8,7 @@ import numpy as np
 
 from lab.cli import check
 from lab.quality import SAMPLE_MEASURES, Pool, measure
+from lab.records import Row
 
 DRAWS = 2000  # bootstrap samples
 FEWEST = 5  # clusters that an interval needs
@@ -42,7 +43,10 @@ def grouped(rows, *keys):
 
 
 def resamples(n, draws=DRAWS):
-    """How often each of n clusters is drawn in each bootstrap sample: (draws, n)."""
+    """How often each of n clusters is drawn in each bootstrap sample: (draws, n).
+
+    As counts, so that one draw serves every measure, pooled n-grams too; scipy's bootstrap draws values anew for each.
+    """
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=draws).astype(float)
 
 
@@ -108,7 +112,7 @@ def resampled(sides, reference, names, weights):
     if reference is None:
         return
     pools, parts = [Pool(list(groups.values()), reference) for groups in sides], np.array_split(weights, 20)
-    whole, drawn = [pool.measure() for pool in pools], [[pool.measure(part) for part in parts] for pool in pools]
+    whole, drawn = [pool.figures() for pool in pools], [[pool.figures(part) for part in parts] for pool in pools]
     for name in POOLED:
         values = [float(side[name]) for side in whole]
         spread = [np.concatenate([part[name] for part in side]) for side in drawn]
@@ -122,18 +126,7 @@ def by_setting(rows, reference):
 
     chars_per_second comes from the texts that were written alone.
     """
-    fixed = {
-        "seed",
-        "prompt",
-        "text",
-        "nfe",
-        "full_passes",
-        "seconds",
-        "cpu_seconds",
-        "batch",
-        "jobs",
-        *SAMPLE_MEASURES,
-    }
+    fixed = {*Row.__struct_fields__} - {"name", "module", "weights", "chars"}
     points = []
     for group in grouped(rows, "name", "module", "weights").values():
         point = {key: value for key, value in group[0].items() if key not in fixed}
@@ -177,16 +170,14 @@ def in_words(found, a="a", b="b"):
     return f"{size}: {b} {'higher' if found['low'] > 0 else 'lower'} by {abs(found['difference']):.3g}, 95 % interval {spread}"
 
 
-def frontier(points, speed, cost):
-    """The points that no other one beats: none is at least as fast at no more cost, and better in one of the two.
+def pareto(points, high, low=()):
+    """The Pareto-optimal points, by the first key: those that no other one equals in all keys and beats in one.
 
-    points: dictionaries; speed: key of what should be high; cost: key of what should be low.
+    points: dictionaries; high, low: keys of what should be high and of what should be low. Points that lack one are left out.
     """
-    known = [p for p in points if p.get(speed) is not None and p.get(cost) is not None]
-
-    def beaten(p):
-        return any(
-            q[speed] >= p[speed] and q[cost] <= p[cost] and (q[speed], q[cost]) != (p[speed], p[cost]) for q in known
-        )
-
-    return sorted((p for p in known if not beaten(p)), key=lambda p: p[speed])
+    known = [point for point in points if all(point.get(key) is not None for key in (*high, *low))]
+    scores = np.array([[p[key] for key in high] + [-p[key] for key in low] for p in known])
+    best = [
+        p for p, own in zip(known, scores, strict=True) if not ((scores >= own).all(1) & (scores > own).any(1)).any()
+    ]
+    return sorted(best, key=lambda point: point[high[0]])

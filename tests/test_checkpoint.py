@@ -44,7 +44,9 @@ def test_the_shipped_weights_are_of_a_documented_training(method):
     shipped, args = checkpoint.read(checkpoint.default_path(method.NAME), method.NAME), method.Args()
     made, config = shipped["provenance"], shipped["config"]
     assert made["recipe"] == asdict(replace(args.recipe, iters=10000))
-    assert (made["seed"], made["init"], made["steps"]) == (args.seed, None, 10000) and ("temperature" in made) == args.calibrate
+    assert (made["seed"], made["init"], made["steps"]) == (args.seed, None, 10000) and (
+        "temperature" in made
+    ) == args.calibrate
     assert type(args.config)(**config) == replace(args.config, vocab_size=len(shipped["characters"]))
 
 
