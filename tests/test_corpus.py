@@ -200,11 +200,11 @@ def test_opening_is_the_first_characters(text_file):
 
 def test_batch_is_of_windows_of_the_training_part_and_follows_the_seed(own_root):
     found = read(own_root / "text.txt", "".join(chr(0x4E00 + i) for i in range(100)))
-    batch = found.batch(500, 5, Rng(0))
-    assert batch.dtype == torch.long and batch.shape == (500, 5)
+    batch = found.batch(2000, 5, Rng(0))
+    assert batch.dtype == torch.long and batch.shape == (2000, 5)
     assert (batch.diff(dim=1) == 1).all()
     assert set(batch[:, 0].tolist()) == set(range(90 - 5 + 1))  # first and last possible start included
-    assert batch.equal(found.batch(500, 5, Rng(0))) and not batch.equal(found.batch(500, 5, Rng(1)))
+    assert batch.equal(found.batch(2000, 5, Rng(0))) and not batch.equal(found.batch(2000, 5, Rng(1)))
 
 
 def test_corpus_that_is_too_short_says_how_long_it_must_be(own_root):
