@@ -144,7 +144,9 @@ def timeline(films, fps):
     moments = [real * k / max(1, count - 1) for k in range(count)]
     if len(films) == 1:
         made = films[0].stills
-        sides = [((still := made[round(k * (len(made) - 1) / max(1, count - 1))],), still.seconds) for k in range(count)]
+        sides = [
+            ((still := made[round(k * (len(made) - 1) / max(1, count - 1))],), still.seconds) for k in range(count)
+        ]
     else:
         sides = [(tuple(film.at(moment) for film in films), moment) for moment in moments]
     groups = [list(group) for _, group in groupby(sides, key=lambda side: side[0])]

@@ -5,13 +5,14 @@ from functools import cache
 from pathlib import Path
 
 from lab.cli import UserError, check
-from lab.film import COLUMNS, DRAFT, LEGEND, MASK, MASKED, NEW, SETTLED, figures, pace, rows, signs, timeline
 from lab.files import atomic
+from lab.film import COLUMNS, DRAFT, LEGEND, MASKED, NEW, SETTLED, figures, pace, rows, signs, timeline
 from lab.records import warn
 
 PAPER, INK, QUIET, LOW = (255, 255, 255), (26, 26, 26), (107, 107, 107), (31, 95, 191)
 BEHIND = {MASKED: (213, 213, 213), DRAFT: (245, 224, 90), NEW: (240, 168, 96)}  # what is settled stands on paper
 JOINER = "\u200d"  # makes a letter of a joining script take the form that it has beside another
+ENDS = "\u0621\u0622\u0623\u0624\u0625\u0627\u0629\u062f\u0630\u0631\u0632\u0648\u0649"  # Arabic letters that join no following one
 
 
 class Painter:
@@ -26,7 +27,9 @@ class Painter:
         shown = set().union(*(signs(film.stills[-1]) for film in films)) - {"\n"}
         self.films, self.font, self.known = films, *load_font(font, size, shown)
         if any(map(leftward, shown)) and not features.check("raqm"):
-            warn("this Pillow has no raqm: letters stand in order, unjoined; --save film.html shows them as they are read")
+            warn(
+                "this Pillow has no raqm: letters stand in order, unjoined; --save film.html shows them as they are read"
+            )
         self.cell = w, h = round(max(map(self.font.getlength, {"M"} | shown))), size + 5
         self.lines = max(len(rows(signs(still), COLUMNS)) for film in films for still in film.stills)
         self.panel, self.foot = (COLUMNS + 3) * w, int((self.lines + 2.7) * h)
@@ -134,7 +137,9 @@ def show(films, fps, font=None):
 
     def step(i):
         image = painter.paint(pictures[i], pace(pictures)).copy()
-        image.thumbnail((root.winfo_screenwidth() - 20, root.winfo_screenheight() - 100))  # room for bars of the desktop
+        image.thumbnail(
+            (root.winfo_screenwidth() - 20, root.winfo_screenheight() - 100)
+        )  # room for bars of the desktop
         label.image = ImageTk.PhotoImage(image)  # kept: tkinter does not
         label.configure(image=label.image)
         if i + 1 < len(pictures):
@@ -193,14 +198,5 @@ def leftward(sign):
 
 def joined(row, column):
     """A character of a row with a joiner on each side where its neighbour reaches out to it."""
-    before, sign, after = row[max(0, column - 1) : column], row[column], row[column + 1 : column + 2]
-    return JOINER * reaches(before, "INITIAL") + sign + JOINER * reaches(after, "FINAL")
-
-
-@cache
-def reaches(sign, form):
-    """Whether Unicode knows that form (INITIAL: it joins what follows; FINAL: what precedes) of a character."""
-    try:
-        return unicodedata.lookup(f"{unicodedata.name(sign)} {form} FORM") != ""
-    except (KeyError, TypeError, ValueError):
-        return False
+    before, sign, after = f" {row} "[column : column + 3]
+    return JOINER * (leftward(before) and before not in ENDS) + sign + JOINER * leftward(after)
