@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import methods
-from lab import cli, film, page
+from lab import cli, film, page, painter, terminal
 from lab.canvas import Canvas
 from lab.cli import check
 from lab.records import warn
@@ -37,7 +37,7 @@ class Args:
         check(1 <= self.fps <= 50, f"fps must lie in 1..50, not {self.fps}")
         check(self.blocks >= 1, f"blocks must be at least 1, not {self.blocks}")
         check(self.prompt_len >= 1, f"prompt_len must be at least 1, not {self.prompt_len}")
-        known = self.save is None or self.save.suffix in (".gif", ".html")
+        known = self.save is None or self.save.suffix.lower() in (".gif", ".html")
         check(known, f"--save {self.save}: only .gif and .html can be made")
 
 
@@ -53,25 +53,26 @@ def recordings(args):
         chunk = getattr(decoding, "target_chunk_len", 240)
         trial = Trial(Canvas.after(prompt, args.blocks * chunk), decoding, (args.seed,))
         run(writer, replace(trial, canvas=Canvas.after(prompt, 20)))  # the first calls are slow: not in the film
-        yield film.record(name, writer, trial)
+        yield film.record(writer, trial)
 
 
 def main(args):
     """Record, then save, or show where it can be seen."""
     films = list(recordings(args))
-    if args.save is not None and args.save.suffix == ".gif":
-        film.write_gif(args.save, films, args.fps, args.font)
-    elif args.save is not None:
-        page.write_html(args.save, films, args.fps)
+    suffix = args.save.suffix.lower() if args.save else None
+    if suffix == ".gif":
+        print(painter.write_gif(args.save, films, args.fps, args.font), file=sys.stderr)
+    elif suffix == ".html":
+        page.write_html(args.save, films)
     elif args.terminal:
-        film.play(films, args.fps)
+        terminal.play(films, args.fps)
     else:
         try:
-            film.show(films, args.fps, args.font)
+            painter.show(films, args.fps, args.font)
         except (ImportError, RuntimeError) as error:
             warn(f"no window can be opened ({error}); playing here")
-            film.play(films, args.fps)
-    print(*(film.figures(f.title, f.stills[-1]) for f in films), sep="\n", file=sys.stderr)
+            terminal.play(films, args.fps)
+    print(*(f"{f.title}: {film.figures(f.stills[-1])}" for f in films), sep="\n", file=sys.stderr)
 
 
 if __name__ == "__main__":

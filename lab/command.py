@@ -4,11 +4,7 @@ import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
-
-from lab import checkpoint, machine, trials
+from lab import checkpoint, machine, terminal, trials
 from lab.canvas import Canvas
 from lab.cli import check, check_seeds, command
 from lab.corpus import Corpus
@@ -65,17 +61,17 @@ def write(args, name, Model, generate):
     device = machine.pick_device(args.device)
     path = args.weights or checkpoint.default_path(name)
     remedy = command("--train") if Path(sys.argv[0]).name == f"{name}.py" else None
-    model, alphabet, opening, _ = checkpoint.load(path, name, Model, type(args.config), remedy)
+    console = terminal.terminal()
+    with console.status(f"loading {path.name}"):
+        model, alphabet, opening, _ = checkpoint.load(path, name, Model, type(args.config), remedy)
     writer = trials.Writer(name, model.to(device), generate, alphabet, opening)
     if args.infill is None:
         canvas = Canvas.after(alphabet.encode(choose_prompt(args, opening)), args.max_new_tokens)
     else:
         canvas = Canvas(*alphabet.encode_masked(args.infill)).repeat(1)
     trial = trials.Trial(canvas, args.decoding, (args.seed,))
-    console = Console(highlight=False, markup=False)
     if console.is_terminal:
-        with Live(console=console, auto_refresh=False, transient=True) as live:
-            sample = trials.run(writer, trial, watch=Typist(live, alphabet).show)[0]
+        sample = terminal.typed(writer, trial, console)
     else:
         sample = trials.run(writer, trial)[0]
         print(sample.text)
@@ -93,23 +89,3 @@ def choose_prompt(args, opening):
         f"prompt_len {args.prompt_len}: the corpus's opening is known up to {len(opening)} characters only; use --prompt",
     )
     return opening[: args.prompt_len]
-
-
-class Typist:
-    """Shows a canvas on a terminal: settled lines stay, the lines in progress are drawn again after each pass."""
-
-    def __init__(self, live, alphabet):
-        self.live, self.alphabet, self.printed = live, alphabet, 0
-
-    def show(self, frame):
-        idx, masked = frame.idx[0], frame.masked[0]
-        known = int((~masked & ~frame.draft[0]).int().cumprod(0).sum())
-        end = len(idx) if known == len(idx) else int(frame.columns[0, -1]) + 1
-        text = self.alphabet.decode(idx[:end], masked[:end])
-        settled = len(text) if known == len(idx) else text.rfind("\n", 0, known) + 1
-        if settled > self.printed:
-            self.live.console.print(Text(text[self.printed : settled].removesuffix("\n")))
-            self.printed = settled
-        rest = Text(text[self.printed :])
-        rest.highlight_regex(f"{self.alphabet.mask}+", "dim")
-        self.live.update(rest, refresh=True)

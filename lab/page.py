@@ -1,68 +1,82 @@
-"""Films and stills in HTML: one page that holds a whole film, and the pieces that a live page shows."""
+"""Films and stills in HTML: one page that holds whole films, and the pieces that a live page shows."""
 
 import html
 import json
 from itertools import groupby
 from pathlib import Path
+from string import Template
 
-from lab.film import AMBER, DRAFT, GREY, INK, LEGEND, MASKED, NEW, ORANGE, PAPER, SETTLED, background, figures, timeline
+from lab.film import DRAFT, EMPTY, LEGEND, LONGEST, MASK, MASKED, NEW, SETTLED, SHORTEST, figures, visible
+from lab.painter import BEHIND, INK, LOW, PAPER, QUIET
 from lab.records import write_text
 
+LIGHT = {"paper": PAPER, "ink": INK, "quiet": QUIET, "low": LOW}
+LIGHT |= {"refused": (176, 0, 32), "masked": BEHIND[MASKED], "draft": BEHIND[DRAFT], "new": BEHIND[NEW]}
+DARK = {"paper": (20, 22, 27), "ink": (236, 236, 236), "quiet": (165, 165, 165), "low": (110, 168, 255)}
+DARK |= {"refused": (255, 138, 128), "masked": (68, 72, 80), "draft": (104, 88, 0), "new": (143, 72, 8)}
+CLASSES = {"masked": MASKED, "draft": DRAFT, "new": NEW, "settled": SETTLED, "empty": EMPTY}  # s0, s1, ... in HTML
 
-def write_html(path, films, fps):
-    """Write one self-contained page: the same pictures as text, with a slider, a button and keys."""
-    write_text(path, render(films, timeline(films, fps), fps))
+
+def write_html(path, films):
+    """Write one self-contained page: the films as text, with a slider, a button and keys. Raises UserError."""
+    write_text(path, render(films))
 
 
-def render(films, pictures, fps, playing=True):
-    """That page as text. playing: begins at the first picture and plays; else it stands at the last one."""
-    data = {
-        "fps": fps,
-        "playing": playing,
-        "caption": pictures[0][1],
-        "texts": [film.stills[-1].characters for film in films],
-        "stills": [
-            [pack(film.title, still) for film, still in zip(films, stills, strict=True)] for stills, _ in pictures
-        ],
-    }
-    text = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    text = text.replace("STYLE", style()).replace("LEGEND", legend())
-    return text.replace("DATA", json.dumps(data, ensure_ascii=False).replace("<", "\\u003c"))
+def render(films, playing=True):
+    """That page as text. playing: begins at the first still and plays; else it stands at the last one."""
+    data = {"playing": playing, "shortest": SHORTEST, "longest": LONGEST, "films": [pack(film) for film in films]}
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    states = {state for film in films for still in film.stills for state in still.states}
+    page = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+    return page.substitute(CLASSES, mask=MASK, style=style(), legend=legend(states), data=text)
+
+
+def pack(film):
+    """A film in few characters: of each still its calls, seconds and changes, [position, sign, state, confidence] each."""
+    before, stills = {}, []
+    for still in film.stills:
+        cells = enumerate(zip(visible(still.characters), still.states, still.confidence, strict=True))
+        changed = {k: cell for k, cell in cells if before.get(k) != cell}
+        changes = [[k, *cell, *best(still, k)] for k, cell in changed.items()]
+        stills.append([still.calls, round(still.seconds, 4), changes])
+        before |= changed
+    return {"title": film.title, "note": film.note, "stills": stills}
+
+
+def best(still, position):
+    """[[character, percent], ...] of the likeliest characters at a position, where this call wrote it."""
+    found = still.candidates.get(position)
+    return [[[visible(character), round(100 * share, 1)] for character, share in found]] if found else []
 
 
 def style():
-    """The style sheet of panels, characters and legend on a page."""
-    shades = {f"s{state}": colour for state, colour in ((MASKED, GREY), (DRAFT, AMBER), (NEW, ORANGE))}
-    shades |= {f"s{SETTLED}.p{ninth}": f"rgb{background(SETTLED, ninth / 9)}" for ninth in range(10)}
-    sheet = Path(__file__).with_name("page.css").read_text(encoding="utf-8").replace("INK", INK).replace("PAPER", PAPER)
-    return sheet + "".join(f".{name} {{ background: {shade} }}\n" for name, shade in shades.items())
+    """The style sheet of panels, characters and legend on a page, in a light and in a dark theme."""
+    themes = {
+        name: " ".join(f"--td-{part}: rgb{colour};" for part, colour in theme.items())
+        for name, theme in (("light", LIGHT), ("dark", DARK))
+    }
+    sheet = Template(Path(__file__).with_name("page.css").read_text(encoding="utf-8")).substitute(themes | CLASSES)
+    shares = ((ninth, round(100 * (1 - ninth / 9) ** 1.5)) for ninth in range(9))
+    return sheet + "".join(f".s{SETTLED}.p{ninth} {{ --td-share: {share}% }}\n" for ninth, share in shares)
 
 
-def legend():
-    """The four states in HTML."""
-    states = (f'<span><b class="s{i} p3"></b> {html.escape(words)}</span> ' for i, words in enumerate(LEGEND))
-    return f'<p class="legend">{"".join(states)}</p>'
+def legend(states):
+    """The states in HTML, those among `states`."""
+    shown = {state: words for state, words in LEGEND.items() if state in states}
+    spans = (f'<span><b class="s{i} p2">{"a" * (i == SETTLED)}</b> {words}</span> ' for i, words in shown.items())
+    return f'<p class="legend">{"".join(spans)}</p>'
 
 
-def panel(title, still):
-    """A still in HTML, as the page of `write_html` shows it, but with the line ends that stand so far."""
-    characters = zip(still.states, ninths(still), still.characters, strict=True)
-    runs = groupby(characters, lambda character: character[:2])
-    spans = "".join(span(state, sure, "".join(character for *_, character in run)) for (state, sure), run in runs)
-    return f"<section><h2>{html.escape(figures(title, still))}</h2><pre>{spans}</pre></section>"
+def panel(film):
+    """A film's last still in HTML, as the page of `write_html` shows it."""
+    still = film.stills[-1]
+    runs = groupby(zip(still.states, still.confidence, visible(still.characters), strict=True), lambda cell: cell[:2])
+    spans = "".join(span(state, ninth, "".join(sign for *_, sign in run)) for (state, ninth), run in runs)
+    note = f'<p class="note">{html.escape(film.note)}</p>' if film.note else ""
+    return f"<section><h2>{html.escape(film.title)}: {figures(still)}</h2>{note}<pre>{spans}</pre></section>"
 
 
-def span(state, sure, characters):
-    """Characters of one state, equally sure, in HTML."""
-    shown = "&nbsp;" * len(characters) if state == MASKED else html.escape(characters)
-    return f'<span class="s{state} p{sure}">{shown}</span>'
-
-
-def ninths(still):
-    """How sure each character was, a digit 0..9 for each."""
-    return "".join(str(int(sure * 9)) for sure in still.sure)
-
-
-def pack(title, still):
-    """A still in few characters: its head line, characters, states, and how sure, 0..9."""
-    return [figures(title, still), still.characters, "".join(map(str, still.states)), ninths(still)]
+def span(state, ninth, signs):
+    """Characters of one state and one confidence in HTML."""
+    shown = {MASKED: MASK * len(signs), EMPTY: " " * len(signs)}.get(state, html.escape(signs))
+    return f'<span class="s{state} p{ninth}">{shown.replace(chr(10), "<i></i>" + chr(10))}</span>'
