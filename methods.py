@@ -1,6 +1,7 @@
 """The three methods by name, and what is made by name from them: writers, decodings, unmasking strategies."""
 
 import hashlib
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -29,10 +30,16 @@ def load(path, name, device="cpu"):
     return trials.Writer(name, model.to(device), method.generate, alphabet, opening, label)
 
 
+def starting_point(module):
+    """The Decoding that the experiments vary: what a method has of TWO_STAGE, the rest as it writes by default."""
+    decoding = METHODS[module].Decoding()
+    return replace(decoding, **{name: value for name, value in TWO_STAGE.items() if hasattr(decoding, name)})
+
+
 def masked_decoding(module, **settings):
-    """The Decoding of a masked method: TWO_STAGE but for these settings. Raises UserError for another module."""
+    """The starting point of a masked method with these settings. Raises UserError for another module."""
     check(module in METHODS and module != gpt.NAME, f"--module {module}: choose diffusion or diffusion_flow")
-    return METHODS[module].Decoding(**TWO_STAGE | settings)
+    return replace(starting_point(module), **settings)
 
 
 def strategy(text):

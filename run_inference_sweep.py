@@ -19,13 +19,15 @@ from lab.cli import listed, number_or_all
 class Args(trials.Args):
     module: str = "diffusion_flow"  # gpt, diffusion or diffusion_flow
     weights: Path | None = None  # default weights/MODULE.pt
-    temp: listed(float) = ()  # settings to try, each a list separated by commas; those not given keep their default
+    temp: listed(float) = ()  # settings to try, each a list separated by commas; those not given are as in methods.TWO_STAGE
     top_k: listed(number_or_all) = ()  # numbers, or all
     confidence_threshold: listed(float) = ()
+    confidence_top_k: listed(int) = ()
     spacing: listed(int) = ()
     draft_threshold: listed(float) = ()
     confirm_threshold: listed(float) = ()
     replace_margin: listed(float) = ()
+    steps: listed(int) = ()  # of ancestral sampling; 0: by confidence
     target_chunk_len: listed(int) = ()
     flow_step: listed(float) = ()
     flow_until: listed(float) = ()
@@ -37,7 +39,7 @@ def main(args):
     writer = methods.load(args.weights, args.module)
     every = [field.name for field in fields(diffusion_flow.Decoding)]  # no method has a setting that it lacks
     choices = {name: getattr(args, name) for name in every if getattr(args, name)}
-    cells = trials.grid(methods.METHODS[args.module].Decoding(), choices)
+    cells = trials.grid(methods.starting_point(args.module), choices)
     reference = trials.reference(args, writer, methods.load)
     settings = {trials.name_of(cell, choices): (writer, cell) for cell in cells}
     rows, folder = trials.experiment(settings, args, reference, args.module, "results.json")
