@@ -122,8 +122,7 @@ def write(field, args, reference):
         own = replace(args, seeds=args.seeds[: args.slow_seeds] if configuration.slow else args.seeds)
         for name, writer, decoding in configuration.settings():
             todo += trials.plan(name, writer, decoding, own, prompts)
-    folder = records.Folder(args.output_dir, "", "rows.json", args.resume)
-    return trials.produce(todo, folder, args, reference), folder
+    return trials.produce(todo, args, reference, "", "rows.json")
 
 
 def draws(rows, reference, weights):

@@ -237,47 +237,48 @@ def heads(writer, trial):
 
 
 def experiment(settings, args, reference, label, rows_file):
-    """Write a text for each setting, seed and prompt -> (rows, their folder).
-
-    settings: {name: (writer, Decoding)}; label, rows_file: of the folder. What cannot be done is refused before there is one.
-    """
+    """Write a text for each setting, seed and prompt -> (rows, their folder). settings: {name: (writer, Decoding)}."""
     texts = prompts(next(iter(settings.values()))[0], reference, args)
     todo = [task for name, (writer, decoding) in settings.items() for task in plan(name, writer, decoding, args, texts)]
-    folder = records.Folder(args.output_dir, label, rows_file, args.resume)
-    return produce(todo, folder, args, reference), folder
+    return produce(todo, args, reference, label, rows_file)
 
 
-def produce(todo, folder, args, reference):
-    """Write the texts that a folder does not hold yet, trial by trial -> all rows.
+def produce(todo, args, reference, label, rows_file):
+    """Write texts, or those that the folder to go on with does not hold yet, trial by trial -> (all rows, their folder).
 
-    todo: [(writer, Trial)]; the texts of each are measured against the reference before they are stored. A run that was
-    interrupted and resumed ends with the rows of one that was not. Raises UserError when the folder holds another run's.
+    todo: [(writer, Trial)]; label, rows_file: of the folder. The texts of a trial are measured against the reference, then
+    stored. A run that was interrupted and resumed ends with the rows of one that was not. What cannot be done is refused
+    before there is a folder.
     """
-    planned = [list(heads(*task)) for task in todo]
-    every, done = list(itertools.chain(*planned)), len(folder.rows)
-    same = all(row == row | records.plain(head) for row, head in zip(folder.rows, every, strict=False))
-    same = same and done <= len(every)
-    check(same, f"{folder.path}: holds rows of a run with other settings; --resume goes on with the same ones")
+    planned, writers = [list(heads(*task)) for task in todo], {id(writer): writer for writer, _ in todo}
     ends = list(itertools.accumulate(map(len, planned)))
-    first = bisect.bisect_right(ends, done)  # the trial that is not written yet, or not to its end
-    writers = {id(writer): writer for writer, _ in todo[first:]}
-    settings = len({head["name"] for head in every})
-    records.warn(f"{len(every)} texts of {settings} settings, {done} of them written before")
-    try:
-        with Bar(len(every), done) as bar, workers.choose(_write, writers, args.workers, args.cluster) as submit:
-            futures = [submit((id(writer), trial)) for writer, trial in todo[first:]]
-            for own, end, future in zip(planned[first:], ends[first:], futures, strict=True):
-                bar.show(len(folder.rows), own[0]["name"])
-                group = {"batch": len(own), "jobs": args.workers}
-                rows = [head | group | asdict(sample) for head, sample in zip(own, future.result(), strict=True)]
-                untimed = {} if args.is_timed else {"seconds": None, "cpu_seconds": None}
-                missing = [row | untimed for row in rows[len(folder.rows) - end :]]
-                folder.append(quality.measure(missing, reference))
-            bar.show(len(folder.rows), "done")
-    except KeyboardInterrupt:
-        records.warn(f"{len(folder.rows)} of {len(every)} texts are written; go on with: --resume {folder.path}")
-        raise
-    return folder.rows
+    with workers.choose(_write, writers, args.workers, args.cluster) as submit:
+        folder = records.Folder(args.output_dir, label, rows_file, args.resume)
+        done = begun(folder, list(itertools.chain(*planned)))
+        first = bisect.bisect_right(ends, done)  # the trial that is not written yet, or not to its end
+        futures = [submit((id(writer), trial)) for writer, trial in todo[first:]]
+        try:
+            with Bar(ends[-1], done) as bar:
+                for own, end, future in zip(planned[first:], ends[first:], futures, strict=True):
+                    bar.show(len(folder.rows), own[0]["name"])
+                    last = {"batch": len(own), "jobs": args.workers}
+                    last |= {} if args.is_timed else {"seconds": None, "cpu_seconds": None}
+                    rows = [head | vars(text) | last for head, text in zip(own, future.result(), strict=True)]
+                    folder.append(quality.measure(rows[len(folder.rows) - end :], reference))
+        except KeyboardInterrupt:
+            records.warn(f"{len(folder.rows)} of {ends[-1]} texts are written; go on with: --resume {folder.path}")
+            raise
+    return folder.rows, folder
+
+
+def begun(folder, planned):
+    """How many of the planned texts, the heads of their rows, a folder holds. Raises UserError if it holds others."""
+    pairs = itertools.zip_longest(folder.rows, planned[: len(folder.rows)])  # a row too many has no head
+    same = all(head and row == row | records.plain(head) for row, head in pairs)
+    check(same, f"{folder.path}: holds rows of a run with other settings; --resume goes on with the same ones")
+    settings = len({head["name"] for head in planned})
+    records.warn(f"{len(planned)} texts of {settings} settings, {len(folder.rows)} of them written before")
+    return len(folder.rows)
 
 
 def _write(writers, task):
