@@ -63,7 +63,7 @@ def new_against_baseline(groups, reference):
         table["chars_per_call"], table["distance"] = table.chars / table.nfe, None
         if reference is not None:
             pool = Pool([[row] for row in rows], reference)
-            table["distance"] = pool.measure(np.eye(len(rows)))["distance"]  # of each text
+            table["distance"] = pool.figures(np.eye(len(rows)))["distance"]  # of each text
     base = tables.pop("baseline")
     pairs = pd.concat(tables.values()).merge(base, on=["seed", "prompt"], suffixes=("", "_baseline"))
     for name in (*stats.MEASURES, "distance"):
