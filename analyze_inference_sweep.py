@@ -28,7 +28,10 @@ class Args:
 
 def named(points):
     """The points, named by their module, weights and settings, without those that all have in common."""
-    parts = [[str(p.get("module")), str(p.get("weights")), *p["name"].split(", ")] for p in points]
+    files = [str(p.get("weights")) for p in points]
+    short = [file.split()[0] for file in files]  # without its digest, unless two files have one name
+    files = short if len(set(short)) == len(set(files)) else files
+    parts = [[str(p.get("module")), f, *p["name"].split(", ")] for p, f in zip(points, files, strict=True)]
     common = set.intersection(*map(set, parts)) if len(parts) > 1 else set()
     names = [", ".join(part for part in each if part not in common) for each in parts]
     return [point | {"name": name or point["name"]} for point, name in zip(points, names, strict=True)]
@@ -58,7 +61,6 @@ def plot(path, points, best, speed, label, y, real):
 def main(args):
     """Gather, measure, compare, plot."""
     rows = [row for path in args.inputs for row in records.read_rows(path)]
-    cli.check(rows, f"{', '.join(map(str, args.inputs))}: no rows")
     reference = Reference.of_data(args.data)
     points = named(stats.by_setting(rows, reference))
     real = stats.real_text(next(iter(stats.grouped(rows, "name", "module", "weights").values())), reference)

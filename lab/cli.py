@@ -80,7 +80,7 @@ def parse(Args, argv, doc):
         if usage:
             runs = [line for line in doc.splitlines() if line.startswith("    uv run")]
             purpose = textwrap.fill(doc.partition("\n\n")[0], 80)
-            print(usage, purpose, "\n".join(map(folded, runs)), shortened(options), sep="\n\n", end="")
+            print(*filter(None, (usage, purpose, "\n".join(map(folded, runs)), shortened(options))), sep="\n\n", end="")
 
 
 def folded(line):

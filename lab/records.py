@@ -44,7 +44,7 @@ class Row(msgspec.Struct, kw_only=True):
 
     def __post_init__(self):
         if self.chars > len(self.text):
-            raise ValueError("more `chars` than the text has")
+            raise ValueError("`text` has fewer characters than `chars` says")
 
 
 def stamp(**settings):
@@ -116,7 +116,11 @@ def read_rows(path):
     row, counted from 1, and the column that is not as `Row` says."""
     value = read_json(path)
     rows = value.get("rows") if isinstance(value, dict) else value
-    check(isinstance(rows, list), f"{path}: holds no rows; give a results.json that one of the scripts wrote")
+    is_empty = not rows and path.suffix != ".jsonl"  # those of a run that has just begun
+    check(
+        isinstance(rows, list) and not is_empty,
+        f"{path}: holds no rows; give a results.json that one of the scripts wrote",
+    )
     for number, row in enumerate(rows, 1):
         try:
             msgspec.convert(row, Row)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -401,3 +402,82 @@ def test_refused_training_leaves_the_old_weights_alone(invoke, method, make_weig
     before = path.read_bytes()
     assert invoke(method, "--train", "--weights", str(path), "--data", make_text(b"short"), *tiny)[0] == 2
     assert path.read_bytes() == before
+
+
+@dataclass(frozen=True)
+class Wide:
+    """Flags of every kind."""
+
+    calibrate: bool = True  # whether to end by fitting one temperature to held-out text
+    data: Path | None = None  # the corpus; default data.txt
+    prompt: str | None = None  # text to go on from
+    top_k: cli.one_number_or_all() = None  # draw from the k likeliest characters only
+    spacing: cli.listed(int) = ()  # positions
+    output_dir: Path = cli.ROOT / "a_folder_with_a_rather_long_name_for_reports"
+
+
+def keep(kept):
+    """A main that keeps its Args; what the module's docstring says is its help."""
+
+    def main(args):
+        kept.append(args)
+
+    return main
+
+
+def test_help_names_what_is_typed_and_breaks_no_word(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "argv", ["command.py"])
+    assert cli.run(keep([]), Wide, ["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "None" not in shown and "default: True" not in shown
+    for flag in (
+        "--data PATH",
+        "--prompt TEXT",
+        "--top-k INT|all",
+        "(default: all)",
+        "a_folder_with_a_rather_long_name_for_reports",
+    ):
+        assert flag in shown
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+def test_help_of_a_method_is_its_purpose_and_commands_without_theory(capsys, monkeypatch, method):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "argv", ["command.py"])
+    assert cli.run(method.main, method.Args, ["--help"]) == 0
+    head = capsys.readouterr().out.partition("╭")[0]
+    assert f"uv run {method.NAME}.py" in head and len(head.splitlines()) < 12
+    assert max(map(len, head.splitlines())) <= 80 and "noise ~" not in head
+
+
+def test_none_is_a_word_like_any_other(capsys):
+    kept = []
+    assert cli.run(keep(kept), Wide, ["--prompt", "None", "--data", "None"]) == 0
+    assert (kept[0].prompt, kept[0].data) == ("None", Path("None"))
+    assert cli.run(keep(kept), Wide, ["--top-k", "None"]) == 2
+    assert "top_k None: a number, or all" in capsys.readouterr().err
+    assert cli.run(keep(kept), Wide, ["--top-k", "all"]) == 0 and kept[-1].top_k is None
+
+
+def test_line_ends_of_a_prompt_are_those_of_a_corpus():
+    kept = []
+    assert cli.run(keep(kept), Wide, ["--prompt", "a\r\nb"]) == 0
+    assert kept[0].prompt == "a\nb"
+
+
+def test_a_list_is_separated_by_commas_or_spaces_and_has_no_value_twice(capsys):
+    kept = []
+    assert cli.run(keep(kept), Wide, ["--spacing", "1,2", "3"]) == 0
+    assert kept[0].spacing == (1, 2, 3)
+    assert cli.run(keep(kept), Wide, ["--spacing", "5,5"]) == 2
+    assert "twice" in capsys.readouterr().err
+
+
+def test_an_error_of_the_disk_that_nobody_put_into_words_is_a_bug():
+    def main(args):
+        (cli.ROOT / "no such folder" / "file").read_bytes()
+
+    with pytest.raises(FileNotFoundError):
+        cli.run(main, Args, [])

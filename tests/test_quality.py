@@ -1,6 +1,7 @@
 """Measures of text, against counts made by hand; and none of four kinds of bad text may beat real text."""
 
 import random
+import time
 
 import numpy as np
 import pytest
@@ -98,7 +99,7 @@ def test_bad_text_loses_to_held_out_text_in_the_ranking_and_on_its_own_measure(r
     assert found[caught]["mean"] > good[caught]["mean"] + 0.05
     points = [{"name": "real", "speed": 1, "distance": good["distance"]["mean"]}]
     points += [{"name": kind, "speed": 1, "distance": found["distance"]["mean"]}]
-    assert [p["name"] for p in stats.frontier(points, "speed", "distance")] == ["real"]
+    assert [p["name"] for p in stats.pareto(points, ["speed"], ["distance"])] == ["real"]
 
 
 def test_real_words_and_scripts_without_spaces(reference):
@@ -128,6 +129,28 @@ def test_the_judge_scores_every_character_after_the_prompt_with_context(referenc
 def test_pool_weights_groups(reference):
     groups = [[row("abab", str(i)) | {"copied_share": 0.0}] for i in range(2)] + [[row("zzzz") | {"copied_share": 1.0}]]
     pool = Pool(groups, reference)
-    alone = Pool(groups[:2], reference).measure()
-    assert pool.measure(np.array([1.0, 1, 0]))["trigram_entropy"] == pytest.approx(alone["trigram_entropy"])
-    assert pool.measure(np.array([[1.0, 1, 0], [0, 0, 1]]))["distance"].shape == (2,)
+    alone = Pool(groups[:2], reference).figures()
+    assert pool.figures(np.array([1.0, 1, 0]))["trigram_entropy"] == pytest.approx(alone["trigram_entropy"])
+    assert pool.figures(np.array([[1.0, 1, 0], [0, 0, 1]]))["distance"].shape == (2,)
+
+
+REPETITIVE = {
+    "spaces": (" " * 200, " " * 50_000, 200),
+    "one character": ("a" * 2000, "a" * 200_000, quality.LONGEST),
+    "lines of one width": (
+        "".join(f"{i:07d} some fixed text\n" for i in range(777, 800)),
+        "".join(f"{i:07d} some fixed text\n" for i in range(45_000)),
+        23 * 24,
+    ),
+    "an ASCII table": ("|  12  |  37  |\n" * 60, "+------+------+\n|  12  |  37  |\n" * 30_000, 17),
+}
+
+
+@pytest.mark.parametrize("kind", REPETITIVE)
+def test_copies_from_repetitive_text_are_found_in_seconds(kind):
+    text, source, longest = REPETITIVE[kind]
+    began = time.process_time()
+    run, share = quality.copied(text, source)
+    assert time.process_time() - began < 10
+    assert (run, share) == (longest, 1.0 if longest >= quality.COPIED else 0.0)
+    quality.suffixes.cache_clear()

@@ -74,6 +74,7 @@ def test_flow_against_baseline(lab, capsys):
         "samples_flow.csv",
         "blind_samples.csv",
         "blind_key.csv",
+        "rows.jsonl",
     }
     summary = load(folder / "summary.json")
     assert len(summary["rows"]) == 3 * 3 * 2
@@ -111,7 +112,7 @@ def test_sweep_and_its_analysis(lab, capsys):
     assert lab("run_inference_sweep", *argv, "--output-dir", lab.root / "out") == 0
     folder = only(lab.root / "out")
     assert folder.name.startswith("diffusion_flow_")
-    assert names(folder) == {"results.csv", "results.json", "samples.txt"}
+    assert names(folder) == {"results.csv", "results.json", "samples.txt", "rows.jsonl"}
     rows = load(folder / "results.json")
     assert len(rows) == 2 * 3 * 2 * 2 * 2
     assert len({row["name"] for row in rows}) == 12
@@ -133,7 +134,7 @@ def test_two_ways_to_decode_and_their_quality(lab, capsys):
     argv = [*argv.split(), "--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
     assert lab("evaluate_generate_methods", *argv) == 0
     folder = only(lab.root / "out")
-    assert names(folder) == {"summary.json", "results.json", "results.csv"}
+    assert names(folder) == {"summary.json", "results.json", "results.csv", "rows.jsonl"}
     found = {each["measure"]: each for each in load(folder / "summary.json")["differences"]}
     rows = load(folder / "results.json")
     mean = {n: sum(r["nfe"] for r in rows if r["name"] == n) / 6 for n in ("old_like", "new_two_stage")}
@@ -151,7 +152,7 @@ def test_grid_against_baseline(lab, capsys):
     assert lab("sweep_new_two_stage_vs_baseline", *argv) == 0
     folder = only(lab.root / "out")
     expected = "rows.json run_level.json agg_vs_baseline.json summary.json speed_vs_quality.png speed_vs_parallel.png top_speed_configs.png"
-    assert names(folder) == set(expected.split())
+    assert names(folder) == {*expected.split(), "rows.jsonl"}
     points = load(folder / "agg_vs_baseline.json")
     assert len(points) == 5 and points[0]["name"] == "baseline"
     check_pairs(load(folder / "run_level.json"), load(folder / "rows.json"))
@@ -295,7 +296,7 @@ def test_a_resumed_run_has_the_rows_of_one_left_alone(lab, capsys):
     for kept in (0, 1, 3, 4, 6, len(rows)):  # rows come batch by batch; 3 is in the middle of one
         part = lab.root / f"part{kept}"
         part.mkdir()
-        records.write_json(part / "results.json", rows[:kept])
+        (part / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows[:kept]), encoding="utf-8")
         assert lab("run_inference_sweep", *argv, "--resume", part) == 0
         assert strip(load(part / "results.json")) == strip(rows)
         assert names(part) == names(whole)
@@ -316,7 +317,7 @@ def test_a_killed_run_can_be_resumed(lab, capsys):
         [sys.executable, ROOT / "run_inference_sweep.py", *argv], stderr=subprocess.DEVNULL
     ) as process:
         for _ in range(1200):
-            if list((lab.root / "out").glob("*/results.json")) or process.poll() is not None:
+            if list((lab.root / "out").glob("*/rows.jsonl")) or process.poll() is not None:
                 break
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Intervals, paired differences, frontiers, verdicts."""
+"""Intervals, paired differences, Pareto-optimal points, verdicts."""
 
 import numpy as np
 import pytest
@@ -54,11 +54,11 @@ def test_no_difference_is_said_in_words():
     assert stats.in_words(found).endswith("equal")
 
 
-def test_frontier_keeps_what_nothing_beats():
+def test_pareto_keeps_what_nothing_beats():
     points = [
         {"name": n, "v": v, "c": c} for n, v, c in (("a", 1, 1), ("b", 2, 2), ("c", 1, 2), ("d", 3, None), ("e", 2, 2))
     ]
-    assert {p["name"] for p in stats.frontier(points, "v", "c")} == {"a", "b", "e"}
+    assert {p["name"] for p in stats.pareto(points, ["v"], ["c"])} == {"a", "b", "e"}
 
 
 def test_a_measure_that_some_clusters_lack_is_compared_where_both_have_it():

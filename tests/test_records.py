@@ -1,0 +1,158 @@
+"""Rows on disk: what is damaged is named, what is written can be read back, what was cut can be gone on with."""
+
+import csv
+import importlib
+import json
+
+import pytest
+
+from lab import cli, records
+from lab.cli import UserError
+
+ROW = {
+    "name": "temp 0.5",
+    "module": "gpt",
+    "weights": "gpt.pt",
+    "seed": 1,
+    "prompt": "to ",
+    "text": "to be or not",
+    "chars": 9,
+    "nfe": 9,
+    "full_passes": 1.5,
+    "seconds": 0.5,
+    "batch": 1,
+    "jobs": 1,
+    "generative_nll": None,
+    "real_words": None,
+    "long_words": None,
+    "distinct_2": 1.0,
+    "repetition": 0.0,
+    "copied_run": None,
+    "copied_share": None,
+}
+
+
+def without(column):
+    return {key: value for key, value in ROW.items() if key != column}
+
+
+VALUES = {
+    "name": ["null", "1", "[]", "{}"],
+    "seed": ["null", '"1"', "1.5", "[1]"],
+    "prompt": ["null", "3", "{}"],
+    "text": ["null", '""', "[]", "7"],
+    "chars": ["null", "0", "-3", "NaN", '"9"', "[]", "1e999", "99", "true"],
+    "nfe": ["null", "0", "{}", '"many"', "Infinity", "1" + "0" * 400],
+    "seconds": ["-1", '"fast"', "[]", "NaN", "true"],
+    "full_passes": ["-1", "{}"],
+    "copied_share": ["2", "-1", '"all"', "[[]]"],
+    "copied_run": ["1" + "0" * 400, "1.5"],
+    "generative_nll": ['"low"', "{}"],
+    "module": ["[]"],
+    "weights": ["{}"],
+    "temp": ["NaN", "[" * 5000 + "]" * 5000],
+}
+DAMAGED = [(column, value) for column, values in VALUES.items() for value in values]
+SCRIPTS = {"analyze_inference_sweep": "--inputs", "analyze_generate_quality": "--input"}
+
+
+def refused(script, path, own_root, capsys):
+    """The message with which a script refuses a row file; nothing may have been written."""
+    module = importlib.import_module(script)
+    argv = [SCRIPTS[script], str(path), "--output-dir", str(own_root / "out")]
+    assert cli.run(module.main, module.Args, argv) == 2
+    message = capsys.readouterr().err
+    assert "Traceback" not in message and str(path) in message and not (own_root / "out").exists()
+    return message
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize(("column", "value"), DAMAGED, ids=[f"{column} {value[:12]}" for column, value in DAMAGED])
+def test_a_damaged_value_is_refused_and_named(own_root, capsys, script, column, value):
+    path = own_root / "results.json"
+    bad = json.dumps(ROW | {column: "@"}).replace('"@"', value)
+    path.write_text(f"[{json.dumps(ROW)}, {bad}]", encoding="utf-8")
+    message = refused(script, path, own_root, capsys)
+    assert "not a JSON file" in message or ("row 2" in message and f"`{column}`" in message.replace("$.", ""))
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("column", ["name", "seed", "prompt", "text", "chars", "nfe", "seconds", "copied_share"])
+def test_a_missing_column_is_named(own_root, capsys, script, column):
+    path = own_root / "results.json"
+    path.write_text(json.dumps([without(column)]), encoding="utf-8")
+    message = refused(script, path, own_root, capsys)
+    assert "row 1" in message and f"`{column}`" in message
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize(
+    "content", ["null", "3", '"rows"', "{}", '{"rows": 3}', "[null]", "[[]]", "[" * 100_000, "\ufeff[]"]
+)
+def test_what_is_no_list_of_rows_is_refused(own_root, capsys, script, content):
+    path = own_root / "results.json"
+    path.write_text(content, encoding="utf-8")
+    refused(script, path, own_root, capsys)
+
+
+def test_a_damaged_line_of_a_run_to_go_on_with_is_refused(tmp_path):
+    (tmp_path / "rows.jsonl").write_text(json.dumps(ROW) + "\n" + json.dumps(ROW | {"nfe": None}) + "\n")
+    with pytest.raises(UserError, match=r"rows\.jsonl: row 2: .*nfe"):
+        records.Folder(tmp_path, "", "results.json", resume=tmp_path)
+
+
+def test_a_last_line_that_is_cut_is_dropped_and_written_again(tmp_path):
+    whole = json.dumps(ROW) + "\n"
+    (tmp_path / "rows.jsonl").write_text(whole + whole[:30], encoding="utf-8")
+    folder = records.Folder(tmp_path, "", "results.json", resume=tmp_path)
+    assert folder.rows == [ROW]
+    folder.append([ROW | {"seed": 2}])
+    assert records.read_rows(tmp_path / "rows.jsonl") == [ROW, ROW | {"seed": 2}]
+    folder.export()
+    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8")) == folder.rows
+
+
+def test_appending_writes_the_new_rows_only(tmp_path):
+    folder = records.Folder(tmp_path, "x", "results.json")
+    folder.append([ROW] * 100)
+    first = folder.lines.stat()
+    folder.append([ROW])
+    assert folder.lines.stat().st_ino == first.st_ino  # the same file, longer by one row
+    assert folder.lines.stat().st_size == first.st_size * 101 // 100
+    assert not folder.exported.exists()
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "'quoted", "plain", "", "a=1"])
+def test_no_text_is_a_formula_in_a_spreadsheet_and_each_can_be_had_back(tmp_path, text):
+    records.write_csv(tmp_path / "a.csv", [{"text": text, "n": -1.5}])
+    with open(tmp_path / "a.csv", newline="", encoding="utf-8-sig") as file:
+        (row,) = csv.DictReader(file)
+    assert not row["text"].startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert row["text"].removeprefix("'") == text and row["n"] == "-1.5"
+
+
+def analysed(own_root, rows, *paths):
+    """Names of the files that the analysis of these rows leaves, without a corpus."""
+    module = importlib.import_module("analyze_inference_sweep")
+    for path in paths:
+        (own_root / path).write_text(json.dumps(rows), encoding="utf-8")
+    argv = ["--inputs", *(str(own_root / path) for path in paths), "--output-dir", str(own_root / "out")]
+    assert cli.run(module.main, module.Args, argv) == 0
+    return {path.name.removeprefix("analysis_") for path in (own_root / "out").iterdir()}
+
+
+def test_what_was_not_measured_has_no_table_and_no_plot(own_root, capsys):
+    untimed = ROW | {"seconds": None}
+    assert analysed(own_root, [untimed, untimed | {"name": "temp 1", "nfe": 5}], "a.json") == {
+        "aggregated.csv",
+        "summary.json",
+    }
+    assert "pareto_speed_parallel" in capsys.readouterr().err
+
+
+def test_two_files_of_timed_rows_and_no_column_of_our_own_in_the_table(own_root):
+    rows = [ROW, ROW | {"name": "temp 1", "nfe": 5}]
+    timed = {"aggregated.csv", "summary.json", "pareto_speed_parallel.csv", "speed_vs_parallel.png"}
+    assert analysed(own_root, rows, "a.json", "b.json") == timed
+    header = (own_root / "out" / "analysis_pareto_speed_parallel.csv").read_text(encoding="utf-8-sig").splitlines()[0]
+    assert "serial" not in header
