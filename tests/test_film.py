@@ -2,117 +2,245 @@
 
 import json
 import re
+import tracemalloc
 
 import pytest
 import torch
-from PIL import Image
-from rich.console import Console
+from PIL import Image, ImageChops
 
 import diffusion
 import diffusion_flow
 import gpt
 import visualize
-from lab import cli, film, page, trials
+from lab import cli, film, page, painter, trials
 from lab.canvas import Canvas
 from lab.cli import UserError
 from lab.corpus import Alphabet
-from lab.film import DRAFT, MASKED, NEW, SETTLED, Film, Still
+from lab.film import DRAFT, EMPTY, MASKED, NEW, SETTLED, Film, Picture, Still
 
 ABC = Alphabet("abc\n ")
 
 
+def still(calls, seconds, characters, states, confidence=None):
+    return Still(calls, seconds, characters, bytes(states), bytes(confidence or [9] * len(characters)))
+
+
 def by_hand(seconds=(0.0, 1.0, 2.0)):
     stills = [
-        Still(0, seconds[0], "ab\nc", (SETTLED, MASKED, MASKED, MASKED), (1.0, 1.0, 1.0, 1.0)),
-        Still(1, seconds[1], "ab\nc", (SETTLED, NEW, DRAFT, MASKED), (1.0, 0.5, 0.4, 1.0)),
-        Still(2, seconds[2], "ab\nc", (SETTLED, SETTLED, NEW, NEW), (1.0, 0.5, 0.4, 0.0)),
+        still(0, seconds[0], "a___", (SETTLED, MASKED, MASKED, MASKED)),
+        still(1, seconds[1], "ab\n_", (SETTLED, NEW, DRAFT, MASKED), (9, 4, 3, 9)),
+        still(2, seconds[2], "ab\nc", (SETTLED, SETTLED, NEW, NEW), (9, 4, 3, 0)),
+        still(2, seconds[2], "ab\nc", (SETTLED,) * 4, (9, 4, 3, 0)),
     ]
-    return Film("hand", stills, film.layout("ab\nc"))
+    return Film("hand", stills)
 
 
-def test_characters_stand_where_the_finished_text_has_them():
-    assert film.layout("ab\nc") == [(0, 0), (0, 1), (0, 2), (1, 0)]
-    assert film.layout("x" * (film.COLUMNS + 1))[-1] == (1, 0)
+def many(calls, seconds):
+    """A film of that many calls, a character each."""
+    texts = ["a" * k + "_" * (calls - k) for k in range(calls + 1)]
+    states = [[NEW if i == k - 1 else SETTLED if i < k else EMPTY for i in range(calls)] for k in range(calls + 1)]
+    return Film(
+        "many", [still(k, seconds * k / calls, *both) for k, both in enumerate(zip(texts, states, strict=True))]
+    )
+
+
+def of(picture, made):
+    """The picture of one still, as an image of its own."""
+    return painter.Painter([made]).paint(Picture((picture,), 0.0, 1.0), "").copy()
+
+
+@pytest.fixture
+def writers():
+    """Untrained GPT and diffusion that know ABC."""
+    made = {}
+    for method in (gpt, diffusion):
+        config = type(method.Args().config)(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16)
+        torch.manual_seed(0)
+        made[method.NAME] = trials.Writer(method.NAME, method.Model(config).eval(), method.generate, ABC, "abc")
+    return made
+
+
+def test_a_newline_ends_a_line_once_it_is_known():
+    first, second, *_ = by_hand().stills
+    assert film.rows(film.signs(first), 56) == ["a░░░"] and film.rows(film.signs(second), 56) == ["ab\n", "░"]
+    assert film.rows("x" * 57, 56) == ["x" * 56, "x"]
+    assert film.rows("░" * 57, 56) == ["░" * 56, "░"]
+    assert film.rows("the letter", 7) == ["the ", "letter"]
+    assert film.rows("the ░etter", 7) == ["the ░et", "ter"]
+    assert film.rows("letters\nx", 7) == ["letters\n", "x"]
+
+
+@pytest.mark.parametrize("name", ["gpt", "diffusion"])
+def test_a_picture_depends_on_its_frame_and_those_before_alone(name, writers):
+    """Two texts that differ later only look alike until then; a masked newline looks like any other masked cell."""
+    made = film.record(writers[name], trials.Trial(Canvas.after(ABC.encode("a"), 30), diffusion.Decoding(), (1,)))
+    for k in (1, len(made.stills) // 2):
+        shown, cut = made.stills[k], Film(made.title, made.stills[: k + 1])
+        other = still(9, 9.0, "\n" * 31, (SETTLED,) * 31)
+        whole, alone, different = (
+            of(shown, Film(made.title, stills)) for stills in (made.stills, cut.stills, [*cut.stills, other])
+        )
+        box = (0, 0, alone.width, painter.Painter([cut]).foot - 12)
+        for image in (whole, different):
+            assert ImageChops.difference(image.crop(box), alone.crop(box)).getbbox() is None
+    masked = "".join(c for c, s in zip(made.stills[0].characters, made.stills[0].states, strict=True) if s != SETTLED)
+    assert set(masked) == {ABC.mask}
+
+
+def test_gpt_writes_on_empty_paper_and_diffusion_on_masks(writers):
+    trial = trials.Trial(Canvas.after(ABC.encode("a"), 4), diffusion.Decoding(), (1,))
+    assert next(film.stills(writers["gpt"], trial)).states == bytes([SETTLED, *[EMPTY] * 4])
+    assert next(film.stills(writers["diffusion"], trial)).states == bytes([SETTLED, *[MASKED] * 4])
+
+
+def test_a_recording_has_the_frames_of_the_sampler(writers):
+    decoding = diffusion.Decoding(confidence_threshold=0.0, spacing=1, draft_threshold=1.0)
+    trial = trials.Trial(Canvas.after(ABC.encode("a"), 4), decoding, (1,))
+    frames = list(diffusion.generate(writers["diffusion"].model, trial.canvas, decoding, [torch.Generator()]))
+    made = film.record(writers["diffusion"], trial)
+    assert [each.calls for each in made.stills] == [*range(len(frames) + 1), len(frames)]
+    for each, frame in zip(made.stills[1:], frames, strict=False):
+        assert [state == MASKED for state in each.states] == frame.masked[0].tolist()
+        assert set(each.candidates) == {k for k, state in enumerate(each.states) if state == NEW}
+        assert all(len(row) == 5 and abs(sum(p for _, p in row) - 1) < 1e-6 for row in each.candidates.values())
+    assert set(made.stills[-1].states) == {SETTLED}
+    assert made.stills[-1].confidence[0] == 9 and all(c < 9 for c in made.stills[-1].confidence[1:])
+    seconds = [each.seconds for each in made.stills]
+    assert seconds == sorted(seconds)
 
 
 def test_one_film_has_a_picture_for_each_call_and_several_share_a_clock():
-    assert [stills[0].calls for stills, _ in film.timeline([by_hand()], fps=10)] == [0, 1, 2]
+    assert [p.stills[0].calls for p in film.timeline([by_hand()], fps=10)] == [0, 1, 2, 2]
     slow, quick = by_hand((0.0, 4.0, 8.0)), by_hand((0.0, 1.0, 2.0))
     pictures = film.timeline([slow, quick], fps=1)
-    assert [tuple(s.calls for s in stills) for stills, _ in pictures][:6] == [
-        (0, 0),
-        (0, 1),
-        (0, 2),
-        (0, 2),
-        (1, 2),
-        (1, 2),
-    ]
-    assert tuple(s.calls for s in pictures[-1][0]) == (2, 2)
-    assert {caption for _, caption in pictures} == {"in real time"}
-    assert {caption for _, caption in film.timeline([quick, quick], fps=1)} == {"slowed down 4.0 times"}
+    assert [tuple(s.calls for s in p.stills) for p in pictures] == [(0, 0), (0, 1), (0, 2), (1, 2), (2, 2)]
+    assert [p.lasts for p in pictures][2] == pytest.approx(2 * pictures[0].lasts)  # equal neighbours are one
+    assert film.pace(film.timeline([quick, quick], fps=1)) == "4 times slower than real"
+    assert film.pace(film.timeline([by_hand((0.0, 50.0, 200.0))] * 2, fps=5)) == "9.9 times faster than real"
 
 
-def test_a_recording_has_the_frames_of_the_sampler():
-    """Two calls of spacing 1 write three characters after one that is given: first the ends, then the middle, or so."""
-    config = type(diffusion.Args().config)(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16)
-    torch.manual_seed(0)
-    writer = trials.Writer("diffusion", diffusion.Model(config).eval(), diffusion.generate, ABC, "abc")
-    decoding = diffusion.Decoding(confidence_threshold=0.0, spacing=1, draft_threshold=1.0)
-    trial = trials.Trial(Canvas.after(ABC.encode("a"), 4), decoding, (1,))
-    frames = list(diffusion.generate(writer.model, trial.canvas, decoding, [torch.Generator().manual_seed(1)]))
-    made = film.record("x", writer, trial)
-    assert [still.calls for still in made.stills] == [*range(len(frames) + 1), len(frames)]
-    assert made.stills[0].states == (SETTLED, *[MASKED] * 4)
-    for still, frame in zip(made.stills[1:], frames, strict=False):
-        assert [state == MASKED for state in still.states] == frame.masked[0].tolist()
-    assert set(made.stills[-1].states) == {SETTLED}
-    assert all(
-        s <= t for s, t in zip((x.seconds for x in made.stills), (x.seconds for x in made.stills[1:]), strict=False)
-    )
-    assert made.stills[-1].sure[0] == 1 and all(0 < s < 1 for s in made.stills[-1].sure[1:])
+@pytest.mark.parametrize("fps", [1, 12, 24, 50])
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 15.0, 4000.0])
+@pytest.mark.parametrize("films", [1, 2])
+def test_an_animation_is_bounded_whatever_was_measured(fps, seconds, films):
+    pictures = film.timeline([many(700, seconds)] * films, fps)
+    assert len(pictures) <= film.PICTURES and sum(p.lasts for p in pictures) <= film.LONGEST + 0.5
+    assert all(100 * p.lasts == pytest.approx(round(100 * p.lasts)) and p.lasts >= 0.02 for p in pictures)
+    assert pictures[-1].stills[0].calls == 700
 
 
 def test_gif_has_a_picture_for_each_call_in_the_colours_of_the_states(tmp_path):
-    film.write_gif(tmp_path / "x.gif", [by_hand()], fps=10)
+    assert "4 pictures in 0.4 s, 10 a second" in painter.write_gif(tmp_path / "x.gif", [by_hand()], fps=10)
     with Image.open(tmp_path / "x.gif") as image:
-        assert image.n_frames == 3
-    painter = film.Painter([by_hand()])
-    picture, (w, h) = painter.paint((by_hand().stills[1],), "caption"), painter.cell
-    corners = [picture.getpixel((2 * w + column * w, int(2.5 * h) + line * h)) for line, column in by_hand().places]
-    expected = [
-        film.background(state, sure)
-        for state, sure in zip(by_hand().stills[1].states, by_hand().stills[1].sure, strict=True)
-    ]
-    as_rgb = [e if isinstance(e, tuple) else tuple(int(e[i : i + 2], 16) for i in (1, 3, 5)) for e in expected]
-    assert corners == as_rgb and len(set(corners)) == 4
+        assert image.n_frames == 4
+    made = by_hand()
+    brush = painter.Painter([made])
+    w, h = brush.cell
+    for each in (made.stills[0], made.stills[3], made.stills[1]):  # what an earlier picture drew is gone
+        image = brush.paint(Picture((each,), 0.0, 1.0), "")
+    corners = [image.getpixel((2 * w + k * w, int(2.2 * h))) for k in range(4)]
+    assert corners == [painter.PAPER, painter.BEHIND[NEW], painter.BEHIND[DRAFT], painter.PAPER]
+    assert image.getpixel((2 * w, int(2.2 * h) + h)) == painter.BEHIND[MASKED]
+
+
+def test_what_is_certain_is_on_white_and_the_rest_is_underlined():
+    image = of(by_hand().stills[-1], by_hand())
+    w, h = painter.Painter([by_hand()]).cell
+    lines = [image.getpixel((2 * w + k * w, int(2.2 * h) + h - 3)) for k in range(2)]
+    assert lines == [painter.PAPER, painter.shade(4)] and painter.shade(4) != painter.PAPER
+    with_gif_palette = image.quantize(palette=painter.Painter([by_hand()]).palette(), dither=0).convert("RGB")
+    assert with_gif_palette.getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_the_legend_has_the_states_of_the_film_alone():
+    assert "draft" in page.legend(set(by_hand().stills[1].states)) and "masked" not in page.legend({NEW, SETTLED})
+    colours = {colour for _, colour in of(many(3, 1.0).stills[0], many(3, 1.0)).getcolors(1 << 20)}
+    assert painter.BEHIND[NEW] in colours and painter.BEHIND[DRAFT] not in colours
+
+
+def test_memory_stays_small_for_a_long_film(tmp_path):
+    made = many(400, 3.0)
+    tracemalloc.start()
+    painter.write_gif(tmp_path / "x.gif", [made], fps=50)
+    assert tracemalloc.get_traced_memory()[1] < 30e6
+    tracemalloc.stop()
+
+
+CONTROLS = "a\tb\r\x0c\x00\x1b[31m\x7f\x9b"
+
+
+def test_control_characters_have_stand_ins_everywhere(tmp_path):
+    assert film.visible(CONTROLS) == "a→b␍␌␀␛[31m\ufffd\ufffd" and film.visible("a\nb") == "a\nb"
+    made = Film("x", [still(0, 0.0, CONTROLS, [SETTLED] * len(CONTROLS))])
+    painter.write_gif(tmp_path / "x.gif", [made], 10)
+    page.write_html(tmp_path / "x.html", [made])
+    for text in ((tmp_path / "x.html").read_text(encoding="utf-8"), page.panel(made)):
+        assert "␛" in text and not set("\t\r\x0c\x00\x1b\x7f\x9b") & set(text) and "\\u001b" not in text
+
+
+def test_letters_that_run_leftward_begin_at_the_right_edge_and_join(capsys, monkeypatch):
+    text = "\u0628\u0627\u0628"
+    made = Film("x", [still(0, 0.0, text, [SETTLED] * 3)])
+    cells = painter.looks(made.stills[0])
+    assert cells[0, film.COLUMNS - 1][0] == "\u0628" + painter.JOINER  # the first reaches the second, which ends
+    assert cells[0, film.COLUMNS - 3][0] == "\u0628"
+    monkeypatch.setattr("PIL.features.check", lambda name: False)
+    painter.Painter([made])
+    assert "raqm" in capsys.readouterr().err
 
 
 def test_a_glyph_that_the_font_lacks_is_named(tmp_path):
-    odd = Film("x", [Still(0, 0.0, "天", (SETTLED,), (1.0,))], [(0, 0)])
+    odd = Film("x", [still(0, 0.0, "天", (SETTLED,))])
     with pytest.raises(UserError, match="天.*--font"):
-        film.write_gif(tmp_path / "x.gif", [odd], 10)
+        painter.write_gif(tmp_path / "x.gif", [odd], 10)
     with pytest.raises(UserError, match="not a font"):
-        film.write_gif(tmp_path / "x.gif", [by_hand()], 10, font=__file__)
+        painter.write_gif(tmp_path / "x.gif", [by_hand()], 10, font=__file__)
     assert not list(tmp_path.iterdir())
 
 
+def test_a_full_disk_leaves_no_half_of_a_gif(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "x.gif").write_text("old")
+    monkeypatch.setattr("PIL.GifImagePlugin._write_frame_data", full)
+    with pytest.raises(UserError, match=r"x\.gif: cannot be written \(No space left"):
+        painter.write_gif(tmp_path / "x.gif", [by_hand()], 10)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.gif"] and (tmp_path / "x.gif").read_text() == "old"
+
+
+def data_of(text):
+    return json.loads(re.search(r"const film = (.*)", text)[1])
+
+
 def test_page_is_whole_and_holds_every_state(tmp_path):
-    page.write_html(tmp_path / "x.html", [by_hand()], fps=10)
+    page.write_html(tmp_path / "x.html", [by_hand()])
     text = (tmp_path / "x.html").read_text(encoding="utf-8")
-    assert "http" not in text and "src=" not in text and not re.search("LEGEND|STYLE|INK|PAPER", text)
-    data = json.loads(re.search(r"const film = (.*)", text)[1])
-    assert [still[0][2] for still in data["stills"]] == ["3000", "3210", "3322"]
-    assert data["stills"][1][0][3] == "9439"
-    page.write_html(tmp_path / "y.html", [Film("</script>", by_hand().stills, by_hand().places)], fps=10)
+    assert "http" not in text and "src=" not in text and not re.search(r"\$[a-z]", text)
+    (made,) = data_of(text)["films"]
+    assert made["stills"][0][2] == [[0, "a", 3, 9], [1, "_", 0, 9], [2, "_", 0, 9], [3, "_", 0, 9]]
+    assert made["stills"][1][:2] == [1, 1.0] and made["stills"][1][2] == [[1, "b", 2, 4], [2, "\n", 1, 3]]
+    page.write_html(tmp_path / "y.html", [Film("</script>$data", by_hand().stills)])
     assert (tmp_path / "y.html").read_text(encoding="utf-8").count("</script>") == 1
 
 
-def test_terminal_shows_masks_and_text():
-    with open("/dev/null", "w") as nowhere:
-        console = Console(file=nowhere, record=True, width=80, force_terminal=True)
-        film.play([by_hand()], fps=1000, console=console)
-        shown = console.export_text()
-    assert "hand: 2 calls" in shown and "ab\nc" in shown
+def contrast(one, other):
+    """The contrast ratio of WCAG 2.1."""
+
+    def luminance(colour):
+        parts = [c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
+        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", [page.LIGHT, page.DARK], ids=["light", "dark"])
+def test_characters_stand_out_in_both_themes(theme):
+    for behind in ("paper", "draft", "new"):
+        assert contrast(theme["ink"], theme[behind]) >= 4.5
+    assert contrast(theme["quiet"], theme["paper"]) >= 4.5 and contrast(theme["refused"], theme["paper"]) >= 4.5
+    assert page.LIGHT.keys() == page.DARK.keys()
 
 
 @pytest.fixture
@@ -123,14 +251,14 @@ def weights(make_weights):
 
 @pytest.mark.parametrize("argv", ["", "--flow", "--compare", "--flow --compare"])
 def test_the_commands_of_the_order(argv, weights, tmp_path, capsys, monkeypatch):
-    """Without a display they play in the terminal; with --save they leave the file."""
+    """Without a display they play in the terminal; with --save they leave the file, whatever the case of its suffix."""
     monkeypatch.delenv("DISPLAY", raising=False)
     flags, paths = weights
     name = "diffusion_flow" if "--flow" in argv else "diffusion"
     flags = [*argv.split(), *flags, "--weights", paths[name], "--fps", "50"]
     assert cli.run(visualize.main, visualize.Args, flags) == 0
-    assert f"{name}: " in capsys.readouterr().err
-    for suffix in ("gif", "html"):
+    assert f"{film.TITLES[name]}: " in capsys.readouterr().err
+    for suffix in ("GIF", "html"):
         path = tmp_path / "out" / f"x.{suffix}"
         assert cli.run(visualize.main, visualize.Args, [*flags, "--save", str(path)]) == 0
         assert path.stat().st_size > 1000

@@ -1,0 +1,152 @@
+"""What a terminal shows, read back from a terminal emulator of three sizes."""
+
+import io
+
+import pyte
+import pytest
+import torch
+from rich.console import Console
+from rich.live import Live
+
+from lab import film, terminal, trials
+from lab.canvas import Canvas, Frame
+from lab.corpus import Alphabet
+from lab.film import EMPTY, MASKED, NEW, SETTLED, Film, Still
+from methods import METHODS, load
+
+SIZES = [(60, 20), (80, 24), (120, 40)]
+every_size = pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))
+
+
+class Emulator(io.StringIO):
+    """A file that is a terminal: what is written is kept, and drawn on a screen that counts what leaves it at the top."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.screen, self.taken = pyte.HistoryScreen(*size, history=10_000), ""
+        self.stream = pyte.Stream(self.screen)
+
+    def write(self, text):
+        self.taken += text
+        self.stream.feed(text.replace("\n", "\r\n"))
+        return len(text)
+
+    def lines(self):
+        """All lines, those that have scrolled off first."""
+        above = ["".join(row[x].data for x in range(self.screen.columns)) for row in self.screen.history.top]
+        return [line.rstrip() for line in (*above, *self.screen.display)]
+
+
+def on(size):
+    file = Emulator(size)
+    return file, Console(
+        file=file, force_terminal=True, width=size[0], height=size[1], highlight=False, markup=False, color_system="256"
+    )
+
+
+def poem(kind, lines=30):
+    """A film that writes some lines from left to right."""
+    text = "".join(f"line {k} of a long, long poem\n" for k in range(lines))
+    stills = [
+        Still(
+            k,
+            k / 100,
+            text[:k] + "_" * (len(text) - k),
+            bytes([SETTLED] * (k - 1) + [NEW] * (k > 0) + [kind] * (len(text) - k)),
+            bytes([3] * len(text)),
+        )
+        for k in range(len(text) + 1)
+    ]
+    return Film("A poem", stills)
+
+
+@every_size
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_picture_fills_the_screen_with_legend_and_the_active_lines(size, count):
+    films = [poem(MASKED), poem(EMPTY)][-count:]
+    for k in (0, 300, 700):
+        picture = film.Picture(tuple(made.stills[k] for made in films), k / 100, 1)
+        file, console = on(size)
+        with Live(console=console, screen=True, auto_refresh=False) as live:
+            live.update(terminal.screen(films, picture, "2 times slower than real", console.size), refresh=True)
+            shown = file.lines()
+        assert len(shown) == size[1] and all(len(line) <= size[0] for line in shown)
+        text = "\n".join(shown).replace("\u00a0", " ")
+        assert "2 times slower than real" in text and "written in this call" in text
+        assert text.count(f"A poem: {k} call") == count
+        active = films[-1].stills[k].characters[:k].rsplit("\n")[-1]
+        assert text.count(active) >= count
+        beside = size[0] >= count * (film.COLUMNS + 2)
+        assert count == 1 or beside == (shown[0].count("A poem") == 2)
+
+
+def test_a_film_leaves_its_last_state_once_where_the_cursor_was(monkeypatch):
+    monkeypatch.setattr(terminal.time, "sleep", lambda seconds: None)
+    file, console = on((80, 24))
+    terminal.play([poem(EMPTY, 3)], 50, console)
+    ahead, _, after = file.taken.rpartition("\x1b[?1049l")
+    assert "\x1b[?1049h" in ahead and after.count("line 2 of a long") == 1 and "A poem: 84 calls" in after
+    assert "\x1b[2m" not in file.taken  # nothing is dim
+
+
+def test_on_a_pipe_a_film_is_its_end_alone():
+    file = io.StringIO()
+    terminal.play([poem(MASKED, 3)], 50, Console(file=file, width=80))
+    assert file.getvalue().count("A poem") == 1 and "\x1b" not in file.getvalue()
+
+
+def write(size, text, characters, chunk=1):
+    """Show a text on a terminal as it is written, `chunk` characters a call -> (the emulator, screens on the way)."""
+    alphabet, screens = Alphabet(characters), []
+    file, console = on(size)
+    idx = alphabet.encode(text)[None]
+    masked = torch.arange(len(text))[None] >= 1
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        typist = terminal.Typist(live, alphabet, Canvas(idx, masked))
+        for n in range(1, len(text), chunk):
+            masked = torch.arange(len(text))[None] >= n + chunk
+            columns = torch.arange(n, min(n + chunk, len(text)))[None]
+            typist.show(Frame(idx, masked, torch.zeros_like(masked), columns, None, 1.0))
+            screens.append("\n".join(file.screen.display))
+    return file, screens
+
+
+@every_size
+def test_long_text_without_newlines_keeps_flowing(size):
+    text = "".join(f"{k} " for k in range(1000))
+    file, screens = write(size, text, "0123456789 ", chunk=7)
+    assert all(f"{text[: 1 + 7 * (k + 1)].split()[-2]} " in screen for k, screen in enumerate(screens[:-1]) if k)
+    assert " ".join(file.lines()).split() == text.split()
+    assert "calls, " in screens[3]
+
+
+@every_size
+def test_wide_characters_fit(size):
+    text = "天地玄黄" * 100
+    file, _ = write(size, text, "天地玄黄", chunk=9)
+    assert "".join(file.lines()).replace(" ", "") == text
+
+
+def test_control_characters_of_a_corpus_never_reach_the_terminal():
+    text = "ab\x1b[31mred\x07\x9b\tx\rend"
+    file, _ = write((80, 24), text, "".join(sorted(set(text))))
+    assert "ab␛[31mred␇\ufffd→x␍end" in file.lines()[0]
+    assert not set("\x07\x9b\t") & set(file.taken) and "\x1b[31mred" not in file.taken
+    made = Film("x", [Still(0, 0.0, text, bytes([SETTLED] * len(text)), bytes([9] * len(text)))])
+    file, console = on((80, 24))
+    terminal.play([made], 50, console)
+    assert "␛[31mred" in file.taken and "\x1b[31mred" not in file.taken
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+@every_size
+def test_the_whole_text_stands_there_in_the_end(method, size, make_weights):
+    writer = load(make_weights(method), method.NAME)
+    file, console = on(size)
+    trial = trials.Trial(Canvas.after(writer.alphabet.encode("to be "), 120), method.Args().decoding, (1,))
+    sample = terminal.typed(writer, trial, console)
+    assert "".join(file.lines()).replace(" ", "") == sample.text.replace(" ", "").replace("\n", "")
+    assert "calls, " in file.taken and "38;5;208" not in file.taken.rpartition("calls, ")[2]
+    assert "48;5;208" in file.taken  # the characters of a call are marked
+    if method.NAME != "gpt":
+        assert "░" in file.taken  # masks were visible on the way
