@@ -10,10 +10,26 @@ from lab.film import DRAFT, EMPTY, LEGEND, LONGEST, MASK, MASKED, NEW, SETTLED, 
 from lab.painter import BEHIND, INK, LOW, PAPER, QUIET
 from lab.records import write_text
 
-LIGHT = {"paper": PAPER, "ink": INK, "quiet": QUIET, "low": LOW}
-LIGHT |= {"refused": (176, 0, 32), "masked": BEHIND[MASKED], "draft": BEHIND[DRAFT], "new": BEHIND[NEW]}
-DARK = {"paper": (20, 22, 27), "ink": (236, 236, 236), "quiet": (165, 165, 165), "low": (110, 168, 255)}
-DARK |= {"refused": (255, 138, 128), "masked": (68, 72, 80), "draft": (104, 88, 0), "new": (143, 72, 8)}
+LIGHT = {
+    "paper": PAPER,
+    "ink": INK,
+    "quiet": QUIET,
+    "low": LOW,
+    "refused": (176, 0, 32),
+    "masked": BEHIND[MASKED],
+    "draft": BEHIND[DRAFT],
+    "new": BEHIND[NEW],
+}
+DARK = {
+    "paper": (20, 22, 27),
+    "ink": (236, 236, 236),
+    "quiet": (165, 165, 165),
+    "low": (110, 168, 255),
+    "refused": (255, 138, 128),
+    "masked": (68, 72, 80),
+    "draft": (104, 88, 0),
+    "new": (143, 72, 8),
+}
 CLASSES = {"masked": MASKED, "draft": DRAFT, "new": NEW, "settled": SETTLED, "empty": EMPTY}  # s0, s1, ... in HTML
 
 

@@ -40,8 +40,8 @@ def tab(browser):
     """open(address) -> a tab there; at the end no tab has asked anybody but this machine for anything."""
     tabs, asked, errors = [], set(), []
 
-    def open(address, width=1280):
-        tab = browser.new_page(viewport={"width": width, "height": 900})
+    def open(address, width=1280, height=900, scheme="light"):
+        tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
         tab.set_default_timeout(PATIENCE)
         tab.on("request", lambda request: asked.add(request.url))
         tab.on("pageerror", lambda error: errors.append(str(error)))
@@ -84,15 +84,17 @@ def picture(tab, name):
 
 def write(tab, prompt):
     """Ask for 40 characters after a prompt."""
-    tab.get_by_label("Prompt").fill(prompt)
-    tab.get_by_label("number input for Characters to write").fill("40")
+    tab.get_by_label("Text to go on from").fill(prompt)
+    tab.get_by_label("Characters to write").fill("40")
     tab.get_by_role("button", name="Write").click()
 
 
 def film_of(tab):
-    """The film within the page, once it is there."""
+    """The film within the page, once what was asked for is written."""
+    tab.locator("#message").get_by_text("Done.").wait_for()
     film = tab.frame_locator("iframe[title=film]")
     film.locator("section pre").nth(2).wait_for()
+    film.locator("#by").select_option("call")
     return film
 
 
@@ -126,7 +128,9 @@ def test_a_text_is_written_live_and_can_be_stepped_through(tab, address, width):
     picture(page, f"{width}_after")
     film.locator("#at").fill("3")
     assert [" 3 calls," in head for head in heads(film)] == [True] * 3
-    assert film.locator("section").nth(0).locator(".s0").count() == 37
+    assert film.locator("section").nth(0).locator(".s4").count() == 37
+    film.locator("section").nth(0).locator("pre span").nth(7).hover()
+    assert film.locator("#best").inner_text().count(" %") == 5  # what else it might have been
     film.locator("#at").press("ArrowRight")
     assert " 4 calls," in heads(film)[0]
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -135,14 +139,13 @@ def test_a_text_is_written_live_and_can_be_stepped_through(tab, address, width):
 
 def test_gaps_are_filled_and_locked_letters_stay(tab, address):
     page = tab(address)
-    page.get_by_role("tab", name="Fill masked spans").click()
-    page.get_by_label("Text with masked spans").fill("to __ or not to ___")
-    page.get_by_role("button", name="Fill the masked spans").click()
+    page.get_by_label("Text to go on from").fill("to __ or not to ___")
+    page.get_by_role("button", name="Write").click()
     film = film_of(page)
-    assert "cannot fill a masked span" in heads(film)[0]
+    assert heads(film)[0].startswith("GPT:") and "cannot fill a masked span" in film.locator(".note").inner_text()
     texts = [text.replace("\n", " ") for text in film.locator("pre").all_text_contents()]
     assert all(text[:3] + text[5:16] == "to  or not to " for text in texts)
-    assert film.locator("section").nth(0).locator(".s0").count() == 5
+    assert film.locator("section").nth(0).locator(".s4").count() == 5
     page.get_by_role("button", name="Settings").click()
     page.get_by_label("Seed").wait_for()
     picture(page, "1280_gaps")
@@ -152,8 +155,9 @@ def test_stop_ends_the_writing_and_the_next_wish_is_served(tab, address):
     page = tab(address)
     page.get_by_role("button", name="Settings").click()
     page.get_by_label("number input for Slow motion").fill("20")
-    page.get_by_label("Prompt").fill("to be ")
-    page.get_by_label("number input for Characters to write").fill("480")
+    page.get_by_label("Text to go on from").fill("to be ")
+    page.get_by_label("Characters to write").fill("480")
+    assert not page.locator("#stop").is_visible()  # there while it writes only
     page.get_by_role("button", name="Write").click()
     page.locator("#view .films pre .s0").first.wait_for()
     held = []  # a slow server: "Stopped." must not be said before it has stopped
@@ -170,9 +174,44 @@ def test_stop_ends_the_writing_and_the_next_wish_is_served(tab, address):
 def test_a_refusal_is_a_sentence_on_the_page(tab, address):
     page = tab(address)
     write(page, "TO BE <i>")
-    page.locator("#message").get_by_text("does not know").wait_for()
+    page.locator("#message .refused").get_by_text("does not know").wait_for()
     assert "Traceback" not in page.content() and page.locator("iframe").count() == 0
     picture(page, "1280_refusal")
+    page.get_by_label("Characters to write").fill("3.5")
+    page.get_by_label("Text to go on from").fill("to be ")
+    page.get_by_role("button", name="Write").click()
+    page.locator("#message .refused").get_by_text("Characters to write: a whole number, not 3.5").wait_for()
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_label("number input for Spacing").fill("99")
+    page.get_by_label("Characters to write").fill("40")
+    page.get_by_role("button", name="Write").click()
+    page.locator("#message .refused").get_by_text("Spacing: 0 to 20, not 99").wait_for()
+    assert "Stopped." not in page.locator("#message").inner_text()
+
+
+CONTRASTS = """() => {
+  const rgb = text => text.match(/[\\d.]+/g).map(Number)
+  const light = colour => rgb(colour).slice(0, 3).map(c => (c /= 255) <= .04 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [.2126, .7152, .0722][i], 0)
+  const behind = node => (rgb(getComputedStyle(node).backgroundColor)[3] ?? 1) ? getComputedStyle(node).backgroundColor : behind(node.parentElement)
+  return [...document.querySelectorAll(".films pre span:not(.s0)")].map(node => {
+    const [low, high] = [light(getComputedStyle(node).color), light(behind(node))].sort((a, b) => a - b)
+    return (high + .05) / (low + .05)
+  })
+}"""
+
+
+@pytest.mark.parametrize("size", [(1366, 650), (390, 844), (1920, 1080)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_characters_are_in_view_and_stand_out_while_it_writes(tab, address, size, scheme):
+    page = tab(address, *size, scheme)
+    write(page, "to be ")
+    page.locator("#view .films pre .s2").first.wait_for()
+    assert min(page.evaluate(CONTRASTS)) >= 4.5
+    assert page.locator("#view .films pre").first.bounding_box()["y"] < size[1] * 0.6
+    picture(page, f"{size[0]}_{scheme}")
+    film_of(page)
+    assert min(page.frames[-1].evaluate(CONTRASTS)) >= 4.5
 
 
 def test_ten_tabs_are_served_one_after_the_other(tab, address):
@@ -194,6 +233,7 @@ def test_the_film_opens_from_disk_and_obeys_slider_keys_and_button(tab, make_wei
     page = tab(path.as_uri(), width)
     at, button = page.locator("#at"), page.locator("#go")
     assert button.inner_text() == "Pause" and page.locator("pre").count() == 2
+    assert page.locator("#by").input_value() == "time" and "slower than real" in page.locator("#caption").inner_text()
     page.keyboard.press("Space")
     assert button.inner_text() == "Play"
     at.fill("0")

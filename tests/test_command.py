@@ -1,19 +1,15 @@
 """What the three commands print, and where."""
 
-import io
 import re
 import sys
 
 import pytest
 import torch
-from rich.console import Console
-from rich.live import Live
 
 import diffusion
 import gpt
-from lab import cli, command, machine, trials
-from lab.canvas import Canvas
-from methods import METHODS, load
+from lab import cli, machine
+from methods import METHODS
 
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 FIGURES = r"[\d,]+ new characters, [\d,]+ calls \(NFE; .* full passes\), .* s, [\d,]+ characters per second( \(busy machine.*\))?\n"
@@ -57,22 +53,6 @@ def test_writing_needs_no_corpus(method, make_weights, own_root):
 def test_infill_keeps_what_is_given(make_weights, capsys):
     assert run(diffusion, make_weights(diffusion), "--infill", "to be __ not ___be") == 0
     assert re.fullmatch(r"to be .. not ...be\n", capsys.readouterr().out, re.DOTALL)
-
-
-@every_method
-def test_a_terminal_shows_the_whole_text_in_the_end(method, make_weights):
-    writer = load(make_weights(method), method.NAME)
-    canvas = Canvas.after(writer.alphabet.encode("to be "), 120)
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=200, highlight=False, markup=False)
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        show = command.Typist(live, writer.alphabet).show
-        (sample,) = trials.run(writer, trials.Trial(canvas, method.Args().decoding, (1,)), watch=show)
-    printed = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).replace("\r", "")
-    for line in sample.text.split("\n"):
-        assert line.rstrip() in printed
-    if method is not gpt:
-        assert "_" in printed  # masks were visible on the way
 
 
 def test_without_weights_at_the_default_path_it_says_so_and_trains(own_root, text_file, tiny, monkeypatch, capsys):
