@@ -8,7 +8,7 @@ import torch
 
 import diffusion
 import gpt
-from lab import cli, machine
+from lab import cli, command, machine
 from methods import METHODS
 
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
