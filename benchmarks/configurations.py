@@ -4,7 +4,7 @@ The last two are controls, the flow with one part changed: what do its noise, an
 """
 
 from dataclasses import dataclass, replace
-from unittest import mock
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,9 +16,8 @@ from lab import cli, machine, trials
 
 SPACED = "diffusion, spacing 5"  # what the others are compared with
 CONTROLS = ("flow, spacing 5, no noise", "flow, spacing 5, evidence shuffled")  # in the table only
-WIDE = {"top_k": None, "confidence_threshold": 0.0, "draft_threshold": 1.0}
-STAGES = {"top_k": None, "confidence_threshold": 0.95, "draft_threshold": 0.7, "spacing": 0}
-ORIGIN = {"top_k": 2, "confidence_threshold": 0.85, "draft_threshold": 1.0, "spacing": 0}
+STAGES = {"confidence_threshold": 0.95, "draft_threshold": 0.7, "spacing": 0}
+ONE_STAGE = {"confidence_threshold": 0.85, "spacing": 0}
 
 
 @dataclass(frozen=True)
@@ -55,49 +54,30 @@ def configurations(corpus):
     spaced += [(f"flow, spacing {n}", flow, n, {}) for n in (3, 5)]
     spaced += [(f"flow, spacing 3, steps of {n}".replace("0.", "."), flow, 3, {"flow_step": n}) for n in (0.3, 1)]
     spaced += [(f"flow off, spacing {n}", flow, n, off) for n in (3, 5)]
-    spaced += zip(CONTROLS, (noiseless(flow), shuffled(flow)), (5, 5), ({}, {}), strict=True)
+    for name, changed in zip(CONTROLS, (noiseless, shuffled), strict=True):
+        spaced.append((name, replace(flow, generate=partial(diffusion_flow.generate, flow=changed)), 5, {}))
     return [
-        Configuration("GPT", large, {"top_k": None}, calibrated),
-        Configuration("GPT, draft model", drafted, {"top_k": None}, calibrated, slow=True),
-        Configuration("1-layer GPT", small, {"top_k": None}, high),
-        *(Configuration(name, writer, WIDE | {"spacing": n} | more, low) for name, writer, n, more in spaced),
-        Configuration("diffusion, threshold .85", masked, ORIGIN | {"top_k": None}, slow, slow=True),
+        Configuration("GPT", large, {}, calibrated),
+        Configuration("GPT, draft model", drafted, {}, calibrated, slow=True),
+        Configuration("1-layer GPT", small, {}, high),
+        *(Configuration(name, writer, {"spacing": n} | more, low) for name, writer, n, more in spaced),
+        Configuration("diffusion, threshold .85", masked, ONE_STAGE, slow, slow=True),
         Configuration("diffusion, two stages", masked, STAGES, slow, slow=True),
-        Configuration("the origin's one stage", masked, ORIGIN, (0.8,), slow=True),
+        Configuration("the origin's one stage", masked, ONE_STAGE | {"top_k": 2}, (0.8,), slow=True),
     ]
 
 
-def changed(writer, flow_on):
-    """A Writer whose sampler takes this step in place of diffusion_flow.flow_on."""
-
-    def generate(*args):
-        with mock.patch.object(diffusion_flow, "flow_on", flow_on):
-            yield from writer.generate(*args)
-
-    return replace(writer, generate=generate)
-
-
-def shuffled(writer):
-    """The flow, but after each step its evidence is dealt out anew among the positions that carry some."""
-    flow_on = diffusion_flow.flow_on
-
-    def flow_elsewhere(probs, evidence, snr, guided, decoding, rngs):
-        evidence, snr = flow_on(probs, evidence, snr, guided, decoding, rngs)
-        order = torch.arange(guided.size(1)).repeat(len(guided), 1)
-        for b in guided.any(1).nonzero().flatten().tolist():
-            (at,) = guided[b].nonzero(as_tuple=True)
-            order[b, at] = at[torch.randperm(len(at), generator=rngs[b])]
-        return evidence.gather(1, order[..., None].expand_as(evidence)), snr.gather(1, order)
-
-    return changed(writer, flow_elsewhere)
+def shuffled(probs, evidence, snr, guided, decoding, rngs):
+    """A step of the flow, after which the evidence is dealt out anew among the positions that carry some."""
+    evidence, snr = diffusion_flow.flow_on(probs, evidence, snr, guided, decoding, rngs)
+    order = torch.arange(guided.size(1)).repeat(len(guided), 1)
+    for b in guided.any(1).nonzero().flatten().tolist():
+        (at,) = guided[b].nonzero(as_tuple=True)
+        order[b, at] = at[torch.randperm(len(at), generator=rngs[b])]
+    return evidence.gather(1, order[..., None].expand_as(evidence)), snr.gather(1, order)
 
 
-def noiseless(writer):
-    """The flow, but towards the mean of the characters: evidence that is neither drawn nor noisy."""
-    flow_on = diffusion_flow.flow_on
-
-    def flow_to_the_mean(probs, evidence, snr, guided, decoding, rngs):
-        _, after = flow_on(probs, evidence, snr, guided, decoding, rngs)
-        return (evidence + (after - snr)[..., None] * probs) * guided[..., None], after
-
-    return changed(writer, flow_to_the_mean)
+def noiseless(probs, evidence, snr, guided, decoding, rngs):
+    """A step of the flow towards the mean of the characters: evidence that is neither drawn nor noisy."""
+    _, after = diffusion_flow.flow_on(probs, evidence, snr, guided, decoding, rngs)
+    return (evidence + (after - snr)[..., None] * probs) * guided[..., None], after

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-import gpt
-from lab.canvas import Frame
+from lab.canvas import Canvas, Frame
 from lab.cli import check
 from lab.sampling import categorical, probabilities, sample_tokens, uniforms
 
@@ -74,7 +73,7 @@ class DraftModel:
         check(L <= size, f"the draft model writes at most {size} characters with the prompt, not {L}")
         offsets = torch.arange(K + 1)
         while masked.any():
-            known = gpt.known_prefix(masked)
+            known = Canvas(idx, masked).prompt_lengths()
             rows, columns = known < L, known[:, None] + offsets  # (B,), (B, K + 1)
             guess, drafted = self.propose(torch.nn.functional.pad(idx, (0, K + 1)), known, decoding, rngs, rows)
             seen = min(L, int(known.max()) + K)

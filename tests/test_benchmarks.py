@@ -4,6 +4,7 @@ import importlib
 import itertools
 import tracemalloc
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -151,13 +152,13 @@ def test_differences_between_configurations_are_paired():
     assert rows[1]["generative_nll_low"] < 2 < rows[1]["generative_nll_high"]
 
 
-def make_masked(method, change=lambda writer: writer):
-    """A writer of random weights, changed."""
+def make_masked(method, **parts):
+    """A writer of random weights, whose sampler has other parts."""
     torch.manual_seed(0)
     model = method.Model(type(method.Args().config)(vocab_size=5, block_size=32, n_layer=1, n_head=1, n_embd=8)).eval()
     for weights in model.parameters():
         torch.nn.init.normal_(weights)
-    return change(Writer(method.NAME, model, method.generate, alphabet=None, opening=""))
+    return Writer(method.NAME, model, partial(method.generate, **parts), alphabet=None, opening="")
 
 
 def evidence(writer, seed):
@@ -176,7 +177,7 @@ def evidence(writer, seed):
 
 def test_shuffled_evidence_is_the_same_elsewhere():
     y, snr = evidence(make_masked(diffusion_flow), seed=0)
-    other, other_snr = evidence(make_masked(diffusion_flow, configurations.shuffled), seed=0)
+    other, other_snr = evidence(make_masked(diffusion_flow, flow=configurations.shuffled), seed=0)
     assert not torch.equal(y, other) and torch.equal(snr > 0, other_snr > 0)
     assert torch.equal(snr.sort().values, other_snr.sort().values)
     rows = [torch.cat((a, b[:, None]), dim=1).tolist() for a, b in ((y, snr), (other, other_snr))]
@@ -184,8 +185,8 @@ def test_shuffled_evidence_is_the_same_elsewhere():
 
 
 def test_noiseless_evidence_depends_on_no_draw():
-    for change, same in ((lambda writer: writer, False), (configurations.noiseless, True)):
-        (y, snr), (other, other_snr) = (evidence(make_masked(diffusion_flow, change), seed) for seed in (0, 1))
+    for change, same in ((diffusion_flow.flow_on, False), (configurations.noiseless, True)):
+        (y, snr), (other, other_snr) = (evidence(make_masked(diffusion_flow, flow=change), seed) for seed in (0, 1))
         assert torch.equal(y, other) == same and torch.equal(snr, other_snr)
 
 
