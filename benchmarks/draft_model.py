@@ -1,33 +1,18 @@
 """GPT with a draft model: n-grams propose characters, one pass of GPT checks them all, and its distribution is kept exactly.
 
-    uv run -m benchmarks.draft_model
-
 Speculative sampling (arXiv 2211.17192, 2302.01318): a proposed character is kept with probability min(1, GPT / n-gram); in
 place of the first that is not, one is drawn from what the n-grams had given too little. No training, no loss: what any
 parallel method has to beat. The whole context is computed at each call (no cache), which full passes count.
 """
 
-import sys
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-import gpt
-import methods
-from benchmarks.timing import compare, report
-from lab import checkpoint, cli, machine, trials
 from lab.canvas import Canvas, Frame
 from lab.cli import check
-from lab.corpus import Corpus
 from lab.sampling import categorical, probabilities, sample_tokens, uniforms
-
-
-@dataclass(frozen=True)
-class Args:
-    chars: int = 240  # characters to write
-    drafts: int = 8  # characters proposed at each call
-    rounds: int = 5  # timed pairs
 
 
 class NGrams:
@@ -46,7 +31,8 @@ class NGrams:
     def probs(self, context):
         """Context (B, n) tokens, the newest last -> probabilities of the next one, (B, V) float64."""
         context = context.numpy()
-        probs, codes = np.full((len(context), self.vocab_size), 1 / self.vocab_size), np.zeros(len(context), np.int64)
+        probs = np.full((len(context), self.vocab_size), 1 / self.vocab_size)
+        codes = np.zeros(len(context), np.int64)
         for n, (keys, counts) in enumerate(self.tables[: context.shape[1] + 1]):
             if n > 0:
                 codes = codes + context[:, -n] * self.vocab_size ** (n - 1)
@@ -87,7 +73,7 @@ class DraftModel:
         check(L <= size, f"the draft model writes at most {size} characters with the prompt, not {L}")
         offsets = torch.arange(K + 1)
         while masked.any():
-            known = gpt.known_prefix(masked)
+            known = Canvas(idx, masked).prompt_lengths()
             rows, columns = known < L, known[:, None] + offsets  # (B,), (B, K + 1)
             guess, drafted = self.propose(torch.nn.functional.pad(idx, (0, K + 1)), known, decoding, rngs, rows)
             seen = min(L, int(known.max()) + K)
@@ -102,37 +88,17 @@ class DraftModel:
             characters = torch.where(offsets == kept[:, None], last, characters)
             row, rank = ((offsets <= kept[:, None]) & (columns < L)).nonzero(as_tuple=True)
             idx, masked = idx.clone(), masked.clone()
-            idx[row, columns[row, rank]], masked[row, columns[row, rank]] = characters[row, rank], False
+            idx[row, columns[row, rank]] = characters[row, rank]
+            masked[row, columns[row, rank]] = False
             yield Frame(idx, masked, torch.zeros_like(masked), columns.clamp(max=L - 1), probs, seen / size)
 
     def keep(self, probs, drafted, characters, rngs, rows):
         """How many proposed characters stand, (B,): those before the first that is refused."""
-        own = characters[:, : self.drafts, None]
-        ratio = (probs[:, : self.drafts].gather(-1, own) / drafted.gather(-1, own))[..., 0]
+        proposed = characters[:, : self.drafts, None]
+        ratio = (probs[:, : self.drafts].gather(-1, proposed) / drafted.gather(-1, proposed))[..., 0]
         return (uniforms(self.drafts, rngs, rows) < ratio).int().cumprod(1).sum(1)
 
 
 def at_rank(rank, characters):
     """An index (B, 1, V) that gathers one position of each row."""
     return rank[:, None, None].expand(-1, 1, characters)
-
-
-def main(args):
-    """Time GPT with the draft model against GPT with its cache."""
-    device = machine.pick_device()
-    writer = methods.load(checkpoint.default_path("gpt"), "gpt", device)
-    corpus = Corpus()
-    draft_model = DraftModel(NGrams(np.asarray(corpus.train), len(corpus.alphabet)), args.drafts)
-    quick = trials.Writer("gpt", writer.model, draft_model.generate, writer.alphabet, writer.opening)
-    canvas = Canvas.after(writer.alphabet.encode(writer.opening[:16]), args.chars)
-    trial = trials.Trial(canvas, methods.METHODS["gpt"].Args().decoding, (1337,))
-    a, b, ratio = compare(lambda: trials.run(quick, trial), lambda: trials.run(writer, trial), args.rounds)
-    row = {"what": "GPT with an n-gram draft model, against GPT with its cache", "unit": "characters per second"}
-    row |= {"ours": args.chars / a, "theirs": args.chars / b, "ratio": ratio}
-    nfe = trials.run(quick, trial)[0].nfe
-    print(f"{nfe} calls for {args.chars} characters")
-    report("draft_model", [row], device=str(device), nfe=nfe, weights=writer.weights, **vars(args))
-
-
-if __name__ == "__main__":
-    sys.exit(cli.run(main, Args))

@@ -10,20 +10,19 @@ import sys
 from dataclasses import dataclass
 
 import torch
-from rich.table import Table
 
 import methods
-from benchmarks.timing import write_results
-from lab import checkpoint, cli, likelihood, records, stats
+from benchmarks.timing import Output, show
+from lab import cli, likelihood, stats
 from lab.cli import check
 from lab.corpus import Corpus, windows
 
 
-@dataclass(frozen=True)
-class Args:
+@dataclass(frozen=True, kw_only=True)
+class Args(Output):
     lengths: cli.listed(int) = (1, 5, 20, 60, 200)  # characters in the masked span, in the middle of a window
     windows: int = 64  # of the test split
-    spacing: int = 5  # the masked models commit positions more than this apart in one call
+    spacing: int = 5  # the masked models fill positions more than this apart in one call
 
 
 def measure(writers, held, length, spacing):
@@ -31,7 +30,7 @@ def measure(writers, held, length, spacing):
     size = held.size(1)
     first = (size - length) // 2
     written = (torch.arange(size) >= first) & (torch.arange(size) < first + length)
-    yield "gpt", "left side", likelihood.given_left(writers["gpt"].model, held, written), length
+    yield "gpt", "left side", likelihood.given_left(writers["gpt"].model, held, written), float(length)
     choose = methods.strategy(f"spacing={spacing}")
     for name in ("diffusion", "diffusion_flow"):
         for seen, stop in (("both sides", size), ("left side", first + length)):
@@ -41,12 +40,10 @@ def measure(writers, held, length, spacing):
 
 def main(args):
     """Measure each length, print and store."""
-    corpus = Corpus()
-    writers = {name: methods.load(checkpoint.default_path(name), name) for name in methods.METHODS}
-    held = windows(corpus.test, writers["gpt"].model.config.block_size, most=args.windows)
+    writers = {name: methods.load(None, name) for name in methods.METHODS}
+    held = windows(Corpus().test, writers["gpt"].model.config.block_size, most=args.windows)
     most = held.size(1) - 2
     check(all(1 <= length <= most for length in args.lengths), f"--lengths must lie in 1..{most}")
-    table = Table("spacing", "model", "sees", "calls", "nats/char", "minus GPT's")
     rows, gpt = [], None
     for length in args.lengths:
         for name, seen, nll, calls in measure(writers, held, length, args.spacing):
@@ -54,11 +51,8 @@ def main(args):
             row = {"length": length, "module": name, "sees": seen, "calls": calls, "nats": nll.mean().item()}
             low, high = stats.mean_interval((nll - gpt).numpy())
             rows.append(row | {"difference": (nll - gpt).mean().item(), "low": low, "high": high})
-            spread = "" if name == "gpt" or low is None else f"{low:+.3f} .. {high:+.3f}"
-            table.add_row(str(length), name, seen, f"{calls:.1f}", f"{row['nats']:.3f}", spread)
-    records.show(table)
-    weights_used = [writer.weights for writer in writers.values()]
-    write_results("infilling", rows, **vars(args), weights=weights_used, interval="95 %, over windows, paired with GPT")
+    show(rows)
+    args.write("infilling", {"rows": rows}, weights=[writer.weights for writer in writers.values()])
 
 
 if __name__ == "__main__":

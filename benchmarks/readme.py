@@ -1,4 +1,4 @@
-"""Write the README's tables anew from results/*.json and from what the shipped weights say of themselves.
+"""Write the tables and samples in README.md and docs/ anew, from results/ alone.
 
 uv run -m benchmarks.readme
 """
@@ -7,8 +7,15 @@ import re
 import sys
 from dataclasses import dataclass
 
-from lab import checkpoint, cli, records
+import pandas as pd
+
+from lab import cli, records
 from lab.cli import ROOT, check
+
+SPACED = "diffusion, spacing 5"
+OTHERS = ("diffusion, spacing 3", "diffusion, spacing 8", "diffusion, threshold .85", "diffusion, two stages")
+PAIRS = {"GPT": (SPACED, "1-layer GPT"), SPACED: (*OTHERS, "flow off, spacing 5", "flow, spacing 5")}
+SHOWN = ("nfe", "generative_nll", "trigram_entropy", "real_words", "repetition", "copied_share", "distance")
 
 
 @dataclass(frozen=True)
@@ -22,245 +29,193 @@ def results(name):
     return records.read_json(path)
 
 
-def table(header, rows):
-    """Lines of a Markdown table."""
-    lines = (header, ["---"] * len(header), *rows)
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def table(rows, columns):
+    """A Markdown table of rows (dictionaries). columns: heading -> how it is made of a row; a missing value: empty."""
+
+    def cell(row, template):
+        try:
+            return template.format_map(row)
+        except (KeyError, TypeError):
+            return ""
+
+    cells = [{heading: cell(row, template) for heading, template in columns.items()} for row in rows]
+    return pd.DataFrame(cells).to_markdown(index=False, disable_numparse=True, tablefmt="github")
+
+
+def wide(rows, index, column, template):
+    """One row for each combination of the index columns; what a row says, by its value in `column`."""
+    found = {}
+    for row in rows:
+        key = tuple(row[name] for name in index)
+        found.setdefault(key, dict(zip(index, key, strict=True)))[str(row[column])] = template.format_map(row)
+    return list(found.values())
 
 
 def likelihood():
     """Nats per character of held-out text."""
-    by_model = {}
-    for row in results("likelihood")["rows"]:
-        cells = by_model.setdefault((row["module"], row["measure"]), {})
-        cells[row["part"]] = f"{row['nats']:.4f} ({row['bits']:.4f})"
-    header = ["model", "measure", "test split: nats (bits) per character", "validation split", "whole"]
-    parts = ("test split", "validation split", "whole")
-    return table(header, [[f"`{name}`", what, *(cells[p] for p in parts)] for (name, what), cells in by_model.items()])
+    rows = wide(results("likelihood")["rows"], ("module", "measure"), "part", "{nats:.4f} ({bits:.4f})")
+    columns = {"model": "`{module}`", "measure": "{measure}", "test split: nats (bits) per character": "{test split}"}
+    return table(rows, columns | {"validation split": "{validation split}", "whole": "{whole}"})
 
 
 def trainings():
     """How the shipped weights were made."""
-    rows = []
-    for name in ("gpt", "diffusion", "diffusion_flow"):
-        state = checkpoint.read(checkpoint.default_path(name), f"uv run {name}.py --train")
-        made, size = state["provenance"], sum(value.numel() for value in state["model"].values())
-        steps = f"{made['steps']:,} x {made['recipe']['batch_size']} windows"
-        processor = f"{made['processor']}, {made['threads']} threads"
-        rows.append(
-            [f"`uv run {name}.py --train`", f"{size / 1e6:.2f} M", steps, f"{made['minutes']:.0f}", processor]
-            + [f"`{made['commit']}`"]
-        )
-    return table(["command", "parameters", "steps", "minutes", "on", "commit"], rows)
+    columns = {"command": "`uv run {module}.py --train`", "parameters": "{parameters:,}"}
+    columns |= {"steps": "{steps:,} x {batch} windows", "minutes": "{minutes:.0f}"}
+    return table(results("shipped")["rows"], columns | {"on": "{processor}, {threads} threads", "commit": "`{commit}`"})
 
 
 def speed():
     """Ratios measured side by side."""
-    rows = []
-    names = ("training", "cache", "draft_model", "origin")
-    for measured in (results(name) for name in names if (ROOT / "results" / f"{name}.json").exists()):
-        for row in measured["rows"]:
-            figures = [f"{row[key]:,.0f}" if row[key] >= 100 else f"{row[key]:.3g}" for key in ("ours", "theirs")]
-            figures.append(f"**{row['ratio']:.1f}**")
-            command = f"`{measured['command']}`" if row is measured["rows"][0] else ""
-            rows.append([row["what"], row["unit"], *figures, command])
-    return table(["measured", "unit", "ours", "against", "times faster", "command"], rows)
+    rows = [
+        row | {key: f"{row[key]:,.0f}" if row[key] >= 100 else f"{row[key]:.3g}" for key in ("ours", "theirs")}
+        for row in results("speed")["rows"]
+    ]
+    columns = {"measured": "{what}", "unit": "{unit}", "ours": "{ours}", "against": "{theirs}"}
+    return table(rows, columns | {"times faster": "**{ratio:.1f}**"})
 
 
 def paths():
-    """What an unmasking strategy is worth to each masked model: nats per character, by calls."""
-    rows = []
-    for row in results("likelihood")["paths"]:
-        if row["module"] == "diffusion_flow" and not row["strategy"].startswith("spacing"):
-            continue  # about diffusion's; they stand in the file
-        spread = f"{row['low']:.3f} to {row['high']:.3f}"
-        rows.append(
-            [
-                f"`{row['module']}`",
-                row["strategy"].replace("=", " "),
-                f"{row['calls']:.1f}",
-                f"{row['nats']:.3f}",
-                spread,
-            ]
-        )
-    return table(
-        ["model", "unmasking strategy", "calls for 240 characters", "nats per character", "95 % interval"], rows
-    )
+    """What an unmasking strategy costs each model: nats per character, by calls."""
+    rows = [
+        row | {"strategy": row["strategy"].replace("=", " ")}
+        for row in results("likelihood")["paths"]
+        if row["module"] != "diffusion_flow" or row["strategy"].startswith("spacing")  # the others: about diffusion's
+    ]
+    columns = {"model": "`{module}`", "unmasking strategy": "{strategy}", "calls for 240 characters": "{calls:.1f}"}
+    return table(rows, columns | {"nats per character": "{nats:.3f}", "95 % interval": "{low:.3f} to {high:.3f}"})
 
 
-def differences(found, real, names):
-    """Lines of a table of paired differences."""
-    shown = ("nfe", "generative_nll", "trigram_entropy", "real_words", "repetition", "copied_share", "distance")
-    lines = []
-    for row in (row for row in found if row["measure"] in shown):
-        name = row["measure"].replace("_", " ").replace("nfe", "calls")
-        own = real.get(row["measure"]) if real else None
-        spread = "" if row["low"] is None else f"{row['low']:+.3g} to {row['high']:+.3g}"
-        cells = [name, f"{row['a']:.3f}", f"{row['b']:.3f}", f"{row['difference']:+.3g}", spread]
-        lines.append([*cells, f"{own['mean']:.3f}" if own else ""])
-    return table(["measure", *names, "difference", "95 % interval", "real text"], lines)
+def differences(found, real, a, b):
+    """Paired differences between two sets of texts."""
+    named = {"nfe": "calls", "generative_nll": "generative NLL"}
+    rows = [
+        row | {"name": named.get(row["measure"], row["measure"].replace("_", " ")), "real": real.get(row["measure"])}
+        for row in found
+        if row["measure"] in SHOWN
+    ]
+    columns = {"measure": "{name}", a: "{a:.3f}", b: "{b:.3f}", "difference": "{difference:+.3g}"}
+    return table(rows, columns | {"95 % interval": "{low:+.3g} to {high:+.3g}", "real text": "{real[mean]:.3f}"})
 
 
 def two_stage():
     """Threshold decoding in one stage and in two."""
     found = results("two_stage/diffusion_*/summary")
-    return differences(found["differences"], found["real_text"], ("one stage", "two stages"))
+    return differences(found["differences"], found["real_text"], "one stage", "two stages")
+
+
+def flow_spaced(folder="flow_spaced"):
+    """Diffusion against diffusion + flow, both spaced."""
+    found = results(f"{folder}/*/summary")
+    return differences(found["differences"]["flow - baseline"], found["real_text"], "diffusion", "diffusion + flow")
+
+
+def flow_thresholds():
+    """The same with thresholds in two stages."""
+    return flow_spaced("flow_ordered")
 
 
 def grid():
     """The grid of two-stage settings, one line for each draft threshold."""
-    points, rows = results("two_stage_grid/*/agg_vs_baseline"), []
-    for p in points:
-        if p["name"] == "baseline" or (p["confirm_threshold"], p["replace_margin"]) == (0.85, 0.0):
-            name = "one stage" if p["name"] == "baseline" else f"draft {p['draft_threshold']}"
-            figures = [f"{p[key]:.3f}" for key in ("generative_nll", "trigram_entropy", "distance")]
-            verdict = "" if p["name"] == "baseline" else "yes" if p["not_worse"] else "no"
-            rows.append([name, f"{p['nfe']:.0f}", *figures, verdict])
-    return table(
-        ["settings", "calls", "evaluator nll", "trigram entropy", "distance", "not worse than one stage"], rows
-    )
-
-
-def flow(folder="flow_spaced"):
-    """Diffusion against diffusion + flow: both spaced, or what the folder says."""
-    found = results(f"{folder}/*/summary")
-    return differences(found["differences"]["flow - baseline"], found["real_text"], ("diffusion", "diffusion + flow"))
-
-
-def flow_ordered():
-    """The same with thresholds in two stages."""
-    return flow("flow_ordered")
-
-
-def doubted():
-    """Two stages: doubted drafts masked again, or replaced at once."""
-    found = results("controls")
-    return differences(found["rows"], found["settings"]["real_text"], ("mask again", "replace"))
+    rows, verdicts = results("two_stage_grid/*/agg_vs_baseline"), {None: "", True: "yes", False: "no"}
+    rows = [
+        row | {"verdict": verdicts[row.get("not_worse")], "settings": f"draft {row['draft_threshold']}"}
+        for row in rows
+        if row["name"] == "baseline" or (row["confirm_threshold"], row["replace_margin"]) == (0.85, 0.0)
+    ]
+    rows[0] |= {"settings": "one stage", "verdict": ""}
+    columns = {"settings": "{settings}", "calls": "{nfe:.0f}", "generative NLL": "{generative_nll:.3f}"}
+    columns |= {"trigram entropy": "{trigram_entropy:.3f}", "distance": "{distance:.3f}"}
+    return table(rows, columns | {"not worse than one stage": "{verdict}"})
 
 
 def frontier():
-    """The configurations: what they cost, and generative NLL at each entropy."""
+    """Every configuration: what it costs (at the middle entropy or where it comes nearest) and its generative NLL."""
     found = results("frontier")
-    took = {(row["name"], row["batch"], row["compiled"]): row["seconds"] for row in found["seconds"]}
-    batch, nll, costs = max(size for _, size, _ in took), {}, {}
-    entropies = sorted({row["entropy"] for row in found["matched"]}, reverse=True)
-    middle = entropies[len(entropies) // 2]
+    entropies, batch = found["settings"]["entropies"], found["settings"]["batch"]
+    middle, rows = entropies[len(entropies) // 2], {}
     for row in found["matched"]:
         spread = f"{row['generative_nll']:.3f} ({row['generative_nll_low']:.2f} to {row['generative_nll_high']:.2f})"
-        nll[row["name"], row["entropy"]] = spread
-        if row["entropy"] == middle or row["name"] not in costs:  # its calls there, or where it comes nearest
-            costs[row["name"]] = row
-    header = ["", "calls", "full passes", "s / 1,000 characters", "compiled", f"compiled, {batch} at a time"]
-    header += [f"generative NLL at {entropy} bits" for entropy in entropies] + [f"JSD 4 at {middle}"]
-
-    def cost(row):
-        return [
-            f"{row['nfe']:.3g}",
-            f"{row['full_passes']:.3g}",
-            *(f"{took[(row['name'], *way)]:.2f}" for way in ((1, False), (1, True), (batch, True))),
-        ]
-
-    lines = []
-    for name, row in costs.items():
-        divergence = f"{row['jsd_4']:.3f}" if row["entropy"] == middle else ""
-        lines.append([name, *cost(row), *(nll.get((name, entropy), "") for entropy in entropies), divergence])
-    for row in (row for row in found["points"] if row["name"] not in costs):  # one temperature only
-        bits = f"{row['generative_nll']:.3f} at {row['trigram_entropy']:.1f} bits"
-        lines.append([row["name"], *cost(row), *[""] * (len(entropies) - 1), bits, ""])
-    return table(header, lines)
+        mine = rows.setdefault(row["name"], row | {"jsd_4": None})
+        mine |= row if row["entropy"] == middle else {}
+        mine |= {f"bits {row['entropy']}".replace(".", ","): spread}
+    for row in found["points"]:  # the one that has one temperature only
+        once = f"{row['generative_nll']:.3f} at {row['trigram_entropy']:.1f} bits"
+        rows.setdefault(row["name"], row | {"jsd_4": None, f"bits {entropies[-1]}".replace(".", ","): once})
+    for row in found["seconds"]:
+        rows[row["name"]][f"{row['batch']} {row['compiled']}"] = row["seconds"]
+    columns = {"configuration": "{name}", "calls": "{nfe:.3g}", "full passes": "{full_passes:.3g}"}
+    columns |= {"s / 1,000 characters": "{1 False:.2f}", "compiled": "{1 True:.2f}"}
+    columns |= {f"compiled, {batch} at a time": f"{{{batch} True:.2f}}"}
+    columns |= {f"generative NLL at {bits} bits": f"{{bits {bits}}}".replace(".", ",") for bits in entropies}
+    return table(rows.values(), columns | {f"JSD 4 at {middle}": "{jsd_4:.3f}"})
 
 
 def frontier_twice():
     """What the frontier says of pairs of configurations, and what it says with other seeds and other prompts."""
-    pairs = [
-        ("diffusion, spacing 5", "GPT"),
-        ("1-layer GPT", "GPT"),
-        ("diffusion, spacing 3", "diffusion, spacing 5"),
-        ("diffusion, spacing 8", "diffusion, spacing 5"),
-        ("diffusion, threshold .85", "diffusion, spacing 5"),
-        ("diffusion, two stages", "diffusion, spacing 5"),
-        ("flow off, spacing 5", "diffusion, spacing 5"),
-        ("flow, spacing 5", "diffusion, spacing 5"),
-    ]
-    runs = [
-        {(row["name"], row["entropy"]): row for row in results(name)["matched"]}
-        for name in ("frontier", "frontier_2/frontier")
-    ]
-    lines = []
-    for name, other in pairs:
-        found = [run.get((name, entropy), {}).get(f"minus {other}") for entropy in (10.3, 9.2) for run in runs]
-        cells = [f"{x[0]:+.2f} ({x[1]:+.2f} to {x[2]:+.2f})" if x else "" for x in found]
-        lines.append([f"{name}, minus {other}", *cells])
-    return table(["generative NLL", "10.3 bits", "again", "9.2 bits", "again"], lines)
+    files, rows = ("frontier", "frontier_2/frontier"), []
+    runs = [{(row["name"], row["entropy"]): row for row in results(file)["matched"]} for file in files]
+    for other, names in PAIRS.items():
+        for name in names:
+            found = [run.get((name, bits), {}).get(f"minus {other}") for bits in (10.3, 9.2) for run in runs]
+            rows.append({"pair": f"{name}, minus {other}"} | dict(zip("abcd", found, strict=True)))
+    columns = dict(zip(("10.3 bits", "10.3 bits, again", "9.2 bits", "9.2 bits, again"), "abcd", strict=True))
+    columns = {key: f"{{{x}[0]:+.2f}} ({{{x}[1]:+.2f}} to {{{x}[2]:+.2f}})" for key, x in columns.items()}
+    return table(rows, {"difference in generative NLL": "{pair}"} | columns)
 
 
 def infilling():
     """Nats per character in a masked span, by its length, and how much that is from GPT's."""
-    rows, lines = results("infilling")["rows"], []
-    for length in dict.fromkeys(row["length"] for row in rows):
-        own = {(row["module"], row["sees"]): row for row in rows if row["length"] == length}
-        both = own["diffusion", "both sides"]
-        spread = f"{both['difference']:+.3f} ({both['low']:+.2f} to {both['high']:+.2f})"
-        keys = (
-            ("gpt", "left side"),
-            ("diffusion", "left side"),
-            ("diffusion", "both sides"),
-            ("diffusion_flow", "both sides"),
-        )
-        lines.append([str(length), *(f"{own[key]['nats']:.3f}" for key in keys), spread, f"{both['calls']:.1f}"])
-    header = ["spacing", "GPT, left side", "diffusion, left side", "diffusion, both sides", "flow model, both sides"]
-    return table([*header, "diffusion (both) minus GPT", "its calls"], lines)
+    found = results("infilling")["rows"]
+    rows = wide([row | {"who": f"{row['module']} {row['sees']}"} for row in found], ("length",), "who", "{nats:.3f}")
+    both = {row["length"]: row for row in found if (row["module"], row["sees"]) == ("diffusion", "both sides")}
+    columns = {"characters masked": "{length}", "GPT, left side": "{gpt left side}"}
+    columns |= {f"diffusion, {sees}": f"{{diffusion {sees}}}" for sees in ("left side", "both sides")}
+    columns |= {"flow model, both sides": "{diffusion_flow both sides}"}
+    columns |= {
+        "diffusion (both) minus GPT": "{difference:+.3f} ({low:+.2f} to {high:+.2f})",
+        "its calls": "{calls:.1f}",
+    }
+    return table([row | both[row["length"]] for row in rows], columns)
 
 
-def long_context():
-    """GPT's loss by position, through its cache."""
-    rows = results("long_context")["rows"]
-    lines = [[f"{r['from']} to {r['to']}", f"{r['nats']:.3f}", f"{r['standard_error']:.3f}"] for r in rows]
-    return table(["characters", "nats per character", "standard error"], lines)
+def samples():
+    """The first lines that each command writes."""
+    texts = [f"$ uv run {row['command']}\n{row['text']}" for row in results("shipped")["samples"]]
+    return "```text\n" + "\n\n".join(texts) + "\n```"
 
 
-def first_minutes():
-    """What the same minutes of training buy, here and in the origin."""
-    rows = results("first_minutes")["rows"]
-    lines = [
-        [f"`{r['method']}`", r["whose"], f"{r['parameters'] / 1e6:.1f} M", f"{r['steps']:,}", f"{r['nats']:.3f}"]
-        for r in rows
-    ]
-    return table(["method", "whose", "parameters", "steps", "nats per character of held-out text"], lines)
-
-
-TABLES = {
-    "likelihood": likelihood,
-    "paths": paths,
-    "trainings": trainings,
-    "speed": speed,
-    "two_stage": two_stage,
-    "grid": grid,
-    "flow": flow,
-    "flow_ordered": flow_ordered,
-    "doubted": doubted,
-    "frontier": frontier,
-    "frontier_twice": frontier_twice,
-    "infilling": infilling,
-    "long_context": long_context,
-    "first_minutes": first_minutes,
+PLACES = {
+    function.__name__: function
+    for function in (likelihood, trainings, speed, paths, two_stage, flow_spaced, flow_thresholds, grid)
+    + (frontier, frontier_twice, infilling, samples)
 }
 
 
-def render(readme):
-    """The README with its tables as they should be: between `<!-- NAME -->` and `<!-- end -->`."""
-    for name, make in TABLES.items():
-        pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
-        place = re.search(pattern, readme, flags=re.DOTALL)
-        check(place, f"README.md: has no place for the table {name}")
-        readme = readme[: place.start()] + f"{place[1]}{make()}\n{place[2]}" + readme[place.end() :]
-    return readme
+def render(page):
+    """A page with all between `<!-- NAME -->` and `<!-- end -->` as the results have it. Raises UserError on unknown names."""
+
+    def fill(place):
+        check(place[1] in PLACES, f"{place[1]}: unknown; known: {', '.join(PLACES)}")
+        return f"<!-- {place[1]} -->\n{PLACES[place[1]]()}\n<!-- end -->"
+
+    return re.sub(r"<!-- (\w+) -->\n.*?<!-- end -->", fill, page, flags=re.DOTALL)
+
+
+def pages():
+    """The pages that may have such places."""
+    return [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+
+
+def renew():
+    """Write every page anew."""
+    for path in pages():
+        records.write_text(path, render(path.read_text(encoding="utf-8")))
 
 
 def main(args):
-    """Write it."""
-    path = ROOT / "README.md"
-    records.write_text(path, render(path.read_text(encoding="utf-8")))
+    """The same, as a command."""
+    renew()
 
 
 if __name__ == "__main__":

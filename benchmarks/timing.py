@@ -1,13 +1,38 @@
-"""Two ways of doing one thing, timed in turn in one run: the ratio is what can be trusted on a noisy machine."""
+"""Where a benchmark writes, and two ways of doing one thing timed in turn: on a noisy machine only their ratio can be trusted."""
 
 import statistics
 import sys
 import time
+from dataclasses import dataclass
 
-from rich.table import Table
+import pandas as pd
 
+from benchmarks import readme
 from lab import records
 from lab.cli import ROOT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """The flag of every benchmark: a user's run leaves the files that git tracks alone."""
+
+    renew: bool = False  # for maintainers: write to results/, not to benchmark_reports/, and renew the pages' tables
+
+    @property
+    def folder(self):
+        """Where this run writes."""
+        return ROOT / ("results" if self.renew else "benchmark_reports")
+
+    def write(self, name, value, **more):
+        """Write a dictionary to NAME.json with the command that made it, its settings and the versions.
+
+        more: settings that are not flags. Raises UserError when the file cannot be written.
+        """
+        path = self.folder / f"{name}.json"
+        records.write_json(path, records.stamp(**vars(self), **more) | value)
+        print(f"{path}: written", file=sys.stderr)
+        if self.renew:
+            readme.renew()
 
 
 def compare(ours, theirs, rounds):
@@ -27,20 +52,7 @@ def clock(function):
     return time.perf_counter() - began
 
 
-def report(name, rows, **settings):
-    """Print the rows as a table and write them to results/NAME.json with what they depend on.
-
-    rows: dictionaries with keys what, unit, ours, theirs, ratio; settings: whatever else a reader must know.
-    """
-    table = Table("measured", "unit", "ours", "against", "ratio", title=name)
-    for row in rows:
-        table.add_row(row["what"], row["unit"], f"{row['ours']:.4g}", f"{row['theirs']:.4g}", f"{row['ratio']:.2f}")
-    records.show(table)
-    write_results(name, rows, **settings)
-
-
-def write_results(name, rows, **settings):
-    """Write rows to results/NAME.json with the command that made them, its settings and the versions."""
-    path = ROOT / "results" / f"{name}.json"
-    records.write_json(path, records.stamp(**settings) | {"rows": rows})
-    print(f"{path}: written", file=sys.stderr)
+def show(rows, *columns):
+    """Print these columns of rows (dictionaries), or all."""
+    table = pd.DataFrame(rows, columns=list(columns) or None)
+    print(table.round(3).to_string(index=False, na_rep=""))

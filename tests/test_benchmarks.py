@@ -1,7 +1,10 @@
 """The benchmarks' own logic; what they measure is not tested here."""
 
+import importlib
 import itertools
+import tracemalloc
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,9 +13,9 @@ import torch
 import diffusion
 import diffusion_flow
 import gpt
-from benchmarks import controls, frontier
+from benchmarks import configurations, frontier, readme, speed, timing
 from benchmarks.draft_model import DraftModel, NGrams
-from benchmarks.first_minutes import Theirs
+from lab import corpus, machine, records
 from lab.backbone import Config
 from lab.canvas import Canvas
 from lab.cli import UserError
@@ -53,7 +56,7 @@ def test_ngram_probabilities_sum_to_one():
 
 
 @pytest.mark.parametrize("temp", [1.0, 0.5])
-def test_the_drafter_keeps_gpts_distribution(temp):
+def test_the_draft_model_keeps_gpts_distribution(temp):
     """Four thousand texts of three characters, against their exact probabilities under GPT."""
     model, rows = make_gpt(), 4000
     draft_model = DraftModel(
@@ -69,16 +72,16 @@ def test_the_drafter_keeps_gpts_distribution(temp):
     assert ((found - exact).abs() < 4.5 * (exact * (1 - exact) / rows).sqrt()).all()
 
 
-def test_at_temperature_zero_the_drafter_writes_gpts_text_in_fewer_calls():
+def test_at_temperature_zero_the_draft_model_writes_gpts_text_in_fewer_calls():
     model, canvas, decoding = make_gpt(), Canvas.after(torch.tensor([0, 1]), 14), gpt.Decoding(0, None)
     greedy = list(gpt.generate(model, canvas, decoding, generators(1)))
-    own = NGrams(greedy[-1].idx[0].repeat(20).numpy(), 3)
-    drafted = list(DraftModel(own, drafts=4).generate(model, canvas, decoding, generators(1)))
+    ngrams = NGrams(greedy[-1].idx[0].repeat(20).numpy(), 3)
+    drafted = list(DraftModel(ngrams, drafts=4).generate(model, canvas, decoding, generators(1)))
     assert drafted[-1].idx.equal(greedy[-1].idx)
     assert len(drafted) < len(greedy)
 
 
-def test_the_drafters_frames_settle_only_masked_characters():
+def test_the_draft_models_frames_settle_only_masked_characters():
     model, canvas = make_gpt(), Canvas.after(torch.tensor([0, 1]), 14, rows=3)
     before = canvas
     for frame in DraftModel(NGrams(IDS, 3), 3).generate(model, canvas, gpt.Decoding(1.0, None), generators(3)):
@@ -89,7 +92,7 @@ def test_the_drafters_frames_settle_only_masked_characters():
 
 
 @pytest.mark.parametrize("case", ["spacing", "top_k", "long", "empty"])
-def test_the_drafter_refuses(case):
+def test_the_draft_model_refuses(case):
     canvas, decoding = Canvas.after(torch.tensor([0, 1]), 4), gpt.Decoding(1.0, None)
     if case == "spacing":
         canvas.masked[0, 5] = False
@@ -101,19 +104,6 @@ def test_the_drafter_refuses(case):
         canvas = Canvas.after(torch.zeros(0, dtype=torch.long), 4)
     with pytest.raises(UserError):
         list(DraftModel(NGrams(IDS, 3), 3).generate(make_gpt(), canvas, decoding, generators(1)))
-
-
-def test_their_model_is_read_in_our_characters():
-    """Their first character is the mask, ours the last; without a mask the characters are the same."""
-
-    class Echo(torch.nn.Module):
-        def forward(self, idx):
-            return torch.nn.functional.one_hot(idx, 4), None
-
-    ours = torch.tensor([[0, 1, 2, 3]])  # 3: masked
-    assert Theirs(Echo(), 3, True)(ours).argmax(-1).tolist() == [[0, 1, 2, 0]]
-    assert Theirs(Echo(), 3, True)(ours)[0, 3].tolist() == [0, 0, 0]
-    assert Theirs(Echo(), 4, False)(ours).argmax(-1).tolist() == [[0, 1, 2, 3]]
 
 
 def curve(points, draws=4):
@@ -148,8 +138,8 @@ def test_each_resample_is_read_off_on_its_own():
     assert frontier.at_entropy(found, 8.75)["generative_nll"].tolist() == pytest.approx([1.75, 1.5])
 
 
-def test_differences_between_entrants_are_paired():
-    """An configuration whose resamples go up and down with GPT's, .5 above it: no spread in the difference."""
+def test_differences_between_configurations_are_paired():
+    """A configuration whose resamples go up and down with GPT's, .5 above it: no spread in the difference."""
     gpt_curve, other = curve([(0.2, 8.0, 1.0), (0.5, 9.0, 2.0)], 50), curve([(0.2, 8.0, 1.5), (0.5, 9.0, 2.5)], 50)
     noise = np.r_[0, np.random.default_rng(0).normal(size=50)]
     for _, found in (*gpt_curve, *other):
@@ -162,28 +152,13 @@ def test_differences_between_entrants_are_paired():
     assert rows[1]["generative_nll_low"] < 2 < rows[1]["generative_nll_high"]
 
 
-def make_masked(method, change=lambda writer: writer):
-    """A writer of random weights, changed."""
+def make_masked(method, **parts):
+    """A writer of random weights, whose sampler has other parts."""
     torch.manual_seed(0)
     model = method.Model(type(method.Args().config)(vocab_size=5, block_size=32, n_layer=1, n_head=1, n_embd=8)).eval()
     for weights in model.parameters():
         torch.nn.init.normal_(weights)
-    return change(Writer(method.NAME, model, method.generate, alphabet=None, opening=""))
-
-
-def taken_back(writer):
-    """How often a position is masked again while a text of 200 characters is written."""
-    canvas = Canvas.after(torch.tensor([0, 1]), 200).repeat(1)
-    decoding = diffusion.Decoding(2.0, None, 0.95, draft_threshold=0.5, confirm_threshold=0.8)
-    frames = list(writer.generate(writer.model, canvas, decoding, generators(1)))
-    assert not frames[-1].masked.any() and any(frame.draft.any() for frame in frames)
-    return sum((frame.masked & ~before.masked).sum().item() for before, frame in itertools.pairwise(frames))
-
-
-def test_a_replaced_draft_is_never_masked_again():
-    assert taken_back(make_masked(diffusion)) > 0
-    assert taken_back(make_masked(diffusion, controls.replacing)) == 0
-    assert taken_back(make_masked(diffusion)) > 0  # the change has gone with its writer
+    return Writer(method.NAME, model, partial(method.generate, **parts), alphabet=None, opening="")
 
 
 def evidence(writer, seed):
@@ -202,7 +177,7 @@ def evidence(writer, seed):
 
 def test_shuffled_evidence_is_the_same_elsewhere():
     y, snr = evidence(make_masked(diffusion_flow), seed=0)
-    other, other_snr = evidence(make_masked(diffusion_flow, controls.shuffled), seed=0)
+    other, other_snr = evidence(make_masked(diffusion_flow, flow=configurations.shuffled), seed=0)
     assert not torch.equal(y, other) and torch.equal(snr > 0, other_snr > 0)
     assert torch.equal(snr.sort().values, other_snr.sort().values)
     rows = [torch.cat((a, b[:, None]), dim=1).tolist() for a, b in ((y, snr), (other, other_snr))]
@@ -210,6 +185,106 @@ def test_shuffled_evidence_is_the_same_elsewhere():
 
 
 def test_noiseless_evidence_depends_on_no_draw():
-    for change, same in ((lambda writer: writer, False), (controls.noiseless, True)):
-        (y, snr), (other, other_snr) = (evidence(make_masked(diffusion_flow, change), seed) for seed in (0, 1))
+    for change, same in ((diffusion_flow.flow_on, False), (configurations.noiseless, True)):
+        (y, snr), (other, other_snr) = (evidence(make_masked(diffusion_flow, flow=change), seed) for seed in (0, 1))
         assert torch.equal(y, other) == same and torch.equal(snr, other_snr)
+
+
+@pytest.fixture
+def own_pages(tmp_path, monkeypatch):
+    """A folder in place of the project's, with a page that quotes a benchmark."""
+    for module in (timing, readme):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(readme, "PLACES", {"speed": readme.speed})
+    (tmp_path / "README.md").write_text("<!-- speed -->\nnothing yet\n<!-- end -->\n", encoding="utf-8")
+    return tmp_path
+
+
+ROWS = [{"what": "writing", "unit": "seconds", "ours": 2.0, "theirs": 3.0, "ratio": 1.5}]
+
+
+def test_a_users_run_leaves_the_results_and_the_pages_alone(own_pages):
+    before = (own_pages / "README.md").read_bytes()
+    timing.Output().write("speed", {"rows": ROWS})
+    assert {path.name for path in own_pages.iterdir()} == {"README.md", "benchmark_reports"}
+    assert (own_pages / "README.md").read_bytes() == before
+    assert (own_pages / "benchmark_reports" / "speed.json").exists()
+
+
+def test_a_maintainers_run_renews_both(own_pages):
+    timing.Output(renew=True).write("speed", {"rows": ROWS})
+    assert (own_pages / "results" / "speed.json").exists()
+    assert "| writing    | seconds | 2      | 3         | **1.5**" in (own_pages / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", ["frontier", "infilling", "shipped", "speed"])
+def test_every_benchmark_writes_where_git_looks_away_unless_told(name):
+    args = importlib.import_module(f"benchmarks.{name}").Args
+    assert issubclass(args, timing.Output)
+    assert args().folder == timing.ROOT / "benchmark_reports" and args(renew=True).folder == timing.ROOT / "results"
+    assert "/benchmark_reports/" in (timing.ROOT / ".gitignore").read_text("utf-8").splitlines()
+
+
+def test_ratios_are_taken_pair_by_pair(monkeypatch):
+    """Two functions, one three times as slow, on a machine that is ten times slower in the second round."""
+    seconds = iter([1.0, 3.0, 10.0, 30.0, 1.0, 3.0])
+    monkeypatch.setattr(timing, "clock", lambda function: next(seconds))
+    assert timing.compare(lambda: None, lambda: None, 3) == (1.0, 3.0, 3.0)
+
+
+@pytest.mark.parametrize("unit, figures", [(speed.RATE, (12.0, 4.0)), ("seconds", (1 / 12, 1 / 4))])
+def test_a_row_is_a_rate_or_seconds_for_one(monkeypatch, unit, figures):
+    monkeypatch.setattr(speed, "compare", lambda ours, theirs, rounds: (2.0, 6.0, 3.0))
+    row = speed.row("writing", unit, None, None, 24, 1)
+    assert (row["ours"], row["theirs"]) == pytest.approx(figures) and row["ratio"] == 3
+
+
+@pytest.mark.parametrize("method", [gpt, diffusion], ids=["gpt", "diffusion"])
+def test_the_timed_step_learns(method, monkeypatch):
+    config = replace(method.Args().config, vocab_size=5, block_size=16, n_layer=1, n_head=1, n_embd=8, dropout=0.0)
+    monkeypatch.setattr(speed.machine, "keep_memory", lambda: None)
+    losses, loss = [], method.loss
+
+    def watched(*args):
+        total, parts = loss(*args)
+        losses.append(total.item())
+        return total, parts
+
+    monkeypatch.setattr(method, "loss", watched)
+    step = speed.stepper(method, config, 4, plain=True, device=torch.device("cpu"))
+    for _ in range(20):
+        step()
+    assert losses[-1] < losses[0] - 0.01
+
+
+def test_memory_does_not_grow_with_the_corpus(own_root, monkeypatch):
+    """Peaks of encoding a text and drawing from it, of 2 and 12 million characters."""
+    monkeypatch.setattr(corpus, "BLOCK", 1 << 18)
+    letters, peaks = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz     \n", dtype=np.uint8), []
+    for millions in (2, 12):
+        path = own_root / f"{millions}.txt"
+        path.write_bytes(letters[np.random.default_rng(0).integers(len(letters), size=millions * 10**6)].tobytes())
+        tracemalloc.start()
+        text = corpus.Corpus(path)
+        for _ in range(20):
+            text.batch(8, 257, machine.Rng(0))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 2 * peaks[0]
+
+
+def result(name):
+    return records.read_json(timing.ROOT / "results" / f"{name}.json")
+
+
+def test_the_plots_name_six_configurations_and_what_is_better(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("matplotlib.axes.Axes.annotate", lambda self, text, *place, **style: said.append(text))
+    frontier.draw(result("frontier"), tmp_path)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["frontier_nfe.png", "frontier_seconds.png"]
+    assert said == [*["Pareto frontier", *frontier.LABELLED, "better"]] * 2
+
+
+def test_without_timings_there_is_one_plot(tmp_path):
+    frontier.draw(result("frontier_2/frontier"), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["frontier_nfe.png"]

@@ -83,7 +83,7 @@ def test_a_script_of_the_readme_knows_its_flags(command):
 
 
 def test_evaluate_likelihood_runs(shakespeare_like, own_root, tiny, capsys):
-    assert ["uv", "run", "evaluate_likelihood.py", "--repeats", "2", "--output-dir", "results"] in COMMANDS
+    assert ["uv", "run", "evaluate_likelihood.py", "--repeats", "2"] in COMMANDS
     for name, method in METHODS.items():
         flags = ["--train", "--iters", "1", "--data", str(shakespeare_like), "--max-new-tokens", "1", *tiny]
         assert cli.run(method.main, method.Args, [*flags, "--weights", str(own_root / f"{name}.pt")]) == 0
@@ -107,11 +107,17 @@ def test_shipped_weights_are_there_small_and_named_after_their_method():
     assert {path.stem for path in paths} >= METHODS.keys()
 
 
-def test_its_tables_say_what_the_results_say():
-    assert "<!-- likelihood -->\n|" in README
-    assert readme.render(README) == README
+@pytest.mark.parametrize("path", readme.pages(), ids=lambda path: path.name)
+def test_tables_and_samples_say_what_the_results_say(path):
+    page = path.read_text(encoding="utf-8")
+    assert readme.render(page) == page
 
 
-def test_a_table_without_a_place_is_a_mistake():
-    with pytest.raises(UserError, match="likelihood"):
-        readme.render(README.replace("<!-- likelihood -->", ""))
+def test_every_table_has_a_place():
+    pages = "".join(path.read_text(encoding="utf-8") for path in readme.pages())
+    assert all(f"<!-- {name} -->\n" in pages for name in readme.PLACES)
+
+
+def test_an_unknown_table_is_a_mistake():
+    with pytest.raises(UserError, match="likelyhood: unknown"):
+        readme.render("<!-- likelyhood -->\n<!-- end -->")

@@ -1,0 +1,152 @@
+"""How fast are we? Training and a draft model against doing without them, and both against the project that this one follows.
+
+    uv run -m benchmarks.speed
+    git clone https://github.com/JayCheng113/tiny-diffusion
+    uv run -m benchmarks.speed --path tiny-diffusion
+
+Beside that project both models have its sizes (6 blocks, 384 wide) and random weights: the GPTs write as many characters, and
+both methods train on as many characters a step. Its own code is imported and run with its own settings; nothing of it is
+copied here. Compiling is not counted.
+"""
+
+import contextlib
+import importlib.util
+import io
+import os
+import sys
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import diffusion
+import gpt
+import methods
+from benchmarks.draft_model import DraftModel, NGrams
+from benchmarks.timing import Output, compare, show
+from lab import cli, machine, training, trials
+from lab.canvas import Canvas
+from lab.cli import check
+from lab.corpus import DEFAULT, Corpus
+
+RATE = "characters per second"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args(Output):
+    path: Path | None = None  # folder of a checkout of the origin, with gpt.py and diffusion.py in it
+    chars: int = 240  # characters that GPT writes
+    drafts: int = 8  # characters that the draft model proposes at each call
+    rounds: int = 3  # timed pairs
+
+
+def row(what, unit, ours, theirs, count, rounds):
+    """Time two functions in turn; unit: RATE, or seconds for one of what is counted in a call."""
+    a, b, ratio = compare(ours, theirs, rounds)
+    figures = (count / a, count / b) if unit == RATE else (a / count, b / count)
+    return {"what": what, "unit": unit, "ours": figures[0], "theirs": figures[1], "ratio": ratio}
+
+
+def stepper(method, config, windows, plain, device):
+    """A function that takes a training step of a fresh model on random characters; plain: in eager float32."""
+    machine.keep_memory()  # as every training does
+    torch.manual_seed(0)
+    model, recipe, rng = method.Model(config).to(device), method.Args().recipe, machine.Rng(0)
+    compiled = model if plain or not machine.can_compile(device) else torch.compile(model, dynamic=False)
+    bf16, optimisers = not plain and machine.gains_from_bf16(device), training.optimisers(model, recipe)
+    x = torch.randint(config.vocab_size, (windows, config.block_size + 1), device=device)
+
+    def step():
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            total, _ = method.loss(compiled, x, config, rng)
+        total.backward()
+        for optimiser in optimisers:
+            optimiser.step()
+            optimiser.zero_grad()
+        total.item()  # waits for the device
+
+    return step
+
+
+def against_ourselves(args, corpus, device):
+    """A row for each thing that is done to our own models to be fast."""
+    recipe, config = gpt.Args().recipe, replace(gpt.Args().config, vocab_size=len(corpus.alphabet))
+    ours, plain = (stepper(gpt, config, recipe.batch_size, plain, device) for plain in (False, True))
+    read = recipe.batch_size * config.block_size
+    yield row("GPT training, against the same in eager float32", RATE, ours, plain, read, args.rounds)
+    writer = methods.load(None, "gpt", device)
+    canvas = Canvas.after(writer.alphabet.encode(writer.opening[:16]), args.chars)
+    trial = trials.Trial(canvas, gpt.Args().decoding, (1337,))
+    drafting = DraftModel(NGrams(np.asarray(corpus.train), len(corpus.alphabet)), args.drafts)
+    drafted = partial(trials.run, replace(writer, generate=drafting.generate), trial)
+    what = "GPT with an n-gram draft model, against GPT with its cache"
+    yield row(what, RATE, drafted, partial(trials.run, writer, trial), args.chars, args.rounds)
+
+
+def load_module(path):
+    """Import a file of the checkout; it reads data.txt from the working folder as it is imported."""
+    check(path.exists(), f"{path}: no such file; --path is the folder of a checkout of the origin")
+    spec = importlib.util.spec_from_file_location(f"origin_{path.stem}", path)
+    module, before = importlib.util.module_from_spec(spec), Path.cwd()
+    try:
+        os.chdir(DEFAULT.parent)
+        spec.loader.exec_module(module)
+    finally:
+        os.chdir(before)
+    return module
+
+
+def train_theirs(module):
+    """A fresh training of theirs -> (model, a function that takes a step)."""
+    model = module.Model().to(module.device)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=module.learning_rate)
+
+    def step():
+        _, loss = model(*module.get_batch("train"))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        loss.item()
+
+    return model, step
+
+
+def call_quietly(function, *args, **settings):
+    """Call a function of the origin without what it prints."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return function(*args, **settings)
+
+
+def against_the_origin(args, corpus, device):
+    """A row for GPT's writing, and for a training step of each method."""
+    for method in (gpt, diffusion):
+        module = load_module(args.path / f"{method.NAME}.py")
+        sizes = {"vocab_size": len(corpus.alphabet), "n_embd": module.n_embd, "n_head": module.n_head}
+        config, (other, their_step) = replace(method.Args().config, **sizes), train_theirs(module)
+        if method is gpt:
+            model = gpt.Model(config).to(device).eval()
+            torch.nn.init.normal_(model.lm_head.weight, std=0.02)
+            writer = trials.Writer("gpt", model, gpt.generate, corpus.alphabet, "")
+            canvas = Canvas.after(torch.zeros(16, dtype=torch.long), args.chars)
+            ours = partial(trials.run, writer, trials.Trial(canvas, gpt.Args().decoding, (0,)))
+            theirs = partial(call_quietly, module.generate, other, max_new_tokens=args.chars)
+            yield row("GPT writing, 1,000 characters", "seconds", ours, theirs, args.chars / 1000, args.rounds)
+        windows = module.batch_size // (1 if method is gpt else 2)  # ours reads each window twice, complemented
+        step = stepper(method, config, windows, plain=False, device=device)
+        what = f"{method.NAME}, one training step of {module.batch_size} x 256"
+        yield row(what, "seconds", step, their_step, 1, args.rounds)
+
+
+def main(args):
+    """Time every pair, print and store."""
+    device, corpus = machine.pick_device(), Corpus()
+    rows = [*against_ourselves(args, corpus, device)]
+    rows += against_the_origin(args, corpus, device) if args.path else ()
+    show(rows)
+    args.write("speed", {"rows": rows}, device=str(device))
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, Args))
