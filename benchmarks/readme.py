@@ -75,6 +75,13 @@ def speed():
     return table(rows, columns | {"times faster": "**{ratio:.1f}**"})
 
 
+def first_minutes():
+    """What the same minutes of training buy, here and in the origin."""
+    rows = [row | {"size": row["parameters"] / 1e6} for row in results("first_minutes")["rows"]]
+    columns = {"method": "`{method}`", "whose": "{whose}", "parameters": "{size:.1f} M", "steps": "{steps:,}"}
+    return table(rows, columns | {"nats per character of held-out text": "{nats:.3f}"})
+
+
 def paths():
     """What an unmasking strategy costs each model: nats per character, by calls."""
     rows = [
@@ -187,7 +194,7 @@ def samples():
 
 PLACES = {
     function.__name__: function
-    for function in (likelihood, trainings, speed, paths, two_stage, flow_spaced, flow_thresholds, grid)
+    for function in (likelihood, trainings, speed, first_minutes, paths, two_stage, flow_spaced, flow_thresholds, grid)
     + (frontier, frontier_twice, infilling, samples)
 }
 
