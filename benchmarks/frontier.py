@@ -59,9 +59,8 @@ def write(field, args, reference):
     todo = []
     for one in field:
         flags = replace(args, seeds=args.seeds[:1]) if one.slow else args
-        todo += [job for each in one.sets() for job in trials.jobs(*each, flags, prompts)]
-    folder = records.Folder(args.output_dir, "frontier", "rows.json", args.resume)
-    return trials.produce(todo, folder, args, reference), folder
+        todo += [task for each in one.sets() for task in trials.plan(*each, flags, prompts)]
+    return trials.produce(todo, args, reference, "frontier", "rows.json")
 
 
 def draws(rows, reference, weights):
@@ -127,10 +126,11 @@ def seconds(field, args, prompts):
             for size, compiled in (1, False), (1, True), (args.batch, True):
                 if one.slow and turn > 1:  # a batch takes them a minute
                     continue
-                job = trials.Job(*one.sets()[len(one.temps) // 2], 0, "", args.max_new_tokens)
-                batch = [replace(job, seed=turn * size + i, prompt=prompts[i]) for i in range(size)]
+                _, writer, decoding = one.sets()[len(one.temps) // 2]
+                canvas = trials.canvas_of(writer, prompts[:size], args.max_new_tokens)
+                trial = trials.Trial(canvas, decoding, tuple(range(turn * size, turn * size + size)))
                 with torch.compiler.set_stance("default" if compiled else "force_eager"):
-                    took = 1000 * clock(partial(trials.write_batch, batch)) / (size * args.max_new_tokens)
+                    took = 1000 * clock(partial(trials.run, writer, trial)) / (size * args.max_new_tokens)
                 spent += [{"name": one.name, "batch": size, "compiled": compiled, "seconds": took}] * (turn > 0)
     ways = pd.DataFrame(spent, columns=["name", "batch", "compiled", "seconds"]).groupby(["name", "batch", "compiled"])
     return ways.median().reset_index().to_dict("records")
@@ -155,7 +155,7 @@ def draw(found, folder):
 def picture(axes, points, x, real):
     """The points over x, six of them labelled, the line of those that no other beats, and where real text lies."""
     plots.log_axis(axes)
-    best = stats.frontier([p | {"rate": -p[x]} for p in points], "rate", "generative_nll")[::-1]
+    best = stats.pareto([p | {"rate": -p[x]} for p in points], ("rate",), ("generative_nll",))[::-1]
     near = {"textcoords": "offset points", "fontsize": 11, "bbox": {"color": "white", "alpha": 0.8, "pad": 0.5}}
     grey, levels = {"color": "#777777", "zorder": 0}, [p["generative_nll"] for p in best]
     axes.plot([p[x] for p in best], levels, drawstyle="steps-post", **grey)
@@ -180,7 +180,7 @@ def main(args):
         return
     corpus = Corpus(args.data)
     field = configurations(corpus)
-    reference = methods.reference(args, field[0].writer)
+    reference = trials.reference(args, field[0].writer, methods.load)
     check(reference is not None and reference.evaluator is not None, "this needs the corpus and weights/evaluator.pt")
     rows, folder = write(field, args, reference)
     groups, prompts = stats.grouped(rows, "name"), list(dict.fromkeys(row["prompt"] for row in rows))

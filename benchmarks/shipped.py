@@ -32,7 +32,7 @@ def write(name, infill):
 
 def describe(name):
     """What a weights file says of its training."""
-    state = checkpoint.read(checkpoint.default_path(name), f"{name}.py --train")
+    state = checkpoint.read(checkpoint.default_path(name), f"uv run {name}.py --train")
     made, size = state["provenance"], sum(value.numel() for value in state["model"].values())
     row = {"module": name, "parameters": size, "batch": made["recipe"]["batch_size"]}
     return row | {key: made[key] for key in MADE}
