@@ -258,13 +258,19 @@ def test_impossible_value_of_the_flow_is_refused_and_named(refused, argv):
     assert argv.split()[0][2:].replace("-", "_") in refused(diffusion_flow, *argv.split())
 
 
-LACKING = [(gpt, "--infill a_"), (gpt, "--spacing 1"), (gpt, "--confidence-threshold 1"), (gpt, "--flow-step 1")]
+LACKING = [(gpt, "--spacing 1"), (gpt, "--confidence-threshold 1"), (gpt, "--flow-step 1")]
 LACKING += [(diffusion, "--flow-step 1"), (diffusion, "--flow-until 1"), (diffusion, "--flow-weight 1")]
 
 
 @pytest.mark.parametrize(("lacking", "argv"), LACKING, ids=[f"{method.NAME} {argv}" for method, argv in LACKING])
 def test_setting_that_the_method_lacks_is_refused_and_named(refused, lacking, argv):
     assert argv.split()[0] in refused(lacking, *argv.split())
+
+
+def test_gpt_fills_in_what_stands_at_the_end_and_says_why_not_elsewhere(refused, invoke):
+    assert "cannot fill a masked span before known text; use diffusion.py" in refused(gpt, "--infill", "a_b")
+    status, out, _ = invoke(gpt, "--infill", "ab__")
+    assert status == 0 and out.startswith("ab") and len(out) == 5
 
 
 def test_unknown_characters_of_the_prompt_are_listed(refused, method):

@@ -152,7 +152,7 @@ def evaluate(make_weights, own_root, monkeypatch):
     text.write_text(" ".join("abcdefghijklmnopqrstuvwxyz"[i % 26 : i % 26 + 4] for i in range(900)) + "\n")
     monkeypatch.setattr(cli, "ROOT", own_root)
 
-    def run(*names, flags=("--windows", "2", "--most", "2", "--repeats", "1", "--strategies", "left,left,spacing=5")):
+    def run(*names, flags=("--windows", "2", "--most", "2", "--repeats", "1", "--strategies", "left,spacing=5")):
         files = [make_weights(methods.METHODS[name.partition("-")[0]], name) for name in names]
         argv = ["--weights", ",".join(map(str, files)), "--data", str(text), *flags]
         return cli.run(evaluate_likelihood.main, evaluate_likelihood.Args, argv)
@@ -162,7 +162,7 @@ def evaluate(make_weights, own_root, monkeypatch):
 
 def test_weights_of_any_name_are_evaluated_into_a_folder_of_their_own(evaluate, own_root, capsys):
     for _ in range(2):
-        assert evaluate("diffusion-a.pt", "diffusion-b.pt", "gpt-mine.pt", "diffusion-a.pt") == 0
+        assert evaluate("diffusion-a.pt", "diffusion-b.pt", "gpt-mine.pt") == 0
     assert "gpt-mine.pt: gpt, 28 characters, of a text that begins 'to be or not to be" in capsys.readouterr().err
     assert len(list((own_root / "likelihood_reports").iterdir())) == 2
     assert not (own_root / "results").exists()

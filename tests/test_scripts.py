@@ -187,7 +187,7 @@ def test_a_text_of_a_pair_has_its_own_distance(lab, capsys):
     row, pair = load(folder / "rows.json")[-1], load(folder / "run_level.json")[-1]
     reference = quality.Reference.of_data(lab.root / "text.txt")
     assert pair["text"] == row["text"]
-    assert pair["distance"] == pytest.approx(float(quality.Pool([[row]], reference).measure()["distance"]))
+    assert pair["distance"] == pytest.approx(float(quality.Pool([[row]], reference).figures()["distance"]))
 
 
 def test_the_grid_without_a_corpus(lab, capsys):
