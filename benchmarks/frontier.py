@@ -138,9 +138,11 @@ def seconds(field, args, prompts):
 
 def draw(found, folder):
     """Two plots at the middle entropy: generative NLL against calls, and against seconds."""
-    target = sorted({row["entropy"] for row in found["matched"]})[1]
+    target = sorted(found["settings"]["entropies"])[len(found["settings"]["entropies"]) // 2]
     took = {r["name"]: r["seconds"] for r in found["seconds"] if (r["batch"], r["compiled"]) == (1, True)}
     points = [row | {"seconds": took.get(row["name"])} for row in found["matched"] if row["entropy"] == target]
+    missing = sorted({*LABELLED} - {point["name"] for point in points})
+    check(not missing, f"no plots: {', '.join(missing)}: not at {target} bits of entropy; choose other --entropies")
     y = f"generative NLL at equal entropy ({target} bits), nats per character"
     axes = {"nfe": ("calls", "calls for 240 characters")}
     axes |= {"seconds": ("time", "seconds per 1,000 characters, one text alone, compiled")} if took else {}
@@ -169,8 +171,7 @@ def picture(axes, points, x, real):
         right = p[x] > 0.6 * max(q[x] for q in points)  # a label there would leave the picture
         place, side = ((-7, 5), "right") if right else ((7, 5), "left")
         axes.annotate(name, (p[x], p["generative_nll"]), place, ha=side, color=colour, **near)
-    arrow = {"textcoords": "axes fraction", "fontsize": 11, "arrowprops": {"arrowstyle": "->"}}
-    axes.annotate("better", (0.8, 0.8), (0.86, 0.9), "axes fraction", **arrow)
+    axes.annotate("better", (0.8, 0.8), (0.86, 0.9), "axes fraction", fontsize=11, arrowprops={"arrowstyle": "->"})
 
 
 def main(args):
@@ -196,10 +197,10 @@ def main(args):
     real = measure(reference.cut(args.prompts, args.prompt_len, args.max_new_tokens), reference)
     found["real_text"] = {k: x["mean"] for k, x in stats.summarise(real, reference).items() if isinstance(x, dict)}
     name = "frontier_2/frontier" if args.other_prompts else "frontier"
-    draw(found, (args.folder / name).parent)
     args.write(name, found, weights={one.name: one.writer.weights for one in field})
     show(found["matched"], "entropy", "name", "temp", "nfe", *MEASURES[:4], "generative_nll_low", "generative_nll_high")
     print(folder.path)
+    draw(records.read_json(args.folder / f"{name}.json"), (args.folder / name).parent)
 
 
 if __name__ == "__main__":

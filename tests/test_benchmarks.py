@@ -288,3 +288,10 @@ def test_the_plots_name_six_configurations_and_what_is_better(tmp_path, monkeypa
 def test_without_timings_there_is_one_plot(tmp_path):
     frontier.draw(result("frontier_2/frontier"), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["frontier_nfe.png"]
+
+
+def test_plots_need_the_configurations_that_they_name(tmp_path):
+    found = result("frontier") | {"matched": []}
+    with pytest.raises(UserError, match="choose other --entropies"):
+        frontier.draw(found, tmp_path)
+    assert not list(tmp_path.iterdir())

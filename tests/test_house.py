@@ -26,6 +26,7 @@ BUDGET = {
     "benchmarks/readme.py": 150,
     "benchmarks/speed.py": 110,
 }
+TOTAL = 3400  # lines that bear code, of all FILES together
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
@@ -105,6 +106,11 @@ def test_files_stay_short(path):
     assert len(lines) <= BUDGET.get(str(path.relative_to(ROOT)), 200)
     if lines:
         assert sum(lines.values()) / len(lines) < 16  # short is what needs no second reading
+
+
+def test_the_whole_house_stays_small():
+    assert sum(len(code_lines(path)) for path in FILES) <= TOTAL
+    assert sum(len(code_lines(path)) for path in BENCHMARKS) <= 640
 
 
 @every_file
