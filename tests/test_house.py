@@ -108,11 +108,6 @@ def test_files_stay_short(path):
         assert sum(lines.values()) / len(lines) < 16  # short is what needs no second reading
 
 
-def test_the_whole_house_stays_small():
-    assert sum(len(code_lines(path)) for path in FILES) <= TOTAL
-    assert sum(len(code_lines(path)) for path in BENCHMARKS) <= 640
-
-
 @every_file
 def test_functions_fit_on_a_screen(path):
     for node in ast.walk(tree(path)):
