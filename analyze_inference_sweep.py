@@ -25,11 +25,14 @@ class Args:
     data: Path | None = None  # the corpus; default data.txt
     output_dir: Path = cli.ROOT / "infer_analysis"
 
+    def __post_init__(self):
+        cli.check_tag(self.tag)
+
 
 def named(points):
     """The points, named by their module, weights and settings, without those that all have in common."""
     files = [str(p.get("weights")) for p in points]
-    short = [file.split()[0] for file in files]  # without its digest, unless two files have one name
+    short = [file.partition(" ")[0] for file in files]  # without its digest, unless two files have one name
     files = short if len(set(short)) == len(set(files)) else files
     parts = [[str(p.get("module")), f, *p["name"].split(", ")] for p, f in zip(points, files, strict=True)]
     common = set.intersection(*map(set, parts)) if len(parts) > 1 else set()

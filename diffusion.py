@@ -3,8 +3,8 @@
     uv run diffusion.py            write from weights/diffusion.pt
     uv run diffusion.py --train    train it first
 
-Time t runs from 1 (all masked) to 0 (text). After MDLM (arXiv 2406.07524), MD4 (2406.04329) and LLaDA (2502.09992).
-What departs from gpt.py is marked [NEW].
+Time t runs from 1 (all masked) to 0 (text). After MDLM (arXiv 2406.07524), MD4 (2406.04329), LLaDA (2502.09992):
+no logit for the mask, known characters stay, and the network is not told t. What departs from gpt.py is marked [NEW].
 """
 
 import math
@@ -25,6 +25,7 @@ from lab.two_stage import judge_drafts
 from lab.unmasking import confident
 
 NAME = "diffusion"
+MOST = 10**6  # the largest spacing and number of steps
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,18 @@ class Decoding:
     temp: float = 0.5  # temperature: 0 takes the likeliest character, 1 the model's own probabilities
     top_k: cli.one_number_or_all() = None  # draw from the k likeliest characters only, or from all
     # [NEW] which positions a call unmasks: those with enough confidence, apart from each other, or at random (steps)
-    confidence_threshold: float = 0.0  # least confidence of a position that is unmasked; the highest one always is
+    confidence_threshold: float = 0.0  # least confidence to be unmasked; where no position has it, the highest is
     confidence_top_k: int | None = None  # confidence: sum of the k highest probabilities; default top_k, or 1 for all
     spacing: int = 5  # positions unmasked in one call lie more than this apart; 0: anywhere
-    draft_threshold: float = 1.0  # two stages: least confidence of a provisional character; 1: one stage
+    draft_threshold: float = 1.0  # two stages, where below confidence_threshold: least confidence of a draft
     confirm_threshold: float = 0.85  # two stages: a draft becomes final at this probability
     replace_margin: float = 0.0  # two stages: a draft is masked again when another character leads by more than this
     steps: int = 0  # ancestral sampling in this many calls a chunk, whatever the confidence; 0: by confidence
     target_chunk_len: int = 240  # characters written before moving on; the rest of the window shows known text
 
     def __post_init__(self):
-        check_range(self, 0, math.inf, "temp", "spacing", "steps")
+        check_range(self, 0, math.inf, "temp")
+        check_range(self, 0, MOST, "spacing", "steps")
         check_range(self, 1, math.inf, "top_k", "confidence_top_k", "target_chunk_len")
         check_range(self, 0, 1, "confidence_threshold", "draft_threshold", "confirm_threshold", "replace_margin")
 
@@ -66,9 +68,9 @@ class Model(nn.Module):
 
 
 def corrupt(x0, config, rng):
-    """[NEW] Mask a random share t of each window's characters, and the other 1 - t in its complement.
+    """[NEW] Mask each character of a window with probability t; a second copy masks exactly the others.
 
-    x0: (B, T) clean tokens -> xt (2B, T), x0 twice (2B, T), masked (2B, T). Complementary masks halve the variance, and
+    x0: (B, T) clean tokens -> xt (2B, T), x0 twice (2B, T), masked (2B, T). Complementary masks lower the variance, and
     every character counts once.
     """
     t = rng.strata(len(x0))  # (B,)
@@ -80,7 +82,7 @@ def corrupt(x0, config, rng):
 def loss(model, idx, config, rng):
     """Cross-entropy of the masked characters, nats per character.
 
-    Each of them counts the same, however many its window has: not the likelihood bound, which averages windows.
+    Each counts the same: no weight 1 / t as in MDLM's likelihood bound, which averages windows.
     idx: (B, block_size + 1) tokens of clean text. Returns the scalar and no parts.
     """
     xt, x0, masked = corrupt(idx[:, :-1], config, rng)  # [NEW]
@@ -91,7 +93,7 @@ def loss(model, idx, config, rng):
 def ancestral(masked, left, rngs):
     """[NEW] MDLM's reverse step from t = left / steps to s = t - 1 / steps: unmask with probability (t - s) / t.
 
-    masked: (B, W) bool, which positions may be chosen; left: (B, 1) steps that are left -> (B, W) bool.
+    masked: (B, W) bool, which positions may be chosen; left: (B, 1) steps left, this one included -> (B, W) bool.
     """
     return masked & (uniforms(masked.size(1), rngs, masked.any(1)) * left < 1)  # (t - s) / t = 1 / left
 

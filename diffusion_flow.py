@@ -10,8 +10,9 @@ With x the one-hot character and snr the signal-to-noise ratio of the evidence,
 
 so that softmax(y) is what y alone says about characters that were equally likely before, whatever snr is. Time t is the
 share of noise, t = 3 / (3 + snr): at t = 1 (snr = 0) the input of the network is that of diffusion.py, a plain mask;
-at t = 0 it is text. In between the mask's embedding fades into that of softmax(y), with t told by `t_mlp`. lm_head and
-`flow_head` say what the context makes of it, and Bayes' rule adds the position's own evidence:
+at t = 0 it would be text (snr ends at 30, t at .09). In between the mask's embedding fades into that of softmax(y), with t told by `t_mlp`. lm_head and
+`flow_head` say what the context makes of it, and the position's own evidence is added, as by Bayes' rule (the network has
+read it too, so that the heads need only learn the rest):
 
     p(x | everything) = softmax(lm_head(h) + flow_head(h) + y)                            (2)
 

@@ -1,6 +1,7 @@
 """The three methods by name, and what is made by name from them: writers, decodings, unmasking strategies."""
 
 import hashlib
+import shlex
 from dataclasses import replace
 from functools import partial
 
@@ -22,7 +23,9 @@ def load(path, name, device="cpu"):
     path: None for the method's default file; name: None for the method that the file itself names.
     """
     if name is None:
-        name = checkpoint.read(path, f"{gpt.NAME}.py --train --weights {path}")["name"]
+        name = checkpoint.read(path, f"one of the three commands with --train --weights {shlex.quote(str(path))}")[
+            "name"
+        ]
     check(isinstance(name, str) and name in METHODS, f"unknown module {name}; known: {', '.join(METHODS)}")
     method, path = METHODS[name], path or checkpoint.default_path(name)
     model, alphabet, opening, _ = checkpoint.load(path, name, method.Model, type(method.Args().config))
@@ -58,8 +61,11 @@ def strategy(text):
         number = float(value or 0)
     except ValueError:
         number = -1.0
-    usable = least[kind] <= number < float("inf")
-    check(usable, f"--strategies {text}: needs a number above 0 (spacing, random: 1 or more), as in spacing=5")
+    usable = least[kind] <= number <= diffusion.MOST
+    check(
+        usable,
+        f"--strategies {text}: needs a number above 0 (spacing, random: 1 or more) and at most {diffusion.MOST:,}, as in spacing=5",
+    )
     if kind == "random":
         return partial(unmasking.at_random, number=number, rng=torch.Generator().manual_seed(0))
     if kind in ("left", "budget"):

@@ -26,17 +26,22 @@ class Args:
     tag: str = "comparison"  # the files' names begin with it
     output_dir: Path = cli.ROOT / "plots"
 
+    def __post_init__(self):
+        cli.check_tag(self.tag)
+
 
 def read(path, needed):
     """A training log as a table of numbers; empty cells, as at step 0, are NaN. Raises UserError."""
     try:
-        log = pandas.read_csv(path, encoding="utf-8-sig", encoding_errors="replace")
+        log = pandas.read_csv(path, encoding="utf-8-sig", encoding_errors="replace", compression=None)
         missing = ", ".join(name for name in needed if name not in log)
         check(len(log) and not missing, f"{path}: no training log (its rows lack {missing or 'everything'})")
-        return log[list(needed)].astype(float)
+        log = log[list(needed)].astype(float)
+        check(not (log.abs() > 1e12).any(axis=None), f"{path}: no training log (it holds numbers beyond 1e12)")
+        return log
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:  # pandas' own errors are ValueErrors
+    except (ValueError, OverflowError) as error:  # pandas' own errors are ValueErrors
         raise UserError(f"{path}: no training log ({error})") from error
 
 

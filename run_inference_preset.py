@@ -50,7 +50,8 @@ def main(args):
     check(isinstance(presets, dict), f"{args.presets_file}: not a table of presets")
     check(args.preset in presets, f"--preset {args.preset}: unknown; {args.presets_file} has {', '.join(presets)}")
     settings = presets[args.preset]
-    check(isinstance(settings, dict) and "module" in settings, f"{args.presets_file}: {args.preset} names no module")
+    known = isinstance(settings, dict) and settings.get("module") in [*methods.METHODS]
+    check(known, f"{args.presets_file}: {args.preset} names no module of {', '.join(methods.METHODS)}")
     writer = methods.load(args.weights, settings.pop("module"))
     try:
         decoding = decoding_of(writer.name, settings)

@@ -26,7 +26,7 @@ class Canvas:
         return cls(idx, torch.arange(len(idx)) >= len(prompt)).repeat(rows)
 
     def repeat(self, rows):
-        """One text (L,) as a batch of equal rows (B, L)."""
+        """One text, (L,) or (1, L), as a batch of equal rows (B, L)."""
         return Canvas(self.idx.repeat(rows, 1), self.masked.repeat(rows, 1))
 
     def prompt_lengths(self):
@@ -75,10 +75,10 @@ class Window(NamedTuple):
 
 
 class Windows:
-    """A canvas that is filled in chunk after chunk: each row works on a chunk of masked positions with known text around.
+    """A canvas that is filled in chunk after chunk: each row works on one chunk of masked positions at a time.
 
     A row moves on when its chunk is full, whatever the other rows do. A window is `block_size` wide; what the
-    chunk leaves free shows known text, before the chunk when nothing after it is known, else on both sides.
+    chunk leaves free shows known text, before the chunk when nothing after it is known, else on both sides, or masks.
     """
 
     def __init__(self, canvas, block_size, chunk):

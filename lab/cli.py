@@ -103,8 +103,24 @@ def as_typed(info):
     if info.type is str:
         return typed("TEXT", str, lambda words: words[0].replace("\r\n", "\n"))
     if info.type is Path:
-        return typed("PATH", Path, lambda words: Path(words[0]), lambda path: str(path).removeprefix(f"{ROOT}{os.sep}"))
+        return typed(
+            "PATH", Path, lambda words: path_of(words[0]), lambda path: str(path).removeprefix(f"{ROOT}{os.sep}")
+        )
     return None
+
+
+def path_of(word):
+    """A path as it is typed. Raises UserError for none, and for a name that no file can have."""
+    check(word, "an empty path; name a file or a folder")
+    long = [part for part in Path(word).parts if len(os.fsencode(part)) > 255]
+    check(not long, f"{word[:40]}...: the path has a name too long for a file")
+    return Path(word)
+
+
+def check_tag(tag):
+    """Raise UserError unless file names may begin with this word."""
+    plain = re.fullmatch(r"[\w. -]+", tag) and len(os.fsencode(tag)) <= 200
+    check(plain, f"--tag {tag[:40]!r}: the files' names begin with it: letters, digits, and . _ - only")
 
 
 def typed(metavar, kind, parsed, shown=str, nargs=1):
@@ -138,7 +154,7 @@ def listed(kind):
     """A tyro type: different values of `kind`, separated by commas or spaces, as in --seeds 1,2,3."""
 
     def parsed(words):
-        values = tuple(kind(word) for word in ",".join(words).split(",") if word.strip())
+        values = tuple((path_of if kind is Path else kind)(word) for word in ",".join(words).split(",") if word.strip())
         if not values:
             raise ValueError("an empty list")
         if len(set(values)) < len(values):

@@ -112,5 +112,5 @@ def writing(path):
     except OSError as error:
         reason = f"{path}: cannot be written ({error.strerror or error})"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            reason = f"{path}: cannot be written: the disk is full. Free some space and try again"
+            reason = f"{path}: cannot be written: the disk is full, or your quota. Free some space and try again"
         raise UserError(reason) from error

@@ -1,7 +1,7 @@
 """The training loop, one for the three methods: optimisers, schedule, evaluation, log, checkpoints, resume.
 
 Everything random at step n follows from the seed and n alone, so that a resumed run sees what an uninterrupted
-one would have seen, and several processes together see what one would have.
+one would have seen, and several processes together see what one would have, apart from what dropout drops.
 """
 
 import contextlib
@@ -117,7 +117,7 @@ class Run:
         try:
             checkpoint.write(resume, self.description | state)
         except UserError as error:
-            kept = f". The last one is there; go on with: {how_to_resume()}" if resume.exists() else ""
+            kept = f". The state saved before it is kept; go on with: {how_to_resume()}" if resume.exists() else ""
             raise UserError(f"{error}{kept}") from error
 
     def restore(self):

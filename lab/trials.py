@@ -59,7 +59,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Sample:
-    """A text and what it cost: the last columns of its row."""
+    """A text and what it cost: columns of its row."""
 
     chars: int  # characters written, the prompt not counted
     nfe: int  # forward passes made while the text was unfinished

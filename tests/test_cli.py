@@ -487,3 +487,21 @@ def test_an_error_of_the_disk_that_nobody_put_into_words_is_a_bug():
 
     with pytest.raises(FileNotFoundError):
         cli.run(main, Args, [])
+
+
+@pytest.mark.parametrize("word", ["", "z" * 300, "folder/" + "z" * 300])
+def test_a_path_that_no_file_can_have_is_refused(capsys, word):
+    assert cli.run(keep([]), Wide, ["--data", word]) == 2
+    assert "path" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tag", ["", "a/b", "**", "/tmp/x", "z" * 300])
+def test_a_tag_is_the_beginning_of_a_file_name(tag):
+    with pytest.raises(cli.UserError, match="--tag"):
+        cli.check_tag(tag)
+    cli.check_tag("flow_sweep-2.1")
+
+
+@pytest.mark.parametrize("argv", ["--spacing 99999999999999999999", "--steps 1000000000"])
+def test_spacing_and_steps_have_limits(refused, argv):
+    assert "0..1000000" in refused(diffusion, *argv.split())

@@ -606,3 +606,11 @@ def test_a_compiler_that_does_not_work_is_done_without(text_file, own_root, tiny
     monkeypatch.setattr(torch, "compile", lambda model, dynamic: lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(gpt, text_file, own_root / "w.pt", "--iters", "1", *tiny[:-2], "--compile", "True")
+
+
+@pytest.mark.parametrize("value", ["1e308", "1" + "0" * 400])
+def test_numbers_that_no_plot_can_show_are_refused(tmp_path, value):
+    header = "step,elapsed_sec,train_loss,val_loss,batch_total_loss"
+    (tmp_path / "log.csv").write_text(f"{header}\n{value},1,2,2,2\n")
+    with pytest.raises(cli.UserError, match="no training log"):
+        plot_training_curves.read(tmp_path / "log.csv", plot_training_curves.COMMON)
