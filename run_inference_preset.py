@@ -50,8 +50,11 @@ def main(args):
     check(isinstance(presets, dict), f"{args.presets_file}: not a table of presets")
     check(args.preset in presets, f"--preset {args.preset}: unknown; {args.presets_file} has {', '.join(presets)}")
     settings = presets[args.preset]
-    known = isinstance(settings, dict) and settings.get("module") in [*methods.METHODS]
-    check(known, f"{args.presets_file}: {args.preset} names no module of {', '.join(methods.METHODS)}")
+    check(isinstance(settings, dict) and "module" in settings, f"{args.presets_file}: {args.preset} names no module")
+    unknown = (
+        f"{args.presets_file}: {args.preset}: unknown module {settings['module']}; known: {', '.join(methods.METHODS)}"
+    )
+    check(settings["module"] in [*methods.METHODS], unknown)
     writer = methods.load(args.weights, settings.pop("module"))
     try:
         decoding = decoding_of(writer.name, settings)

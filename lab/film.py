@@ -140,7 +140,7 @@ def timeline(films, fps):
     real = max(film.stills[-1].seconds for film in films)
     step, shown = max(2, round(100 / fps)), min(max(real, SHORTEST), LONGEST)
     count = min(PICTURES, len(films[0].stills) if len(films) == 1 else 1 + int(100 * shown / step))
-    step = min(step, int(100 * LONGEST / count)) if len(films) == 1 else int(100 * shown / count)
+    step = min(step if len(films) == 1 else round(100 * shown / count), int(100 * LONGEST / count))
     moments = [real * k / max(1, count - 1) for k in range(count)]
     if len(films) == 1:
         made = films[0].stills
