@@ -111,12 +111,8 @@ def write_gif(path, films, fps, font=None):
     palette, lasts = painter.palette(), [round(1000 * picture.lasts) for picture in pictures]
     drawn = (painter.paint(picture, pace(pictures)).quantize(palette=palette, dither=0) for picture in pictures)
     settings = {"duration": [*lasts[:-1], lasts[-1] + 2000], "loop": 0, "optimize": False}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as file:
-            next(drawn).save(file, "GIF", save_all=True, append_images=drawn, **settings)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    with atomic(path) as file:
+        next(drawn).save(file, "GIF", save_all=True, append_images=drawn, **settings)
     return f"{path}: {len(pictures)} pictures in {sum(lasts) / 1000:.1f} s, {1000 / min(lasts):.3g} a second at most"
 
 

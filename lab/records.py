@@ -13,7 +13,7 @@ from rich.console import Console
 
 from lab import cli, machine
 from lab.cli import UserError, check
-from lab.files import atomic
+from lab.files import atomic, writing
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # how a text begins that a spreadsheet would not show as it is
 
@@ -90,12 +90,8 @@ def write_csv(path, rows):
 
 def write_text(path, text):
     """Write a text atomically. Raises UserError."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as file:
-            file.write(text.encode())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    with atomic(path) as file:
+        file.write(text.encode())
 
 
 def read_json(path):
@@ -146,11 +142,8 @@ class Folder:
     def append(self, rows):
         """Add rows to those on disk. Raises UserError."""
         rows = plain(rows)
-        try:
-            with open(self.lines, "ab") as file:
-                file.write(msgspec.json.Encoder().encode_lines(rows))
-        except OSError as error:
-            raise UserError(f"{self.lines}: cannot be written ({error.strerror or error})") from error
+        with writing(self.lines), open(self.lines, "ab") as file:
+            file.write(msgspec.json.Encoder().encode_lines(rows))
         self.rows += rows
 
     def export(self):
