@@ -85,7 +85,6 @@ class Args(command.Args):
     decoding: Decoding = Decoding()
     recipe: Recipe = Recipe(iters=5000, batch_size=12)
     config: Config = Config(dropout=0.2)
-    calibrate: bool = True  # with --train: end by fitting one temperature to the validation split
 
 
 def main(args):
