@@ -19,6 +19,7 @@ from lab import cli, command, training
 from lab.backbone import Backbone, Config
 from lab.canvas import Windows
 from lab.cli import check_range
+from lab.likelihood import masked_loss
 from lab.sampling import probabilities, sample_tokens, uniforms
 from lab.training import Recipe
 from lab.two_stage import judge_drafts
@@ -67,15 +68,13 @@ class Model(nn.Module):
         return self.lm_head(self.backbone(self.token_emb(idx)))
 
 
-def corrupt(x0, config, rng, bell=True):
+def corrupt(x0, config, rng):
     """[NEW] Mask each character of a window with probability t; a second copy masks exactly the others.
 
     x0: (B, T) clean tokens -> xt (2B, T), x0 twice (2B, T), masked (2B, T). Complementary masks lower the variance, and
-    every character counts once. bell: t is logit-normal, not uniform, which learns faster (arXiv 2605.13026).
+    every character counts once. The logit of t is normal: seldom near 0 or 1, t teaches faster (arXiv 2605.13026).
     """
-    t = rng.strata(len(x0))  # (B,)
-    if bell:
-        t = torch.special.ndtri(t).sigmoid()
+    t = torch.special.ndtri(rng.strata(len(x0))).sigmoid()  # (B,)
     masked = rng.rand(*x0.shape) < t[:, None]
     masked, x0 = torch.cat((masked, ~masked)).to(x0.device), torch.cat((x0, x0))
     return x0.masked_fill(masked, config.vocab_size), x0, masked
@@ -84,12 +83,11 @@ def corrupt(x0, config, rng, bell=True):
 def loss(model, idx, config, rng):
     """Cross-entropy of the masked characters, nats per character.
 
-    Each counts the same: no weight 1 / t as in MDLM's likelihood bound, which averages windows.
     idx: (B, block_size + 1) tokens of clean text. Returns the scalar and no parts.
     """
-    xt, x0, masked = corrupt(idx[:, :-1], config, rng, bell=model.training)  # [NEW]
+    xt, x0, masked = corrupt(idx[:, :-1], config, rng)  # [NEW]
     nll = F.cross_entropy(model(xt).mT, x0, reduction="none")  # (2B, T)
-    return (nll * masked).sum() / masked.sum(), {}  # [NEW] masked positions only
+    return (nll * masked).sum() / masked.sum(), {}  # [NEW] masked positions only; no weight 1 / t as in MDLM
 
 
 def ancestral(masked, left, rngs):
@@ -101,10 +99,7 @@ def ancestral(masked, left, rngs):
 
 
 def step(window, probs, decoding, rngs):
-    """[NEW] What one call decides on its window: -> idx, masked, draft (B, W); changes nothing in place.
-
-    window: a canvas.Window; probs: (B, W, V).
-    """
+    """[NEW] What one call makes of a canvas.Window, given probs (B, W, V): new idx, masked and drafts, (B, W) each."""
     drawn = sample_tokens(probs, decoding.top_k, rngs, window.masked.any(1))
     if decoding.steps:
         chosen = ancestral(window.masked, decoding.steps - window.calls, rngs)
@@ -141,7 +136,7 @@ class Args(command.Args):
 def main(args):
     """Train when asked to, or when there is nothing to load yet; then write."""
     if command.must_train(args, NAME):
-        training.train(NAME, Model, loss, args)
+        training.train(NAME, Model, loss, args, validate=masked_loss)  # [NEW]
     command.write(args, NAME, Model, generate)
 
 

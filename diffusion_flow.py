@@ -42,6 +42,7 @@ from diffusion import corrupt, step
 from lab import backbone, cli, command, training
 from lab.canvas import Windows
 from lab.cli import check_range
+from lab.likelihood import masked_loss
 from lab.sampling import probabilities, sample_tokens
 
 NAME = "diffusion_flow"
@@ -189,7 +190,7 @@ class Args(diffusion.Args):
 def main(args):
     """Train when asked to, or when there is nothing to load yet; then write."""
     if command.must_train(args, NAME):
-        training.train(NAME, Model, loss, args, validate=diffusion.loss)
+        training.train(NAME, Model, loss, args, validate=masked_loss)
     command.write(args, NAME, Model, generate)
 
 

@@ -64,10 +64,19 @@ def masked_bound(model, windows, repeats=4, seed=0):
     counts = (spread / (n * repeats) * T).long() + 1  # (n * repeats,)
     ranks = torch.rand(n * repeats, T, generator=rng).argsort(1).argsort(1)
     rows = []
-    for x, masked in zip(windows.repeat(repeats, 1).split(ROWS), (ranks < counts[:, None]).split(ROWS), strict=True):
+    masks = (ranks < counts[:, None]).to(windows.device)
+    for x, masked in zip(windows.repeat(repeats, 1).split(ROWS), masks.split(ROWS), strict=True):
         nll = F.cross_entropy(model(x.masked_fill(masked, model.config.vocab_size)).mT, x, reduction="none")
         rows.append((nll * masked).sum(1) / masked.sum(1))
     return torch.cat(rows).view(repeats, n).mean(0)
+
+
+def masked_loss(model, idx, config, rng):
+    """The bound as a loss for validation, on one scale with gpt.py's exact one; same arguments and returns as a loss.
+
+    idx: (B, block_size + 1) tokens. Both rows of a window have fixed random masks.
+    """
+    return masked_bound(model, idx[:, :-1], repeats=2).mean(), {}
 
 
 @torch.no_grad()
