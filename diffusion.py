@@ -129,7 +129,7 @@ def generate(model, canvas, decoding, rngs):
 @dataclass(frozen=True)
 class Args(command.Args):
     decoding: Decoding = Decoding()
-    recipe: Recipe = Recipe(iters=10000, batch_size=4, eval_every=500)
+    recipe: Recipe = Recipe(iters=10000, muon_lr=0.015, adam_lr=0.0045, eval_every=500)
     config: Config = Config()
 
 
