@@ -3,7 +3,7 @@
     uv run plot_training_curves.py --baseline-log results/diffusion_train.csv --flow-log results/diffusion_flow_train.csv
 
 Writes plots/<tag>_: train_val_loss.png, batch_total_loss.png, flow_breakdown.png, val_vs_time.png. Both models' train and
-validation losses are the cross-entropy of plainly masked characters over the same windows and masks.
+validation losses are the likelihood bound over the same windows and masks.
 """
 
 import sys
@@ -59,7 +59,7 @@ def main(args):
     logs = {"diffusion": read(args.baseline_log, COMMON), "diffusion + flow": read(args.flow_log, (*COMMON, *FLOW))}
     blue, red, green, *_ = plots.COLOURS
     pairs = [(name, log, colour) for (name, log), colour in zip(logs.items(), (blue, red), strict=True)]
-    loss, step, flow = "cross-entropy of masked characters, nats", "optimiser steps", logs["diffusion + flow"]
+    loss, step, flow = "likelihood bound, nats per character", "optimiser steps", logs["diffusion + flow"]
 
     def figure(name, title, x, y):
         return plots.figure(args.output_dir / f"{args.tag}_{name}.png", title, x, y)

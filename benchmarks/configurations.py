@@ -61,6 +61,7 @@ def configurations(corpus):
         Configuration("GPT, draft model", drafted, {}, calibrated, slow=True),
         Configuration("1-layer GPT", small, {}, high),
         *(Configuration(name, writer, {"spacing": n} | more, low) for name, writer, n, more in spaced),
+        *(Configuration(f"diffusion, {n} ancestral steps", masked, {"steps": n}, low) for n in (10, 30, 100)),
         Configuration("diffusion, threshold .85", masked, ONE_STAGE, slow, slow=True),
         Configuration("diffusion, two stages", masked, STAGES, slow, slow=True),
         Configuration("the origin's one stage", masked, ONE_STAGE | {"top_k": 2}, (0.8,), slow=True),

@@ -13,7 +13,7 @@ import torch
 import diffusion
 import diffusion_flow
 import gpt
-from benchmarks import configurations, frontier, readme, speed, timing
+from benchmarks import budgets, configurations, frontier, readme, speed, timing
 from benchmarks.draft_model import DraftModel, NGrams
 from lab import corpus, machine, records
 from lab.backbone import Config
@@ -295,3 +295,13 @@ def test_plots_need_the_configurations_that_they_name(tmp_path):
     with pytest.raises(UserError, match="choose other --entropies"):
         frontier.draw(found, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("method", "copies"), ((gpt, 1), (diffusion, 2)))
+def test_the_flop_of_a_window_are_those_of_its_products(method, copies):
+    """Forward, and twice that backward: blocks and head a position, scores and their use a pair of positions."""
+    config = Config(vocab_size=64, block_size=128, n_layer=2, n_head=4, n_embd=64, conv_width=1)
+    linear = 128 * (2 * 12 * 64**2 + 64 * 64)
+    pairs = 2 * 2 * 128**2 * 64
+    exact = 2 * 3 * copies * (linear + pairs)
+    assert budgets.flop_of_window(method, config) == pytest.approx(exact, rel=0.03)

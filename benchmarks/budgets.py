@@ -1,0 +1,78 @@
+"""How much has each method learned from how much? Validation loss against positions computed, and against FLOP.
+
+    uv run -m benchmarks.budgets
+
+Reads the weights and the logs of their trainings, results/*_train.csv. A position computed is one character that goes
+through the network: the masked methods compute each window twice, under complementary masks. GPT's loss is exact, the
+others' is the likelihood bound; both before calibration. FLOP are those of the loss and its gradient, products only.
+"""
+
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+import methods
+from benchmarks.timing import Output, show
+from lab import checkpoint, cli, machine, plots
+from lab.corpus import Corpus
+
+LABELS = {"gpt": "GPT (exact)", "diffusion": "diffusion (bound)", "diffusion_flow": "diffusion + flow (bound)"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args(Output):
+    pass
+
+
+def flop_of_window(method, config):
+    """Floating-point operations of one window of a training step."""
+    with torch.device("meta"):
+        model, x = method.Model(config), torch.zeros(1, config.block_size + 1, dtype=torch.long)
+    with FlopCounterMode(display=False) as counter:
+        method.loss(model, x, config, machine.Rng(0))[0].backward()
+    return counter.get_total_flops()
+
+
+def budget(name, log, length):
+    """What a training computed; log: its table; length: characters of the training split."""
+    method, path = methods.METHODS[name], checkpoint.default_path(name)
+    state = checkpoint.read(path, f"uv run {name}.py --train")
+    made, config = state["provenance"], method.Args().config.__class__(**state["config"])
+    batch, copies = made["recipe"]["batch_size"], 1 if name == "gpt" else 2
+    per_step = {"positions": batch * config.block_size * copies, "flop": batch * flop_of_window(method, config)}
+    windows = made["steps"] * batch
+    row = {"module": name, "steps": made["steps"], "batch": batch, "windows": windows, "minutes": made["minutes"]}
+    row |= {"passes": windows * config.block_size / length, "processor": made["processor"], "commit": made["commit"]}
+    row |= {key: value * made["steps"] for key, value in per_step.items()} | {"val_loss": log["val_loss"].min()}
+    return row, log.assign(**{key: value * log["step"] for key, value in per_step.items()})
+
+
+def main(args):
+    """Count, interpolate at the smallest budget, draw, store."""
+    length, rows, curves = len(Corpus(None).train), [], {}
+    for name in methods.METHODS:
+        row, curves[name] = budget(name, pd.read_csv(cli.ROOT / "results" / f"{name}_train.csv"), length)
+        rows.append(row)
+    for key in ("positions", "flop"):
+        least = min(row[key] for row in rows)
+        for row in rows:
+            curve = curves[row["module"]]
+            row[f"val_loss_at_equal_{key}"] = float(np.interp(least, curve[key], curve["val_loss"]))
+    args.write("budgets", {"rows": rows})
+    show(rows)
+    y = "validation loss, nats per character"
+    for key, x in (("positions", "positions computed"), ("flop", "floating-point operations of training")):
+        title = "Where each method stands at equal " + ("data" if key == "positions" else "compute")
+        with plots.figure(args.folder / f"budgets_{key}.png", title, x, y) as axes:
+            axes.set_xscale("log")
+            for colour, (name, curve) in zip(plots.COLOURS, curves.items(), strict=False):
+                curve = curve[curve["step"] > 0]
+                axes.plot(curve[key], curve["val_loss"], color=colour, label=LABELS[name], marker=".")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, Args))
