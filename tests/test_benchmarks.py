@@ -13,7 +13,7 @@ import torch
 import diffusion
 import diffusion_flow
 import gpt
-from benchmarks import budgets, configurations, frontier, readme, speed, timing
+from benchmarks import budgets, configurations, frontier, origin_flow, readme, speed, timing
 from benchmarks.draft_model import DraftModel, NGrams
 from lab import corpus, machine, records
 from lab.backbone import Config
@@ -305,3 +305,30 @@ def test_the_flop_of_a_window_are_those_of_its_products(method, copies):
     pairs = 2 * 2 * 128**2 * 64
     exact = 2 * 3 * copies * (linear + pairs)
     assert budgets.flop_of_window(method, config) == pytest.approx(exact, rel=0.03)
+
+
+def make_origin_flow():
+    torch.manual_seed(0)
+    model = origin_flow.Model(Config(vocab_size=3, block_size=16, n_layer=1, n_head=1, n_embd=8))
+    torch.nn.init.normal_(model.lm_head.weight)
+    return model
+
+
+def test_the_origins_flow_counts_on_every_second_step_until_its_last():
+    model, idx, weights = make_origin_flow(), torch.randint(3, (2, 17)), []
+    for done in (0, 1, 1999, 5999, 6000, 6001):
+        model.steps.fill_(done)
+        total, parts = origin_flow.loss(model, idx, model.config, machine.Rng(0))
+        weights.append(parts["flow_weight"])
+        assert total.item() == pytest.approx((parts["batch_ce_loss"] + weights[-1] * parts["batch_flow_loss"]).item())
+    assert weights == pytest.approx([0, 0.0002, 0.1, 0.1, 0, 0])
+
+
+def test_without_its_flow_the_origins_model_writes_as_diffusion_does():
+    model, canvas = make_origin_flow().eval(), Canvas.after(torch.tensor([0, 1]), 20, rows=2)
+
+    def text(method, **settings):
+        return last(method.generate(model, canvas, method.Decoding(**settings), generators(2)))
+
+    assert torch.equal(text(origin_flow, flow_until=1.0), text(diffusion))
+    assert not torch.equal(text(origin_flow), text(diffusion))

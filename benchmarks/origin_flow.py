@@ -1,0 +1,97 @@
+"""The flow of JayCheng113/tiny-diffusion (commit 6d6a66a) on this project's network: velocity regression on embeddings.
+
+    uv run -m benchmarks.origin_flow --train
+    uv run -m benchmarks.origin_flow
+
+Training mixes the embeddings e of a window with noise z, x = (1 - t) z + t e, and regresses the velocity e - z (Smooth-L1):
+with weight .1 after a warm-up, on every second step, until step 6,000. Decoding takes a step of flow_step along the
+velocity from the embeddings of the masked window, and mixes the logits of where that ends with those of lm_head, as long
+as more than 35 % of the characters are masked. The origin also lowers its confidence threshold the further the flow
+sampler is, and only there; here both models unmask by one strategy, so that what differs is the flow.
+"""
+
+import sys
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import diffusion
+from lab import cli, command, training
+from lab.canvas import Windows
+from lab.likelihood import masked_loss
+from lab.sampling import probabilities
+
+NAME = "origin_flow"
+WEIGHT, WARMUP, LAST_STEP, BETA = 0.1, 1000, 6000, 0.1  # of the flow loss
+
+
+@dataclass(frozen=True)
+class Decoding(diffusion.Decoding):
+    """How characters are drawn, and where the flow takes part."""
+
+    flow_step: float = 0.6  # length of the step along the velocity
+    flow_until: float = 0.35  # the flow takes part while more than this share of a chunk is masked
+
+
+class Model(diffusion.Model):
+    """Tokens in, logits out; or embeddings in, velocities out."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        C = config.n_embd
+        self.velocity = nn.Sequential(nn.Linear(C, 128, bias=False), nn.SiLU(), nn.Linear(128, C, bias=False))
+        self.t_mlp = nn.Sequential(nn.Linear(1, C), nn.SiLU(), nn.Linear(C, C))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))  # of training so far
+
+    def forward(self, idx, t=None, x=None):
+        """idx: (B, T) tokens -> (B, T, V) logits; with t (B,): also the velocity (B, T, C), of x (B, T, C) in their place."""
+        h = self.backbone(self.token_emb(idx) if x is None else x)
+        return self.lm_head(h) if t is None else (self.lm_head(h), self.velocity(h + self.t_mlp(t[:, None, None])))
+
+
+def loss(model, idx, config, rng):
+    """Cross-entropy of masked characters plus the weighted flow loss. Returns the scalar and its parts."""
+    ce, _ = diffusion.loss(model, idx, config, rng)
+    step, flow = int(model.steps.add_(1)), torch.zeros(())
+    weight = WEIGHT * min(1, step / WARMUP) * (step <= LAST_STEP and step % 2 == 0)
+    if weight:
+        e = model.token_emb(idx[:, :-1]).detach()
+        z, t = rng.randn(*e.shape).to(e), 0.02 + 0.96 * rng.rand(len(e)).to(e)
+        _, velocity = model(idx[:, :-1], t, torch.lerp(z, e, t[:, None, None]))
+        flow = F.smooth_l1_loss(velocity, e - z, beta=BETA)
+    parts = {"batch_ce_loss": ce.detach(), "batch_flow_loss": flow.detach(), "flow_weight": weight}
+    return ce + weight * flow, parts
+
+
+@torch.no_grad()
+def generate(model, canvas, decoding, rngs):
+    """Fill the canvas as diffusion.py does, with the flow in the early passes of each chunk. Yields a Frame per pass."""
+    config, embeddings = model.config, model.token_emb.weight
+    windows = Windows(canvas, config.block_size, decoding.target_chunk_len)
+    while windows.masked.any():
+        window = windows.read()
+        x = window.idx.masked_fill(window.hidden, config.vocab_size).to(embeddings.device)
+        left = (window.masked.sum(1) / window.size[:, 0].clamp(min=1)).to(embeddings)  # (B,)
+        logits, velocity = model(x, 1 - left)
+        nearest = (model.token_emb(x) + decoding.flow_step * velocity) @ embeddings[: config.vocab_size].T
+        share = (left > decoding.flow_until) * (0.25 + 0.55 * left).clamp(max=0.8)
+        probs = probabilities(torch.lerp(logits, nearest, share[:, None, None]), decoding.temp)
+        yield windows.write(window, *diffusion.step(window, probs, decoding, rngs), probs)
+
+
+@dataclass(frozen=True)
+class Args(diffusion.Args):
+    decoding: Decoding = Decoding()
+
+
+def main(args):
+    """Train when asked to, or when there is nothing to load yet; then write."""
+    if command.must_train(args, NAME):
+        training.train(NAME, Model, loss, args, validate=masked_loss)
+    command.write(args, NAME, Model, generate)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, Args))
