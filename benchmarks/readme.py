@@ -240,7 +240,7 @@ def render(page):
 
 def pages():
     """The pages that may have such places."""
-    return [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+    return sorted([*ROOT.glob("README*.md"), *ROOT.glob("docs/*.md")])
 
 
 def main(args=None):
