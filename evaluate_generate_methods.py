@@ -49,7 +49,7 @@ def main(args):
     """Write both sides' texts, then compare them."""
     sides = {args.a_name: decoding_of(args, "a"), args.b_name: decoding_of(args, "b")}
     check(len(sides) == 2, "--a-name and --b-name must differ")
-    writer = methods.load(args.weights, args.module)
+    writer = methods.load(args.module, args.weights)
     reference = trials.reference(args, writer, methods.load)
     settings = {name: (writer, decoding) for name, decoding in sides.items()}
     rows, folder = trials.experiment(settings, args, reference, args.module, "results.json")

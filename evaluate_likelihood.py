@@ -48,7 +48,7 @@ class Args:
 
 def load_all(args, corpus):
     """Path -> Writer of every weights file. Raises UserError when one of them knows other characters than the corpus."""
-    writers = {path: methods.load(path, None) for path in dict.fromkeys(args.weights)}
+    writers = {path: methods.load(path=path) for path in dict.fromkeys(args.weights)}
     for path, writer in writers.items():
         text = f"{len(writer.alphabet)} characters, of a text that begins {writer.opening[:40]!r}"
         other = f"{path} knows {text}; {corpus.path} has others ({len(corpus.alphabet)}): give the text with --data"

@@ -4,6 +4,7 @@ import hashlib
 import shlex
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -17,20 +18,19 @@ METHODS = {"gpt": gpt, "diffusion": diffusion, "diffusion_flow": diffusion_flow}
 TWO_STAGE = {"temp": 0.8, "top_k": 2, "confidence_threshold": 0.95, "spacing": 0, "draft_threshold": 0.7}
 
 
-def load(path, name, device="cpu"):
+def load(name=None, path=None, device="cpu"):
     """Weights -> Writer. Raises UserError when they are missing, or not those of the method `name`.
 
-    path: None for the method's default file; name: None for the method that the file itself names.
+    path: default the method's own file; name: default the method that the file itself names.
     """
     if name is None:
-        name = checkpoint.read(path, f"one of the three commands with --train --weights {shlex.quote(str(path))}")[
-            "name"
-        ]
+        remedy = f"one of the three commands with --train --weights {shlex.quote(str(path))}"
+        name = checkpoint.read(Path(path), remedy)["name"]
     check(isinstance(name, str) and name in METHODS, f"unknown module {name}; known: {', '.join(METHODS)}")
-    method, path = METHODS[name], path or checkpoint.default_path(name)
+    method, path = METHODS[name], Path(path or checkpoint.default_path(name))
     model, alphabet, opening, _ = checkpoint.load(path, name, method.Model, type(method.Args().config))
     label = f"{path.name} sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
-    return trials.Writer(name, model.to(device), method.generate, alphabet, opening, label)
+    return trials.Writer(name, model.to(device), method.generate, alphabet, opening, label, method.Decoding())
 
 
 def starting_point(module):

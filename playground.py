@@ -82,7 +82,7 @@ class Wish:
 
 def load(folder):
     """The three writers by name, warmed up: the first calls are slow. Raises UserError."""
-    writers = {name: methods.load(folder / f"{name}.pt", name) for name in TITLES}
+    writers = {name: methods.load(name, folder / f"{name}.pt") for name in TITLES}
     opening = writers["gpt"].prompt(1)
     alphabets = {writer.alphabet for writer in writers.values()}
     check(len(alphabets) == 1, f"{folder}: the three were trained on texts with different characters")

@@ -55,7 +55,7 @@ def main(args):
         f"{args.presets_file}: {args.preset}: unknown module {settings['module']}; known: {', '.join(methods.METHODS)}"
     )
     check(settings["module"] in [*methods.METHODS], unknown)
-    writer = methods.load(args.weights, settings.pop("module"))
+    writer = methods.load(settings.pop("module"), args.weights)
     try:
         decoding = decoding_of(writer.name, settings)
     except UserError as error:

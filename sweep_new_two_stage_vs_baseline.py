@@ -117,7 +117,7 @@ def summary(points, args, writer, real):
 
 def main(args):
     """Write the texts, compare every setting with the baseline, draw."""
-    writer = methods.load(args.weights, args.module)
+    writer = methods.load(args.module, args.weights)
     settings = {name: (writer, decoding) for name, decoding in decodings(args).items()}
     reference = trials.reference(args, writer, methods.load)
     rows, folder = trials.experiment(settings, args, reference, args.module, "rows.json")

@@ -46,7 +46,7 @@ def recordings(args):
     name = "diffusion_flow" if args.flow else "diffusion"
     chosen = [(name, args.weights), ("gpt", args.gpt_weights)] if args.compare else [(name, args.weights)]
     for name, path in chosen:
-        writer, decoding = methods.load(path, name), methods.METHODS[name].Args().decoding
+        writer, decoding = methods.load(name, path), methods.METHODS[name].Args().decoding
         if name == "diffusion_flow":
             decoding = replace(decoding, flow_step=args.flow_step)
         prompt = writer.alphabet.encode(writer.prompt(args.prompt_len))

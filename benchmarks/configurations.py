@@ -38,8 +38,8 @@ class Configuration:
 
 def configurations(corpus):
     """All that take part, on the shipped weights."""
-    large, small = methods.load(None, "gpt"), methods.load(cli.ROOT / "weights" / "gpt_1_layer.pt", "gpt")
-    masked, flow = methods.load(None, "diffusion"), methods.load(None, "diffusion_flow")
+    large, small = methods.load("gpt"), methods.load("gpt", cli.ROOT / "weights" / "gpt_1_layer.pt")
+    masked, flow = methods.load("diffusion"), methods.load("diffusion_flow")
     if machine.can_compile(torch.device("cpu")):
         torch._dynamo.config.recompile_limit = 64  # two GPTs, with and without a cache: beyond it they are not compiled
         for writer in (large, small):

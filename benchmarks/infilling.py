@@ -40,7 +40,7 @@ def measure(writers, held, length, spacing):
 
 def main(args):
     """Measure each length, print and store."""
-    writers = {name: methods.load(None, name) for name in methods.METHODS}
+    writers = {name: methods.load(name) for name in methods.METHODS}
     held = windows(Corpus().test, writers["gpt"].model.config.block_size, most=args.windows)
     most = held.size(1) - 2
     check(all(1 <= length <= most for length in args.lengths), f"--lengths must lie in 1..{most}")

@@ -15,6 +15,12 @@ from lab.cli import ROOT, check
 SPACED = "diffusion, spacing 5"
 OTHERS = ("diffusion, spacing 3", "diffusion, spacing 8", "diffusion, threshold .85", "diffusion, two stages")
 PAIRS = {"GPT": (SPACED, "1-layer GPT"), SPACED: (*OTHERS, "flow off, spacing 5", "flow, spacing 5")}
+MASKED = {SPACED: "diffusion", "diffusion, threshold .85": "diffusion", "flow, spacing 5": "diffusion_flow"}
+SUMMARY = {"GPT": "gpt", "1-layer GPT": "gpt_1_layer"} | MASKED  # what README compares, and its weights
+READING = {"parameters": "{parameters:,}", "text read": "{characters:,}", "minutes": "{minutes:.0f}"}
+WRITING = {"held-out text": "{nats:.2f}", "one missing character": "{one:.2f}", "calls": "{nfe:.0f}"}
+TIMES = {"seconds": "{1 False:.2f}", "seconds, 32 together": "{32 True:.2f}"}
+FIGURES = READING | WRITING | TIMES | {"generative NLL": "{generative_nll:.2f}"}
 SHOWN = ("nfe", "generative_nll", "trigram_entropy", "real_words", "repetition", "copied_share", "distance")
 
 
@@ -60,9 +66,10 @@ def likelihood():
 
 def trainings():
     """How the shipped weights were made."""
-    columns = {"command": "`uv run {module}.py --train`", "parameters": "{parameters:,}"}
-    columns |= {"steps": "{steps:,} x {batch} windows", "minutes": "{minutes:.0f}"}
-    return table(results("shipped")["rows"], columns | {"on": "{processor}, {threads} threads", "commit": "`{commit}`"})
+    rows = [row | {"command": re.sub(r" --(we|ma)\S+ \S+", "", row["command"])} for row in results("shipped")["rows"]]
+    columns = {"file": "`{weights}.pt`", "command": "`{command}`", "parameters": "{parameters:,}"}
+    columns |= {"steps": "{steps:,} x {batch} windows", "characters read": "{characters:,}", "minutes": "{minutes:.0f}"}
+    return table(rows, columns | {"on": "{processor}, {threads} threads", "commit": "`{commit}`"})
 
 
 def speed():
@@ -77,9 +84,8 @@ def speed():
 
 def first_minutes():
     """What the same minutes of training buy, here and in the origin."""
-    rows = [row | {"size": row["parameters"] / 1e6} for row in results("first_minutes")["rows"]]
-    columns = {"method": "`{method}`", "whose": "{whose}", "parameters": "{size:.1f} M", "steps": "{steps:,}"}
-    return table(rows, columns | {"nats per character of held-out text": "{nats:.3f}"})
+    columns = {"method": "`{method}`", "whose": "{whose}", "parameters": "{parameters:,}", "steps": "{steps:,}"}
+    return table(results("first_minutes")["rows"], columns | {"nats per character of held-out text": "{nats:.3f}"})
 
 
 def paths():
@@ -136,26 +142,47 @@ def grid():
     return table(rows, columns | {"not worse than one stage": "{verdict}"})
 
 
-def frontier():
-    """Every configuration: what it costs (at the middle entropy or where it comes nearest) and its generative NLL."""
-    found = results("frontier")
-    entropies, batch = found["settings"]["entropies"], found["settings"]["batch"]
-    middle, rows = entropies[len(entropies) // 2], {}
+def costs(found):
+    """The frontier's configurations by name: what each costs (at the middle entropy or where it comes nearest), its NLL."""
+    entropies, rows = found["settings"]["entropies"], {}
     for row in found["matched"]:
         spread = f"{row['generative_nll']:.3f} ({row['generative_nll_low']:.2f} to {row['generative_nll_high']:.2f})"
         mine = rows.setdefault(row["name"], row | {"jsd_4": None})
-        mine |= row if row["entropy"] == middle else {}
+        mine |= row if row["entropy"] == entropies[len(entropies) // 2] else {}
         mine |= {f"bits {row['entropy']}".replace(".", ","): spread}
     for row in found["points"]:  # the one that has one temperature only
         once = f"{row['generative_nll']:.3f} at {row['trigram_entropy']:.1f} bits"
         rows.setdefault(row["name"], row | {"jsd_4": None, f"bits {entropies[-1]}".replace(".", ","): once})
     for row in found["seconds"]:
         rows[row["name"]][f"{row['batch']} {row['compiled']}"] = row["seconds"]
+    return rows
+
+
+def frontier():
+    """Every configuration: what it costs and its generative NLL."""
+    found = results("frontier")
+    rows, entropies, batch = costs(found), found["settings"]["entropies"], found["settings"]["batch"]
     columns = {"configuration": "{name}", "calls": "{nfe:.3g}", "full passes": "{full_passes:.3g}"}
     columns |= {"s / 1,000 characters": "{1 False:.2f}", "compiled": "{1 True:.2f}"}
     columns |= {f"compiled, {batch} at a time": f"{{{batch} True:.2f}}"}
     columns |= {f"generative NLL at {bits} bits": f"{{bits {bits}}}".replace(".", ",") for bits in entropies}
-    return table(rows.values(), columns | {f"JSD 4 at {middle}": "{jsd_4:.3f}"})
+    return table(rows.values(), columns | {f"JSD 4 at {entropies[len(entropies) // 2]}": "{jsd_4:.3f}"})
+
+
+def figures():
+    """What README compares, by name, with all that is known of it."""
+    found, made = costs(results("frontier")), {row["weights"]: row for row in results("shipped")["rows"]}
+    for row in reversed(results("likelihood")["rows"]):  # the first of a model: test split, non-overlapping windows
+        made[row["module"]]["nats"] = row["nats"]
+    for row in results("infilling")["rows"]:
+        if row["length"] == 1 and (row["module"] == "gpt" or row["sees"] == "both sides"):
+            made[row["module"]]["one"] = row["nats"]
+    return {name: found[name] | made[weights] for name, weights in SUMMARY.items()}
+
+
+def summary():
+    """The figures that README compares."""
+    return table(figures().values(), {"configuration": "{name}"} | FIGURES)
 
 
 def frontier_twice():
@@ -179,50 +206,47 @@ def infilling():
     columns = {"characters masked": "{length}", "GPT, left side": "{gpt left side}"}
     columns |= {f"diffusion, {sees}": f"{{diffusion {sees}}}" for sees in ("left side", "both sides")}
     columns |= {"flow model, both sides": "{diffusion_flow both sides}"}
-    columns |= {
-        "diffusion (both) minus GPT": "{difference:+.3f} ({low:+.2f} to {high:+.2f})",
-        "its calls": "{calls:.1f}",
-    }
-    return table([row | both[row["length"]] for row in rows], columns)
+    columns |= {"diffusion (both) minus GPT": "{difference:+.3f} ({low:+.2f} to {high:+.2f})"}
+    return table([row | both[row["length"]] for row in rows], columns | {"its calls": "{calls:.1f}"})
 
 
 def samples():
     """The first lines that each command writes."""
     texts = [f"$ uv run {row['command']}\n{row['text']}" for row in results("shipped")["samples"]]
-    return "```text\n" + "\n\n".join(texts) + "\n```"
+    return "```text\n" + "\n".join(texts) + "\n```"
 
 
 PLACES = {
     function.__name__: function
     for function in (likelihood, trainings, speed, first_minutes, paths, two_stage, flow_spaced, flow_thresholds, grid)
-    + (frontier, frontier_twice, infilling, samples)
+    + (frontier, frontier_twice, infilling, samples, summary)
 }
 
 
 def render(page):
-    """A page with all between `<!-- NAME -->` and `<!-- end -->` as the results have it. Raises UserError on unknown names."""
+    """A page with all between `<!-- NAME -->` and `<!-- end -->` as the results have it. Raises UserError on unknown names.
+
+    In a line, `<!-- CONFIGURATION: FIGURE -->` is one cell of `summary`.
+    """
 
     def fill(place):
         check(place[1] in PLACES, f"{place[1]}: unknown; known: {', '.join(PLACES)}")
         return f"<!-- {place[1]} -->\n{PLACES[place[1]]()}\n<!-- end -->"
 
+    cell = re.compile(r"(<!-- ([^:>\n]+): ([^>\n]+) -->).*?<!-- end -->")
+    page = cell.sub(lambda at: f"{at[1]}{FIGURES[at[3]].format_map(figures()[at[2]])}<!-- end -->", page)
     return re.sub(r"<!-- (\w+) -->\n.*?<!-- end -->", fill, page, flags=re.DOTALL)
 
 
 def pages():
     """The pages that may have such places."""
-    return [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+    return sorted([*ROOT.glob("README*.md"), *ROOT.glob("docs/*.md")])
 
 
-def renew():
+def main(args=None):
     """Write every page anew."""
     for path in pages():
         records.write_text(path, render(path.read_text(encoding="utf-8")))
-
-
-def main(args):
-    """The same, as a command."""
-    renew()
 
 
 if __name__ == "__main__":

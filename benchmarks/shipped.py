@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import methods
 from benchmarks.timing import Output
-from lab import checkpoint, cli, trials
-from lab.canvas import Canvas
+from lab import checkpoint, cli
 
 INFILL = "First ________:\nWhat is the ______ of this?"
-MADE = ("steps", "minutes", "processor", "threads", "commit")
+MADE = ("command", "steps", "minutes", "processor", "threads", "commit")
+SHIPPED = (*methods.METHODS, "gpt_1_layer", "evaluator")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,19 +23,18 @@ class Args(Output):
 
 def write(name, infill):
     """The text that the command writes without a flag but, perhaps, this --infill."""
-    flags, writer = methods.METHODS[name].Args(), methods.load(None, name)
-    canvas = Canvas.after(writer.alphabet.encode(writer.prompt(flags.prompt_len)), flags.max_new_tokens)
-    if infill is not None:
-        canvas = Canvas(*writer.alphabet.encode_masked(infill)).repeat(1)
-    return trials.run(writer, trials.Trial(canvas, flags.decoding, (flags.seed,)))[0].text
+    flags, writer = methods.METHODS[name].Args(), methods.load(name)
+    text, new = (writer.prompt(flags.prompt_len), flags.max_new_tokens) if infill is None else (infill, 0)
+    return writer.write(text, new, flags.seed)
 
 
 def describe(name):
     """What a weights file says of its training."""
-    state = checkpoint.read(checkpoint.default_path(name), f"uv run {name}.py --train")
+    state = checkpoint.read(checkpoint.default_path(name), "uv run gpt.py --train")
     made, size = state["provenance"], sum(value.numel() for value in state["model"].values())
-    row = {"module": name, "parameters": size, "batch": made["recipe"]["batch_size"]}
-    return row | {key: made[key] for key in MADE}
+    row = {"weights": name, "parameters": size, "batch": made["recipe"]["batch_size"]}
+    read = made["steps"] * row["batch"] * state["config"]["block_size"]
+    return row | {key: made[key] for key in MADE} | {"characters": read}
 
 
 def main(args):
@@ -47,7 +46,7 @@ def main(args):
         text = "\n".join(write(name, infill).split("\n")[: args.lines]).rstrip()
         samples.append({"command": command, "text": text})
         print(f"{command}:\n{text}\n", flush=True)
-    args.write("shipped", {"rows": [describe(name) for name in methods.METHODS], "samples": samples})
+    args.write("shipped", {"rows": [describe(name) for name in SHIPPED], "samples": samples})
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def against_ourselves(args, corpus, device):
     ours, plain = (stepper(gpt, config, recipe.batch_size, plain, device) for plain in (False, True))
     read = recipe.batch_size * config.block_size
     yield row("GPT training, against the same in eager float32", RATE, ours, plain, read, args.rounds)
-    writer = methods.load(None, "gpt", device)
+    writer = methods.load("gpt", device=device)
     canvas = Canvas.after(writer.alphabet.encode(writer.opening[:16]), args.chars)
     trial = trials.Trial(canvas, gpt.Args().decoding, (1337,))
     drafting = DraftModel(NGrams(np.asarray(corpus.train), len(corpus.alphabet)), args.drafts)

@@ -32,7 +32,7 @@ class Output:
         records.write_json(path, records.stamp(**vars(self), **more) | value)
         print(f"{path}: written", file=sys.stderr)
         if self.renew:
-            readme.renew()
+            readme.main()
 
 
 def compare(ours, theirs, rounds):

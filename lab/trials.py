@@ -36,12 +36,21 @@ class Writer:
     alphabet: Alphabet  # of the text it was trained on
     opening: str  # the first characters of that text
     weights: str = ""  # name and digest of the file it came from
+    decoding: object = None  # the method's own settings
 
     def prompt(self, length):
         """The default prompt: the first `length` characters. Raises UserError when so many are not known."""
         most = len(self.opening)
         check(0 <= length <= most, f"prompt_len must lie in 0..{most}, not {length}")
         return self.opening[:length]
+
+    def write(self, text, new=240, seed=1337, decoding=None):
+        """A text with its mask symbols (`_`) filled in and `new` characters added -> the whole text.
+
+        decoding: the method's, such as diffusion.Decoding(spacing=3). Raises UserError for characters it does not know.
+        """
+        canvas = Canvas(*self.alphabet.encode_masked(text + self.alphabet.mask * new)).repeat(1)
+        return run(self, Trial(canvas, decoding or self.decoding, (seed,)))[0].text
 
 
 @dataclass(frozen=True)
@@ -165,14 +174,14 @@ def check_sizes(args, names=MOST):
 def reference(args, writer, load):
     """The real text that texts are measured against; None, with a note, when the default corpus cannot be had.
 
-    load(path, name) -> Writer, of the evaluator. Raises UserError when the writer knows other characters.
+    load(name, path) -> Writer, of the evaluator. Raises UserError when the writer knows other characters.
     """
     found, path = quality.Reference.of_data(args.data), args.data or ROOT / "data.txt"
     if found is None:
         return None
     text = f"the text of {writer.weights}, which begins {writer.opening[:40]!r}"
     check(writer.alphabet == found.alphabet, f"{path}: has other characters than {text}; give that with --data")
-    evaluator = load(args.evaluator, "gpt") if args.evaluator.exists() or args.evaluator != EVALUATOR else None
+    evaluator = load("gpt", args.evaluator) if args.evaluator.exists() or args.evaluator != EVALUATOR else None
     if evaluator is None or evaluator.alphabet != found.alphabet or evaluator.weights == writer.weights:
         train = f"uv run gpt.py --train --data {shlex.quote(str(path))} --seed 2 --n-embd 160 --weights my_evaluator.pt"
         none = f"{args.evaluator}: no independent evaluator of this text, so that generative_nll stays empty"

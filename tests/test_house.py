@@ -23,7 +23,7 @@ BUDGET = {
     "lab/trials.py": 210,
     "benchmarks/draft_model.py": 80,
     "benchmarks/frontier.py": 180,
-    "benchmarks/readme.py": 150,
+    "benchmarks/readme.py": 163,
     "benchmarks/speed.py": 110,
 }
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -115,26 +115,29 @@ def test_functions_fit_on_a_screen(path):
             assert len(body) <= 42, f"{path.name}: {node.name} has {len(body)} lines"
 
 
-def test_what_departs_is_marked_and_told_in_the_readme():
-    """README lists what changes from gpt.py to diffusion.py, and then to diffusion_flow.py, one line for each mark."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_what_departs_is_marked_and_told_in_the_docs():
+    """docs/methods.md says what changes from gpt.py to diffusion.py, and then to diffusion_flow.py, and in how many places."""
+    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
     for name in ("diffusion", "diffusion_flow"):
         marks = (ROOT / f"{name}.py").read_text(encoding="utf-8").count("[NEW]") - 1  # the docstring explains the mark
-        assert f"{marks} places marked `[NEW]` in `{name}.py`" in readme
+        assert f"{marks} places marked `[NEW]` in `{name}.py`" in page
 
 
-def test_every_file_of_the_tree_in_the_readme_exists():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    tree_lines = readme.split("## The files")[1].split("```text\n")[1].split("```")[0].splitlines()
-    named = [line.split()[0] for line in tree_lines if line.strip() and not line.startswith(" ")]
-    named += [f"lab/{line.split()[0]}" for line in tree_lines if line.startswith("    ")]
+@pytest.mark.parametrize("page, heading", [("README.md", "## Files"), ("CONTRIBUTING.md", "## The files")])
+def test_every_file_of_a_tree_exists_and_none_is_missing(page, heading):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    lines = text.split(heading)[1].split("```text\n")[1].split("```")[0].splitlines()
+    named = [name for line in lines if not line.startswith(" ") for name in line.split("  ")[0].split()]
+    inside = [f"lab/{line.split()[0]}" for line in lines if line.startswith("    ")]
     assert len(named) > 15
-    for name in named:
-        assert list(ROOT.glob(name)), name
+    found = {file for name in named + inside for file in ROOT.glob(name)}
+    assert all(list(ROOT.glob(name)) for name in named + inside)
+    assert {path for path in FILES if path.parent == ROOT} <= found
+    assert not inside or {path for path in LAB if path.stem != "__init__"} <= found
 
 
 def test_the_whole_stays_small():
-    assert sum(len(code_lines(path)) for path in FILES) <= 4229
+    assert sum(len(code_lines(path)) for path in FILES) <= 4250
 
 
 def test_the_diff_of_the_first_two_methods_reads_like_the_paper():

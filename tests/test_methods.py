@@ -19,7 +19,7 @@ from lab.canvas import Canvas, Window
 from lab.cli import UserError
 from lab.corpus import Alphabet
 from lab.machine import Rng
-from methods import METHODS, TWO_STAGE
+from methods import METHODS, TWO_STAGE, load
 
 CHARACTERS = Alphabet("abcdefgh ")
 SIZES = {"vocab_size": len(CHARACTERS), "block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 16, "conv_width": 3}
@@ -628,3 +628,24 @@ def test_fixed_weights_write_the_same_text_for_the_same_seed(case):
     canvas, decoding = make_canvas(40, rows=2), method.Decoding(**case["settings"])
     frames = list(method.generate(fixed_model(method), canvas, decoding, generators(1, 2)))
     assert [CHARACTERS.decode(row) for row in frames[-1].idx] == case["texts"] and len(frames) == case["calls"]
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_a_writer_of_weights_writes_what_a_trial_writes(method, make_weights):
+    path = make_weights(method)
+    writer = load(method.NAME, str(path))
+    assert load(path=path).name == method.NAME
+    for decoding in (method.Decoding(), method.Decoding(temp=1.5)):
+        canvas = Canvas.after(writer.alphabet.encode("to be "), 40)
+        (sample,) = trials.run(writer, trials.Trial(canvas, decoding, (7,)))
+        assert writer.write("to be ", 40, seed=7, decoding=decoding) == sample.text
+    assert writer.write("to be ", 40, seed=7) != sample.text
+
+
+def test_a_writer_fills_masks_and_goes_on(make_weights):
+    text = load("diffusion", make_weights(diffusion)).write("to __ or not", 5)
+    assert len(text) == 17 and text.startswith("to ") and text[5:12] == " or not" and "_" not in text
+    with pytest.raises(UserError, match="cannot fill"):
+        load("gpt", make_weights(gpt)).write("to __ or not", 5)
+    with pytest.raises(UserError, match="nothing to fill"):
+        load("gpt", make_weights(gpt)).write("to be", 0)

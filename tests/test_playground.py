@@ -98,7 +98,7 @@ def test_the_film_has_every_call(writers):
 
 def test_drafts_are_shown():
     """With the settings that README's hour in class names, and the shipped weights."""
-    writers = {"diffusion": playground.methods.load(None, "diffusion")}
+    writers = {"diffusion": playground.methods.load("diffusion")}
     wish = Wish("First Citizen:\n", 30, 1337, 1, (0.5, 0.5, 0.5, 0, 0.95, 0.5, 0.6))
     *_, (_, (made,)) = write_together(writers, wish)
     assert any(DRAFT in still.states for still in made.stills)
@@ -180,8 +180,8 @@ def test_letters_are_escaped_and_masks_are_blank():
 def test_weights_of_different_texts_are_refused(folder, monkeypatch):
     load = playground.methods.load
 
-    def other(path, name):
-        writer = load(path, name)
+    def other(name, path):
+        writer = load(name, path)
         return replace(writer, alphabet=Alphabet(writer.alphabet.characters[1:])) if name == "gpt" else writer
 
     monkeypatch.setattr(playground.methods, "load", other)

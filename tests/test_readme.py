@@ -1,38 +1,50 @@
-"""The README's own commands, run as they stand on tiny weights; each must end well."""
+"""The pages' own commands, run as they stand on tiny weights, or parsed; their flags, links, tables and Python."""
 
 import importlib
 import re
+import runpy
 import shlex
 import string
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
 import tyro
 
+import methods
 from benchmarks import readme
-from lab import checkpoint, cli
+from lab import checkpoint, cli, trials
 from lab.cli import UserError
 from methods import METHODS
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
-FENCED = "".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL)).replace("\\\n", "")
-COMMANDS = [
-    shlex.split(line.replace("--extra page ", ""), comments=True)
-    for line in re.findall(r'^uv run (?:[^"\n]|"[^"]*")*', FENCED, re.MULTILINE)
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in [*readme.pages(), *ROOT.glob("C*.md")]
+}
+README, EXPERIMENTS = PAGES["README.md"], PAGES["docs/experiments.md"]
+FENCES = [
+    fence.replace("\\\n", "") for page in PAGES.values() for fence in re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
 ]
-SCRIPT_COMMANDS = [
-    command[2:] for command in COMMANDS if command[2].endswith(".py") and command[2].removesuffix(".py") not in METHODS
-]
-METHOD_COMMANDS = [command[2:] for command in COMMANDS if command[2].removesuffix(".py") in METHODS]
-ASIDE = {"--train": 0, "--weights": 1, "--data": 1}  # what the test sets itself, and how many values follow
+PYTHON = [block for page in PAGES.values() for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL)]
+SHELL = [line for fence in FENCES for line in re.findall(r'^(?:[^"\n]|"[^"]*")+', fence, re.MULTILINE)]
+INLINE = [found for page in PAGES.values() for found in re.findall(r"`(uv run [^`]+)`", page)]
+ASIDE = {
+    "--train": 0,
+    "--resume": 0,
+    "--weights": 1,
+    "--data": 1,
+    "--init": 1,
+}  # what the test sets, and how many values
+OTHERS = {"pytest", "ruff", "dask", "python"}
 
 
-@pytest.fixture
-def shakespeare_like(own_root, text_file):
-    """A text that holds every printable ASCII character but the mask symbol."""
-    characters = string.printable[:95].replace("_", "") + "\n"
-    text_file.write_text(characters * 3 + text_file.read_text(encoding="utf-8"), encoding="utf-8")
-    return text_file
+def after_uv_run(line):
+    """What `uv run` is to run: a script with its flags, without uv's own options and torchrun's."""
+    words = shlex.split(line, comments=True)
+    words = words[words.index("run") + 1 :]
+    while words[0] in ("--extra", "--group", "--no-sync"):
+        words = words[1 if words[0] == "--no-sync" else 2 :]
+    return tuple(words[3:] if words[0] == "torchrun" else words)
 
 
 def without(argv, names):
@@ -46,16 +58,46 @@ def without(argv, names):
     return kept
 
 
-def test_the_first_screen_has_the_two_commands():
-    first = README.split("##")[0]
-    assert "Prerequisite: Python >= 3.10 and uv (`pip install uv`)" in first
-    assert "uv run diffusion_flow.py " in first
-    assert "uv run pytest " in first
+COMMANDS = list(dict.fromkeys(after_uv_run(line) for line in [*SHELL, *INLINE] if "uv run " in line.split("#")[0]))
+SCRIPT_COMMANDS = [command for command in COMMANDS if command[0].endswith(".py")]
+METHOD_COMMANDS = {  # one of those that are alike without what the test sets
+    (*without(command, ASIDE), "--train" in command): command
+    for command in map(after_uv_run, (line for line in SHELL if line.startswith("uv run ")))
+    if command[0].removesuffix(".py") in METHODS
+}.values()
+BENCHMARK_COMMANDS = [command[1:] for command in COMMANDS if command[0] == "-m"]
+SCRIPTS = {path.stem for path in ROOT.glob("*.py")} - METHODS.keys() - {"methods"}
+FLAG = re.compile(r"`--([\w-]+)`")
+
+
+@pytest.fixture
+def shakespeare_like(own_root, text_file):
+    """A text that holds every printable ASCII character but the mask symbol."""
+    characters = string.printable[:95].replace("_", "") + "\n"
+    text_file.write_text(characters * 3 + text_file.read_text(encoding="utf-8"), encoding="utf-8")
+    return text_file
+
+
+def test_the_readme_is_one_page_and_begins_with_the_two_commands():
+    assert len(README.splitlines()) <= 150
+    install = README.split("## Install")[1].split("##")[0]
+    assert "Prerequisite: Python >= 3.10 and uv (`pip install uv`)" in install
+    assert "uv run diffusion_flow.py " in install
+    assert "uv run pytest " in install
+
+
+def test_every_line_of_a_shell_block_is_a_command_that_is_checked():
+    assert {line.split()[0] for line in SHELL if not line.startswith("SCREENSHOTS=")} <= {"uv", "git", ".ci/run"}
+    others = [command for command in COMMANDS if not command[0].endswith(".py") and command[0] != "-m"]
+    assert {command[0] for command in others} <= OTHERS
+    for command in others:
+        assert all((ROOT / word).exists() for word in command if word.startswith("tests/"))
     assert len(METHOD_COMMANDS) >= 10
+    assert all(command in COMMANDS for command in METHOD_COMMANDS)
 
 
 @pytest.mark.parametrize("command", METHOD_COMMANDS, ids=" ".join)
-def test_a_command_of_the_readme_runs(command, shakespeare_like, own_root, tiny, capsys):
+def test_a_command_of_a_page_runs(command, shakespeare_like, own_root, tiny, capsys):
     name, path = command[0].removesuffix(".py"), own_root / "weights.pt"
     method, argv = METHODS[name], without(command[1:], ASIDE)
     training = ["--train", "--iters", "1", "--data", str(shakespeare_like), *tiny]
@@ -63,27 +105,95 @@ def test_a_command_of_the_readme_runs(command, shakespeare_like, own_root, tiny,
         assert cli.run(method.main, method.Args, [*training, "--weights", str(path), "--max-new-tokens", "1"]) == 0
         capsys.readouterr()
         training = []
-    assert cli.run(method.main, method.Args, [*argv, *training, "--weights", str(path)]) == 0
+    short = ["--max-new-tokens", "60"]  # where the command does not say
+    assert cli.run(method.main, method.Args, [*short, *argv, *training, "--weights", str(path)]) == 0
     captured = capsys.readouterr()
-    assert len(captured.out) > 30
+    assert len(captured.out) > 18
     assert "calls (NFE" in captured.err
 
 
 def test_every_script_is_shown():
-    shown = {command[0].removesuffix(".py") for command in SCRIPT_COMMANDS}
-    root = Path(__file__).resolve().parent.parent
-    assert shown == {path.stem for path in root.glob("*.py")} - METHODS.keys() - {"methods"}
+    assert {command[0].removesuffix(".py") for command in SCRIPT_COMMANDS} == SCRIPTS | METHODS.keys()
+    assert {
+        f"benchmarks.{path.stem}" for path in ROOT.glob("benchmarks/*.py") if "Args" in path.read_text("utf-8")
+    } >= {command[0] for command in BENCHMARK_COMMANDS}
 
 
-@pytest.mark.parametrize("command", SCRIPT_COMMANDS, ids=" ".join)
-def test_a_script_of_the_readme_knows_its_flags(command):
+@pytest.mark.parametrize("command", [*SCRIPT_COMMANDS, *BENCHMARK_COMMANDS], ids=" ".join)
+def test_a_script_of_a_page_knows_its_flags(command):
     """That the scripts run and leave their files is test_scripts.py's business."""
     script = importlib.import_module(command[0].removesuffix(".py"))
     assert tyro.cli(script.Args, args=command[1:], config=cli.CONFIG)
 
 
+def flags_of(text):
+    """The flags of Markdown tables, with the default that stands in the same place: {name: default}."""
+    found = {}
+    for line in re.findall(r"^\| `--.*", text, re.MULTILINE):
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        names = FLAG.findall(cells[0])
+        found |= dict(zip(names, cells[1:] if names[0].startswith("a-") else cells[1:2] * len(names), strict=False))
+    return {name.replace("-", "_"): default for name, default in found.items()}
+
+
+def as_shown(default):
+    """A default as docs/experiments.md writes it; None where it may say in words what is done without the flag."""
+    if default in (None, (), MISSING):
+        return None
+    values = default if isinstance(default, tuple) else (default,)
+    paths = [f"`{value.relative_to(ROOT).as_posix()}`" for value in values if isinstance(value, Path)]
+    return ", ".join(paths) or ",".join(map(str, values))
+
+
+@pytest.mark.parametrize("name", sorted(SCRIPTS))
+def test_every_flag_is_told_with_its_default(name):
+    """Each script's section of docs/experiments.md; those that write many texts share a table."""
+    (anchor,) = re.findall(rf"^\| \[`{name}.py`\]\(#(.*?)\)", EXPERIMENTS, re.MULTILINE)
+    sections = re.split(r"^## ", EXPERIMENTS, flags=re.MULTILINE)
+    (own,) = [section for section in sections if slug(section.splitlines()[0]) == anchor]
+    Args = importlib.import_module(name).Args
+    told = flags_of(own)
+    if issubclass(Args, trials.Args):
+        (shared,) = [section for section in sections if section.startswith("Flags that many share")]
+        told = flags_of(shared.split("Unless told otherwise")[0]) | told
+    assert told.keys() == {field.name for field in fields(Args)}
+    for field in fields(Args):
+        shown = as_shown(field.default)
+        assert shown in (None, told[field.name]), f"{field.name}: {shown}, not {told[field.name]}"
+
+
+def slug(heading):
+    """The anchor that GitHub makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name):
+    for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[name]):
+        if not target.startswith("https://"):
+            path, _, anchor = target.partition("#")
+            found = (ROOT / name).parent / path if path else ROOT / name
+            assert found.exists(), target
+            if anchor:
+                headings = re.findall(r"^#+ (.*)", found.read_text(encoding="utf-8"), re.MULTILINE)
+                assert anchor in map(slug, headings), target
+
+
+@pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.splitlines()[-1][:40])
+def test_python_of_a_page_runs(block, shakespeare_like, own_root, tiny, capsys, monkeypatch):
+    for name, path in (("diffusion", "diffusion.pt"), ("diffusion", "my_diffusion.pt")):
+        flags = ["--train", "--iters", "1", "--data", str(shakespeare_like), "--max-new-tokens", "1", *tiny]
+        assert cli.run(METHODS[name].main, METHODS[name].Args, [*flags, "--weights", str(own_root / path)]) == 0
+    capsys.readouterr()
+    monkeypatch.setattr(methods.checkpoint, "default_path", lambda name: own_root / f"{name}.pt")
+    monkeypatch.chdir(own_root)
+    (own_root / "block.py").write_text(block, encoding="utf-8")
+    runpy.run_path(str(own_root / "block.py"))
+    assert len(capsys.readouterr().out) > 100 * block.count("print(")
+
+
 def test_evaluate_likelihood_runs(shakespeare_like, own_root, tiny, capsys):
-    assert ["uv", "run", "evaluate_likelihood.py", "--repeats", "2"] in COMMANDS
+    assert ("evaluate_likelihood.py", "--repeats", "2") in COMMANDS
     for name, method in METHODS.items():
         flags = ["--train", "--iters", "1", "--data", str(shakespeare_like), "--max-new-tokens", "1", *tiny]
         assert cli.run(method.main, method.Args, [*flags, "--weights", str(own_root / f"{name}.pt")]) == 0
@@ -97,7 +207,7 @@ def test_evaluate_likelihood_runs(shakespeare_like, own_root, tiny, capsys):
 
 
 def test_shipped_weights_are_there_small_and_named_after_their_method():
-    paths = sorted((Path(__file__).resolve().parent.parent / "weights").glob("*.pt"))
+    paths = sorted((ROOT / "weights").glob("*.pt"))
     paths = [path for path in paths if not path.name.endswith(".resume.pt")]
     assert sum(path.stat().st_size for path in paths) < 30e6
     for path in paths:

@@ -141,7 +141,7 @@ def test_control_characters_of_a_corpus_never_reach_the_terminal():
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 @every_size
 def test_the_whole_text_stands_there_in_the_end(method, size, make_weights):
-    writer = load(make_weights(method), method.NAME)
+    writer = load(method.NAME, make_weights(method))
     file, console = on(size)
     trial = trials.Trial(Canvas.after(writer.alphabet.encode("to be "), 120), method.Args().decoding, (1,))
     sample = terminal.typed(writer, trial, console)
