@@ -1,12 +1,14 @@
-"""What do some minutes of training buy, here and in the project that this one follows? Its checkout is yours.
+"""What do some minutes of training buy, here, in the project that this one follows, and in nanoGPT? The checkouts are yours.
 
-    uv run -m benchmarks.first_minutes --path tiny-diffusion
+    uv run -m benchmarks.first_minutes --path tiny-diffusion --nanogpt nanoGPT
 
 Each trains its own default model in its own way (size, batch, optimiser, learning rates) from scratch for the same time
-on this machine; ours plans its learning rates for that time, of which compiling takes a part. Then both read the same
-held-out text by the same code: exact nats per character for GPT, the upper bound for masked diffusion.
+on this machine; nanoGPT by its recipe for a CPU. Ours plans its learning rates for that time, of which compiling takes a
+part. Then all read the same held-out text by the same code: exact nats per character for GPT, the upper bound for masked
+diffusion.
 """
 
+import math
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -19,15 +21,20 @@ import diffusion
 import gpt
 from benchmarks.speed import load_module, train_theirs
 from benchmarks.timing import Output, show
-from lab import cli, likelihood, machine, training
+from lab import cli, likelihood, machine, plots, stats, training
 from lab.backbone import Config
+from lab.cli import check
 from lab.corpus import Corpus, windows
 
 
 @dataclass(frozen=True, kw_only=True)
 class Args(Output):
-    path: Path  # folder of the checkout, with gpt.py and diffusion.py in it
-    minutes: float = 10.0  # of training, for each of the four
+    path: Path  # folder of a checkout of the origin, with gpt.py and diffusion.py in it
+    nanogpt: Path | None = None  # folder of a checkout of karpathy/nanoGPT
+    minutes: cli.listed(float) = (2.0, 5.0, 10.0)  # of training, for each model a training of its own
+
+    def __post_init__(self):
+        check(all(0 < m < math.inf for m in self.minutes), "--minutes must be above 0")
 
 
 def train_ours(method, corpus, minutes, device):
@@ -51,13 +58,49 @@ def train_ours(method, corpus, minutes, device):
     return model, steps
 
 
-def train_others(module, minutes):
-    """Train theirs for so long -> (model, steps)."""
-    until, (model, step), steps = time.monotonic() + 60 * minutes, train_theirs(module), 0
+def train_others(minutes, model, step):
+    """Train a model of others for so long, step() by step -> (model, steps)."""
+    until, steps = time.monotonic() + 60 * minutes, 0
     while time.monotonic() < until:
         step()
         steps += 1
     return model, steps
+
+
+def nanogpt(module, vocab_size, corpus):
+    """A fresh training of nanoGPT by its recipe for a CPU -> (model, a function that takes a step).
+
+    4 layers, 4 heads, 128 wide, 12 windows of 64, AdamW, 100 steps of warm-up, a cosine down to a tenth at step 2,000.
+    """
+    sizes = {"block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128, "dropout": 0.0, "bias": False}
+    model = module.GPT(module.GPTConfig(vocab_size=vocab_size, **sizes))
+    optimiser, rng = model.configure_optimizers(0.1, 1e-3, (0.9, 0.99), "cpu"), machine.Rng(0)
+    warm = torch.optim.lr_scheduler.LinearLR(optimiser, 1e-2, total_iters=100)
+    fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 1900, 1e-4)
+    low = torch.optim.lr_scheduler.ConstantLR(optimiser, 0.1, math.inf)
+    schedule = torch.optim.lr_scheduler.SequentialLR(optimiser, (warm, fall, low), (100, 2000))
+
+    def step():
+        x = corpus.batch(12, 65, rng)
+        optimiser.zero_grad(set_to_none=True)
+        _, loss = model(x[:, :-1].contiguous(), x[:, 1:].contiguous())
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+
+    return model, step
+
+
+class NanoGPT(nn.Module):
+    """nanoGPT's model with our interface: without targets it gives the last position's logits only."""
+
+    def __init__(self, model, vocab_size):
+        super().__init__()
+        self.model, self.config = model, Config(vocab_size=vocab_size, block_size=model.config.block_size)
+
+    def forward(self, idx):
+        return self.model(idx.contiguous(), idx.contiguous())[0]
 
 
 class Theirs(nn.Module):
@@ -75,27 +118,44 @@ class Theirs(nn.Module):
 
 
 def held_out_loss(model, corpus, is_masked):
-    """Nats per character of the test split, read in non-overlapping windows (a hundred of them)."""
-    held_out = windows(corpus.test, 257, most=100)
+    """Nats per character of the test split, read in non-overlapping windows (25,600 characters of it)."""
+    T = model.config.block_size
+    held_out = windows(corpus.test, T + 1, most=25_600 // T)
     if is_masked:
         return likelihood.masked_bound(model, held_out[:, :-1]).mean().item()
     return likelihood.next_character(model, held_out).mean().item()
 
 
-def main(args):
-    """Train the four, one after another, and let them read."""
-    device, corpus, rows = machine.pick_device(), Corpus(), []
+def trainings(args, corpus, device, minutes):
+    """(method, whose, model with our interface, steps) of each, one after another."""
+    V = len(corpus.alphabet)
     for method in (gpt, diffusion):
-        module = load_module(args.path / f"{method.NAME}.py")
-        model, steps = train_ours(method, corpus, args.minutes, device)
-        other, their_steps = train_others(module, args.minutes)
-        other = Theirs(other, len(corpus.alphabet), method is diffusion)
-        for whose, trained, n in (("ours", model, steps), ("theirs", other, their_steps)):
-            size = sum(p.numel() for p in trained.parameters())
-            nats = held_out_loss(trained.to("cpu").eval(), corpus, method is diffusion)
-            rows.append({"method": method.NAME, "whose": whose, "parameters": size, "steps": n, "nats": nats})
-    show(rows)
+        yield method.NAME, "ours", *train_ours(method, corpus, minutes, device)
+        model, steps = train_others(minutes, *train_theirs(load_module(args.path / f"{method.NAME}.py")))
+        yield method.NAME, "the origin's", Theirs(model, V, method is diffusion), steps
+    if args.nanogpt:
+        model, step = nanogpt(load_module(args.nanogpt / "model.py"), V, corpus)
+        model, steps = train_others(minutes, model, step)
+        yield "gpt", "nanoGPT's", NanoGPT(model, V), steps
+
+
+def main(args):
+    """Train all of them for each number of minutes, let them read, draw."""
+    device, corpus, rows = machine.pick_device(), Corpus(), []
+    for minutes in args.minutes:
+        for method, whose, model, steps in trainings(args, corpus, device, minutes):
+            size, is_masked = sum(p.numel() for p in model.parameters()), method == diffusion.NAME
+            row = {"method": method, "whose": whose, "minutes": minutes, "parameters": size, "steps": steps}
+            rows.append(row | {"nats": held_out_loss(model.to("cpu").eval(), corpus, is_masked)})
+            show(rows[-1:])
     args.write("first_minutes", {"rows": rows}, device=str(device))
+    y = "nats per character of held-out text (GPT exact, diffusion bound)"
+    with plots.figure(
+        args.folder / "first_minutes.png", "What minutes of training buy", "minutes of training", y
+    ) as axes:
+        for colour, (name, curve) in zip(plots.COLOURS, stats.grouped(rows, "method", "whose").items(), strict=False):
+            at = [row["minutes"] for row in curve], [row["nats"] for row in curve]
+            axes.plot(*at, color=colour, marker="o", label=", ".join(name))
 
 
 if __name__ == "__main__":

@@ -84,8 +84,9 @@ def speed():
 
 def first_minutes():
     """What the same minutes of training buy, here and in the origin."""
-    columns = {"method": "`{method}`", "whose": "{whose}", "parameters": "{parameters:,}", "steps": "{steps:,}"}
-    return table(results("first_minutes")["rows"], columns | {"nats per character of held-out text": "{nats:.3f}"})
+    columns = {"method": "`{method}`", "whose": "{whose}", "minutes": "{minutes:.0f}", "parameters": "{parameters:,}"}
+    columns |= {"steps": "{steps:,}", "nats per character of held-out text": "{nats:.3f}"}
+    return table(results("first_minutes")["rows"], columns)
 
 
 def paths():
