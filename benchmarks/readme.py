@@ -69,6 +69,7 @@ def trainings():
     rows = [row | {"command": re.sub(r" --(we|ma)\S+ \S+", "", row["command"])} for row in results("shipped")["rows"]]
     columns = {"file": "`{weights}.pt`", "command": "`{command}`", "parameters": "{parameters:,}"}
     columns |= {"steps": "{steps:,} x {batch} windows", "characters read": "{characters:,}", "minutes": "{minutes:.0f}"}
+    columns |= {"calibrated by": "{temperature:.2f}"}
     return table(rows, columns | {"on": "{processor}, {threads} threads", "commit": "`{commit}`"})
 
 
@@ -213,8 +214,7 @@ def infilling():
 
 def samples():
     """The first lines that each command writes."""
-    texts = [f"$ uv run {row['command']}\n{row['text']}" for row in results("shipped")["samples"]]
-    return "```text\n" + "\n".join(texts) + "\n```"
+    return "\n".join(["```text", *map("$ uv run {command}\n{text}".format_map, results("shipped")["samples"]), "```"])
 
 
 PLACES = {

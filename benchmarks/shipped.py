@@ -34,7 +34,7 @@ def describe(name):
     made, size = state["provenance"], sum(value.numel() for value in state["model"].values())
     row = {"weights": name, "parameters": size, "batch": made["recipe"]["batch_size"]}
     read = made["steps"] * row["batch"] * state["config"]["block_size"]
-    return row | {key: made[key] for key in MADE} | {"characters": read}
+    return row | {key: made[key] for key in MADE} | {"characters": read, "temperature": made.get("temperature")}
 
 
 def main(args):

@@ -35,7 +35,7 @@ ASIDE = {
     "--data": 1,
     "--init": 1,
 }  # what the test sets, and how many values
-OTHERS = {"pytest", "ruff", "dask", "python"}
+OTHERS = {"pytest", "ruff", "python"}
 
 
 def after_uv_run(line):
@@ -160,6 +160,18 @@ def test_every_flag_is_told_with_its_default(name):
     for field in fields(Args):
         shown = as_shown(field.default)
         assert shown in (None, told[field.name]), f"{field.name}: {shown}, not {told[field.name]}"
+
+
+def test_every_flag_of_the_three_commands_is_told_with_its_defaults():
+    told, found = flags_of(EXPERIMENTS.split("## The three commands")[1].split("\n## ")[0]), {}
+    for args in (method.Args() for method in METHODS.values()):
+        for part in (args, args.decoding, args.recipe, args.config):
+            for field in fields(part):
+                found.setdefault(field.name, set()).add(as_shown(getattr(part, field.name)))
+    assert told.keys() == found.keys() - {"decoding", "recipe", "config", "vocab_size"}
+    for name, cell in told.items():
+        shown = set(re.split(r", | \(GPT\)", cell)) - {""}
+        assert found[name] in (shown, {None}), name
 
 
 def slug(heading):
