@@ -91,6 +91,23 @@ def calibrate(model, measure):
 
 
 @torch.no_grad()
+def best_fillings(model, idx, masked, count=5):
+    """The likeliest ways that a masked model finds to fill a text, one character after the other from the left.
+
+    By a beam search of twice as many. idx: (L,) tokens; masked: (L,) bool. Returns texts (n, L) and probabilities (n,).
+    """
+    V = model.config.vocab_size
+    texts, nll = idx.masked_fill(masked, V)[None], torch.zeros(1, 1, dtype=torch.float64)
+    for k in masked.nonzero().flatten().tolist():
+        spent = (nll - probabilities(model(texts)[:, k], temp=1).log()).flatten()  # (n * V,)
+        nll, best = spent.sort()
+        nll, best = nll[: 2 * count, None], best[: 2 * count]
+        texts = texts[best // V]
+        texts[:, k] = best % V
+    return texts[:count], (-nll[:count, 0]).exp().tolist()
+
+
+@torch.no_grad()
 def path(model, windows, masked, choose):
     """Exact negative log-likelihood of a parallel sampler at temperature 1, and its number of calls.
 

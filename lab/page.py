@@ -2,11 +2,12 @@
 
 import html
 import json
+import re
 from itertools import groupby
 from pathlib import Path
 from string import Template
 
-from lab.film import DRAFT, EMPTY, LEGEND, LONGEST, MASK, MASKED, NEW, SETTLED, SHORTEST, figures, visible
+from lab.film import DRAFT, EMPTY, LEGEND, MASK, MASKED, NEW, SETTLED, Picture, duration, figures, pace, visible
 from lab.painter import BEHIND, INK, LOW, PAPER, QUIET
 from lab.records import write_text
 
@@ -38,13 +39,17 @@ def write_html(path, films):
     write_text(path, render(films))
 
 
-def render(films, playing=True):
+def render(films, playing=True, say=str):
     """That page as text. playing: begins at the first still and plays; else it stands at the last one."""
-    data = {"playing": playing, "shortest": SHORTEST, "longest": LONGEST, "films": [pack(film) for film in films]}
+    real, shown = duration(films)
+    data = {"playing": playing, "real": real, "shown": shown, "pace": pace([Picture((), real, shown)], say)}
+    data["films"] = [pack(film) for film in films]
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     states = {state for film in films for still in film.stills for state in still.states}
-    page = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
-    return page.substitute(CLASSES, mask=MASK, style=style(), legend=legend(states), data=text)
+    page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    page = Template(re.sub(r'say\("(.*?)"\)', lambda found: f'"{say(found[1])}"', page))
+    parts = {"bars": bars(films, real or 1.0, say), "legend": legend(states, say), "language": say("en")}
+    return page.substitute(CLASSES | parts, mask=MASK, style=style(), data=text)
 
 
 def pack(film):
@@ -76,20 +81,33 @@ def style():
     return sheet + "".join(f".s{SETTLED}.p{ninth} {{ --td-share: {share}% }}\n" for ninth, share in shares)
 
 
-def legend(states):
+def legend(states, say=str):
     """The states in HTML, those among `states`."""
-    shown = {state: words for state, words in LEGEND.items() if state in states}
-    spans = (f'<span><b class="s{i} p2">{"a" * (i == SETTLED)}</b> {words}</span> ' for i, words in shown.items())
+    shown = {state: said for state, said in LEGEND.items() if state in states}
+    spans = (f'<span><b class="s{i} p2">{"a" * (i == SETTLED)}</b> {say(said)}</span> ' for i, said in shown.items())
     return f'<p class="legend">{"".join(spans)}</p>'
 
 
-def panel(film):
+def bars(films, axis, say=str):
+    """A bar for each film on one time axis of so many seconds, in HTML."""
+    spent = [(html.escape(film.title), film.stills[-1].seconds) for film in films]
+    rows = (f'<p><b style="width: {100 * s / axis:.1f}%"></b>{t}: <i>{s:.2f}{say(" s")}</i></p>' for t, s in spent)
+    return f'<div class="bars">{"".join(rows)}</div>'
+
+
+def panel(film, say=str):
     """A film's last still in HTML, as the page of `write_html` shows it."""
     still = film.stills[-1]
-    runs = groupby(zip(still.states, still.confidence, visible(still.characters), strict=True), lambda cell: cell[:2])
-    spans = "".join(span(state, ninth, "".join(sign for *_, sign in run)) for (state, ninth), run in runs)
     note = f'<p class="note">{html.escape(film.note)}</p>' if film.note else ""
-    return f"<section><h2>{html.escape(film.title)}: {figures(still)}</h2>{note}<pre>{spans}</pre></section>"
+    return (
+        f"<section><h2>{html.escape(film.title)}: {figures(still, say)}</h2>{note}<pre>{spans(still)}</pre></section>"
+    )
+
+
+def spans(still):
+    """A still's characters in HTML."""
+    runs = groupby(zip(still.states, still.confidence, visible(still.characters), strict=True), lambda cell: cell[:2])
+    return "".join(span(state, ninth, "".join(sign for *_, sign in run)) for (state, ninth), run in runs)
 
 
 def span(state, ninth, signs):
