@@ -23,11 +23,9 @@ from lab.cli import UserError, check
 from lab.film import EMPTY, MASKED, NEW, SETTLED, TITLES
 from lab.quality import generative_nll
 from lab.trials import Trial
-from lab.words import languages
 
-MOST = 480  # characters of a text, and characters to write
+MOST, FILLED = 480, 24  # characters of a text, and to write; masked ones whose likeliest fillings are looked for
 LONGEST = 30.0  # seconds that slow motion may add up to
-FILLED = 24  # masked characters, at most, whose likeliest fillings are looked for
 PICTURE = 0.08  # seconds between two pictures, at least
 BOTH, HOT = ("diffusion", "diffusion_flow"), "higher: more surprising; 0: always the likeliest character"
 SLIDERS = {  # label: methods, setting of their Decodings, most, step, explanation
@@ -100,13 +98,6 @@ def load(folder):
     return writers
 
 
-def load_evaluator(folder, alphabet):
-    """The model that scores texts; None where there is none for these characters. Raises UserError."""
-    path = folder / "evaluator.pt"
-    found = methods.load(path, "gpt") if path.exists() else None
-    return found if found and found.alphabet == alphabet else None
-
-
 def write_together(writers, wish):
     """Let all write on one clock: whoever has spent least makes the next call. Yields (seconds of that clock, Films).
 
@@ -122,8 +113,7 @@ def write_together(writers, wish):
             del streams[name]
         except UserError as error:
             del streams[name]
-            reason = str(error).partition(";")[0]  # what follows is for the terminal
-            films[name] = replace(films[name], note=wish.say(reason))
+            films[name] = replace(films[name], note=wish.say(str(error).partition(";")[0]))  # the rest: for a terminal
         yield min((films[name].stills[-1].seconds for name in streams), default=0.0), list(films.values())
 
 
@@ -147,9 +137,7 @@ def answer(writers, evaluator, say, text, chars, seed, slower, *settings):
 def scored(made, evaluator, say):
     """A film with the generative NLL of what was written as note, where there is an evaluator and no other note."""
     ahead, text = [state in (MASKED, EMPTY) for state in made.stills[0].states], made.stills[-1].characters
-    if made.note or len(text) < 2:
-        return made
-    (nll,) = generative_nll([text], evaluator, [ahead.index(True)])
+    nll = None if made.note or len(text) < 2 else generative_nll([text], evaluator, [ahead.index(True)])[0]
     return made if nll is None else replace(made, note=say("generative NLL: {:.2f} nats per character").format(nll))
 
 
@@ -159,12 +147,13 @@ def fillings(writer, wish):
     idx, masked = canvas.idx[0], canvas.masked[0]
     if writer.alphabet.mask not in wish.text or masked.sum() > FILLED or len(idx) > writer.model.config.block_size:
         return ""
-    states, rows = bytes(NEW if each else SETTLED for each in masked.tolist()), ""
+    rows, states = "", [NEW if each else SETTLED for each in masked.tolist()]
     for tokens, probability in zip(*likelihood.best_fillings(writer.model, idx, masked), strict=True):
-        still = film.Still(0, 0.0, writer.alphabet.decode(tokens), states, bytes([9] * len(idx)))
-        rows += f"<p>{probability:.1%}</p><pre>{page.spans(still)}</pre>"
-    said = "The likeliest fillings of masked diffusion, with their probability when written from left to right"
-    return f'<h3>{wish.say(said)}</h3><div class="films fillings">{rows}</div>'
+        signs = film.visible(writer.alphabet.decode(tokens))
+        cells = "".join(page.span(state, 9, sign) for state, sign in zip(states, signs, strict=True))
+        rows += f"<p>{probability:.1%}</p><pre>{cells}</pre>"
+    said = wish.say("The likeliest fillings of masked diffusion, with their probability from left to right")
+    return f'<h3>{said}</h3><div class="films fillings">{rows}</div>'
 
 
 def live(films, say):
@@ -182,26 +171,27 @@ def replay(films, say):
 
 def build(gradio, writers, evaluator=None):
     """The page in each language, English at /."""
-    opening, blocks = writers["gpt"].opening[:15], gradio.Blocks(title="tiny-diffusion", analytics_enabled=False)
+    alphabet, opening = writers["gpt"].alphabet, writers["gpt"].opening[:15]
+    evaluator = evaluator if evaluator and evaluator.alphabet == alphabet else None
+    blocks = gradio.Blocks(title="tiny-diffusion", analytics_enabled=False)
     *_, (_, first) = write_together(writers, Wish(opening, 240, 1337))
-    for language, say in languages().items():
+    for language, say in page.languages().items():
         with blocks if say is str else blocks.route(language, say("en")):
             gradio.Navbar(main_page_name="English")
             titled = [replace(scored(made, evaluator, say), title=say(made.title)) for made in first]
-            fill(gradio, partial(answer, writers, evaluator, say), say, writers["gpt"].alphabet, opening, titled)
+            fill(gradio, partial(answer, writers, evaluator, say), say, alphabet, opening, titled)
     return blocks
 
 
 def fill(gradio, answer, say, alphabet, opening, first):
     """Put on a page the text, a message, the canvases; below them examples, settings and what is what."""
     label = say("Text to go on from; each {} in it is a missing character to fill in").format(alphabet.mask)
-    greeting = say("Three models on one clock: move the slider, point at a character.")
     with gradio.Row(elem_id="controls"):
         text = gradio.Textbox(opening, label=label, lines=2, max_lines=4, scale=4, min_width=200)
         chars = gradio.Number(240, label=say("Characters to write"), scale=1, min_width=90)
         go_on = gradio.Button(say("Write"), variant="primary", scale=1, min_width=90)
         stop = gradio.Button(say("Stop"), elem_id="stop", scale=1, min_width=90)
-    message = gradio.HTML(greeting, elem_id="message")
+    message = gradio.HTML(say("Three models on one clock: move the slider, point at a character."), elem_id="message")
     view = gradio.HTML(replay(first, say), elem_id="view")
     gradio.Examples([[example] for example in examples(alphabet, opening)], [text], label=say("Examples"))
     with gradio.Accordion(say("Settings"), open=False), gradio.Row():
@@ -221,8 +211,7 @@ def fill(gradio, answer, say, alphabet, opening, first):
 
 def slider(gradio, say, label, least, most, default, step, info):
     """A slider whose values `Wish` checks: gradio's own refusal says nothing on the page."""
-    said = {"label": say(label), "info": say(info)}
-    made = gradio.Slider(least, most, default, step=step, **said, buttons=[], min_width=260)
+    made = gradio.Slider(least, most, default, step=step, label=say(label), info=say(info), buttons=[], min_width=260)
     made.preprocess = lambda value: value
     return made
 
@@ -254,9 +243,8 @@ def find_gradio():
 
 def main(args):
     """Load the three, then serve until Ctrl-C."""
-    gradio = find_gradio()
-    writers = load(args.weights_dir)
-    blocks = build(gradio, writers, load_evaluator(args.weights_dir, writers["gpt"].alphabet))
+    gradio, path = find_gradio(), args.weights_dir / "evaluator.pt"
+    blocks = build(gradio, load(args.weights_dir), methods.load(path, "gpt") if path.exists() else None)
     print(f"Open {serve(gradio, blocks, args.port)} in a browser; Ctrl-C ends it.", flush=True)
     blocks.block_thread()
 

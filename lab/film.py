@@ -143,9 +143,8 @@ def timeline(films, fps):
     moments = [real * k / max(1, count - 1) for k in range(count)]
     if len(films) == 1:
         made = films[0].stills
-        sides = [
-            ((still := made[round(k * (len(made) - 1) / max(1, count - 1))],), still.seconds) for k in range(count)
-        ]
+        chosen = [made[round(k * (len(made) - 1) / max(1, count - 1))] for k in range(count)]
+        sides = [((still,), still.seconds) for still in chosen]
     else:
         sides = [(tuple(film.at(moment) for film in films), moment) for moment in moments]
     groups = [list(group) for _, group in groupby(sides, key=lambda side: side[0])]
@@ -170,5 +169,4 @@ def pace(pictures, say=str):
 
 def figures(still, say=str):
     """What a still has cost, in a line."""
-    calls = " calls, " if still.calls != 1 else " call, "
-    return f"{still.calls}{say(calls)}{still.seconds:.2f}{say(' s')}"
+    return f"{still.calls}{say(' calls, ' if still.calls != 1 else ' call, ')}{still.seconds:.2f}{say(' s')}"

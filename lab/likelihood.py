@@ -96,15 +96,13 @@ def best_fillings(model, idx, masked, count=5):
 
     By a beam search of twice as many. idx: (L,) tokens; masked: (L,) bool. Returns texts (n, L) and probabilities (n,).
     """
-    V = model.config.vocab_size
-    texts, nll = idx.masked_fill(masked, V)[None], torch.zeros(1, 1, dtype=torch.float64)
+    V, width = model.config.vocab_size, 2 * count
+    texts, nll = idx.masked_fill(masked, V)[None], torch.zeros(1, dtype=torch.float64)
     for k in masked.nonzero().flatten().tolist():
-        spent = (nll - probabilities(model(texts)[:, k], temp=1).log()).flatten()  # (n * V,)
-        nll, best = spent.sort()
-        nll, best = nll[: 2 * count, None], best[: 2 * count]
-        texts = texts[best // V]
-        texts[:, k] = best % V
-    return texts[:count], (-nll[:count, 0]).exp().tolist()
+        nll, best = (nll[:, None] - probabilities(model(texts)[:, k], temp=1).log()).flatten().sort()  # (n * V,)
+        nll, texts = nll[:width], texts[best[:width] // V]
+        texts[:, k] = best[:width] % V
+    return texts[:count], (-nll[:count]).exp().tolist()
 
 
 @torch.no_grad()

@@ -11,25 +11,15 @@ from lab.film import DRAFT, EMPTY, LEGEND, MASK, MASKED, NEW, SETTLED, Picture, 
 from lab.painter import BEHIND, INK, LOW, PAPER, QUIET
 from lab.records import write_text
 
-LIGHT = {
-    "paper": PAPER,
-    "ink": INK,
-    "quiet": QUIET,
-    "low": LOW,
-    "refused": (176, 0, 32),
-    "masked": BEHIND[MASKED],
-    "draft": BEHIND[DRAFT],
-    "new": BEHIND[NEW],
-}
-DARK = {
-    "paper": (20, 22, 27),
-    "ink": (236, 236, 236),
-    "quiet": (165, 165, 165),
-    "low": (110, 168, 255),
-    "refused": (255, 138, 128),
-    "masked": (68, 72, 80),
-    "draft": (104, 88, 0),
-    "new": (143, 72, 8),
+COLOURS = {  # in the light theme, in the dark one
+    "paper": (PAPER, (20, 22, 27)),
+    "ink": (INK, (236, 236, 236)),
+    "quiet": (QUIET, (165, 165, 165)),
+    "low": (LOW, (110, 168, 255)),
+    "refused": ((176, 0, 32), (255, 138, 128)),
+    "masked": (BEHIND[MASKED], (68, 72, 80)),
+    "draft": (BEHIND[DRAFT], (104, 88, 0)),
+    "new": (BEHIND[NEW], (143, 72, 8)),
 }
 CLASSES = {"masked": MASKED, "draft": DRAFT, "new": NEW, "settled": SETTLED, "empty": EMPTY}  # s0, s1, ... in HTML
 
@@ -37,6 +27,12 @@ CLASSES = {"masked": MASKED, "draft": DRAFT, "new": NEW, "settled": SETTLED, "em
 def write_html(path, films):
     """Write one self-contained page: the films as text, with a slider, a button and keys. Raises UserError."""
     write_text(path, render(films))
+
+
+def languages():
+    """say(English phrase) -> phrase, of each language by its own name; what the table lacks stays English."""
+    table = json.loads(Path(__file__).with_name("chinese.json").read_text(encoding="utf-8"))
+    return {"English": str, "中文": lambda phrase: table.get(phrase, phrase)}
 
 
 def render(films, playing=True, say=str):
@@ -72,10 +68,9 @@ def best(still, position):
 
 def style():
     """The style sheet of panels, characters and legend on a page, in a light and in a dark theme."""
-    themes = {
-        name: " ".join(f"--td-{part}: rgb{colour};" for part, colour in theme.items())
-        for name, theme in (("light", LIGHT), ("dark", DARK))
-    }
+    themes = {"light": "", "dark": ""}
+    for part, pair in COLOURS.items():
+        themes = {name: f"{themes[name]} --td-{part}: rgb{colour};" for name, colour in zip(themes, pair, strict=True)}
     sheet = Template(Path(__file__).with_name("page.css").read_text(encoding="utf-8")).substitute(themes | CLASSES)
     shares = ((ninth, round(100 * (1 - ninth / 9) ** 1.5)) for ninth in range(9))
     return sheet + "".join(f".s{SETTLED}.p{ninth} {{ --td-share: {share}% }}\n" for ninth, share in shares)
@@ -98,16 +93,10 @@ def bars(films, axis, say=str):
 def panel(film, say=str):
     """A film's last still in HTML, as the page of `write_html` shows it."""
     still = film.stills[-1]
-    note = f'<p class="note">{html.escape(film.note)}</p>' if film.note else ""
-    return (
-        f"<section><h2>{html.escape(film.title)}: {figures(still, say)}</h2>{note}<pre>{spans(still)}</pre></section>"
-    )
-
-
-def spans(still):
-    """A still's characters in HTML."""
     runs = groupby(zip(still.states, still.confidence, visible(still.characters), strict=True), lambda cell: cell[:2])
-    return "".join(span(state, ninth, "".join(sign for *_, sign in run)) for (state, ninth), run in runs)
+    spans = "".join(span(state, ninth, "".join(sign for *_, sign in run)) for (state, ninth), run in runs)
+    note = f'<p class="note">{html.escape(film.note)}</p>' if film.note else ""
+    return f"<section><h2>{html.escape(film.title)}: {figures(still, say)}</h2>{note}<pre>{spans}</pre></section>"
 
 
 def span(state, ninth, signs):

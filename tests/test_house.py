@@ -134,7 +134,7 @@ def test_every_file_of_the_tree_in_the_readme_exists():
 
 
 def test_the_whole_stays_small():
-    assert sum(len(code_lines(path)) for path in FILES) <= 4120
+    assert sum(len(code_lines(path)) for path in FILES) <= 4153
 
 
 def test_the_diff_of_the_first_two_methods_reads_like_the_paper():
