@@ -38,7 +38,7 @@ def languages():
 def render(films, playing=True, say=str):
     """That page as text. playing: begins at the first still and plays; else it stands at the last one."""
     real, shown = duration(films)
-    data = {"playing": playing, "real": real, "shown": shown, "pace": pace([Picture((), real, shown)], say)}
+    data = {"playing": playing, "real": round(real, 4), "shown": shown, "pace": pace([Picture((), real, shown)], say)}
     data["films"] = [pack(film) for film in films]
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     states = {state for film in films for still in film.stills for state in still.states}
