@@ -52,13 +52,12 @@ def optimal(points, speed):
 
 def plot(path, points, best, speed, label, y, real):
     """Speed against y, with the Pareto-optimal points numbered."""
-    what = plots.DISTANCE if y == "distance" else "characters per call"
-    with plots.figure(path, f"Decoding settings: speed and {what.partition(',')[0]}", label, what) as axes:
+    what = plots.DISTANCE if y == "distance" else plots.CALLS
+    with plots.figure(path, "The decoding settings that no other one beats in both", label, what) as axes:
         plots.scatter(axes, [p for p in points if p not in best], speed, y, "#999999", "other settings")
-        plots.numbered(axes, best, speed, y, "Pareto-optimal: no other is better in both")
+        plots.numbered(axes, best, speed, y, "Pareto-optimal settings:")
         if real and y == "distance":
             plots.real_line(axes, real["distance"]["mean"])
-        plots.better(axes, upwards=y != "distance")
 
 
 def main(args):

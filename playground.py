@@ -7,21 +7,24 @@ nothing else; the page is for this machine only and asks nothing of the network.
 """
 
 import html
+import math
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import methods
-from lab import cli, film, page
+from lab import cli, film, likelihood, page
 from lab.canvas import Canvas
 from lab.cli import UserError, check
-from lab.film import TITLES
+from lab.film import EMPTY, MASKED, NEW, SETTLED, TITLES
+from lab.quality import generative_nll
 from lab.trials import Trial
 
-MOST = 480  # characters of a text, and characters to write
+MOST, FILLED = 480, 24  # characters of a text, and to write; masked ones whose likeliest fillings are looked for
 LONGEST = 30.0  # seconds that slow motion may add up to
 PICTURE = 0.08  # seconds between two pictures, at least
 BOTH, HOT = ("diffusion", "diffusion_flow"), "higher: more surprising; 0: always the likeliest character"
@@ -37,7 +40,8 @@ SLIDERS = {  # label: methods, setting of their Decodings, most, step, explanati
 EXAMPLES = ("KING RICHARD III:\nMy ", "First Ci_____:\nWhat is the ____ of this?", "O, she doth teach ")
 ABOUT = """**GPT** writes one character a call, from left to right. **Masked diffusion** starts from blanks and writes many
 characters a call, anywhere; **diffusion + flow** is guided by a flow in the early calls. A *call* (NFE) is a pass through
-the network; the seconds are each method's own."""
+the network; the seconds are each method's own. *Generative NLL* is how improbable another model, the evaluator, finds
+a text: low for likely text, lower still for dull repetition."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +59,19 @@ class Wish:
     seed: float
     slower: float = 1  # how many times slower than they are the calls are shown
     settings: tuple = ()  # a value for each of SLIDERS; none: their defaults
+    say: Callable = str  # a phrase in the visitor's language
 
     def __post_init__(self):
-        check(len(self.text) <= MOST, f"Text: it has {len(self.text)} characters; {MOST} is the most")
+        say, long = self.say, len(self.text)
+        check(long <= MOST, f"{say('Text')}: {long} {say('characters')}, {MOST} {say('is the most')}")
         numbers = [("Characters to write", self.chars, 1, MOST, 1), ("Seed", self.seed, 0, 2**32 - 1, 1)]
         numbers += [("Slow motion", self.slower, 1, 20, 0.1)]
         sliders = zip(SLIDERS.items(), self.settings, strict=False)
         numbers += [(label, value, 0, most, step) for (label, (*_, most, step, _)), value in sliders]
         for label, value, least, most, step in numbers:
-            check(value is not None and least <= value <= most, f"{label}: {least} to {most}, not {value}")
-            check(step < 1 or value == int(value), f"{label}: a whole number, not {value}")
+            inside, found = value is not None and least <= value <= most, f"{say('not')} {value}"
+            check(inside, f"{say(label)}: {least} {say('to')} {most}, {found}")
+            check(step < 1 or value == int(value), f"{say(label)}: {say('a whole number')}, {found}")
 
     def canvas(self, alphabet):
         """The canvas to write on. Raises UserError."""
@@ -97,7 +104,7 @@ def write_together(writers, wish):
     A method that refuses stands still, with its reason as note.
     """
     streams = {name: film.stills(writer, wish.trial(name, writer.alphabet)) for name, writer in writers.items()}
-    films = {name: film.Film(TITLES[name], [next(stream)]) for name, stream in streams.items()}
+    films = {name: film.Film(wish.say(TITLES[name]), [next(stream)]) for name, stream in streams.items()}
     while streams:
         name = min(streams, key=lambda name: films[name].stills[-1].seconds)
         try:
@@ -106,70 +113,105 @@ def write_together(writers, wish):
             del streams[name]
         except UserError as error:
             del streams[name]
-            films[name] = replace(films[name], note=str(error).partition(";")[0])  # what follows is for the terminal
+            films[name] = replace(films[name], note=wish.say(str(error).partition(";")[0]))  # the rest: for a terminal
         yield min((films[name].stills[-1].seconds for name in streams), default=0.0), list(films.values())
 
 
-def answer(writers, text, chars, seed, slower, *settings):
+def answer(writers, evaluator, say, text, chars, seed, slower, *settings):
     """Carry out a wish: yields (message, what stands on the canvases), and at last the film with its slider."""
     try:
-        wish = Wish(text or "", chars, seed, slower, settings)
-        pace = f"about {slower:g} times slower than they are" if slower > 1 else "as fast as they are"
+        wish = Wish(text or "", chars, seed, slower, settings, say)
+        pace = f"{say('Writing, on one clock')}: {film.pace([film.Picture((), 1.0, slower)], say)}"
         began = shown = time.monotonic()
         for clock, films in write_together(writers, wish):
             time.sleep(max(0.0, began + min(clock * slower, LONGEST) - time.monotonic()))
             if time.monotonic() - shown >= PICTURE:
                 shown = time.monotonic()
-                yield f'<span class="writing">Writing, on one clock, {pace}.</span>', live(films)
-        yield "Done. Move the slider, or point at a character.", replay(films)
+                yield f'<span class="writing">{pace}</span>', live(films, say)
+        whole = replay([scored(made, evaluator, say) for made in films], say)
+        yield say("Done. Move the slider, or point at a character."), whole + fillings(writers["diffusion"], wish)
     except UserError as error:
-        yield f'<span class="refused">{html.escape(str(error))}.</span>', ""
+        yield f'<span class="refused">{html.escape(str(error))}{say(".")}</span>', ""
 
 
-def live(films):
-    """The canvases as they stand, side by side, in HTML."""
-    return f'<div class="films">{"".join(map(page.panel, films))}</div>{page.legend(film.LEGEND)}'
+def scored(made, evaluator, say):
+    """A film with the generative NLL of what was written as note, where there is an evaluator and no other note."""
+    ahead, text = [state in (MASKED, EMPTY) for state in made.stills[0].states], made.stills[-1].characters
+    nll = None if made.note or len(text) < 2 else generative_nll([text], evaluator, [ahead.index(True)])[0]
+    return made if nll is None else replace(made, note=say("generative NLL: {:.2f} nats per character").format(nll))
 
 
-def replay(films):
+def fillings(writer, wish):
+    """The likeliest ways to fill the masked spans of a short text, in HTML; nothing where there is none."""
+    canvas = wish.canvas(writer.alphabet)
+    idx, masked = canvas.idx[0], canvas.masked[0]
+    if writer.alphabet.mask not in wish.text or masked.sum() > FILLED or len(idx) > writer.model.config.block_size:
+        return ""
+    rows, states = "", [NEW if each else SETTLED for each in masked.tolist()]
+    for tokens, probability in zip(*likelihood.best_fillings(writer.model, idx, masked), strict=True):
+        signs = film.visible(writer.alphabet.decode(tokens))
+        cells = "".join(page.span(state, 9, sign) for state, sign in zip(states, signs, strict=True))
+        rows += f"<p>{probability:.1%}</p><pre>{cells}</pre>"
+    said = wish.say("The likeliest fillings of masked diffusion, with their probability from left to right")
+    return f'<h3>{said}</h3><div class="films fillings">{rows}</div>'
+
+
+def live(films, say):
+    """The canvases as they stand, side by side, in HTML, below their clock: its axis doubles when it is full."""
+    axis = 2 ** math.ceil(math.log2(max(1, *(made.stills[-1].seconds for made in films))))
+    panels = "".join(page.panel(made, say) for made in films)
+    return f'{page.bars(films, axis, say)}<div class="films">{panels}</div>{page.legend(film.LEGEND, say)}'
+
+
+def replay(films, say):
     """The films as a page within the page: it needs nothing of the server any more."""
-    whole = html.escape(page.render(films, playing=False))
+    whole = html.escape(page.render(films, playing=False, say=say))
     return f'<iframe title="film" style="width: 100%; border: 0" srcdoc="{whole}"></iframe>'
 
 
-def build(gradio, writers):
-    """The page: the text, a message, the canvases; below them examples, settings and what is what."""
+def build(gradio, writers, evaluator=None):
+    """The page in each language, English at /."""
     alphabet, opening = writers["gpt"].alphabet, writers["gpt"].opening[:15]
+    evaluator = evaluator if evaluator and evaluator.alphabet == alphabet else None
+    blocks = gradio.Blocks(title="tiny-diffusion", analytics_enabled=False)
     *_, (_, first) = write_together(writers, Wish(opening, 240, 1337))
-    label = f"Text to go on from; each {alphabet.mask} in it is a missing character to fill in"
-    with gradio.Blocks(title="tiny-diffusion", analytics_enabled=False) as blocks:
-        with gradio.Row(elem_id="controls"):
-            text = gradio.Textbox(opening, label=label, lines=2, max_lines=4, scale=4, min_width=200)
-            chars = gradio.Number(240, label="Characters to write", scale=1, min_width=90)
-            go_on = gradio.Button("Write", variant="primary", scale=1, min_width=90)
-            stop = gradio.Button("Stop", elem_id="stop", scale=1, min_width=90)
-        message = gradio.HTML("Three models on one clock: move the slider, point at a character.", elem_id="message")
-        view = gradio.HTML(replay(first), elem_id="view")
-        gradio.Examples([[example] for example in examples(alphabet, opening)], [text], label="Examples")
-        with gradio.Accordion("Settings", open=False), gradio.Row():
-            seed = gradio.Number(1337, label="Seed", info="the same seed writes the same text", min_width=260)
-            sliders = [slider(gradio, "Slow motion", 1, 20, 10, 1, "1: as fast as they are")]
-            for label, (of, name, most, step, info) in SLIDERS.items():
-                default = getattr(methods.METHODS[of[0]].Args().decoding, name)
-                sliders.append(slider(gradio, label, 0, most, default, step, info))
-        gradio.Markdown(ABOUT)
-        shared = {"outputs": [message, view], "api_visibility": "private", "show_progress_on": message}
-        shared |= {"concurrency_id": "writing", "concurrency_limit": 1}
-        writing = go_on.click(partial(answer, writers), [text, chars, seed, *sliders], **shared)
-        stop.click(None, cancels=writing, api_visibility="private")
-        # said only once it has stopped: until then gradio ignores a click on Write
-        writing.failure(lambda: "Stopped.", outputs=message, queue=False, api_visibility="private")
+    for language, say in page.languages().items():
+        with blocks if say is str else blocks.route(language, say("en")):
+            gradio.Navbar(main_page_name="English")
+            titled = [replace(scored(made, evaluator, say), title=say(made.title)) for made in first]
+            fill(gradio, partial(answer, writers, evaluator, say), say, alphabet, opening, titled)
     return blocks
 
 
-def slider(gradio, label, least, most, default, step, info):
+def fill(gradio, answer, say, alphabet, opening, first):
+    """Put on a page the text, a message, the canvases; below them examples, settings and what is what."""
+    label = say("Text to go on from; each {} in it is a missing character to fill in").format(alphabet.mask)
+    with gradio.Row(elem_id="controls"):
+        text = gradio.Textbox(opening, label=label, lines=2, max_lines=4, scale=4, min_width=200)
+        chars = gradio.Number(240, label=say("Characters to write"), scale=1, min_width=90)
+        go_on = gradio.Button(say("Write"), variant="primary", scale=1, min_width=90)
+        stop = gradio.Button(say("Stop"), elem_id="stop", scale=1, min_width=90)
+    message = gradio.HTML(say("Three models on one clock: move the slider, point at a character."), elem_id="message")
+    view = gradio.HTML(replay(first, say), elem_id="view")
+    gradio.Examples([[example] for example in examples(alphabet, opening)], [text], label=say("Examples"))
+    with gradio.Accordion(say("Settings"), open=False), gradio.Row():
+        seed = gradio.Number(1337, label=say("Seed"), info=say("the same seed writes the same text"), min_width=260)
+        sliders = [slider(gradio, say, "Slow motion", 1, 20, 10, 1, "1: as fast as they are")]
+        for label, (of, name, most, step, info) in SLIDERS.items():
+            default = getattr(methods.METHODS[of[0]].Args().decoding, name)
+            sliders.append(slider(gradio, say, label, 0, most, default, step, info))
+    gradio.Markdown(say(ABOUT))
+    shared = {"outputs": [message, view], "api_visibility": "private", "show_progress_on": message}
+    shared |= {"concurrency_id": "writing", "concurrency_limit": 1}
+    writing = go_on.click(answer, [text, chars, seed, *sliders], **shared)
+    stop.click(None, cancels=writing, api_visibility="private")
+    # said only once it has stopped: until then gradio ignores a click on Write
+    writing.failure(lambda: say("Stopped."), outputs=message, queue=False, api_visibility="private")
+
+
+def slider(gradio, say, label, least, most, default, step, info):
     """A slider whose values `Wish` checks: gradio's own refusal says nothing on the page."""
-    made = gradio.Slider(least, most, default, step=step, label=label, info=info, buttons=[], min_width=260)
+    made = gradio.Slider(least, most, default, step=step, label=say(label), info=say(info), buttons=[], min_width=260)
     made.preprocess = lambda value: value
     return made
 
@@ -201,8 +243,8 @@ def find_gradio():
 
 def main(args):
     """Load the three, then serve until Ctrl-C."""
-    gradio = find_gradio()
-    blocks = build(gradio, load(args.weights_dir))
+    gradio, path = find_gradio(), args.weights_dir / "evaluator.pt"
+    blocks = build(gradio, load(args.weights_dir), methods.load(path, "gpt") if path.exists() else None)
     print(f"Open {serve(gradio, blocks, args.port)} in a browser; Ctrl-C ends it.", flush=True)
     blocks.block_thread()
 

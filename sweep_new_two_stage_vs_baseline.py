@@ -7,6 +7,7 @@ prompt new against baseline), agg_vs_baseline.json, summary.json (top_5: the fas
 speed_vs_quality.png, speed_vs_parallel.png, top_speed_configs.png.
 """
 
+import itertools
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,32 +85,29 @@ def aggregate(rows, groups, reference):
     return points
 
 
-def draw(points, real, folder):
-    """The three plots."""
+def draw(points, best, real, folder):
+    """The three plots; best: the settings to show as bars."""
     speed, label = plots.speed_axis(points.values())
-    grid, base = [p for p in points.values() if p["name"] != "baseline"], [points["baseline"]]
-    axis = {"quality": ("distance", plots.DISTANCE), "parallel": ("chars_per_call", "characters per call")}
-    for name, (y, what) in axis.items():
-        title = f"Two-stage decoding: speed and {what.partition(',')[0]}"
-        with plots.figure(folder / f"speed_vs_{name}.png", title, label, what) as axes:
-            plots.log_axis(axes)
-            plots.scatter(axes, grid, speed, y, label="two-stage")
-            plots.scatter(axes, base, speed, y, plots.COLOURS[1], "baseline: one stage, threshold", "*")
+    kinds = stats.grouped([p | {"kind": p["name"].partition(",")[0]} for p in points.values()], "kind")
+    for name, y, what in (("quality", "distance", plots.DISTANCE), ("parallel", "chars_per_call", plots.CALLS)):
+        with plots.figure(folder / f"speed_vs_{name}.png", "Two-stage decoding against one stage", label, what) as axes:
+            plots.log_axes(axes, y=name == "parallel")
+            for (kind, shown), colour in zip(kinds.items(), itertools.cycle(("#000000", *plots.COLOURS))):
+                plots.scatter(axes, shown, speed, y, colour, kind, "*" if kind == "baseline" else "o")
             if name == "quality" and real:
                 plots.real_line(axes, real["distance"]["mean"])
-    good = sorted((p for p in grid if p["not_worse"]), key=lambda p: -(p[speed] or 0))[:12]
-    title = "The fastest settings that are not worse than the baseline"
-    with plots.figure(folder / "top_speed_configs.png", title, label, "") as axes:
-        for shown, colour, what in ((good, plots.COLOURS[2], "two-stage"), (base, plots.COLOURS[1], "baseline")):
-            axes.barh([p["name"] for p in shown], [p[speed] or 0 for p in shown], color=colour, label=what)
+    title, shown = "Fewer calls than the baseline, text not worse", [*best, points["baseline"]]
+    names = [p["name"].replace("replace_", "") for p in shown]
+    beside = [f"{p['nfe']:.0f} calls" + (f", {p['seconds']:.1f} s" if p["seconds"] else "") for p in shown]
+    with plots.figure(folder / "top_speed_configs.png", title, "calls for a text (\u2190 better)", "") as axes:
+        bars = axes.barh(names, [p["nfe"] for p in shown], color=[*[plots.COLOURS[2]] * len(best), plots.COLOURS[1]])
+        axes.bar_label(bars, beside, label_type="center", color="white")
         axes.invert_yaxis()
 
 
-def summary(points, args, writer, real):
-    """What the grid found in short: the five settings of fewest calls, of those that beat the baseline and are not worse."""
-    better = [p for p in points.values() if p.get("not_worse") and p["nfe"] < points["baseline"]["nfe"]]
-    columns = ("name", "nfe", "chars_per_second", "verdict")
-    top_5 = [{key: p[key] for key in columns} for p in sorted(better, key=lambda p: p["nfe"])[:5]]
+def summary(points, better, args, writer, real):
+    """What the grid found in short; better: the settings that beat the baseline, those of fewest calls first."""
+    top_5 = [{key: p[key] for key in ("name", "nfe", "chars_per_second", "verdict")} for p in better[:5]]
     rule = f"fewer calls than the baseline, and the 95 % interval of the difference in distance ends below {NOT_WORSE} bits"
     short = {"top_5": top_5, "top_5_rule": rule, "settings": len(points) - 1, "not_worse_and_faster": len(better)}
     return short | {"real_text": real, "stamp": records.stamp(**{**vars(args), "weights": writer.weights})}
@@ -123,11 +121,13 @@ def main(args):
     rows, folder = trials.experiment(settings, args, reference, args.module, "rows.json")
     groups = stats.grouped(rows, "name")
     points, real = aggregate(rows, groups, reference), stats.real_text(groups["baseline"], reference)
-    found = summary(points, args, writer, real)
+    better = [p for p in points.values() if p.get("not_worse") and p["nfe"] < points["baseline"]["nfe"]]
+    better.sort(key=lambda p: p["nfe"])
+    found = summary(points, better, args, writer, real)
     folder.write("run_level.json", new_against_baseline(groups, reference))
     folder.write("agg_vs_baseline.json", list(points.values()))
     folder.write("summary.json", found)
-    draw(points, real, folder.path)
+    draw(points, better[:12], real, folder.path)
     verdicts = [f"{p['name']}: {p['nfe']:.0f} calls; {p['verdict']}" for p in found["top_5"]]
     analysis = "analyze_inference_sweep.py", "--inputs", folder.path / "rows.json", "--tag", "two_stage"
     trials.conclude(verdicts or ["no setting has fewer calls and is not worse"], rows, folder, *analysis)

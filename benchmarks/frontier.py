@@ -143,20 +143,22 @@ def draw(found, folder):
     points = [row | {"seconds": took.get(row["name"])} for row in found["matched"] if row["entropy"] == target]
     missing = sorted({*LABELLED} - {point["name"] for point in points})
     check(not missing, f"no plots: {', '.join(missing)}: not at {target} bits of entropy; choose other --entropies")
-    y = f"generative NLL at equal entropy ({target} bits), nats per character"
+    y = f"generative NLL, nats per character,\nat equal entropy ({target} bits)"
     axes = {"nfe": ("calls", "calls for 240 characters")}
     axes |= {"seconds": ("time", "seconds per 1,000 characters, one text alone, compiled")} if took else {}
     for key, (what, x) in axes.items():
         gpt, spaced = (next(p for p in points if p["name"] == name) for name in ("GPT", SPACED))
         title = f"Diffusion takes 1/{gpt[key] / spaced[key]:.0f} of GPT's {what}; its text is "
         title += f"{spaced['generative_nll'] - gpt['generative_nll']:.2f} nats less probable"
+        beaten = [p["name"] for p in points if p[key] < spaced[key] and p["generative_nll"] < spaced["generative_nll"]]
+        title += "".join(f"\n{name} beats it in both" for name in LABELLED if name in beaten)
         with plots.figure(folder / f"frontier_{key}.png", title, x, y) as axes:
             picture(axes, [p for p in points if p["name"] not in CONTROLS], key, found["real_text"]["generative_nll"])
 
 
 def picture(axes, points, x, real):
     """The points over x, six of them labelled, the line of those that no other beats, and where real text lies."""
-    plots.log_axis(axes)
+    plots.log_axes(axes)
     best = stats.pareto([p | {"rate": -p[x]} for p in points], ("rate",), ("generative_nll",))[::-1]
     near = {"textcoords": "offset points", "fontsize": 11, "bbox": {"color": "white", "alpha": 0.8, "pad": 0.5}}
     grey, levels = {"color": "#777777", "zorder": 0}, [p["generative_nll"] for p in best]

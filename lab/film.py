@@ -137,31 +137,36 @@ def timeline(films, fps):
     One film: a picture for each call. Several: one clock; what took less than SHORTEST is slowed down to it. GIF times are
     hundredths of a second, so all are.
     """
-    real = max(film.stills[-1].seconds for film in films)
-    step, shown = max(2, round(100 / fps)), min(max(real, SHORTEST), LONGEST)
+    (real, shown), step = duration(films), max(2, round(100 / fps))
     count = min(PICTURES, len(films[0].stills) if len(films) == 1 else 1 + int(100 * shown / step))
     step = min(step if len(films) == 1 else round(100 * shown / count), int(100 * LONGEST / count))
     moments = [real * k / max(1, count - 1) for k in range(count)]
     if len(films) == 1:
         made = films[0].stills
-        sides = [
-            ((still := made[round(k * (len(made) - 1) / max(1, count - 1))],), still.seconds) for k in range(count)
-        ]
+        chosen = [made[round(k * (len(made) - 1) / max(1, count - 1))] for k in range(count)]
+        sides = [((still,), still.seconds) for still in chosen]
     else:
         sides = [(tuple(film.at(moment) for film in films), moment) for moment in moments]
     groups = [list(group) for _, group in groupby(sides, key=lambda side: side[0])]
     return [Picture(*group[0], len(group) * step / 100) for group in groups]
 
 
-def pace(pictures):
+def duration(films):
+    """Seconds of the methods' clock until the last film ends, and seconds that an animation on that clock takes."""
+    real = max(film.stills[-1].seconds for film in films)
+    return real, min(max(real, SHORTEST), LONGEST)
+
+
+def pace(pictures, say=str):
     """How the animation's time compares with the methods', in words."""
     shown, real = sum(picture.lasts for picture in pictures), pictures[-1].clock
     ratio = shown / real if real else 1.0
     if 0.95 < ratio < 1.05:
-        return "in real time"
-    return f"{ratio:.2g} times slower than real" if ratio > 1 else f"{1 / ratio:.2g} times faster than real"
+        return say("in real time")
+    slower, faster = say("{:.2g} times slower than real"), say("{:.2g} times faster than real")
+    return slower.format(ratio) if ratio > 1 else faster.format(1 / ratio)
 
 
-def figures(still):
+def figures(still, say=str):
     """What a still has cost, in a line."""
-    return f"{still.calls} call{'s' if still.calls != 1 else ''}, {still.seconds:.2f} s"
+    return f"{still.calls}{say(' calls, ' if still.calls != 1 else ' call, ')}{still.seconds:.2f}{say(' s')}"

@@ -100,6 +100,21 @@ def calibrate(model, measure):
 
 
 @torch.no_grad()
+def best_fillings(model, idx, masked, count=5):
+    """The likeliest ways that a masked model finds to fill a text, one character after the other from the left.
+
+    By a beam search of twice as many. idx: (L,) tokens; masked: (L,) bool. Returns texts (n, L) and probabilities (n,).
+    """
+    V, width = model.config.vocab_size, 2 * count
+    texts, nll = idx.masked_fill(masked, V)[None], torch.zeros(1, dtype=torch.float64)
+    for k in masked.nonzero().flatten().tolist():
+        nll, best = (nll[:, None] - probabilities(model(texts)[:, k], temp=1).log()).flatten().sort()  # (n * V,)
+        nll, texts = nll[:width], texts[best[:width] // V]
+        texts[:, k] = best[:width] % V
+    return texts[:count], (-nll[:count]).exp().tolist()
+
+
+@torch.no_grad()
 def path(model, windows, masked, choose):
     """Exact negative log-likelihood of a parallel sampler at temperature 1, and its number of calls.
 

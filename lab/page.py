@@ -2,33 +2,24 @@
 
 import html
 import json
+import re
 from itertools import groupby
 from pathlib import Path
 from string import Template
 
-from lab.film import DRAFT, EMPTY, LEGEND, LONGEST, MASK, MASKED, NEW, SETTLED, SHORTEST, figures, visible
+from lab.film import DRAFT, EMPTY, LEGEND, MASK, MASKED, NEW, SETTLED, Picture, duration, figures, pace, visible
 from lab.painter import BEHIND, INK, LOW, PAPER, QUIET
 from lab.records import write_text
 
-LIGHT = {
-    "paper": PAPER,
-    "ink": INK,
-    "quiet": QUIET,
-    "low": LOW,
-    "refused": (176, 0, 32),
-    "masked": BEHIND[MASKED],
-    "draft": BEHIND[DRAFT],
-    "new": BEHIND[NEW],
-}
-DARK = {
-    "paper": (20, 22, 27),
-    "ink": (236, 236, 236),
-    "quiet": (165, 165, 165),
-    "low": (110, 168, 255),
-    "refused": (255, 138, 128),
-    "masked": (68, 72, 80),
-    "draft": (104, 88, 0),
-    "new": (143, 72, 8),
+COLOURS = {  # in the light theme, in the dark one
+    "paper": (PAPER, (20, 22, 27)),
+    "ink": (INK, (236, 236, 236)),
+    "quiet": (QUIET, (165, 165, 165)),
+    "low": (LOW, (110, 168, 255)),
+    "refused": ((176, 0, 32), (255, 138, 128)),
+    "masked": (BEHIND[MASKED], (68, 72, 80)),
+    "draft": (BEHIND[DRAFT], (104, 88, 0)),
+    "new": (BEHIND[NEW], (143, 72, 8)),
 }
 CLASSES = {"masked": MASKED, "draft": DRAFT, "new": NEW, "settled": SETTLED, "empty": EMPTY}  # s0, s1, ... in HTML
 
@@ -38,13 +29,23 @@ def write_html(path, films):
     write_text(path, render(films))
 
 
-def render(films, playing=True):
+def languages():
+    """say(English phrase) -> phrase, of each language by its own name; what the table lacks stays English."""
+    table = json.loads(Path(__file__).with_name("chinese.json").read_text(encoding="utf-8"))
+    return {"English": str, "中文": lambda phrase: table.get(phrase, phrase)}
+
+
+def render(films, playing=True, say=str):
     """That page as text. playing: begins at the first still and plays; else it stands at the last one."""
-    data = {"playing": playing, "shortest": SHORTEST, "longest": LONGEST, "films": [pack(film) for film in films]}
+    real, shown = duration(films)
+    data = {"playing": playing, "real": round(real, 4), "shown": shown, "pace": pace([Picture((), real, shown)], say)}
+    data["films"] = [pack(film) for film in films]
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     states = {state for film in films for still in film.stills for state in still.states}
-    page = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
-    return page.substitute(CLASSES, mask=MASK, style=style(), legend=legend(states), data=text)
+    page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    page = Template(re.sub(r'say\("(.*?)"\)', lambda found: f'"{say(found[1])}"', page))
+    parts = {"bars": bars(films, real or 1.0, say), "legend": legend(states, say), "language": say("en")}
+    return page.substitute(CLASSES | parts, mask=MASK, style=style(), data=text)
 
 
 def pack(film):
@@ -67,29 +68,35 @@ def best(still, position):
 
 def style():
     """The style sheet of panels, characters and legend on a page, in a light and in a dark theme."""
-    themes = {
-        name: " ".join(f"--td-{part}: rgb{colour};" for part, colour in theme.items())
-        for name, theme in (("light", LIGHT), ("dark", DARK))
-    }
+    themes = {"light": "", "dark": ""}
+    for part, pair in COLOURS.items():
+        themes = {name: f"{themes[name]} --td-{part}: rgb{colour};" for name, colour in zip(themes, pair, strict=True)}
     sheet = Template(Path(__file__).with_name("page.css").read_text(encoding="utf-8")).substitute(themes | CLASSES)
     shares = ((ninth, round(100 * (1 - ninth / 9) ** 1.5)) for ninth in range(9))
     return sheet + "".join(f".s{SETTLED}.p{ninth} {{ --td-share: {share}% }}\n" for ninth, share in shares)
 
 
-def legend(states):
+def legend(states, say=str):
     """The states in HTML, those among `states`."""
-    shown = {state: words for state, words in LEGEND.items() if state in states}
-    spans = (f'<span><b class="s{i} p2">{"a" * (i == SETTLED)}</b> {words}</span> ' for i, words in shown.items())
+    shown = {state: said for state, said in LEGEND.items() if state in states}
+    spans = (f'<span><b class="s{i} p2">{"a" * (i == SETTLED)}</b> {say(said)}</span> ' for i, said in shown.items())
     return f'<p class="legend">{"".join(spans)}</p>'
 
 
-def panel(film):
+def bars(films, axis, say=str):
+    """A bar for each film on one time axis of so many seconds, in HTML."""
+    spent = [(html.escape(film.title), film.stills[-1].seconds) for film in films]
+    rows = (f'<p><b style="width: {100 * s / axis:.1f}%"></b>{t}: <i>{s:.2f}{say(" s")}</i></p>' for t, s in spent)
+    return f'<div class="bars">{"".join(rows)}</div>'
+
+
+def panel(film, say=str):
     """A film's last still in HTML, as the page of `write_html` shows it."""
     still = film.stills[-1]
     runs = groupby(zip(still.states, still.confidence, visible(still.characters), strict=True), lambda cell: cell[:2])
     spans = "".join(span(state, ninth, "".join(sign for *_, sign in run)) for (state, ninth), run in runs)
     note = f'<p class="note">{html.escape(film.note)}</p>' if film.note else ""
-    return f"<section><h2>{html.escape(film.title)}: {figures(still)}</h2>{note}<pre>{spans}</pre></section>"
+    return f"<section><h2>{html.escape(film.title)}: {figures(still, say)}</h2>{note}<pre>{spans}</pre></section>"
 
 
 def span(state, ninth, signs):

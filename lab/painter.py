@@ -135,7 +135,7 @@ def show(films, fps, font=None):
         image = painter.paint(pictures[i], pace(pictures)).copy()
         image.thumbnail(
             (root.winfo_screenwidth() - 20, root.winfo_screenheight() - 100)
-        )  # room for bars of the desktop
+        )  # the rest: the desktop's bars
         label.image = ImageTk.PhotoImage(image)  # kept: tkinter does not
         label.configure(image=label.image)
         if i + 1 < len(pictures):

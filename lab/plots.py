@@ -1,14 +1,14 @@
 """Plots that need no explanation: units on the axes, intervals drawn, colours that the colour-blind can tell apart."""
 
 import contextlib
-import textwrap
 
 from lab.cli import UserError
 from lab.files import atomic
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
 
-DISTANCE = "distance to real text, bits (lower is better)"
+DISTANCE = "distance to real text, bits (\u2190 better)"  # along a y axis this points down
+CALLS = "characters per call (better \u2192)"
 
 
 @contextlib.contextmanager
@@ -24,7 +24,7 @@ def figure(path, title, x, y):
     yield axes
     handles, labels = axes.get_legend_handles_labels()
     if labels:
-        axes.legend(handles, labels, frameon=False, fontsize=9)
+        fig.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as file:
@@ -42,33 +42,24 @@ def scatter(axes, points, x, y, colour=COLOURS[0], label=None, marker="o", size=
     for p in points:
         if p.get(f"{y}_low") is not None:
             axes.plot([p[x]] * 2, [p[f"{y}_low"], p[f"{y}_high"]], color=colour, alpha=0.35, linewidth=1.5, zorder=1)
-    axes.scatter(
-        [p[x] for p in points], [p[y] for p in points], color=colour, marker=marker, label=label, zorder=2, s=size
-    )
+    known = [p[x] for p in points], [p[y] for p in points]
+    axes.scatter(*known, color=colour, marker=marker, label=label, zorder=2, s=size)
 
 
 def numbered(axes, points, x, y, label):
-    """Points with numbers in them, and beside the axes what their numbers mean; points: as for `scatter`, with names."""
+    """Points with numbers in them, which the legend explains; points: as for `scatter`, with names."""
     scatter(axes, points, x, y, label=label, size=170)
+    centre = {"ha": "center", "va": "center_baseline", "color": "white", "fontsize": 8, "fontweight": "bold"}
     for number, p in enumerate(points, 1):
-        centre = {"ha": "center", "va": "center_baseline", "color": "white", "fontsize": 8, "fontweight": "bold"}
         axes.text(p[x], p[y], str(number), zorder=3 + number, **centre)
-    key = "\n".join(textwrap.fill(f"{n}  {p['name']}", 26, subsequent_indent="    ") for n, p in enumerate(points, 1))
-    axes.annotate(key, (1.02, 0.98), xycoords="axes fraction", va="top", fontsize=9, linespacing=1.3)
+        axes.plot([], [], " ", label=f"{number}  {p['name']}")
 
 
-def better(axes, upwards):
-    """Beside the axes, an arrow to where both are good: to the lower right, or to the upper right."""
-    tip, start = ((1.22, 0.16), (1.06, 0.06)) if upwards else ((1.22, 0.06), (1.06, 0.16))
-    at = {"xycoords": "axes fraction", "textcoords": "axes fraction"}
-    axes.annotate("", tip, start, arrowprops={"arrowstyle": "-|>", "color": COLOURS[2], "linewidth": 2}, **at)
-    axes.annotate("better", (1.06, 0.2), xycoords="axes fraction", color=COLOURS[2])
-
-
-def log_axis(axes):
-    """A logarithmic x axis with plain numbers."""
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
+def log_axes(axes, y=False):
+    """A logarithmic x axis with plain numbers, and y axis where that is asked for."""
+    axes.set(xscale="log", yscale="log" if y else axes.get_yscale())
+    for axis in (axes.xaxis, axes.yaxis)[: 1 + y]:
+        axis.set_major_formatter("{x:g}")
 
 
 def real_line(axes, value):
@@ -80,5 +71,5 @@ def real_line(axes, value):
 def speed_axis(points):
     """Key and label of the points' speed: characters per second, or per call when not all were timed."""
     if all(point["chars_per_second"] for point in points):
-        return "chars_per_second", "characters per second, one text at a time"
-    return "chars_per_call", "characters per call (seconds were not measured)"
+        return "chars_per_second", "characters per second, one text at a time (better \u2192)"
+    return "chars_per_call", "characters per call, as seconds were not measured (better \u2192)"

@@ -74,7 +74,8 @@ def words_of(text):
 
 def measure(rows, reference):
     """Rows with the measures of their own text added, as `records.Row` defines them; the prompt is not measured."""
-    nll = generative_nll([row["text"] for row in rows], reference, [len(row["text"]) - row["chars"] for row in rows])
+    evaluator = reference.evaluator if reference else None
+    nll = generative_nll([row["text"] for row in rows], evaluator, [len(row["text"]) - row["chars"] for row in rows])
     measured = []
     for row, value in zip(rows, nll, strict=True):
         new = row["text"][-row["chars"] :]
@@ -85,17 +86,17 @@ def measure(rows, reference):
 
 
 @torch.no_grad()
-def generative_nll(texts, reference, skip):
+def generative_nll(texts, evaluator, skip):
     """Nats per character under the evaluator, with half a window of text before each scored character where there is one.
 
-    skip: characters at the head of each text that are not scored. None without an evaluator model, or for characters it lacks.
+    evaluator: a Writer; skip: characters at the head of each text that are not scored. None without an evaluator model, or for characters it lacks.
     """
-    if not reference or not reference.evaluator or set().union(*texts) - set(reference.evaluator.alphabet.characters):
+    if not evaluator or set().union(*texts) - set(evaluator.alphabet.characters):
         return [None] * len(texts)
-    model, results = reference.evaluator.model, []
+    model, results = evaluator.model, []
     size = model.config.block_size
     for text, first in zip(texts, skip, strict=True):
-        idx, nll = reference.evaluator.alphabet.encode(text), []
+        idx, nll = evaluator.alphabet.encode(text), []
         for start in range(0, max(1, len(idx) - 1 - size // 2), size // 2):
             x = idx[start : start + size + 1]
             row = F.cross_entropy(model(x[None, :-1])[0], x[1:], reduction="none")

@@ -151,6 +151,21 @@ def test_gaps_are_filled_and_locked_letters_stay(tab, address):
     picture(page, "1280_gaps")
 
 
+def test_the_page_speaks_chinese_and_its_film_can_be_kept(tab, address, tmp_path):
+    page = tab(address)
+    page.get_by_role("link", name="中文").click()
+    page.get_by_role("button", name="生成").wait_for()
+    film = page.frame_locator("iframe[title=film]")
+    assert [head.split(":")[0] for head in heads(film)] == ["GPT", "掩码扩散", "扩散 + 流"]
+    with page.expect_download() as kept:
+        film.locator("#save").click()
+    kept.value.save_as(tmp_path / "film.html")
+    alone = tab((tmp_path / "film.html").as_uri())
+    assert alone.locator("section").count() == 3 and not alone.locator("#save").is_visible()
+    alone.locator("#at").fill("0")
+    assert alone.locator(".bars i").all_inner_texts() == ["0.00 秒"] * 3
+
+
 def test_stop_ends_the_writing_and_the_next_wish_is_served(tab, address):
     page = tab(address)
     page.get_by_role("button", name="Settings").click()

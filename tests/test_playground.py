@@ -19,6 +19,7 @@ from lab.corpus import Alphabet
 from lab.film import DRAFT, EMPTY, MASK, MASKED, NEW, SETTLED
 from playground import MOST, Wish, answer, write_together
 
+SOURCES = (("film", "py"), ("page", "py"), ("page", "html"), ("canvas", "py"))
 SETTINGS = (0.5, 0.5, 0.5, 2, 0.0, 1.0, 0.6)  # in the order of the sliders
 
 
@@ -35,9 +36,9 @@ def writers(folder):
     return playground.load(folder)
 
 
-def ask(writers, text="to be", chars=12, seed=1, slower=1, settings=SETTINGS):
+def ask(writers, text="to be", chars=12, seed=1, slower=1, settings=SETTINGS, evaluator=None, say=str):
     """The last (message, view) of a wish."""
-    return list(answer(writers, text, chars, seed, slower, *settings))[-1]
+    return list(answer(writers, evaluator, say, text, chars, seed, slower, *settings))[-1]
 
 
 def film_of(view):
@@ -72,7 +73,7 @@ def test_the_clock_is_shared_and_never_goes_back(writers):
 
 def test_pictures_stream_before_the_end(writers, monkeypatch):
     monkeypatch.setattr(playground, "PICTURE", 0.0)
-    pictures = [view for _, view in answer(writers, "to be", 12, 1, 1, *SETTINGS)]
+    pictures = [view for _, view in answer(writers, None, str, "to be", 12, 1, 1, *SETTINGS)]
     assert len(pictures) > 12 and all('class="films"' in view for view in pictures[:-1])
     assert f'class="s{MASKED} p' in pictures[0] and f'class="s{NEW} p' in pictures[2]
     assert pictures[0].count(MASK) > pictures[-2].count(MASK) == 0
@@ -130,6 +131,44 @@ def test_gaps_are_filled_and_gpt_says_that_it_cannot(writers):
     assert first["title"] == "GPT"
     for made in others:
         assert re.fullmatch("to .. or ... to be", text_of(made), re.DOTALL) and "_" not in text_of(made)
+
+
+def test_the_likeliest_fillings_stand_below_a_text_with_masked_spans(writers):
+    _, view = ask(writers, "to __ or _ to be")
+    shares = [float(share) for share in re.findall(r"<p>([\d.]+)%</p>", view)]
+    assert len(shares) == 5 and shares == sorted(shares, reverse=True)
+    assert all("<h3>" not in ask(writers, text)[1] for text in ("to be ", "to " + "_" * (playground.FILLED + 1)))
+
+
+def test_an_evaluator_scores_each_text(writers):
+    """What was written alone, beside the seconds; a method that refuses keeps its reason."""
+    *_, (_, films) = write_together(writers, Wish("to be", 12, 1))
+    text = films[1].stills[-1].characters
+    (nll,) = playground.generative_nll([text], writers["gpt"], [5])
+    _, view = ask(writers, evaluator=writers["gpt"])
+    assert film_of(view)["films"][1]["note"] == f"generative NLL: {nll:.2f} nats per character"
+    first, second, _ = film_of(ask(writers, "to __ or", evaluator=writers["gpt"])[1])["films"]
+    assert "cannot fill" in first["note"] and "NLL" in second["note"]
+
+
+def test_every_word_of_the_page_is_in_the_table_and_every_entry_is_used():
+    table = json.loads((cli.ROOT / "lab" / "chinese.json").read_text(encoding="utf-8"))
+    sources = [cli.ROOT / "playground.py", *(cli.ROOT / "lab" / f"{n}.{e}" for n, e in SOURCES)]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    assert [phrase for phrase in table if phrase not in text] == []
+    assert all(re.findall("{.*?}", phrase) == re.findall("{.*?}", said) for phrase, said in table.items())
+    said = {*re.findall(r"say\([\"'](.*?)[\"']\)", text), *playground.SLIDERS, *film.LEGEND.values(), playground.ABOUT}
+    said |= {info for *_, info in playground.SLIDERS.values()} | {*film.TITLES.values()} - {"GPT"}
+    assert said - table.keys() - {" calls, ' if still.calls != 1 else ' call, "} == set()
+
+
+def test_the_page_speaks_chinese(writers):
+    say = playground.page.languages()["中文"]
+    message, view = ask(writers, "to __ or not", say=say)
+    data = film_of(view)["films"]
+    assert message.startswith("完成") and data[1]["title"] == "掩码扩散" and data[0]["note"].startswith("GPT 从左到右")
+    assert "播放" in view and "say(" not in html.unescape(view)
+    assert "而不是" in ask(writers, chars=3.5, say=say)[0]
 
 
 def test_an_empty_prompt_is_enough_for_the_masked_methods(writers):
@@ -210,7 +249,7 @@ def test_the_page_is_bound_to_this_machine_with_a_queue_that_ends(writers):
         assert address.startswith("http://127.0.0.1:")
         assert blocks.share_url is None and not blocks.analytics_enabled
         waiting = [fn for fn in blocks.fns.values() if fn.queue is not False]  # all but Stop
-        assert len(waiting) == 1
+        assert len(waiting) == 2  # a page in each language
         assert {(fn.concurrency_limit, fn.concurrency_id) for fn in waiting} == {(1, "writing")}
         assert blocks.max_threads == 4 and blocks._queue.max_size == 16
     finally:

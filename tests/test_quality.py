@@ -122,8 +122,8 @@ def test_the_judge_scores_every_character_after_the_prompt_with_context(referenc
         start = 0 if i <= 8 else (i - 5) // 4 * 4
         logits = model(idx[None, start:i])[0, -1]
         nll.append(torch.nn.functional.cross_entropy(logits, idx[i]).item())
-    assert quality.generative_nll([text], judged, [3])[0] == pytest.approx(np.mean(nll), rel=1e-4)
-    assert quality.generative_nll(["xyz"], judged, [0]) == [None]
+    assert quality.generative_nll([text], judged.evaluator, [3])[0] == pytest.approx(np.mean(nll), rel=1e-4)
+    assert quality.generative_nll(["xyz"], judged.evaluator, [0]) == [None]
 
 
 def test_pool_weights_groups(reference):
