@@ -41,8 +41,12 @@ def norm(x):
 
     F.rms_norm is the same, but slower for the one position of a cached pass on a CPU.
     """
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(1e-6)
-    return x / (length * x.size(-1) ** -0.5)
+    return unit(x) * x.size(-1) ** 0.5
+
+
+def unit(x):
+    """x with its channels divided by their length, which is made 1."""
+    return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(1e-6)
 
 
 def rotary(length, head_size):
@@ -100,7 +104,9 @@ class Convolution(nn.Module):
 
     def forward(self, x, inputs=None):
         """x: (B, T, C); inputs: (B, width - 1 + T, C), a cache's, whose last T become x."""
-        if inputs is not None:  # a product and a sum: for few positions the convolution's set-up costs ten times as much
+        if (
+            inputs is not None
+        ):  # a product and a sum: for few positions the convolution's set-up costs ten times as much
             inputs[:, -x.size(1) :] = x
             return (inputs.unfold(1, self.width, 1) * self.weight[:, 0]).sum(-1)
         left = self.width - 1 if self.is_causal else self.width // 2
@@ -109,18 +115,18 @@ class Convolution(nn.Module):
 
 
 def attend(q, k, v, is_causal):
-    """softmax(q k^T / sqrt(D)) v, of (B, H, T, D) each; is_causal: the T positions of q are the last ones of k's.
+    """softmax(sqrt(D) q k^T) v, of (B, H, T, D) each, q and k of length 1, so that their scores have variance 1.
 
-    Spelt out in bfloat16 on a CPU, where the backward pass of F.scaled_dot_product_attention takes a third of a
-    training step of the masked models.
+    is_causal: the positions of q are the last ones of k's. Spelt out in bfloat16 on a CPU, where the backward pass of
+    F.scaled_dot_product_attention takes a third of a training step of the masked models.
     """
+    T, scale = q.size(2), q.size(-1) ** 0.5
     if q.dtype == torch.bfloat16 and q.device.type == "cpu" and not is_causal:
-        return (q * q.size(-1) ** -0.5 @ k.mT).softmax(-1) @ v
-    before, T = k.size(2) - q.size(2), q.size(2)
-    if before and T > 1 and is_causal:
-        mask = torch.ones(T, before + T, dtype=torch.bool, device=q.device).tril(before)
-        return F.scaled_dot_product_attention(q, k, v, mask)
-    return F.scaled_dot_product_attention(q, k, v, is_causal=is_causal and T > 1)
+        return (q * scale @ k.mT).softmax(-1) @ v
+    mask = None
+    if is_causal and 1 < T < k.size(2):
+        mask = torch.ones(T, k.size(2), dtype=torch.bool, device=q.device).tril(k.size(2) - T)
+    return F.scaled_dot_product_attention(q, k, v, mask, is_causal=is_causal and T == k.size(2), scale=scale)
 
 
 class Attention(nn.Module):
@@ -136,7 +142,7 @@ class Attention(nn.Module):
         """x: (B, T, C); angles: cosines and sines of its positions; keys, values: a cache's, whose last T become x's."""
         B, T, C = x.shape
         qkv = self.qkv(x).view(B, T, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)  # (3, B, H, T, D)
-        (q, k), v = rotate(norm(qkv[:2]), *angles).unbind(), qkv[2]
+        (q, k), v = rotate(unit(qkv[:2]), *angles).unbind(), qkv[2]
         if keys is not None:
             keys[:, :, -T:], values[:, :, -T:] = k, v
             k, v = keys, values
