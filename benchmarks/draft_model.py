@@ -32,38 +32,34 @@ class NGrams:
     """Interpolated n-grams with absolute discounting (Ney, Essen and Kneser 1994), counted in a text.
 
     ids: (n,) tokens below vocab_size; order: characters in the longest n-gram; discount: taken off each count.
-    probs: (rows, V), a row for each context that occurs; at: for contexts of 0, 1, .. characters {number: row}, the number
-    having the context's tokens as digits in base V.
+    probs: (rows, V); rows: {context, a tuple of tokens: its row}.
     """
 
     def __init__(self, ids, vocab_size, order=5, discount=0.75):
-        V, tables, codes, self.at, self.warm = vocab_size, [np.full((1, vocab_size), 1 / vocab_size)], 0, [], {}
-        for n in range(order):
-            codes = (codes[:-1] if n else 0) * V + ids[n:].astype(np.int64)
+        V, codes, probs = vocab_size, np.zeros(len(ids) + 1, dtype=np.int64), np.full((1, vocab_size), 1 / vocab_size)
+        self.order, self.rows, self.warm = order, {}, {}
+        for n in range(order):  # context and next token as one number, of digits in base V
+            codes = codes[:-1] * V + ids[n:]
             keys, counts = np.unique(codes, return_counts=True)
-            contexts, rows = np.unique(keys // V, return_inverse=True)
-            table = np.zeros((len(contexts), V))
-            table[rows, keys % V] = counts
-            total, found = table.sum(1, keepdims=True), (table > 0).sum(1, keepdims=True)
-            shorter = [self.at[-1][code] for code in (contexts % V ** (n - 1)).tolist()] if n else [0]
-            lower = tables[0] if n == 0 else np.concatenate(tables[1:])[shorter]
-            first = sum(map(len, self.at))
-            self.at.append({code: first + row for row, code in enumerate(contexts.tolist())})
-            tables.append((np.maximum(table - discount, 0) + discount * found * lower) / total)
-        self.vocab_size, self.probs = V, torch.from_numpy(np.concatenate(tables[1:]))
+            numbers, at = np.unique(keys // V, return_inverse=True)
+            contexts = list(map(tuple, (numbers[:, None] // V ** np.arange(n)[::-1] % V).tolist()))
+            shorter = probs[[self.rows.get(context[1:], 0) for context in contexts]]
+            found = np.zeros(shorter.shape)
+            found[at, keys % V] = counts
+            rest = discount * (found > 0).sum(1, keepdims=True) * shorter
+            self.rows |= {context: len(probs) + row for row, context in enumerate(contexts)}
+            table = (np.maximum(found - discount, 0) + rest) / found.sum(1, keepdims=True)
+            probs = np.concatenate((probs, table))
+        self.probs = torch.from_numpy(probs)
 
     def start(self, rows):
         """The draft model of a sampler: it keeps nothing from call to call."""
         return self.propose
 
     def row(self, text):
-        """Where in probs the longest context is that ends this list of tokens."""
-        for n in range(min(len(self.at) - 1, len(text)), -1, -1):
-            code = 0
-            for token in text[len(text) - n :]:
-                code = code * self.vocab_size + token
-            if code in self.at[n]:
-                return self.at[n][code]
+        """The row of probs for the longest known context that ends this list of tokens."""
+        contexts = (tuple(text[n:]) for n in range(max(0, len(text) + 1 - self.order), len(text) + 1))
+        return next(self.rows[context] for context in contexts if context in self.rows)
 
     def propose(self, idx, known, u, temp):
         """Draw characters after the first `known` (B,) of idx (B, L) by u (B, K) -> guessed idx, what they are drawn from."""
@@ -72,11 +68,11 @@ class NGrams:
             self.warm[temp] = probs, probs.cumsum(1).numpy()
         (probs, cumulative), (B, K), idx, rows = self.warm[temp], u.shape, idx.clone(), []
         for b, n in enumerate(known.tolist()):
-            text = idx[b, max(0, n - len(self.at)) : n].tolist()
+            text = idx[b, max(0, n - self.order) : n].tolist()
             for share in u[b].tolist():
                 rows.append(self.row(text))
                 token = cumulative[rows[-1]].searchsorted(share, "right")
-                text.append(min(int(token), self.vocab_size - 1))
+                text.append(min(int(token), probs.size(1) - 1))
             idx[b, n : n + K] = torch.tensor(text[-K:])
         return idx, probs[torch.tensor(rows)].view(B, K, -1)
 
@@ -86,9 +82,13 @@ def look_up(vocab_size, idx, known, u, temp, longest=8):
     idx, most = idx.clone(), 0
     for b, n in enumerate(known.tolist()):
         text = "".join(map(chr, idx[b, :n].tolist()))
-        places = (text.rfind(text[-m:], 0, -1) + m for m in range(min(longest, n - 1), 1, -1) if text[-m:] in text[:-1])
-        found = list(map(ord, text[next(places, n) :][: u.size(1)]))
-        idx[b, n : n + len(found)], most = torch.tensor(found, dtype=torch.long), max(most, len(found))
+        for length in range(min(longest, n - 1), 1, -1):
+            at = text.rfind(text[-length:], 0, -1)
+            if at >= 0:
+                found = list(map(ord, text[at + length :][: u.size(1)]))
+                idx[b, n : n + len(found)] = torch.tensor(found)
+                most = max(most, len(found))
+                break
     columns = known[:, None] + torch.arange(most)
     return idx, F.one_hot(idx.gather(1, columns), vocab_size).double()
 
@@ -174,7 +174,7 @@ def draft_models(corpus, device):
     """The draft models by name."""
     V, small = len(corpus.alphabet), methods.load(cli.ROOT / "weights" / "gpt_1_layer.pt", "gpt", device)
     found = {
-        f"{order}-grams of the training text": NGrams(np.asarray(corpus.train), V, order).start for order in (5, 7)
+        f"{order}-grams of the training text": NGrams(np.asarray(corpus.train), V, order).start for order in (5, 6)
     }
     return found | {"the text so far": lambda rows: partial(look_up, V), "1-layer GPT": partial(small_gpt, small.model)}
 
@@ -186,19 +186,21 @@ def main(args):
     if args.compiled:
         writer.model.compile()
     canvas = Canvas.after(writer.alphabet.encode(writer.opening[:16]), args.chars)
-    trial = trials.Trial(canvas, gpt.Decoding(args.temp), tuple(range(args.seeds)))
+    trial = trials.Trial(canvas, gpt.Decoding(args.temp), (0,))
+    plain = partial(trials.run, writer, trial)
     for (name, start), drafts in itertools.product(draft_models(corpus, device).items(), args.drafts):
         drafting = replace(writer, generate=DraftModel(start, drafts).generate)
-        texts = [trials.run(drafting, replace(trial, seeds=(seed,)))[0] for seed in trial.seeds]
-        calls, written = sum(text.nfe for text in texts), args.chars * args.seeds
-        ours, theirs, ratio = compare(
-            *(partial(trials.run, w, replace(trial, seeds=(0,))) for w in (drafting, writer)), args.rounds
-        )
-        row = {"draft model": name, "drafts": drafts, "calls per 1,000 characters": 1000 * calls / written}
-        row |= {"positions per call": sum(text.full_passes for text in texts) * writer.model.config.block_size / calls}
-        rows.append(
-            row | {"characters per second": args.chars / ours, "of GPT alone": args.chars / theirs, "ratio": ratio}
-        )
+        texts = [trials.run(drafting, replace(trial, seeds=(seed,)))[0] for seed in range(args.seeds)]
+        calls = sum(text.nfe for text in texts)
+        row = {
+            "draft model": name,
+            "drafts": drafts,
+            "calls per 1,000 characters": 1000 * calls / args.chars / args.seeds,
+        }
+        row["positions per call"] = sum(text.full_passes for text in texts) * writer.model.config.block_size / calls
+        ours, theirs, ratio = compare(partial(trials.run, drafting, trial), plain, args.rounds)
+        rates = {"characters per second": args.chars / ours, "of GPT alone": args.chars / theirs, "ratio": ratio}
+        rows.append(row | rates)
         show(rows[-1:])
     show(rows)
     args.write("draft_model", {"rows": rows}, device=str(device))

@@ -21,7 +21,7 @@ BUDGET = {
     "methods.py": 55,
     "lab/training.py": 290,
     "lab/trials.py": 210,
-    "benchmarks/draft_model.py": 80,
+    "benchmarks/draft_model.py": 160,
     "benchmarks/frontier.py": 180,
     "benchmarks/readme.py": 150,
     "benchmarks/speed.py": 110,
@@ -134,7 +134,7 @@ def test_every_file_of_the_tree_in_the_readme_exists():
 
 
 def test_the_whole_stays_small():
-    assert sum(len(code_lines(path)) for path in FILES) <= 4120
+    assert sum(len(code_lines(path)) for path in FILES) <= 4210
 
 
 def test_the_diff_of_the_first_two_methods_reads_like_the_paper():
