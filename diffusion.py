@@ -110,7 +110,7 @@ def step(window, probs, decoding, rngs):
     return torch.where(chosen, drawn, window.idx), window.masked & ~chosen, window.drafts
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def generate(model, canvas, decoding, rngs):
     """Fill the canvas chunk after chunk, many characters a pass.
 

@@ -156,7 +156,7 @@ def flow_on(probs, evidence, snr, guided, decoding, rngs):
     return evidence * guided[..., None], after * guided
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def generate(model, canvas, decoding, rngs, flow=flow_on):
     """Fill the canvas chunk after chunk, many characters a pass; the flow guides the early passes of each chunk.
 

@@ -61,7 +61,7 @@ def loss(model, idx, config, rng):
     return F.cross_entropy(logits.mT, idx[:, 1:]), {}
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def generate(model, canvas, decoding, rngs):
     """Write the canvas from left to right, one character a pass, with cached keys and values.
 
@@ -75,7 +75,7 @@ def generate(model, canvas, decoding, rngs):
         probs = probabilities(model(x.to(device), cache)[:, -1:], decoding.temp)  # (B, 1, V)
         drawn = sample_tokens(probs, decoding.top_k, rngs, masked[:, n])  # (B, 1)
         column = torch.full_like(drawn, n)
-        idx = idx.scatter(1, column, torch.where(masked[:, [n]], drawn, idx[:, [n]]))
+        idx = idx.scatter(1, column, torch.where(masked[:, n : n + 1], drawn, idx[:, n : n + 1]))
         masked = masked.scatter(1, column, False)
         yield Frame(idx, masked, torch.zeros_like(masked), column, probs, x.size(1) / cache.size)
 

@@ -46,7 +46,7 @@ def configurations(corpus):
             writer.model.compile()  # a cached call is longer than the one before: its length stays open
         for writer in (masked, flow):
             writer.model.compile(dynamic=False)
-    drafting = DraftModel(NGrams(np.asarray(corpus.train), len(corpus.alphabet)), drafts=8)
+    drafting = DraftModel(NGrams(np.asarray(corpus.train), len(corpus.alphabet)).start, drafts=8)
     drafted = replace(large, generate=drafting.generate)
     calibrated, low = (0.2, 0.3, 0.45, 0.6, 0.8, 1.0), (0.15, 0.25, 0.35, 0.5, 0.65, 0.85, 1.0)
     slow, high, off = (0.2, 0.35, 0.5, 0.65), (0.3, 0.4, 0.6, 0.8, 1.0, 1.1), {"flow_until": 1.0}

@@ -79,7 +79,7 @@ def against_ourselves(args, corpus, device):
     writer = methods.load("gpt", device=device)
     canvas = Canvas.after(writer.alphabet.encode(writer.opening[:16]), args.chars)
     trial = trials.Trial(canvas, gpt.Args().decoding, (1337,))
-    drafting = DraftModel(NGrams(np.asarray(corpus.train), len(corpus.alphabet)), args.drafts)
+    drafting = DraftModel(NGrams(np.asarray(corpus.train), len(corpus.alphabet)).start, args.drafts)
     drafted = partial(trials.run, replace(writer, generate=drafting.generate), trial)
     what = "GPT with an n-gram draft model, against GPT with its cache"
     yield row(what, RATE, drafted, partial(trials.run, writer, trial), args.chars, args.rounds)

@@ -41,49 +41,57 @@ def norm(x):
 
     F.rms_norm is the same, but slower for the one position of a cached pass on a CPU.
     """
-    rms = torch.linalg.vector_norm(x, dim=-1, keepdim=True) * x.size(-1) ** -0.5
-    return x / (rms + 1e-6)
+    return unit(x) * x.size(-1) ** 0.5
+
+
+def unit(x):
+    """x with its channels divided by their length, which is made 1."""
+    return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(1e-6)
 
 
 def rotary(length, head_size):
-    """Cosines and sines of the RoPE angles of positions 0 .. length - 1: (2, length, D / 2)."""
+    """Cosines and sines of the RoPE angles of positions 0 .. length - 1, for each channel: (2, length, D)."""
     freqs = 10000.0 ** (-torch.arange(0, head_size, 2) / head_size)
     angles = torch.arange(length)[:, None] * freqs
-    return torch.stack((angles.cos(), angles.sin()))
+    return torch.stack((angles.cos().repeat(1, 2), torch.cat((angles.sin(), -angles.sin()), dim=-1)))
 
 
-def rotate(x, angles):
-    """Turn each pair of channels of x (..., T, D) by its position's angle."""
-    (cos, sin), (x1, x2) = angles, x.chunk(2, dim=-1)
-    return torch.cat((x1 * cos + x2 * sin, x2 * cos - x1 * sin), dim=-1).type_as(x)
+def rotate(x, cos, sin):
+    """Turn each pair of channels of x (..., T, D), the i-th of either half, by its position's angle."""
+    x1, x2 = x.chunk(2, dim=-1)
+    return (x * cos + torch.cat((x2, x1), dim=-1) * sin).type_as(x)
 
 
 class Cache:
-    """Keys, values and convolution inputs of the positions read so far, for decoding one position at a time.
+    """Keys, values and convolution inputs of the positions of a text that are read, so that none is computed twice.
 
-    length: positions held, at most size, which is config.block_size; like: a tensor of the dtype and device wanted.
+    start: the first of them; length: how many, at most size, which is config.block_size: to forget the last ones, lower
+    it; like: a tensor of the dtype and device wanted.
     """
 
     def __init__(self, config, rows, like):
         D = config.n_embd // config.n_head
-        self.length, self.size = 0, config.block_size
+        self.start, self.length, self.size, self.left = 0, 0, config.block_size, config.conv_width - 1
         empty = like.new_empty(2, config.n_layer, rows, config.n_head, config.block_size, D)
-        self.keys, self.values = empty[0].unbind(), empty[1].unbind()
-        self.tails = like.new_zeros(config.n_layer, rows, config.conv_width - 1, config.n_embd).unbind()
+        self.keys, self.values = empty.unbind()
+        self.inputs = like.new_zeros(config.n_layer, rows, self.left + config.block_size, config.n_embd)
 
-    def unread(self, idx, n):
-        """The tokens of idx (B, L) before position n that are to be read, (B, t), before token n is predicted.
+    def unread(self, idx, n, stop=None):
+        """The tokens of idx (B, L) that are to be read, (B, t), before tokens n .. stop (default n) are predicted.
 
-        A full cache begins again with the newest half of the context: the model only ever sees windows like those
-        that it was trained on.
+        What was read from position n on is forgotten. A cache that is too short for n begins again with the newest half
+        of the context: the model only ever sees windows like those that it was trained on.
         """
-        if self.length == self.size:
-            self.length, new = 0, max(1, self.size // 2)
-            for tail in self.tails:
-                tail.zero_()
-        else:
-            new = 1 if self.length else min(n, self.size)
-        return idx[:, n - new : n]
+        if n - self.start > self.size:
+            self.start, self.length = n - max(1, self.size // 2), 0
+        self.length = min(self.length, n - 1 - self.start)
+        return idx[:, self.start + self.length : min(stop or n, self.start + self.size)]
+
+    def extend(self, T):
+        """Make room for T positions -> for each layer the keys, values and convolution inputs up to the new ones."""
+        first, self.length = self.length, self.length + T
+        views = (x[:, :, :, : self.length] for x in (self.keys, self.values))
+        return zip(*(x.unbind() for x in (*views, self.inputs[:, :, first : self.left + self.length])), strict=True)
 
 
 class Convolution(nn.Module):
@@ -94,28 +102,31 @@ class Convolution(nn.Module):
         self.width, self.is_causal = config.conv_width, is_causal
         self.weight = nn.Parameter(torch.zeros(config.n_embd, 1, config.conv_width))
 
-    def forward(self, x, tail=None):
-        """x: (B, T, C); tail: (B, width - 1, C) inputs before x, overwritten by the newest ones."""
+    def forward(self, x, inputs=None):
+        """x: (B, T, C); inputs: (B, width - 1 + T, C), a cache's, whose last T become x."""
+        if (
+            inputs is not None
+        ):  # a product and a sum: for few positions the convolution's set-up costs ten times as much
+            inputs[:, -x.size(1) :] = x
+            return (inputs.unfold(1, self.width, 1) * self.weight[:, 0]).sum(-1)
         left = self.width - 1 if self.is_causal else self.width // 2
-        if tail is None:
-            padded = F.pad(x, (0, 0, left, self.width - 1 - left))
-        else:
-            padded = torch.cat((tail, x), dim=1)
-            tail.copy_(padded[:, padded.size(1) - left :])
-            if x.size(1) == 1:  # a product and a sum: the convolution's set-up would cost ten times as much
-                return (padded * self.weight[:, 0].T).sum(1, keepdim=True)
+        padded = F.pad(x, (0, 0, left, self.width - 1 - left))
         return F.conv1d(padded.mT, self.weight, groups=x.size(-1)).mT
 
 
 def attend(q, k, v, is_causal):
-    """softmax(q k^T / sqrt(D)) v, of (B, H, T, D) each.
+    """softmax(sqrt(D) q k^T) v, of (B, H, T, D) each, q and k of length 1, so that their scores have variance 1.
 
-    Spelt out in bfloat16 on a CPU, where the backward pass of F.scaled_dot_product_attention takes a third of a
-    training step of the masked models.
+    is_causal: the positions of q are the last ones of k's. Spelt out in bfloat16 on a CPU, where the backward pass of
+    F.scaled_dot_product_attention takes a third of a training step of the masked models.
     """
+    T, scale = q.size(2), q.size(-1) ** 0.5
     if q.dtype == torch.bfloat16 and q.device.type == "cpu" and not is_causal:
-        return (q * q.size(-1) ** -0.5 @ k.mT).softmax(-1) @ v
-    return F.scaled_dot_product_attention(q, k, v, is_causal=is_causal)
+        return (q * scale @ k.mT).softmax(-1) @ v
+    mask = None
+    if is_causal and 1 < T < k.size(2):
+        mask = torch.ones(T, k.size(2), dtype=torch.bool, device=q.device).tril(k.size(2) - T)
+    return F.scaled_dot_product_attention(q, k, v, mask, is_causal=is_causal and T == k.size(2), scale=scale)
 
 
 class Attention(nn.Module):
@@ -127,16 +138,15 @@ class Attention(nn.Module):
         self.n_head, self.is_causal = config.n_head, is_causal
         self.qkv, self.out = nn.Linear(C, 3 * C, bias=False), nn.Linear(C, C, bias=False)
 
-    def forward(self, x, angles, cache=None):
-        """x: (B, T, C); cache: this layer's (keys, values), each (B, H, block_size, D), and the length it holds."""
+    def forward(self, x, angles, keys=None, values=None):
+        """x: (B, T, C); angles: cosines and sines of its positions; keys, values: a cache's, whose last T become x's."""
         B, T, C = x.shape
-        qk, v = self.qkv(x).view(B, T, 3, self.n_head, -1).permute(2, 0, 3, 1, 4).split((2, 1))  # (2, B, H, T, D)
-        (q, k), v = rotate(norm(qk), angles), v[0]
-        if cache is not None:
-            keys, values, length = cache
-            keys[:, :, length : length + T], values[:, :, length : length + T] = k, v
-            k, v = keys[:, :, : length + T], values[:, :, : length + T]
-        y = attend(q, k, v, self.is_causal and T > 1)
+        qkv = self.qkv(x).view(B, T, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)  # (3, B, H, T, D)
+        (q, k), v = rotate(unit(qkv[:2]), *angles).unbind(), qkv[2]
+        if keys is not None:
+            keys[:, :, -T:], values[:, :, -T:] = k, v
+            k, v = keys, values
+        y = attend(q, k, v, self.is_causal)
         return self.out(y.transpose(1, 2).reshape(B, T, C))
 
 
@@ -162,12 +172,12 @@ class Block(nn.Module):
         self.conv, self.attn = Convolution(config, is_causal), Attention(config, is_causal)
         self.up, self.down = nn.Linear(C, 4 * C, bias=False), nn.Linear(4 * C, C, bias=False)
 
-    def forward(self, x, angles, cache=None, tail=None):
+    def forward(self, x, angles, keys=None, values=None, inputs=None):
         def drop(update):
             return dropout(update, self.dropout) if self.training and self.dropout else update
 
-        x = x + drop(self.conv(norm(x), tail))
-        x = x + drop(self.attn(norm(x), angles, cache))
+        x = x + drop(self.conv(norm(x), inputs))
+        x = x + drop(self.attn(norm(x), angles, keys, values))
         return x + drop(self.down(F.relu(self.up(norm(x))).square()))
 
 
@@ -184,16 +194,11 @@ class Backbone(nn.Module):
             nn.init.zeros_(block.down.weight)
 
     def forward(self, x, cache=None):
-        """x: (B, T, C) embeddings -> (B, T, C) features; with a cache, x follows the positions that it holds.
-
-        Filling an empty cache may take any T; after that T is 1.
-        """
-        start = cache.length if cache else 0
-        angles = self.angles[:, start : start + x.size(1)]
+        """x: (B, T, C) embeddings -> (B, T, C) features; with a cache, x follows the positions that it holds."""
+        start, T = cache.length if cache else 0, x.size(1)
+        angles = self.angles[:, start : start + T].unbind()
+        layers = cache.extend(T) if cache else [()] * len(self.blocks)
         x = norm(x)
-        for i, block in enumerate(self.blocks):
-            kv, tail = ((cache.keys[i], cache.values[i], start), cache.tails[i]) if cache else (None, None)
-            x = block(x, angles, kv, tail)
-        if cache:
-            cache.length += x.size(1)
+        for block, layer in zip(self.blocks, layers, strict=True):
+            x = block(x, angles, *layer)
         return norm(x)

@@ -24,23 +24,22 @@ def uniforms(width, rngs, rows):
     return u
 
 
-def categorical(probs, rngs, rows):
-    """One draw from each distribution: probs (B, W, K), not necessarily normalised -> (B, W) indices.
+def choose_tokens(probs, top_k, u):
+    """The tokens that random numbers stand for, from the top_k likeliest of each position or from all (None).
 
-    Inverse of the cumulative distribution in float64 on the CPU (low-precision noise silently lowers the
-    temperature, arXiv 2409.02908). rows: as in `uniforms`.
+    probs: (B, W, V), not necessarily normalised; u: (B, W), each from 0 .. 1 -> (B, W) tokens. Inverse of the cumulative
+    distribution in float64 on the CPU (low-precision noise silently lowers the temperature, arXiv 2409.02908).
     """
-    u = uniforms(probs.size(1), rngs, rows)[..., None]  # (B, W, 1)
-    cumulative = probs.cumsum(-1)
-    below = cumulative <= u * cumulative[..., -1:]
-    return below.sum(-1).clamp(max=probs.size(-1) - 1)
+    V = probs.size(-1)
+    top, tokens = probs.topk(min(top_k or V, V))  # (B, W, k)
+    cumulative = top.cumsum(-1)
+    rank = torch.searchsorted(cumulative, u[..., None] * cumulative[..., -1:], right=True)
+    return tokens.gather(-1, rank.clamp(max=top.size(-1) - 1))[..., 0]
 
 
 def sample_tokens(probs, top_k, rngs, rows):
-    """One token at each position, from its top_k likeliest or from all (None): probs (B, W, V) -> (B, W) tokens."""
-    V = probs.size(-1)
-    top, tokens = probs.topk(min(top_k or V, V))  # (B, W, k)
-    return tokens.gather(-1, categorical(top, rngs, rows)[..., None])[..., 0]
+    """One token at each position: probs (B, W, V) -> (B, W); top_k as in `choose_tokens`, rngs and rows as in `uniforms`."""
+    return choose_tokens(probs, top_k, uniforms(probs.size(1), rngs, rows))
 
 
 def generator(*parts):

@@ -14,7 +14,7 @@ import diffusion
 import diffusion_flow
 import gpt
 from benchmarks import budgets, configurations, frontier, origin_flow, readme, speed, timing
-from benchmarks.draft_model import DraftModel, NGrams
+from benchmarks.draft_model import DraftModel, NGrams, look_up, small_gpt
 from lab import corpus, machine, records
 from lab.backbone import Config
 from lab.canvas import Canvas
@@ -45,23 +45,29 @@ def test_ngrams_interpolate_discounted_counts():
     ngrams = NGrams(np.array([0, 1, 0, 1, 1]), 3, order=2, discount=0.5)
     unigram = np.array([1.5, 2.5, 0]) / 5 + 0.5 * 2 / 5 / 3
     bigram = np.array([0, 1.5, 0]) / 2 + 0.5 * 1 / 2 * unigram
-    np.testing.assert_allclose(ngrams.probs(torch.tensor([[0]]))[0], bigram)
-    np.testing.assert_allclose(ngrams.probs(torch.zeros(1, 0, dtype=torch.long))[0], unigram)
-    np.testing.assert_allclose(ngrams.probs(torch.tensor([[2]]))[0], unigram)  # 2 never occurred
+    np.testing.assert_allclose(ngrams.probs[ngrams.row([0])], bigram)
+    np.testing.assert_allclose(ngrams.probs[ngrams.row([])], unigram)
+    np.testing.assert_allclose(ngrams.probs[ngrams.row([2])], unigram)  # 2 never occurred
 
 
 def test_ngram_probabilities_sum_to_one():
-    context = torch.tensor(list(itertools.product(range(3), repeat=4)))
-    torch.testing.assert_close(NGrams(IDS, 3).probs(context).sum(1), torch.ones(81, dtype=torch.float64))
+    probs = NGrams(IDS, 3).probs
+    torch.testing.assert_close(probs.sum(1), torch.ones(len(probs), dtype=torch.float64))
+
+
+START = {  # all poor: the first never proposes character 2 often, the second is sure of itself, the third never learned
+    "n-grams": NGrams(IDS[:60] % 2, 3).start,
+    "the text so far": lambda rows: partial(look_up, 3),
+    "small GPT": partial(small_gpt, make_gpt(seed=1)),
+}
 
 
 @pytest.mark.parametrize("temp", [1.0, 0.5])
-def test_the_draft_model_keeps_gpts_distribution(temp):
+@pytest.mark.parametrize("start", START.values(), ids=START)
+def test_the_draft_model_keeps_gpts_distribution(start, temp):
     """Four thousand texts of three characters, against their exact probabilities under GPT."""
     model, rows = make_gpt(), 4000
-    draft_model = DraftModel(
-        NGrams(IDS[:60] % 2, 3), drafts=2
-    )  # a poor draft model, which never proposes character 2 often
+    draft_model = DraftModel(start, drafts=2)
     canvas = Canvas.after(torch.tensor([0, 1]), 3, rows)
     idx = last(draft_model.generate(model, canvas, gpt.Decoding(temp, None), generators(rows)))
     texts = torch.tensor([(0, 1, *rest) for rest in itertools.product(range(3), repeat=3)])
@@ -76,7 +82,7 @@ def test_at_temperature_zero_the_draft_model_writes_gpts_text_in_fewer_calls():
     model, canvas, decoding = make_gpt(), Canvas.after(torch.tensor([0, 1]), 14), gpt.Decoding(0, None)
     greedy = list(gpt.generate(model, canvas, decoding, generators(1)))
     ngrams = NGrams(greedy[-1].idx[0].repeat(20).numpy(), 3)
-    drafted = list(DraftModel(ngrams, drafts=4).generate(model, canvas, decoding, generators(1)))
+    drafted = list(DraftModel(ngrams.start, drafts=4).generate(model, canvas, decoding, generators(1)))
     assert drafted[-1].idx.equal(greedy[-1].idx)
     assert len(drafted) < len(greedy)
 
@@ -84,7 +90,7 @@ def test_at_temperature_zero_the_draft_model_writes_gpts_text_in_fewer_calls():
 def test_the_draft_models_frames_settle_only_masked_characters():
     model, canvas = make_gpt(), Canvas.after(torch.tensor([0, 1]), 14, rows=3)
     before = canvas
-    for frame in DraftModel(NGrams(IDS, 3), 3).generate(model, canvas, gpt.Decoding(1.0, None), generators(3)):
+    for frame in DraftModel(NGrams(IDS, 3).start, 3).generate(model, canvas, gpt.Decoding(1.0, None), generators(3)):
         assert (frame.idx == before.idx)[~before.masked].all()
         assert (before.masked & ~frame.masked).any()
         before = Canvas(frame.idx, frame.masked)
@@ -103,7 +109,7 @@ def test_the_draft_model_refuses(case):
     if case == "empty":
         canvas = Canvas.after(torch.zeros(0, dtype=torch.long), 4)
     with pytest.raises(UserError):
-        list(DraftModel(NGrams(IDS, 3), 3).generate(make_gpt(), canvas, decoding, generators(1)))
+        list(DraftModel(NGrams(IDS, 3).start, 3).generate(make_gpt(), canvas, decoding, generators(1)))
 
 
 def curve(points, draws=4):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.canvas import Canvas, Windows
-from lab.sampling import categorical, probabilities
+from lab.sampling import probabilities, sample_tokens
 
 
 def generator(seed):
@@ -202,7 +202,7 @@ def test_probabilities_approach_temperature_zero_without_overflow():
 
 
 def draw_all(probs, rngs):
-    return categorical(probs, rngs, torch.ones(len(probs), dtype=torch.bool))
+    return sample_tokens(probs, None, rngs, torch.ones(len(probs), dtype=torch.bool))
 
 
 def draws_of(weights, count, seed):
@@ -256,6 +256,6 @@ def test_second_draw_of_a_generator_is_a_new_one():
 
 def test_a_row_that_is_left_out_draws_nothing():
     probs, rngs = torch.full((2, 9, 4), 0.25, dtype=torch.float64), [generator(0), generator(1)]
-    categorical(probs, rngs, torch.tensor([False, True]))
+    sample_tokens(probs, None, rngs, torch.tensor([False, True]))
     assert rngs[0].get_state().equal(generator(0).get_state())
     assert not rngs[1].get_state().equal(generator(1).get_state())

@@ -21,7 +21,7 @@ BUDGET = {
     "methods.py": 55,
     "lab/training.py": 290,
     "lab/trials.py": 210,
-    "benchmarks/draft_model.py": 80,
+    "benchmarks/draft_model.py": 160,
     "benchmarks/frontier.py": 180,
     "benchmarks/readme.py": 170,
     "benchmarks/speed.py": 110,
@@ -137,7 +137,7 @@ def test_every_file_of_a_tree_exists_and_none_is_missing(page, heading):
 
 
 def test_the_whole_stays_small():
-    assert sum(len(code_lines(path)) for path in FILES) <= 4330
+    assert sum(len(code_lines(path)) for path in FILES) <= 4411
 
 
 def test_the_diff_of_the_first_two_methods_reads_like_the_paper():

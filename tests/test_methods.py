@@ -354,6 +354,7 @@ def test_figures_of_a_sample(method, decoding):
     assert sample.seconds > 0
 
 
+@torch.no_grad()
 def test_cached_gpt_equals_the_uncached_one_at_every_position():
     """Also when the cache is full: the context is then the newest half of it and what follows."""
     model, canvas = make_model(gpt), make_canvas(length=60)
@@ -380,6 +381,21 @@ def test_a_cache_holds_what_the_uncached_forward_computes():
     pieces = [model(idx[:, :5], cache)] + [model(idx[:, n : n + 1], cache) for n in range(5, 12)]
     assert torch.allclose(torch.cat(pieces, 1), model(idx), atol=1e-5)
     assert cache.length == 12
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("start", range(1, 16))
+def test_a_filled_cache_reads_any_number_of_positions_and_forgets_what_was_wrong(start):
+    """At every length: positions that are read and forgotten, then the true ones at once, equal the uncached forward."""
+    model, idx, wrong = make_model(gpt), torch.randint(9, (2, 16)), torch.randint(9, (2, 16))
+    for length in range(1, 16 - start + 1):
+        cache = Cache(model.config, 2, model.lm_head.weight)
+        model(idx[:, :start], cache)
+        model(wrong[:, :length], cache)
+        read = cache.unread(idx, start + 1, start + length)
+        assert read.equal(idx[:, start : start + length])
+        assert torch.allclose(model(read, cache), model(idx[:, : start + length])[:, start:], atol=1e-5)
+        assert cache.length == start + length
 
 
 def test_random_numbers_belong_to_seed_and_prompt_and_not_to_settings_or_length():
