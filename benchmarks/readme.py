@@ -21,6 +21,12 @@ READING = {"parameters": "{parameters:,}", "text read": "{characters:,}", "minut
 WRITING = {"held-out text": "{nats:.2f}", "one missing character": "{one:.2f}", "calls": "{nfe:.0f}"}
 TIMES = {"seconds": "{1 False:.2f}", "seconds, 32 together": "{32 True:.2f}"}
 FIGURES = READING | WRITING | TIMES | {"generative NLL": "{generative_nll:.2f}"}
+CHINESE = (
+    {"parameters": "参数量", "text read": "训练读入字符", "minutes": "训练分钟数", "held-out text": "留出文本"}
+    | {"one missing character": "填一个字符", "calls": "调用次数", "seconds": "秒/千字符", "GPT": "GPT"}
+    | {"seconds, 32 together": "秒/千字符（32 篇一起）", "generative NLL": "生成 NLL", "1-layer GPT": "单层 GPT"}
+    | {SPACED: "扩散，间隔 5", "diffusion, threshold .85": "扩散，阈值 0.85", "flow, spacing 5": "扩散 + 流，间隔 5"}
+)
 SHOWN = ("nfe", "generative_nll", "trigram_entropy", "real_words", "repetition", "copied_share", "distance")
 
 
@@ -187,6 +193,13 @@ def summary():
     return table(figures().values(), {"configuration": "{name}"} | FIGURES)
 
 
+def summary_in_chinese():
+    """The same in Chinese, unaligned: how wide a Chinese character is depends on what is installed."""
+    rows = [row | {"name": CHINESE[name]} for name, row in figures().items()]
+    made = table(rows, {"配置": "{name}"} | {CHINESE[heading]: cell for heading, cell in FIGURES.items()})
+    return re.sub(" +", " ", re.sub("-{3,}", "---", made))
+
+
 def frontier_twice():
     """What the frontier says of pairs of configurations, and what it says with other seeds and other prompts."""
     files, rows = ("frontier", "frontier_2/frontier"), []
@@ -220,7 +233,7 @@ def samples():
 PLACES = {
     function.__name__: function
     for function in (likelihood, trainings, speed, first_minutes, paths, two_stage, flow_spaced, flow_thresholds, grid)
-    + (frontier, frontier_twice, infilling, samples, summary)
+    + (frontier, frontier_twice, infilling, samples, summary, summary_in_chinese)
 }
 
 

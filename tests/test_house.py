@@ -23,7 +23,7 @@ BUDGET = {
     "lab/trials.py": 210,
     "benchmarks/draft_model.py": 160,
     "benchmarks/frontier.py": 180,
-    "benchmarks/readme.py": 170,
+    "benchmarks/readme.py": 180,
     "benchmarks/speed.py": 110,
 }
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -123,7 +123,10 @@ def test_what_departs_is_marked_and_told_in_the_docs():
         assert f"{marks} places marked `[NEW]` in `{name}.py`" in page
 
 
-@pytest.mark.parametrize("page, heading", [("README.md", "## Files"), ("CONTRIBUTING.md", "## The files")])
+@pytest.mark.parametrize(
+    "page, heading",
+    [("README.md", "## Files"), ("README.zh-CN.md", "## 代码结构"), ("CONTRIBUTING.md", "## The files")],
+)
 def test_every_file_of_a_tree_exists_and_none_is_missing(page, heading):
     text = (ROOT / page).read_text(encoding="utf-8")
     lines = text.split(heading)[1].split("```text\n")[1].split("```")[0].splitlines()
@@ -137,7 +140,7 @@ def test_every_file_of_a_tree_exists_and_none_is_missing(page, heading):
 
 
 def test_the_whole_stays_small():
-    assert sum(len(code_lines(path)) for path in FILES) <= 4411
+    assert sum(len(code_lines(path)) for path in FILES) <= 4421
 
 
 def test_the_diff_of_the_first_two_methods_reads_like_the_paper():

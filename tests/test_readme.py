@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in [*readme.pages(), *ROOT.glob("C*.md")]
 }
-README, EXPERIMENTS = PAGES["README.md"], PAGES["docs/experiments.md"]
+README, CHINESE, EXPERIMENTS = PAGES["README.md"], PAGES["README.zh-CN.md"], PAGES["docs/experiments.md"]
 FENCES = [
     fence.replace("\\\n", "") for page in PAGES.values() for fence in re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
 ]
@@ -72,8 +72,8 @@ FLAG = re.compile(r"`--([\w-]+)`")
 
 @pytest.fixture
 def shakespeare_like(own_root, text_file):
-    """A text that holds every printable ASCII character but the mask symbol."""
-    characters = string.printable[:95].replace("_", "") + "\n"
+    """A text that holds every printable ASCII character but the mask symbol, and those of the Chinese page."""
+    characters = string.printable[:95].replace("_", "") + "".join(sorted(set(CHINESE) - {"_"}))
     text_file.write_text(characters * 3 + text_file.read_text(encoding="utf-8"), encoding="utf-8")
     return text_file
 
@@ -84,6 +84,20 @@ def test_the_readme_is_one_page_and_begins_with_the_two_commands():
     assert "Prerequisite: Python >= 3.10 and uv (`pip install uv`)" in install
     assert "uv run diffusion_flow.py " in install
     assert "uv run pytest " in install
+
+
+def test_the_chinese_readme_says_the_same():
+    """Figures, commands, Python and scripts of README.md; more commands of its own, for a Chinese text."""
+    assert len(CHINESE.splitlines()) <= 200
+    assert "[简体中文](README.zh-CN.md)" in README and "[English](README.md)" in CHINESE
+    ours, theirs = (re.findall(r"<!-- (?!end)(\S.*?) -->", page) for page in (CHINESE, README))
+    assert sorted(name.removesuffix("_in_chinese") for name in ours) == sorted(theirs)
+    ours, theirs = (
+        {after_uv_run(line) for line in re.findall(r"^uv run .*", page, re.MULTILINE)} for page in (CHINESE, README)
+    )
+    assert {tuple(word.replace("my_text", "hongloumeng") for word in command) for command in theirs} <= ours
+    assert len(re.findall(r"```mermaid\n", CHINESE)) == len(re.findall(r"```mermaid\n", README))
+    assert {f"{name}.py" for name in SCRIPTS | METHODS.keys()} <= set(re.findall(r"\w+\.py", CHINESE))
 
 
 def test_every_line_of_a_shell_block_is_a_command_that_is_checked():
