@@ -108,7 +108,7 @@ def generative_nll(texts, evaluator, skip):
 def word_shares(text, reference):
     """Shares of words, and of those of 5 letters or more, that the training text has; None where a script has no spaces."""
     words = words_of(text)
-    if not reference or not words or len(words) < len(text) / 30:
+    if not reference or not words or text.count(" ") < len(text) / 30:
         return None, None
     known, long = reference.words, [word for word in words if len(word) >= 5]
     return (sum(w in known for w in words) / len(words), sum(w in known for w in long) / len(long) if long else None)

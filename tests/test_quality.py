@@ -105,7 +105,7 @@ def test_bad_text_loses_to_held_out_text_in_the_ranking_and_on_its_own_measure(r
 def test_real_words_and_scripts_without_spaces(reference):
     known = min(reference.words)
     assert quality.word_shares(f"{known} qqqqqqq {known} {known}", reference) == (0.75, 0.0)
-    assert quality.word_shares("天" * 100, reference) == (None, None)
+    assert quality.word_shares("天，地。\n" * 100, reference) == (None, None)
 
 
 def test_the_judge_scores_every_character_after_the_prompt_with_context(reference):
