@@ -104,9 +104,7 @@ class Convolution(nn.Module):
 
     def forward(self, x, inputs=None):
         """x: (B, T, C); inputs: (B, width - 1 + T, C), a cache's, whose last T become x."""
-        if (
-            inputs is not None
-        ):  # a product and a sum: the convolution's set-up costs ten times as much as a few positions
+        if inputs is not None:  # a product and a sum: the set-up of conv1d costs ten times as much
             inputs[:, -x.size(1) :] = x
             return (inputs.unfold(1, self.width, 1) * self.weight[:, 0]).sum(-1)
         left = self.width - 1 if self.is_causal else self.width // 2
