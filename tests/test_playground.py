@@ -98,7 +98,7 @@ def test_the_film_has_every_call(writers):
 
 
 def test_drafts_are_shown():
-    """With the settings that README's hour in class names, and the shipped weights."""
+    """With the settings that the hour in docs/teaching.md names, and the shipped weights."""
     writers = {"diffusion": playground.methods.load("diffusion")}
     wish = Wish("First Citizen:\n", 30, 1337, 1, (0.5, 0.5, 0.5, 0, 0.95, 0.5, 0.6))
     *_, (_, (made,)) = write_together(writers, wish)
