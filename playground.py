@@ -138,7 +138,11 @@ def scored(made, evaluator, say):
     """A film with the generative NLL of what was written as note, where there is an evaluator and no other note."""
     ahead, text = [state in (MASKED, EMPTY) for state in made.stills[0].states], made.stills[-1].characters
     nll = None if made.note or len(text) < 2 else generative_nll([text], evaluator, [ahead.index(True)])[0]
-    return made if nll is None else replace(made, note=say("generative NLL: {:.2f} nats per character").format(nll))
+    return (
+        made
+        if nll is None
+        else replace(made, note=say("generative NLL, whole text: {:.2f} nats per character").format(nll))
+    )
 
 
 def fillings(writer, wish):
