@@ -40,8 +40,8 @@ SLIDERS = {  # label: methods, setting of their Decodings, most, step, explanati
 EXAMPLES = ("KING RICHARD III:\nMy ", "First Ci_____:\nWhat is the ____ of this?", "O, she doth teach ")
 ABOUT = """**GPT** writes one character a call, from left to right. **Masked diffusion** starts from blanks and writes many
 characters a call, anywhere; **diffusion + flow** is guided by a flow in the early calls. A *call* (NFE) is a pass through
-the network; the seconds are each method's own. *Generative NLL* is how improbable another model, the evaluator, finds
-a text: low for likely text, lower still for dull repetition."""
+the network; the seconds are each method's own. *Generative NLL* is how improbable another model, the evaluator,
+finds the finished text: low for likely text, lower still for dull repetition."""
 
 
 @dataclass(frozen=True)
@@ -138,11 +138,7 @@ def scored(made, evaluator, say):
     """A film with the generative NLL of what was written as note, where there is an evaluator and no other note."""
     ahead, text = [state in (MASKED, EMPTY) for state in made.stills[0].states], made.stills[-1].characters
     nll = None if made.note or len(text) < 2 else generative_nll([text], evaluator, [ahead.index(True)])[0]
-    return (
-        made
-        if nll is None
-        else replace(made, note=say("generative NLL, whole text: {:.2f} nats per character").format(nll))
-    )
+    return made if nll is None else replace(made, note=say("generative NLL: {:.2f} nats per character").format(nll))
 
 
 def fillings(writer, wish):

@@ -146,7 +146,7 @@ def test_an_evaluator_scores_each_text(writers):
     text = films[1].stills[-1].characters
     (nll,) = playground.generative_nll([text], writers["gpt"], [5])
     _, view = ask(writers, evaluator=writers["gpt"])
-    assert film_of(view)["films"][1]["note"] == f"generative NLL, whole text: {nll:.2f} nats per character"
+    assert film_of(view)["films"][1]["note"] == f"generative NLL: {nll:.2f} nats per character"
     first, second, _ = film_of(ask(writers, "to __ or", evaluator=writers["gpt"])[1])["films"]
     assert "cannot fill" in first["note"] and "NLL" in second["note"]
 
