@@ -40,8 +40,8 @@ SLIDERS = {  # label: methods, setting of their Decodings, most, step, explanati
 EXAMPLES = ("KING RICHARD III:\nMy ", "First Ci_____:\nWhat is the ____ of this?", "O, she doth teach ")
 ABOUT = """**GPT** writes one character a call, from left to right. **Masked diffusion** starts from blanks and writes many
 characters a call, anywhere; **diffusion + flow** is guided by a flow in the early calls. A *call* (NFE) is a pass through
-the network; the seconds are each method's own. *Generative NLL* is how improbable another model, the evaluator, finds
-a text: low for likely text, lower still for dull repetition."""
+the network; the seconds are each method's own. *Generative NLL* is how improbable another model, the evaluator,
+finds the finished text: low for likely text, lower still for dull repetition."""
 
 
 @dataclass(frozen=True)

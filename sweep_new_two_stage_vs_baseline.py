@@ -3,7 +3,7 @@
     uv run sweep_new_two_stage_vs_baseline.py --module diffusion
 
 Writes sweep_generate_reports/<module>_<timestamp>/: rows.json (a row per text), run_level.json (for each setting, seed and
-prompt new against baseline), agg_vs_baseline.json, summary.json (top_5: the fastest of the settings that are not worse),
+prompt new against baseline), agg_vs_baseline.json, summary.json (top_5: those of fewest calls among the not worse),
 speed_vs_quality.png, speed_vs_parallel.png, top_speed_configs.png.
 """
 

@@ -60,7 +60,8 @@ def tab(browser):
 def served(folder):
     """The address of a page with the weights in a folder."""
     gradio = playground.find_gradio()
-    blocks = playground.build(gradio, playground.load(folder))
+    evaluator = [playground.methods.load(path, "gpt") for path in folder.glob("evaluator.pt")]
+    blocks = playground.build(gradio, playground.load(folder), *evaluator)
     try:
         yield playground.serve(gradio, blocks)
     finally:
@@ -109,6 +110,7 @@ def test_the_shipped_weights_write_from_the_default_prompt(tab):
         page.get_by_role("button", name="Write").click()
         film = film_of(page)
         assert heads(film)[0].startswith("GPT: 240 calls")
+        assert ["NLL" in note for note in film.locator(".note").all_inner_texts()] == [True] * 3
         film.locator("#at").fill("5")
         picture(page, "playground")
 
@@ -146,6 +148,7 @@ def test_gaps_are_filled_and_locked_letters_stay(tab, address):
     texts = [text.replace("\n", " ") for text in film.locator("pre").all_text_contents()]
     assert all(text[:3] + text[5:16] == "to  or not to " for text in texts)
     assert film.locator("section").nth(0).locator(".s4").count() == 5
+    assert page.locator(".fillings pre").count() == 5
     page.get_by_role("button", name="Settings").click()
     page.get_by_label("Seed").wait_for()
     picture(page, "1280_gaps")
