@@ -17,7 +17,7 @@ from pathlib import Path
 import methods
 from lab import cli, film, page
 from lab.canvas import Canvas
-from lab.cli import UserError, check
+from lab.cli import UserError, check, uv_run
 from lab.film import TITLES
 from lab.trials import Trial
 
@@ -195,7 +195,9 @@ def find_gradio():
     try:
         import gradio
     except ImportError as error:
-        raise UserError("the page needs gradio, which comes with: uv run --extra page playground.py") from error
+        raise UserError(
+            f"the page needs gradio, which comes with: {uv_run('playground.py', start=('--extra', 'page'))}"
+        ) from error
     return gradio
 
 

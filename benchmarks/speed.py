@@ -18,9 +18,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import torch
-
 import diffusion
 import gpt
 import methods
@@ -30,6 +27,9 @@ from lab import cli, machine, training, trials
 from lab.canvas import Canvas
 from lab.cli import check
 from lab.corpus import DEFAULT, Corpus
+
+import numpy as np
+import torch
 
 RATE = "characters per second"
 

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import shlex
+import signal
 import sys
 import textwrap
 from dataclasses import replace
@@ -50,6 +51,8 @@ def run(main, Args, argv=None):
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # a file name may be no UTF-8
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see lab/__init__.py
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         main(parse(Args, argv, sys.modules[main.__module__].__doc__ or ""))
         sys.stdout.flush()
@@ -147,7 +150,14 @@ def command(*more, without=()):
             typed.append(word)
         elif flag in VALUED and not value:
             next(words, None)
-    return shlex.join(["uv", "run", *start, *name, *typed, *more])
+    return uv_run(*name, *typed, *more, start=start)
+
+
+def uv_run(script, *words, start=()):
+    """A command that runs a script of ours, as it is typed in the user's folder."""
+    if not os.path.samefile(os.curdir, ROOT):
+        script, start = ROOT / script, ("--project", ROOT, *start)
+    return shlex.join(map(str, ["uv", "run", *start, script, *words]))
 
 
 def listed(kind):

@@ -4,12 +4,12 @@ import random
 import subprocess
 import sys
 
+from lab import checkpoint, corpus, training
+from lab.corpus import Alphabet
+
 import pytest
 import torch
 from hypothesis import settings
-
-from lab import checkpoint, corpus, training
-from lab.corpus import Alphabet
 
 settings.register_profile("lab", deadline=None, derandomize=True, database=None)
 settings.load_profile("lab")

@@ -7,15 +7,15 @@ import random
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import pytest
-import torch
-
 import diffusion
 import diffusion_flow
 import gpt
 from lab import checkpoint, files, machine
 from lab.cli import UserError
 from lab.corpus import Alphabet
+
+import pytest
+import torch
 
 METHODS = [gpt, diffusion, diffusion_flow]
 
@@ -203,7 +203,7 @@ def test_advice_names_the_file_in_quotes(tmp_path):
 
 
 def test_folder_is_called_a_folder(tmp_path):
-    assert refusal(tmp_path) == f"{tmp_path}: is a folder, not a weights file"
+    assert refusal(tmp_path) == f"{tmp_path}: is a folder or a device, not a weights file; name another"
 
 
 class Trap:

@@ -1,17 +1,19 @@
 """The command line: exit status, and one message for every mistake, for all three commands."""
 
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
 
 import diffusion
 import diffusion_flow
 import gpt
 from lab import cli, corpus
 from lab.cli import UserError, check
+
+import pytest
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,35 @@ def test_flag_that_cannot_be_understood_is_status_2_and_named_on_stderr(capsys, 
 def test_interrupt_is_status_130(capsys):
     assert cli.run(do, Args, ["--what", "stop"]) == 130
     assert capsys.readouterr() == ("", "interrupted\n")
+
+
+COMMANDS = [
+    path for path in (*cli.ROOT.glob("*.py"), *cli.ROOT.glob("benchmarks/*.py")) if "cli.run" in path.read_text("utf-8")
+]
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.stem)
+def test_interrupt_while_the_libraries_load_ends_a_command_in_silence(path, tmp_path):
+    """The first of them that is imported, whichever it is, waits here."""
+    for name in ("torch", "numpy", "pandas", "msgspec", "tyro"):
+        (tmp_path / f"{name}.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n")
+    command = ["-m", f"benchmarks.{path.stem}"] if path.parent.name == "benchmarks" else [path]
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=cli.ROOT,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    )
+    assert process.stdout.readline() == b"loading\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate() == (b"", b"")
+    assert process.returncode == -signal.SIGINT  # which a shell calls 130
+
+
+def test_a_program_that_is_not_ours_keeps_its_own_way_with_ctrl_c():
+    code = "import signal, lab; assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
+    subprocess.run([sys.executable, "-c", code], cwd=cli.ROOT, check=True)
 
 
 def test_exit_status_of_the_command_itself_is_kept():
@@ -239,6 +270,9 @@ IMPOSSIBLE_MASKED = [
     ("--confidence-threshold -0.1", "confidence_threshold"),
     ("--confidence-threshold nan", "confidence_threshold"),
     ("--spacing -1", "spacing"),
+    ("--draft-threshold 0.5", "give a --confidence-threshold above it"),
+    ("--confidence-threshold 0.8 --draft-threshold 0.8", "--draft-threshold 0.8"),
+    ("--weights /dev/null", "is a folder or a device, not a weights file; name another"),
     ("--target-chunk-len 0", "target_chunk_len"),
     ("--infill unspaced", "mark each missing character by _"),
     ("--infill=", "nothing to fill in"),
@@ -291,7 +325,17 @@ def test_masked_methods_need_no_prompt(invoke, masked_method):
 
 
 def test_missing_weights_name_the_command_that_makes_them(refused, method):
-    assert f"uv run {method.NAME}.py --train" in refused(method, "--weights", "folder/nowhere.pt")
+    assert cli.uv_run(f"{method.NAME}.py", "--train") in refused(method, "--weights", "folder/nowhere.pt")
+
+
+def test_a_command_to_type_works_in_the_users_folder(tmp_path, monkeypatch):
+    argv = ("gpt.py", "--train", "--data", Path("my text.txt"))
+    monkeypatch.chdir(cli.ROOT)
+    assert cli.uv_run(*argv) == "uv run gpt.py --train --data 'my text.txt'"
+    monkeypatch.chdir(tmp_path)
+    assert cli.uv_run(*argv) == f"uv run --project {cli.ROOT} {cli.ROOT}/gpt.py --train --data 'my text.txt'"
+    monkeypatch.setattr(sys, "argv", ["../gpt.py", "--train", "--seed", "2"])
+    assert cli.command("--resume") == f"uv run --project {cli.ROOT} {cli.ROOT}/gpt.py --train --seed 2 --resume"
 
 
 def test_weights_of_another_method_are_refused(refused, make_weights, method):

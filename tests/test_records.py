@@ -4,10 +4,10 @@ import csv
 import importlib
 import json
 
-import pytest
-
 from lab import cli, records
 from lab.cli import UserError
+
+import pytest
 
 ROW = {
     "name": "temp 0.5",
@@ -93,6 +93,11 @@ def test_what_is_no_list_of_rows_is_refused(own_root, capsys, script, content):
     path = own_root / "results.json"
     path.write_text(content, encoding="utf-8")
     refused(script, path, own_root, capsys)
+
+
+def test_a_byte_order_mark_is_no_part_of_json(tmp_path):
+    (tmp_path / "rows.json").write_text(json.dumps([ROW]), encoding="utf-8-sig")
+    assert records.read_rows(tmp_path / "rows.json") == [ROW]
 
 
 def test_a_damaged_line_of_a_run_to_go_on_with_is_refused(tmp_path):

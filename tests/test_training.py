@@ -12,16 +12,16 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-import torch
-
 import diffusion
 import diffusion_flow
 import gpt
 import plot_training_curves
-from lab import backbone, checkpoint, cli, likelihood, machine, muon, training
+from lab import backbone, checkpoint, cli, likelihood, muon, training
 from lab.machine import Rng
 from methods import METHODS
+
+import pytest
+import torch
 
 HERE = Path(__file__).resolve().parent.parent
 ENV = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}
@@ -454,7 +454,7 @@ def test_two_presses_within_two_seconds_let_the_step_end(monkeypatch):
 
 @pytest.mark.parametrize("is_busy", [True, False])
 def test_minutes_on_a_busy_machine_are_called_so(is_busy, text_file, own_root, tiny, monkeypatch, capsys):
-    monkeypatch.setattr(machine.time, "thread_time", (lambda: 0.0) if is_busy else time.monotonic)
+    monkeypatch.setattr(training.time, "thread_time", (lambda: 0.0) if is_busy else time.monotonic)
     assert train(gpt, text_file, own_root / "w.pt", "--iters", "2", "--device", "cpu", *tiny) == 0
     assert ("the machine is busy" in capsys.readouterr().err) == is_busy
 
