@@ -5,6 +5,9 @@ import signal
 import sys
 from pathlib import Path
 
-PROGRAM = Path(getattr(sys.modules["__main__"], "__file__", None) or "").resolve()
-if Path(__file__).parents[1] in PROGRAM.parents[:2] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+ROOT, PROGRAM = Path(__file__).resolve().parents[1], getattr(sys.modules["__main__"], "__file__", None) or "/"
+if (
+    Path(PROGRAM).resolve().parent in (ROOT, ROOT / "benchmarks")
+    and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+):
     signal.signal(signal.SIGINT, signal.SIG_DFL)

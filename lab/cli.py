@@ -62,6 +62,11 @@ def run(main, Args, argv=None):
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not re.search("allocate|out of memory", str(error)):
+            raise
+        print("error: not enough memory for that: take smaller sizes, or fewer texts at a time", file=sys.stderr)
+        return 2
     except SystemExit as stop:  # tyro has printed its box, or the help
         return stop.code or 0
     except KeyboardInterrupt:

@@ -3,7 +3,6 @@
 import contextlib
 import textwrap
 
-from lab.cli import UserError
 from lab.files import atomic
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
@@ -25,12 +24,8 @@ def figure(path, title, x, y):
     handles, labels = axes.get_legend_handles_labels()
     if labels:
         axes.legend(handles, labels, frameon=False, fontsize=9)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as file:
-            fig.savefig(file, format=path.suffix[1:], dpi=130)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    with atomic(path) as file:
+        fig.savefig(file, format=path.suffix[1:], dpi=130)
 
 
 def scatter(axes, points, x, y, colour=COLOURS[0], label=None, marker="o", size=36):
@@ -54,7 +49,7 @@ def numbered(axes, points, x, y, label):
         centre = {"ha": "center", "va": "center_baseline", "color": "white", "fontsize": 8, "fontweight": "bold"}
         axes.text(p[x], p[y], str(number), zorder=3 + number, **centre)
     key = "\n".join(textwrap.fill(f"{n}  {p['name']}", 26, subsequent_indent="    ") for n, p in enumerate(points, 1))
-    axes.annotate(key, (1.02, 0.98), xycoords="axes fraction", va="top", fontsize=9, linespacing=1.3)
+    axes.annotate(key, (1.02, 0.98), xycoords="axes fraction", va="top", fontsize=9, linespacing=1.3, parse_math=False)
 
 
 def better(axes, upwards):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lab import checkpoint, files, likelihood, machine
 from lab.backbone import Config
-from lab.cli import ROOT, UserError, check, command
+from lab.cli import ROOT, UserError, check, check_range, command
 from lab.corpus import Corpus, windows
 from lab.muon import Muon
 
@@ -43,11 +43,10 @@ class Recipe:
     bf16: bool | None = None  # bfloat16 products; None = where they are faster
 
     def __post_init__(self):
-        for name in ("iters", "batch_size", "eval_every", "eval_windows"):
-            check(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("muon_lr", "adam_lr", "warmup", "save_every"):
-            check(getattr(self, name) >= 0, f"{name} must not be negative, but is {getattr(self, name)}")
-        check(0 <= self.decay <= 1, f"decay must lie in 0..1, not {self.decay}")
+        check_range(self, 1, math.inf, "iters", "batch_size", "eval_every", "eval_windows")
+        check_range(self, 0, math.inf, "warmup", "save_every")
+        check_range(self, 0, 10, "muon_lr", "adam_lr")
+        check_range(self, 0, 1, "decay")
 
     def lr_scale(self, step):
         """Factor on the learning rates: linear warm-up, constant, linear decay to 0."""

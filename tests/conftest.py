@@ -1,5 +1,6 @@
 """Shared fixtures: small texts, a tiny model, and a root folder of the test's own."""
 
+import os
 import random
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+torch.set_num_threads(1)  # the models are tiny, and pytest runs a process for each of two cores
+os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
 settings.register_profile("lab", deadline=None, derandomize=True, database=None)
 settings.load_profile("lab")
 

@@ -32,6 +32,8 @@ def do(args):
         raise KeyboardInterrupt
     if args.what == "bug":
         raise ZeroDivisionError("a bug of ours")
+    if args.what == "runtime":
+        raise RuntimeError("another bug of ours")
     if args.what == "exit":
         sys.exit(3)
     print("SHOUTED" if args.is_loud else "said", args.what, args.size)
@@ -111,13 +113,23 @@ def test_a_program_that_is_not_ours_keeps_its_own_way_with_ctrl_c():
     subprocess.run([sys.executable, "-c", code], cwd=cli.ROOT, check=True)
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_too_little_memory_is_one_message(capsys, error):
+    def main(args):
+        raise error
+
+    assert cli.run(main, Args, []) == 2
+    assert capsys.readouterr().err.startswith("error: not enough memory")
+
+
 def test_exit_status_of_the_command_itself_is_kept():
     assert cli.run(do, Args, ["--what", "exit"]) == 3
 
 
 def test_bug_of_ours_is_not_disguised_as_a_mistake_of_the_user():
-    with pytest.raises(ZeroDivisionError):
-        cli.run(do, Args, ["--what", "bug"])
+    for what, error in (("bug", ZeroDivisionError), ("runtime", RuntimeError)):
+        with pytest.raises(error):
+            cli.run(do, Args, ["--what", what])
 
 
 def test_help_is_status_0_and_explains_flags_and_purpose(capsys):
@@ -236,6 +248,8 @@ IMPOSSIBLE = [
     ("--batch-size 0", "batch_size"),
     ("--eval-every 0", "eval_every"),
     ("--adam-lr -1", "adam_lr"),
+    ("--adam-lr 1e300", "adam_lr"),
+    ("--muon-lr nan", "muon_lr"),
     ("--decay 2", "decay"),
     ("--seed x", "--seed"),
     ("--device nonsense", "--device nonsense"),
@@ -401,7 +415,16 @@ def train(refused, text_file, tiny):
     return run
 
 
-SIZES = ["--n-head 3", "--n-head 0", "--n-head 16", "--n-layer 0", "--n-embd 0", "--block-size 0", "--conv-width 0"]
+SIZES = [
+    "--n-layer 1000000000",
+    "--n-head 3",
+    "--n-head 0",
+    "--n-head 16",
+    "--n-layer 0",
+    "--n-embd 0",
+    "--block-size 0",
+    "--conv-width 0",
+]
 
 
 @pytest.mark.parametrize("size", SIZES)
