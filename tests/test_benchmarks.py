@@ -295,3 +295,9 @@ def test_plots_need_the_configurations_that_they_name(tmp_path):
     with pytest.raises(UserError, match="choose other --entropies"):
         frontier.draw(found, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("flag", ["chars", "drafts", "rounds"])
+def test_a_benchmark_of_nothing_is_refused(flag):
+    with pytest.raises(UserError, match=f"{flag} must lie in"):
+        speed.Args(**{flag: 0})
