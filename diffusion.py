@@ -11,6 +11,10 @@ import math
 import sys
 from dataclasses import dataclass
 
+import torch
+from torch import nn
+from torch.nn import functional as F
+
 from lab import cli, command, training
 from lab.backbone import Backbone, Config
 from lab.canvas import Windows
@@ -20,10 +24,6 @@ from lab.sampling import probabilities, sample_tokens, uniforms
 from lab.training import Recipe
 from lab.two_stage import judge_drafts
 from lab.unmasking import confident
-
-import torch
-from torch import nn
-from torch.nn import functional as F
 
 NAME = "diffusion"
 MOST = 10**6  # the largest spacing and number of steps

@@ -33,6 +33,10 @@ import math
 import sys
 from dataclasses import dataclass
 
+import torch
+from torch import nn
+from torch.nn import functional as F
+
 import diffusion
 from diffusion import corrupt, step
 from lab import backbone, cli, command, training
@@ -40,10 +44,6 @@ from lab.canvas import Windows
 from lab.cli import check_range
 from lab.likelihood import masked_loss
 from lab.sampling import probabilities, sample_tokens
-
-import torch
-from torch import nn
-from torch.nn import functional as F
 
 NAME = "diffusion_flow"
 SNR_HALF = 3.0  # signal-to-noise ratio at t = 1/2, where the evidence tells about a third of a character out of 65

@@ -14,14 +14,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import torch
+
 import methods
 from lab import checkpoint, cli, likelihood, records, stats
 from lab.cli import check
 from lab.corpus import Corpus, windows
-
-import numpy as np
-import pandas as pd
-import torch
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ import math
 import sys
 from dataclasses import dataclass
 
+import torch
+from torch import nn
+from torch.nn import functional as F
+
 from lab import cli, command, training
 from lab.backbone import Backbone, Cache, Config
 from lab.canvas import Frame
 from lab.cli import check_range
 from lab.sampling import probabilities, sample_tokens
 from lab.training import Recipe
-
-import torch
-from torch import nn
-from torch.nn import functional as F
 
 NAME = "gpt"
 

@@ -5,13 +5,13 @@ import shlex
 from dataclasses import replace
 from functools import partial
 
+import torch
+
 import diffusion
 import diffusion_flow
 import gpt
 from lab import checkpoint, trials, unmasking
 from lab.cli import check
-
-import torch
 
 METHODS = {"gpt": gpt, "diffusion": diffusion, "diffusion_flow": diffusion_flow}
 TWO_STAGE = {"temp": 0.8, "top_k": 2, "confidence_threshold": 0.95, "spacing": 0, "draft_threshold": 0.7}

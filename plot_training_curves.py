@@ -10,10 +10,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas
+
 from lab import cli, plots
 from lab.cli import UserError, check
-
-import pandas
 
 COMMON = ("step", "elapsed_sec", "train_loss", "val_loss", "batch_total_loss")
 FLOW = ("batch_ce_loss", "batch_flow_loss", "flow_weight", "grad_norm")

@@ -9,12 +9,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 import methods
 from lab import cli, records, trials
 from lab.canvas import Canvas
 from lab.cli import UserError, check
-
-import msgspec
 
 
 @dataclass(frozen=True)

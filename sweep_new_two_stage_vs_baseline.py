@@ -11,13 +11,13 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 import methods
 from lab import cli, plots, records, stats, trials
 from lab.cli import listed
 from lab.quality import Pool
-
-import numpy as np
-import pandas as pd
 
 NOT_WORSE = 0.02  # bits of `distance` that the whole interval of the difference may reach
 

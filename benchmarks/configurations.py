@@ -6,13 +6,13 @@ The last two are controls, the flow with one part changed: what do its noise, an
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
+import torch
+
 import diffusion_flow
 import methods
 from benchmarks.draft_model import DraftModel, NGrams
 from lab import cli, machine, trials
-
-import numpy as np
-import torch
 
 SPACED = "diffusion, spacing 5"  # what the others are compared with
 CONTROLS = ("flow, spacing 5, no noise", "flow, spacing 5, evidence shuffled")  # in the table only

@@ -7,12 +7,12 @@ parallel method has to beat. The whole context is computed at each call (no cach
 
 from dataclasses import dataclass
 
+import numpy as np
+import torch
+
 from lab.canvas import Canvas, Frame
 from lab.cli import check
 from lab.sampling import categorical, probabilities, sample_tokens, uniforms
-
-import numpy as np
-import torch
 
 
 class NGrams:

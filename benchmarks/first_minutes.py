@@ -12,6 +12,9 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+from torch import nn
+
 import diffusion
 import gpt
 from benchmarks.speed import load_module, train_theirs
@@ -19,9 +22,6 @@ from benchmarks.timing import Output, show
 from lab import cli, likelihood, machine, training
 from lab.backbone import Config
 from lab.corpus import Corpus, windows
-
-import torch
-from torch import nn
 
 
 @dataclass(frozen=True, kw_only=True)

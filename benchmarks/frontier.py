@@ -16,6 +16,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import torch
+
 import methods
 from benchmarks.configurations import CONTROLS, SPACED, configurations
 from benchmarks.timing import Output, clock, show
@@ -24,10 +28,6 @@ from lab.canvas import Canvas
 from lab.cli import check
 from lab.corpus import Corpus
 from lab.quality import measure
-
-import numpy as np
-import pandas as pd
-import torch
 
 MEASURES = ("generative_nll", "jsd_4", "real_words", "repetition", "nfe", "full_passes")
 LABELLED = ("GPT", "GPT, draft model", "1-layer GPT", SPACED, "flow, spacing 5", "diffusion, threshold .85")

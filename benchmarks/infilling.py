@@ -9,13 +9,13 @@ GPT reads the left side only: its figure is exact. For the masked models it is t
 import sys
 from dataclasses import dataclass
 
+import torch
+
 import methods
 from benchmarks.timing import Output, show
 from lab import cli, likelihood, stats
 from lab.cli import check
 from lab.corpus import Corpus, windows
-
-import torch
 
 
 @dataclass(frozen=True, kw_only=True)

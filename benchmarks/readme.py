@@ -7,10 +7,10 @@ import re
 import sys
 from dataclasses import dataclass
 
+import pandas as pd
+
 from lab import cli, records
 from lab.cli import ROOT, check
-
-import pandas as pd
 
 SPACED = "diffusion, spacing 5"
 OTHERS = ("diffusion, spacing 3", "diffusion, spacing 8", "diffusion, threshold .85", "diffusion, two stages")

@@ -18,6 +18,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import torch
+
 import diffusion
 import gpt
 import methods
@@ -27,9 +30,6 @@ from lab import cli, machine, training, trials
 from lab.canvas import Canvas
 from lab.cli import check, check_range
 from lab.corpus import DEFAULT, Corpus
-
-import numpy as np
-import torch
 
 RATE = "characters per second"
 

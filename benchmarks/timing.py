@@ -5,11 +5,11 @@ import sys
 import time
 from dataclasses import dataclass
 
+import pandas as pd
+
 from benchmarks import readme
 from lab import records
 from lab.cli import ROOT
-
-import pandas as pd
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,12 @@ before attention gives each position its neighbours at once, which attention alo
 import math
 from dataclasses import dataclass
 
-from lab.cli import check, check_range
-
 import torch
 import tyro
 from torch import nn
 from torch.nn import functional as F
+
+from lab.cli import check, check_range
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from lab.cli import check
-
 import torch
+
+from lab.cli import check
 
 
 @dataclass(frozen=True)

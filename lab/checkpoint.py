@@ -7,12 +7,12 @@ import io
 import warnings
 from dataclasses import asdict
 
+import torch
+
 from lab.backbone import Config
 from lab.cli import ROOT, UserError, check, uv_run
 from lab.corpus import Alphabet
 from lab.files import atomic
-
-import torch
 
 FORMAT = 2
 

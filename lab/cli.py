@@ -6,7 +6,6 @@ import math
 import os
 import re
 import shlex
-import signal
 import sys
 import textwrap
 from dataclasses import replace
@@ -51,8 +50,6 @@ def run(main, Args, argv=None):
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # a file name may be no UTF-8
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # see lab/__init__.py
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         main(parse(Args, argv, sys.modules[main.__module__].__doc__ or ""))
         sys.stdout.flush()

@@ -13,11 +13,11 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.cli import ROOT, UserError, check
-from lab.files import atomic, others
-
 import numpy as np
 import torch
+
+from lab.cli import ROOT, UserError, check
+from lab.files import atomic, others
 
 URL = "https://github.com/nathan-barry/tiny-diffusion/releases/download/v2.0.0/data.txt"
 SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"

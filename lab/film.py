@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from lab import trials
-
 import torch
+
+from lab import trials
 
 MASKED, DRAFT, NEW, SETTLED, EMPTY = 0, 1, 2, 3, 4
 TITLES = {"gpt": "GPT", "diffusion": "Masked diffusion", "diffusion_flow": "Diffusion + flow"}

@@ -7,10 +7,10 @@ nats in their favour). Bits are nats / ln 2.
 
 import bisect
 
-from lab.sampling import probabilities
-
 import torch
 from torch.nn import functional as F
+
+from lab.sampling import probabilities
 
 ROWS = 16  # windows in one forward pass
 

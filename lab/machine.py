@@ -10,11 +10,11 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from lab.cli import ROOT, UserError
-from lab.sampling import generator
-
 import numpy
 import torch
+
+from lab.cli import ROOT, UserError
+from lab.sampling import generator
 
 BUSY = 0.8  # CPU seconds by seconds, below which a computation was kept waiting
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h

@@ -4,10 +4,10 @@ import math
 import time
 from datetime import timedelta
 
-from lab.records import warn
-
 from rich.console import Console
 from rich.progress import Progress
+
+from lab.records import warn
 
 
 class Bar(Progress):

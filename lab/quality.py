@@ -10,13 +10,13 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
-from lab.cli import UserError
-from lab.corpus import Alphabet, Corpus, codes_of
-from lab.records import Row, warn
-
 import numpy as np
 import torch
 from torch.nn import functional as F
+
+from lab.cli import UserError
+from lab.corpus import Alphabet, Corpus, codes_of
+from lab.records import Row, warn
 
 COPIED = 32  # characters in a row that make a copy
 SHORTEST = 8  # characters in a row that count as a run that stands in the training text

@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-from lab import cli, machine
-from lab.cli import UserError, check
-from lab.files import atomic, unused, writing
-
 import msgspec
 from msgspec import Meta
 from rich.console import Console
+
+from lab import cli, machine
+from lab.cli import UserError, check
+from lab.files import atomic, unused, writing
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # how a text begins that a spreadsheet would not show as it is
 

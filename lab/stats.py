@@ -4,11 +4,11 @@ Intervals are 95 % percentile bootstrap intervals over clusters: samples of one 
 single prompt the clusters are seeds, and the interval says nothing of other prompts.
 """
 
+import numpy as np
+
 from lab.cli import check
 from lab.quality import SAMPLE_MEASURES, Pool, measure
 from lab.records import Row
-
-import numpy as np
 
 DRAWS = 2000  # bootstrap samples
 FEWEST = 5  # clusters that an interval needs

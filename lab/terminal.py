@@ -2,15 +2,15 @@
 
 import time
 
-from lab import film, trials
-from lab.film import COLUMNS, DRAFT, EMPTY, LEGEND, MASK, MASKED, NEW, SETTLED
-
 import torch
 from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.layout import Layout
 from rich.live import Live
 from rich.text import Text
+
+from lab import film, trials
+from lab.film import COLUMNS, DRAFT, EMPTY, LEGEND, MASK, MASKED, NEW, SETTLED
 
 STYLES = {MASKED: "grey50 on grey70", DRAFT: "black on yellow", NEW: "black on dark_orange", SETTLED: "", EMPTY: ""}
 UNDERLINED = 5  # ninths of confidence below which a character is underlined

@@ -14,16 +14,16 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from torch.nn.parallel import DistributedDataParallel
+
 from lab import checkpoint, files, likelihood, machine
 from lab.backbone import Config
 from lab.cli import ROOT, UserError, check, check_range, command
 from lab.corpus import Corpus, windows
 from lab.muon import Muon
-
-import torch
-from rich.console import Console
-from rich.progress import Progress
-from torch.nn.parallel import DistributedDataParallel
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+import torch
+from torch import nn
+
 from lab import machine, quality, records, workers
 from lab.canvas import Canvas
 from lab.cli import ROOT, check, check_seeds, listed, uv_run
 from lab.corpus import Alphabet
 from lab.progress import Bar
 from lab.sampling import generator
-
-import torch
-from torch import nn
 
 EVALUATOR = ROOT / "weights" / "evaluator.pt"
 MOST = {"prompts": 10**6, "prompt_len": 10**6, "max_new_tokens": 10**6, "batch": 1024, "workers": 256}

@@ -3,9 +3,9 @@
 Sources: arXiv 2507.18578, 2604.18738.
 """
 
-from lab.unmasking import confidence_of
-
 import torch
+
+from lab.unmasking import confidence_of
 
 
 def judge_drafts(window, probs, chosen, drawn, decoding):

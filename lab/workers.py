@@ -10,9 +10,9 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from types import SimpleNamespace
 
-from lab.cli import UserError, check
-
 import torch
+
+from lab.cli import UserError, check
 
 SHARED = None  # what a process of `several` was sent
 

@@ -5,14 +5,14 @@ import random
 import subprocess
 import sys
 
-from lab import checkpoint, corpus, training
-from lab.corpus import Alphabet
-
 import pytest
 import torch
 from hypothesis import settings
 
-torch.set_num_threads(1)  # the models are tiny, and pytest runs a process for each of two cores
+from lab import checkpoint, corpus, training
+from lab.corpus import Alphabet
+
+torch.set_num_threads(1)  # the models are tiny
 os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
 settings.register_profile("lab", deadline=None, derandomize=True, database=None)
 settings.load_profile("lab")

@@ -6,6 +6,10 @@ import tracemalloc
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
+import pytest
+import torch
+
 import diffusion
 import diffusion_flow
 import gpt
@@ -16,10 +20,6 @@ from lab.backbone import Config
 from lab.canvas import Canvas
 from lab.cli import UserError
 from lab.trials import Writer
-
-import numpy as np
-import pytest
-import torch
 
 IDS = np.random.default_rng(0).integers(0, 3, 400)
 

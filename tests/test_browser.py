@@ -10,14 +10,14 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
 import diffusion
 import diffusion_flow
 import gpt
 import playground
 import visualize
 from lab import cli
-
-import pytest
 
 pytest.importorskip("gradio", reason="the extra `page` is not installed")
 playwright = pytest.importorskip("playwright.sync_api", reason="the dependency group `browser` is not installed")

@@ -1,12 +1,12 @@
 """Canvas, windows over its chunks, and draws."""
 
-from lab.canvas import Canvas, Windows
-from lab.sampling import categorical, probabilities
-
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+from lab.canvas import Canvas, Windows
+from lab.sampling import categorical, probabilities
 
 
 def generator(seed):

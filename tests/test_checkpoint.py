@@ -7,15 +7,15 @@ import random
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import pytest
+import torch
+
 import diffusion
 import diffusion_flow
 import gpt
 from lab import checkpoint, files, machine
 from lab.cli import UserError
 from lab.corpus import Alphabet
-
-import pytest
-import torch
 
 METHODS = [gpt, diffusion, diffusion_flow]
 

@@ -1,19 +1,17 @@
 """The command line: exit status, and one message for every mistake, for all three commands."""
 
-import os
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 import diffusion
 import diffusion_flow
 import gpt
 from lab import cli, corpus
 from lab.cli import UserError, check
-
-import pytest
 
 
 @dataclass(frozen=True)
@@ -82,44 +80,6 @@ def test_flag_that_cannot_be_understood_is_status_2_and_named_on_stderr(capsys, 
 def test_interrupt_is_status_130(capsys):
     assert cli.run(do, Args, ["--what", "stop"]) == 130
     assert capsys.readouterr() == ("", "interrupted\n")
-
-
-COMMANDS = [
-    path for path in (*cli.ROOT.glob("*.py"), *cli.ROOT.glob("benchmarks/*.py")) if "cli.run" in path.read_text("utf-8")
-]
-
-
-@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.stem)
-def test_interrupt_while_the_libraries_load_ends_a_command_in_silence(path, tmp_path):
-    """The first of them that is imported, whichever it is, waits here."""
-    for name in ("torch", "numpy", "pandas", "msgspec", "tyro"):
-        (tmp_path / f"{name}.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(60)\n")
-    command = ["-m", f"benchmarks.{path.stem}"] if path.parent.name == "benchmarks" else [path]
-    process = subprocess.Popen(
-        [sys.executable, *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=cli.ROOT,
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
-    )
-    assert process.stdout.readline() == b"loading\n"
-    process.send_signal(signal.SIGINT)
-    assert process.communicate() == (b"", b"")
-    assert process.returncode == -signal.SIGINT  # which a shell calls 130
-
-
-def test_a_program_that_is_not_ours_keeps_its_own_way_with_ctrl_c():
-    code = "import signal, lab; assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
-    subprocess.run([sys.executable, "-c", code], cwd=cli.ROOT, check=True)
-
-
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
-def test_too_little_memory_is_one_message(capsys, error):
-    def main(args):
-        raise error
-
-    assert cli.run(main, Args, []) == 2
-    assert capsys.readouterr().err.startswith("error: not enough memory")
 
 
 def test_exit_status_of_the_command_itself_is_kept():

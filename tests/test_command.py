@@ -3,13 +3,13 @@
 import re
 import sys
 
+import pytest
+import torch
+
 import diffusion
 import gpt
 from lab import cli, command, machine
 from methods import METHODS
-
-import pytest
-import torch
 
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 FIGURES = r"[\d,]+ new characters, [\d,]+ calls \(NFE; .* full passes\), .* s, [\d,]+ characters per second( \(busy machine.*\))?\n"

@@ -7,16 +7,16 @@ import socketserver
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from lab import corpus
-from lab.cli import UserError
-from lab.corpus import MASK_SYMBOLS, Alphabet, Corpus, windows
-from lab.machine import Rng
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
+
+from lab import corpus
+from lab.cli import UserError
+from lab.corpus import MASK_SYMBOLS, Alphabet, Corpus, windows
+from lab.machine import Rng
 
 
 def alphabet_of(text):

@@ -4,10 +4,10 @@ import errno
 import os
 from pathlib import Path
 
+import pytest
+
 from lab import files
 from lab.cli import UserError
-
-import pytest
 
 FULL = Path("/dev/full")  # a device without room: every write to it fails
 

@@ -4,6 +4,10 @@ import json
 import re
 import tracemalloc
 
+import pytest
+import torch
+from PIL import Image, ImageChops
+
 import diffusion
 import diffusion_flow
 import gpt
@@ -13,10 +17,6 @@ from lab.canvas import Canvas
 from lab.cli import UserError
 from lab.corpus import Alphabet
 from lab.film import DRAFT, EMPTY, MASKED, NEW, SETTLED, Film, Picture, Still
-
-import pytest
-import torch
-from PIL import Image, ImageChops
 
 ABC = Alphabet("abc\n ")
 

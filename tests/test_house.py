@@ -77,11 +77,8 @@ def test_the_one_edge_between_methods():
 
 @every_file
 def test_nothing_happens_at_import(path):
-    """A file's top level holds its docstring, imports, definitions, constants, and the call of its main.
-
-    But for lab/__init__.py, which decides how a Ctrl-C ends a command that is still importing.
-    """
-    for node in tree(path).body if path.parent.name != "lab" or path.name != "__init__.py" else ():
+    """A file's top level holds its docstring, imports, definitions, constants, and the call of its main."""
+    for node in tree(path).body:
         is_doc = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         is_main = isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
         is_definition = isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef | ast.Assign)

@@ -4,6 +4,10 @@ import itertools
 import json
 from functools import partial
 
+import pytest
+import torch
+from torch.nn import functional as F
+
 import diffusion
 import diffusion_flow
 import evaluate_likelihood
@@ -13,10 +17,6 @@ from lab import cli, likelihood, trials, unmasking
 from lab.backbone import Config
 from lab.canvas import Canvas
 from lab.corpus import Alphabet, windows
-
-import pytest
-import torch
-from torch.nn import functional as F
 
 
 def make_model(method, block_size=8):

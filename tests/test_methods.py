@@ -4,6 +4,12 @@ import json
 import math
 from pathlib import Path
 
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
 import diffusion
 import diffusion_flow
 import gpt
@@ -14,12 +20,6 @@ from lab.cli import UserError
 from lab.corpus import Alphabet
 from lab.machine import Rng
 from methods import METHODS, TWO_STAGE
-
-import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import nn
 
 CHARACTERS = Alphabet("abcdefgh ")
 SIZES = {"vocab_size": len(CHARACTERS), "block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 16, "conv_width": 3}

@@ -6,6 +6,8 @@ import re
 import sys
 from dataclasses import replace
 
+import pytest
+
 import diffusion
 import diffusion_flow
 import gpt
@@ -16,8 +18,6 @@ from lab.cli import UserError
 from lab.corpus import Alphabet
 from lab.film import DRAFT, EMPTY, MASK, MASKED, NEW, SETTLED
 from playground import MOST, Wish, answer, write_together
-
-import pytest
 
 SETTINGS = (0.5, 0.5, 0.5, 2, 0.0, 1.0, 0.6)  # in the order of the sliders
 

@@ -3,16 +3,16 @@
 import random
 import time
 
-import gpt
-from lab import quality, stats, trials
-from lab.corpus import Alphabet, Corpus
-from lab.quality import Pool, Reference
-
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+import gpt
+from lab import quality, stats, trials
+from lab.corpus import Alphabet, Corpus
+from lab.quality import Pool, Reference
 
 
 def row(text, prompt="", seed=0):

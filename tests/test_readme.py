@@ -6,13 +6,13 @@ import shlex
 import string
 from pathlib import Path
 
+import pytest
+import tyro
+
 from benchmarks import readme
 from lab import checkpoint, cli
 from lab.cli import UserError
 from methods import METHODS
-
-import pytest
-import tyro
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 FENCED = "".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL)).replace("\\\n", "")

@@ -4,10 +4,10 @@ import csv
 import importlib
 import json
 
+import pytest
+
 from lab import cli, records
 from lab.cli import UserError
-
-import pytest
 
 ROW = {
     "name": "temp 0.5",

@@ -11,14 +11,14 @@ import time
 from dataclasses import fields, replace
 from pathlib import Path
 
+import pytest
+import tyro
+
 import diffusion
 import diffusion_flow
 import gpt
 from lab import cli, quality, records, trials
 from lab.cli import UserError
-
-import pytest
-import tyro
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ["--prompts", "2", "--prompt-len", "4", "--max-new-tokens", "12", "--batch", "3"]

@@ -1,10 +1,10 @@
 """Intervals, paired differences, Pareto-optimal points, verdicts."""
 
-from lab import stats
-from lab.cli import UserError
-
 import numpy as np
 import pytest
+
+from lab import stats
+from lab.cli import UserError
 
 
 def rows(values, name="a", prompts=None):

@@ -2,17 +2,17 @@
 
 import io
 
-from lab import film, terminal, trials
-from lab.canvas import Canvas, Frame
-from lab.corpus import Alphabet
-from lab.film import EMPTY, MASKED, NEW, SETTLED, Film, Still
-from methods import METHODS, load
-
 import pyte
 import pytest
 import torch
 from rich.console import Console
 from rich.live import Live
+
+from lab import film, terminal, trials
+from lab.canvas import Canvas, Frame
+from lab.corpus import Alphabet
+from lab.film import EMPTY, MASKED, NEW, SETTLED, Film, Still
+from methods import METHODS, load
 
 SIZES = [(60, 20), (80, 24), (120, 40)]
 every_size = pytest.mark.parametrize("size", SIZES, ids=lambda size: "x".join(map(str, size)))

@@ -12,6 +12,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+import torch
+
 import diffusion
 import diffusion_flow
 import gpt
@@ -19,9 +22,6 @@ import plot_training_curves
 from lab import backbone, checkpoint, cli, likelihood, muon, training
 from lab.machine import Rng
 from methods import METHODS
-
-import pytest
-import torch
 
 HERE = Path(__file__).resolve().parent.parent
 ENV = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}

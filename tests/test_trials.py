@@ -11,14 +11,14 @@ import time
 import uuid
 from pathlib import Path
 
+import pytest
+import torch
+
 import diffusion
 from lab import cli, progress, quality, trials, workers
 from lab.canvas import Canvas
 from lab.cli import UserError
 from lab.corpus import Alphabet
-
-import pytest
-import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 ABC = Alphabet("abc")
