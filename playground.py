@@ -19,7 +19,7 @@ from pathlib import Path
 import methods
 from lab import cli, film, likelihood, page
 from lab.canvas import Canvas
-from lab.cli import UserError, check
+from lab.cli import UserError, check, uv_run
 from lab.film import EMPTY, MASKED, NEW, SETTLED, TITLES
 from lab.quality import generative_nll
 from lab.trials import Trial
@@ -237,7 +237,9 @@ def find_gradio():
     try:
         import gradio
     except ImportError as error:
-        raise UserError("the page needs gradio, which comes with: uv run --extra page playground.py") from error
+        raise UserError(
+            f"the page needs gradio, which comes with: {uv_run('playground.py', start=('--extra', 'page'))}"
+        ) from error
     return gradio
 
 

@@ -34,8 +34,8 @@ class Args:
 def decoding_of(module, settings):
     """The Decoding of a method with these settings, as JSON has them; top_k may be "all". Raises UserError."""
     whole = vars(methods.METHODS[module].Decoding())
-    unknown = ", ".join(settings.keys() - whole.keys())
-    check(not unknown, f"{module} has no {unknown}; it has {', '.join(whole)}")
+    unknown = settings.keys() - whole.keys()
+    check(not unknown, f"{module} has no {', '.join(unknown)}; it has {', '.join(whole)}")
     if settings.get("top_k") == "all":
         settings = settings | {"top_k": None}
     try:

@@ -24,6 +24,7 @@ import methods
 from benchmarks.configurations import CONTROLS, SPACED, configurations
 from benchmarks.timing import Output, clock, show
 from lab import cli, plots, records, stats, trials
+from lab.canvas import Canvas
 from lab.cli import check
 from lab.corpus import Corpus
 from lab.quality import measure
@@ -127,7 +128,7 @@ def seconds(field, args, prompts):
                 if one.slow and turn > 1:  # a batch takes them a minute
                     continue
                 _, writer, decoding = one.sets()[len(one.temps) // 2]
-                canvas = trials.canvas_of(writer, prompts[:size], args.max_new_tokens)
+                canvas = Canvas.after(trials.encoded(writer, prompts[:size]), args.max_new_tokens)
                 trial = trials.Trial(canvas, decoding, tuple(range(turn * size, turn * size + size)))
                 with torch.compiler.set_stance("default" if compiled else "force_eager"):
                     took = 1000 * clock(partial(trials.run, writer, trial)) / (size * args.max_new_tokens)

@@ -28,7 +28,7 @@ from benchmarks.draft_model import DraftModel, NGrams
 from benchmarks.timing import Output, compare, show
 from lab import cli, machine, training, trials
 from lab.canvas import Canvas
-from lab.cli import check
+from lab.cli import check, check_range
 from lab.corpus import DEFAULT, Corpus
 
 RATE = "characters per second"
@@ -40,6 +40,9 @@ class Args(Output):
     chars: int = 240  # characters that GPT writes
     drafts: int = 8  # characters that the draft model proposes at each call
     rounds: int = 3  # timed pairs
+
+    def __post_init__(self):
+        check_range(self, 1, 240, "chars", "drafts", "rounds")
 
 
 def row(what, unit, ours, theirs, count, rounds):

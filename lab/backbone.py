@@ -13,7 +13,7 @@ import tyro
 from torch import nn
 from torch.nn import functional as F
 
-from lab.cli import check
+from lab.cli import check, check_range
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Config:
     dropout: float = 0.0  # share of each update to the residual stream that training drops
 
     def __post_init__(self):
-        for name in ("block_size", "n_layer", "n_head", "n_embd", "conv_width"):
-            check(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
+        check_range(self, 1, 1000, "n_layer", "n_head", "conv_width")
+        check_range(self, 1, 10**6, "block_size", "n_embd")
         check(0 <= self.dropout < 1, f"dropout must be at least 0 and below 1, not {self.dropout}")
         even = self.n_embd % (2 * self.n_head) == 0
         check(even, f"n_embd {self.n_embd} must be a multiple of twice n_head {self.n_head}")

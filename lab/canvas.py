@@ -21,12 +21,12 @@ class Canvas:
 
     @classmethod
     def after(cls, prompt, new, rows=1):
-        """prompt (P,) followed by `new` masked positions, the same for each row."""
-        idx = torch.cat((prompt, torch.zeros(new, dtype=torch.long)))
-        return cls(idx, torch.arange(len(idx)) >= len(prompt)).repeat(rows)
+        """A prompt (P,), the same for each row, or prompts (B, P), followed by `new` masked positions."""
+        idx = torch.nn.functional.pad(prompt, (0, new))
+        return cls(idx, (torch.arange(idx.size(-1)) >= prompt.size(-1)).expand_as(idx)).repeat(rows)
 
     def repeat(self, rows):
-        """One text, (L,) or (1, L), as a batch of equal rows (B, L)."""
+        """One text, (L,) or (1, L), as a batch of equal rows (B, L); rows 1: a batch (B, L) as it is."""
         return Canvas(self.idx.repeat(rows, 1), self.masked.repeat(rows, 1))
 
     def prompt_lengths(self):

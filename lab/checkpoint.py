@@ -4,14 +4,13 @@ Loaded with `weights_only=True`: a checkpoint holds tensors, numbers and strings
 """
 
 import io
-import shlex
 import warnings
 from dataclasses import asdict
 
 import torch
 
 from lab.backbone import Config
-from lab.cli import ROOT, UserError, check
+from lab.cli import ROOT, UserError, check, uv_run
 from lab.corpus import Alphabet
 from lab.files import atomic
 
@@ -39,7 +38,7 @@ def write(path, payload):
 def read(path, remedy):
     """Load a dictionary that `write` saved. Raises UserError that names the file and the command that makes it."""
     check(path.exists(), f"{path}: no such file. Train it: {remedy}")
-    check(not path.is_dir(), f"{path}: is a folder, not a weights file")
+    check(path.is_file(), f"{path}: is a folder or a device, not a weights file; name another")
     foreign = f"{path}: not a weights file of this project (damaged, truncated or foreign). To replace it: {remedy}"
     try:
         with warnings.catch_warnings():
@@ -81,7 +80,7 @@ def load(path, name, Model, Config=Config, remedy=None):
     missing, damaged, foreign, or made for another method.
     """
     place = [] if path == default_path(name) else ["--weights", str(path)]
-    remedy = remedy or shlex.join(["uv", "run", f"{name}.py", "--train", *place])
+    remedy = remedy or uv_run(f"{name}.py", "--train", *place)
     payload = read(path, remedy)
     made_for = payload["name"]
     check(made_for == name, f"{path}: holds weights of {made_for!r}, not of {name}. Use {made_for}.py")

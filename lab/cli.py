@@ -59,6 +59,11 @@ def run(main, Args, argv=None):
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not re.search("allocate|out of memory", str(error)):
+            raise
+        print("error: not enough memory for that: take smaller sizes, or fewer texts at a time", file=sys.stderr)
+        return 2
     except SystemExit as stop:  # tyro has printed its box, or the help
         return stop.code or 0
     except KeyboardInterrupt:
@@ -147,7 +152,14 @@ def command(*more, without=()):
             typed.append(word)
         elif flag in VALUED and not value:
             next(words, None)
-    return shlex.join(["uv", "run", *start, *name, *typed, *more])
+    return uv_run(*name, *typed, *more, start=start)
+
+
+def uv_run(script, *words, start=()):
+    """A command that runs a script of ours, as it is typed in the user's folder."""
+    if not os.path.samefile(os.curdir, ROOT):
+        script, start = ROOT / script, ("--project", ROOT, *start)
+    return shlex.join(map(str, ["uv", "run", *start, script, *words]))
 
 
 def listed(kind):

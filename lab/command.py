@@ -43,6 +43,9 @@ def must_train(args, name):
 
     Raises UserError for flags of a training that is not to be.
     """
+    draft = getattr(args.decoding, "draft_threshold", 1.0)
+    idle = f"--draft-threshold {draft}: of two stages; give a --confidence-threshold above it, or leave it out"
+    check(draft == 1 or draft < args.decoding.confidence_threshold, idle)
     missing = args.weights is None and not checkpoint.default_path(name).exists()
     if missing and not args.train:
         print(f"{checkpoint.default_path(name)}: no such file; training it first", file=sys.stderr)

@@ -10,7 +10,6 @@ import hashlib
 import http.client
 import json
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,13 +17,12 @@ import numpy as np
 import torch
 
 from lab.cli import ROOT, UserError, check
-from lab.files import atomic
+from lab.files import atomic, others
 
 URL = "https://github.com/nathan-barry/tiny-diffusion/releases/download/v2.0.0/data.txt"
 SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 DEFAULT = ROOT / "data.txt"
 BLOCK = 1 << 22  # bytes read at once
-ABANDONED = 3600.0  # seconds after which a file that nobody goes on writing is of a run that was killed
 MASK_SYMBOLS = ("_", "░▒▓█", "□▢◻☐▯", "◌○◯", "¤", "\ufffd")  # of "no character yet", each with those that look like it
 
 
@@ -184,20 +182,15 @@ def encode(path, folder):
     kind = np.uint8 if len(characters) <= 256 else np.uint16 if len(characters) <= 65536 else np.uint32
     table = np.zeros(0x110000, dtype=kind)
     table[characters] = np.arange(len(characters))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for part in folder.parent.glob("*/*.part"):
-            if time.time() - part.stat().st_mtime > ABANDONED:
-                part.unlink(missing_ok=True)
-        with atomic(folder / "ids.npy") as file:  # not through a memory map: a full disk would kill the process
-            header = {"descr": np.dtype(kind).str, "fortran_order": False, "shape": (count,)}
-            np.lib.format.write_array_header_1_0(file, header)
-            for codes in blocks(path):
-                file.write(table[codes].tobytes())
-        with atomic(folder / "meta.json") as file:  # last: its presence means that all is there
-            file.write(json.dumps({"characters": "".join(map(chr, characters))}).encode())
-    except OSError as error:
-        raise UserError(f"{folder}: the encoded text cannot be written ({error.strerror or error})") from error
+    for each in folder.parent.glob("*"):
+        others(each / "ids.npy", "part")  # sweeps away what killed runs left of any text
+    with atomic(folder / "ids.npy") as file:  # not through a memory map: a full disk would kill the process
+        header = {"descr": np.dtype(kind).str, "fortran_order": False, "shape": (count,)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for codes in blocks(path):
+            file.write(table[codes].tobytes())
+    with atomic(folder / "meta.json") as file:  # last: its presence means that all is there
+        file.write(json.dumps({"characters": "".join(map(chr, characters))}).encode())
 
 
 def blocks(path):

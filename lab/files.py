@@ -93,14 +93,14 @@ def is_alive(pid):
     return os.name == "posix"
 
 
-def unused(path):
-    """An empty file of this name, or of the first number behind it that is free -> its path. Raises UserError."""
+def unused(path, is_folder=False):
+    """An empty file or folder of this name, or of the first number behind it that is free -> its path. Raises UserError."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         for n in itertools.count(1):
             free = path if n == 1 else path.with_name(f"{path.stem}_{n}{path.suffix}")
             with contextlib.suppress(FileExistsError):
-                free.touch(exist_ok=False)
+                free.mkdir() if is_folder else free.touch(exist_ok=False)
                 return free
 
 

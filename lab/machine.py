@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import time
 from pathlib import Path
 
 import numpy
@@ -17,6 +16,7 @@ import torch
 from lab.cli import ROOT, UserError
 from lab.sampling import generator
 
+BUSY = 0.8  # CPU seconds by seconds, below which a computation was kept waiting
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 
 
@@ -74,15 +74,9 @@ def compile_or_not(model, attempt):
         return model
 
 
-class Clock:
-    """Tells whether other programs have taken the CPU for much of the time since it was made."""
-
-    def __init__(self):
-        self.began, self.worked = time.monotonic(), time.thread_time()
-
-    def busy(self):
-        """Whether this thread, if it waits for nothing else, had the CPU for less than two thirds of the time."""
-        return time.thread_time() - self.worked < (time.monotonic() - self.began) * 2 / 3
+def waited(seconds, cpu_seconds):
+    """Whether what only computes had to wait for a busy machine, so that its seconds say too much; None: not measured."""
+    return None not in (seconds, cpu_seconds) and cpu_seconds < BUSY * seconds
 
 
 def keep_memory():

@@ -2,7 +2,6 @@
 
 import contextlib
 
-from lab.cli import UserError
 from lab.files import atomic
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
@@ -25,12 +24,8 @@ def figure(path, title, x, y):
     handles, labels = axes.get_legend_handles_labels()
     if labels:
         fig.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as file:
-            fig.savefig(file, format=path.suffix[1:], dpi=130)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    with atomic(path) as file:
+        fig.savefig(file, format=path.suffix[1:], dpi=130)
 
 
 def scatter(axes, points, x, y, colour=COLOURS[0], label=None, marker="o", size=36):
@@ -52,7 +47,8 @@ def numbered(axes, points, x, y, label):
     centre = {"ha": "center", "va": "center_baseline", "color": "white", "fontsize": 8, "fontweight": "bold"}
     for number, p in enumerate(points, 1):
         axes.text(p[x], p[y], str(number), zorder=3 + number, **centre)
-        axes.plot([], [], " ", label=f"{number}  {p['name']}")
+        name = p["name"].replace("$", r"\$")  # no formula
+        axes.plot([], [], " ", label=f"{number}  {name}")
 
 
 def log_axes(axes, y=False):

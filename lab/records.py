@@ -1,5 +1,6 @@
 """Rows on disk: a folder per run, rows appended as they come, JSON without NaN, CSV for spreadsheets."""
 
+import codecs
 import csv
 import io
 import sys
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from lab import cli, machine
 from lab.cli import UserError, check
-from lab.files import atomic, writing
+from lab.files import atomic, unused, writing
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # how a text begins that a spreadsheet would not show as it is
 
@@ -97,7 +98,7 @@ def write_text(path, text):
 def read_json(path):
     """A JSON file, or the list of what stands in the lines of a .jsonl, without a last one that is cut. Raises UserError."""
     try:
-        data = path.read_bytes()
+        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
         if path.suffix == ".jsonl":
             return msgspec.json.Decoder().decode_lines(data[: data.rfind(b"\n") + 1])
         return msgspec.json.decode(data)
@@ -157,18 +158,8 @@ class Folder:
 
 
 def fresh(output_dir, label):
-    """A new folder named after the label and the time."""
-    name = "_".join(filter(None, (label, time.strftime("%Y%m%d_%H%M%S"))))
-    for suffix in ("", *(f"_{i}" for i in range(2, 1000))):
-        path = output_dir / (name + suffix)
-        try:
-            path.mkdir(parents=True)
-            return path
-        except FileExistsError:
-            check(path.is_dir(), f"{output_dir}: is not a folder")
-        except OSError as error:
-            raise UserError(f"{path}: cannot be made ({error.strerror or error})") from error
-    raise UserError(f"{output_dir}: too many runs in one second")
+    """A new folder named after the label and the time. Raises UserError."""
+    return unused(output_dir / "_".join(filter(None, (label, time.strftime("%Y%m%d_%H%M%S")))), is_folder=True)
 
 
 def show(*tables):

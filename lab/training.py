@@ -21,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lab import checkpoint, files, likelihood, machine
 from lab.backbone import Config
-from lab.cli import ROOT, UserError, check, command
+from lab.cli import ROOT, UserError, check, check_range, command
 from lab.corpus import Corpus, windows
 from lab.muon import Muon
 
@@ -43,11 +43,10 @@ class Recipe:
     bf16: bool | None = None  # bfloat16 products; None = where they are faster
 
     def __post_init__(self):
-        for name in ("iters", "batch_size", "eval_every", "eval_windows"):
-            check(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("muon_lr", "adam_lr", "warmup", "save_every"):
-            check(getattr(self, name) >= 0, f"{name} must not be negative, but is {getattr(self, name)}")
-        check(0 <= self.decay <= 1, f"decay must lie in 0..1, not {self.decay}")
+        check_range(self, 1, math.inf, "iters", "batch_size", "eval_every", "eval_windows")
+        check_range(self, 0, math.inf, "warmup", "save_every")
+        check_range(self, 0, 10, "muon_lr", "adam_lr")
+        check_range(self, 0, 1, "decay")
 
     def lr_scale(self, step):
         """Factor on the learning rates: linear warm-up, constant, linear decay to 0."""
@@ -163,7 +162,8 @@ def train(name, Model, loss, args, validate=None):
         began, length = time.monotonic() - run.elapsed, model.config.block_size + 1
         batch_loss, precision = accelerate(run, loss, ranks, device)
         splits = [windows(part, length, most=recipe.eval_windows) for part in (corpus.train, corpus.validation)]
-        measure, clock = partial(evaluate, model, validate or loss, precision), machine.Clock()
+        measure = partial(evaluate, model, validate or loss, precision)
+        ready, worked = time.monotonic(), time.thread_time()
         console = Console(stderr=True)
         hidden = not (ranks.is_main and console.is_terminal)
         with Interrupt() as interrupt, Progress(console=console, disable=hidden) as bar:
@@ -172,7 +172,7 @@ def train(name, Model, loss, args, validate=None):
                 ended = stopped or run.step == recipe.iters
                 if ranks.is_main and run.is_due():
                     run.record(*map(measure, splits))
-                    report(run, clock)
+                    report(run, machine.waited(time.monotonic() - ready, time.thread_time() - worked))
                 if ranks.is_main and (ended or time.monotonic() - saved > recipe.save_every):
                     run.save()
                     saved = time.monotonic()
@@ -301,8 +301,8 @@ def announce(run, args):
     say(f"training {run.description['name']}: {size:.2f} M parameters, {steps}, {where}")
 
 
-def report(run, clock):
-    """Write the log, and its last row to the screen."""
+def report(run, waited):
+    """Write the log, and its last row to the screen. waited: whether this thread had to, for a busy machine."""
     import pandas  # not at the top: whoever only writes need not wait for it
 
     made, row = run.description["provenance"], run.rows[-1]
@@ -313,7 +313,7 @@ def report(run, clock):
         left = run.elapsed / run.step * (run.recipe.iters - run.step)
         said += f"  {run.elapsed / 60:.1f} min, about {left / 60:.0f} left"
         alone = made["device"] == "cpu" and made["processes"] == 1  # else this thread waits for others
-        said += " (the machine is busy)" if alone and clock.busy() else ""
+        said += " (the machine is busy)" if alone and waited else ""
     say(said)
 
 

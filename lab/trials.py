@@ -5,7 +5,6 @@ A run's trials are planned, written (`lab.workers`), and kept as rows, one for e
 
 import bisect
 import itertools
-import shlex
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
@@ -14,16 +13,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lab import quality, records, workers
+from lab import machine, quality, records, workers
 from lab.canvas import Canvas
-from lab.cli import ROOT, check, check_seeds, listed
+from lab.cli import ROOT, check, check_seeds, listed, uv_run
 from lab.corpus import Alphabet
 from lab.progress import Bar
 from lab.sampling import generator
 
 EVALUATOR = ROOT / "weights" / "evaluator.pt"
 MOST = {"prompts": 10**6, "prompt_len": 10**6, "max_new_tokens": 10**6, "batch": 1024, "workers": 256}
-BUSY = 0.8  # CPU seconds by seconds, below which a process that only computes was kept waiting
 
 
 @dataclass(frozen=True)
@@ -83,13 +81,8 @@ class Sample:
         line += f"{self.chars / self.nfe:.1f} characters per call"
         if self.seconds is not None:
             line += f", {self.seconds:.2f} s, {self.chars / self.seconds:,.0f} characters per second"
-        busy = waited(vars(self))
+        busy = machine.waited(self.seconds, self.cpu_seconds)
         return line + (f" (busy machine: only {self.cpu_seconds:.2f} s of CPU in that time)" if busy else "")
-
-
-def waited(row):
-    """Whether a timed text had to wait for a busy machine, so that its seconds say too much."""
-    return None not in (row.get("seconds"), row.get("cpu_seconds")) and row["cpu_seconds"] < BUSY * row["seconds"]
 
 
 def stream(seed, idx, masked):
@@ -183,7 +176,8 @@ def reference(args, writer, load):
     check(writer.alphabet == found.alphabet, f"{path}: has other characters than {text}; give that with --data")
     evaluator = load("gpt", args.evaluator) if args.evaluator.exists() or args.evaluator != EVALUATOR else None
     if evaluator is None or evaluator.alphabet != found.alphabet or evaluator.weights == writer.weights:
-        train = f"uv run gpt.py --train --data {shlex.quote(str(path))} --seed 2 --n-embd 160 --weights my_evaluator.pt"
+        sizes = ["--seed", "2", "--n-embd", "160", "--weights", "my_evaluator.pt"]
+        train = uv_run("gpt.py", "--train", "--data", path, *sizes)
         none = f"{args.evaluator}: no independent evaluator of this text, so that generative_nll stays empty"
         records.warn(f"{none}. To train one: {train}; then add --evaluator my_evaluator.pt")
         evaluator = None
@@ -226,15 +220,13 @@ def plan(name, writer, decoding, args, prompts):
     timed = min(args.timed, len(texts)) if args.is_timed else 0
     cuts = [*range(timed), *range(timed, len(texts), args.batch), len(texts)]
     batches = [zip(*texts[start:stop], strict=True) for start, stop in itertools.pairwise(cuts)]
-    new = args.max_new_tokens
-    return [(writer, Trial(canvas_of(writer, own, new), decoding, seeds, name)) for seeds, own in batches]
+    canvases = [(seeds, Canvas.after(encoded(writer, own), args.max_new_tokens)) for seeds, own in batches]
+    return [(writer, Trial(canvas, decoding, seeds, name)) for seeds, canvas in canvases]
 
 
-def canvas_of(writer, prompts, new):
-    """Prompts of one length, each followed by `new` masked positions."""
-    known = torch.stack([writer.alphabet.encode(prompt) for prompt in prompts])
-    idx = torch.cat((known, torch.zeros(len(known), new, dtype=torch.long)), dim=1)
-    return Canvas(idx, (torch.arange(idx.size(1)) >= known.size(1)).repeat(len(known), 1))
+def encoded(writer, prompts):
+    """Prompts of one length P as tokens, (B, P)."""
+    return torch.stack([writer.alphabet.encode(prompt) for prompt in prompts])
 
 
 def heads(writer, trial):
@@ -298,11 +290,11 @@ def _write(writers, task):
 
 
 def conclude(verdicts, rows, folder, *command):
-    """End a script: what it found, where its files are, and the words to type next after "uv run"."""
+    """End a script: what it found, where its files are, and the script to run next with its flags."""
     timed = [row for row in rows if row.get("seconds") is not None]
-    late = sum(map(waited, timed))
+    late = sum(machine.waited(row["seconds"], row.get("cpu_seconds")) for row in timed)
     if late:
         records.warn(f"{late} of {len(timed)} timed texts had to wait for a busy machine: their seconds say too much")
     print(*verdicts, f"files: {folder.path}", sep="\n")
     if command:
-        print(f"next:  uv run {shlex.join(map(str, command))}")
+        print(f"next:  {uv_run(*command)}")

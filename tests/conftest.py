@@ -1,5 +1,6 @@
 """Shared fixtures: small texts, a tiny model, and a root folder of the test's own."""
 
+import os
 import random
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from hypothesis import settings
 from lab import checkpoint, corpus, training
 from lab.corpus import Alphabet
 
+torch.set_num_threads(1)  # the models are tiny
+os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
 settings.register_profile("lab", deadline=None, derandomize=True, database=None)
 settings.load_profile("lab")
 

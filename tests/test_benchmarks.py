@@ -338,3 +338,9 @@ def test_without_its_flow_the_origins_model_writes_as_diffusion_does():
 
     assert torch.equal(text(origin_flow, flow_until=1.0), text(diffusion))
     assert not torch.equal(text(origin_flow), text(diffusion))
+
+
+@pytest.mark.parametrize("flag", ["chars", "drafts", "rounds"])
+def test_a_benchmark_of_nothing_is_refused(flag):
+    with pytest.raises(UserError, match=f"{flag} must lie in"):
+        speed.Args(**{flag: 0})

@@ -203,7 +203,7 @@ def test_advice_names_the_file_in_quotes(tmp_path):
 
 
 def test_folder_is_called_a_folder(tmp_path):
-    assert refusal(tmp_path) == f"{tmp_path}: is a folder, not a weights file"
+    assert refusal(tmp_path) == f"{tmp_path}: is a folder or a device, not a weights file; name another"
 
 
 class Trap:

@@ -30,6 +30,8 @@ def do(args):
         raise KeyboardInterrupt
     if args.what == "bug":
         raise ZeroDivisionError("a bug of ours")
+    if args.what == "runtime":
+        raise RuntimeError("another bug of ours")
     if args.what == "exit":
         sys.exit(3)
     print("SHOUTED" if args.is_loud else "said", args.what, args.size)
@@ -85,8 +87,9 @@ def test_exit_status_of_the_command_itself_is_kept():
 
 
 def test_bug_of_ours_is_not_disguised_as_a_mistake_of_the_user():
-    with pytest.raises(ZeroDivisionError):
-        cli.run(do, Args, ["--what", "bug"])
+    for what, error in (("bug", ZeroDivisionError), ("runtime", RuntimeError)):
+        with pytest.raises(error):
+            cli.run(do, Args, ["--what", what])
 
 
 def test_help_is_status_0_and_explains_flags_and_purpose(capsys):
@@ -205,6 +208,8 @@ IMPOSSIBLE = [
     ("--batch-size 0", "batch_size"),
     ("--eval-every 0", "eval_every"),
     ("--adam-lr -1", "adam_lr"),
+    ("--adam-lr 1e300", "adam_lr"),
+    ("--muon-lr nan", "muon_lr"),
     ("--decay 2", "decay"),
     ("--seed x", "--seed"),
     ("--device nonsense", "--device nonsense"),
@@ -239,6 +244,9 @@ IMPOSSIBLE_MASKED = [
     ("--confidence-threshold -0.1", "confidence_threshold"),
     ("--confidence-threshold nan", "confidence_threshold"),
     ("--spacing -1", "spacing"),
+    ("--draft-threshold 0.5", "give a --confidence-threshold above it"),
+    ("--confidence-threshold 0.8 --draft-threshold 0.8", "--draft-threshold 0.8"),
+    ("--weights /dev/null", "is a folder or a device, not a weights file; name another"),
     ("--target-chunk-len 0", "target_chunk_len"),
     ("--infill unspaced", "mark each missing character by _"),
     ("--infill=", "nothing to fill in"),
@@ -291,7 +299,17 @@ def test_masked_methods_need_no_prompt(invoke, masked_method):
 
 
 def test_missing_weights_name_the_command_that_makes_them(refused, method):
-    assert f"uv run {method.NAME}.py --train" in refused(method, "--weights", "folder/nowhere.pt")
+    assert cli.uv_run(f"{method.NAME}.py", "--train") in refused(method, "--weights", "folder/nowhere.pt")
+
+
+def test_a_command_to_type_works_in_the_users_folder(tmp_path, monkeypatch):
+    argv = ("gpt.py", "--train", "--data", Path("my text.txt"))
+    monkeypatch.chdir(cli.ROOT)
+    assert cli.uv_run(*argv) == "uv run gpt.py --train --data 'my text.txt'"
+    monkeypatch.chdir(tmp_path)
+    assert cli.uv_run(*argv) == f"uv run --project {cli.ROOT} {cli.ROOT}/gpt.py --train --data 'my text.txt'"
+    monkeypatch.setattr(sys, "argv", ["../gpt.py", "--train", "--seed", "2"])
+    assert cli.command("--resume") == f"uv run --project {cli.ROOT} {cli.ROOT}/gpt.py --train --seed 2 --resume"
 
 
 def test_weights_of_another_method_are_refused(refused, make_weights, method):
@@ -357,7 +375,16 @@ def train(refused, text_file, tiny):
     return run
 
 
-SIZES = ["--n-head 3", "--n-head 0", "--n-head 16", "--n-layer 0", "--n-embd 0", "--block-size 0", "--conv-width 0"]
+SIZES = [
+    "--n-layer 1000000000",
+    "--n-head 3",
+    "--n-head 0",
+    "--n-head 16",
+    "--n-layer 0",
+    "--n-embd 0",
+    "--block-size 0",
+    "--conv-width 0",
+]
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -318,13 +318,12 @@ def test_damaged_cache_is_made_again(text_file, own_root, damage):
     assert text_of(Corpus(text_file)) == text_file.read_text(encoding="utf-8")
 
 
-def test_parts_of_killed_runs_are_swept_and_those_being_written_are_not(text_file, own_root):
+def test_parts_of_killed_runs_are_swept_and_those_being_written_are_not(text_file, own_root, dead_pid):
     folder = own_root / ".cache" / "some text"
     folder.mkdir(parents=True)
-    old, new = folder / "ids.npy.1.part", folder / "ids.npy.2.part"
+    old, new = folder / f"ids.npy.{dead_pid}.part", folder / f"ids.npy.{os.getppid()}.part"
     for part in (old, new):
         part.touch()
-    os.utime(old, (0, 0))
     Corpus(text_file)
     assert new.exists() and not old.exists()
 

@@ -95,6 +95,11 @@ def test_what_is_no_list_of_rows_is_refused(own_root, capsys, script, content):
     refused(script, path, own_root, capsys)
 
 
+def test_a_byte_order_mark_is_no_part_of_json(tmp_path):
+    (tmp_path / "rows.json").write_text(json.dumps([ROW]), encoding="utf-8-sig")
+    assert records.read_rows(tmp_path / "rows.json") == [ROW]
+
+
 def test_a_damaged_line_of_a_run_to_go_on_with_is_refused(tmp_path):
     (tmp_path / "rows.jsonl").write_text(json.dumps(ROW) + "\n" + json.dumps(ROW | {"nfe": None}) + "\n")
     with pytest.raises(UserError, match=r"rows\.jsonl: row 2: .*nfe"):

@@ -235,6 +235,7 @@ def test_presets(lab, capsys):
         ({"spacing": True}, "$.spacing"),
         ({"spacing": [5]}, "$.spacing"),
         ({"gap": 5}, "diffusion has no gap"),
+        ({"": 5}, "diffusion has no "),
         ({"module": "gtp"}, "unknown module gtp"),
         ({"module": ["diffusion"]}, "unknown module"),
     ],

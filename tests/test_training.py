@@ -19,7 +19,7 @@ import diffusion
 import diffusion_flow
 import gpt
 import plot_training_curves
-from lab import backbone, checkpoint, cli, likelihood, machine, muon, training
+from lab import backbone, checkpoint, cli, likelihood, muon, training
 from lab.machine import Rng
 from methods import METHODS
 
@@ -137,9 +137,9 @@ def test_interrupted_and_resumed_equals_uninterrupted(method, text_file, own_roo
 
 
 def test_a_killed_training_resumes_from_its_last_checkpoint(text_file, own_root, tiny):
-    flags = ["--iters", "400", "--eval-every", "400", "--save-every", "0", "--seed", "3", *tiny]
+    flags = ["--iters", "100", "--eval-every", "100", "--seed", "3", *tiny]
     paths = ["--data", str(text_file), "--weights", str(own_root / "w.pt")]
-    command = [sys.executable, make_script("gpt", own_root), "--train", *paths, *flags]
+    command = [sys.executable, make_script("gpt", own_root), "--train", *paths, *flags, "--save-every", "0"]
     resume = checkpoint.resume_path(own_root / "w.pt")
     with subprocess.Popen(command, env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while not (resume.exists() and torch.load(resume, weights_only=True)["step"] >= 5):
@@ -147,7 +147,7 @@ def test_a_killed_training_resumes_from_its_last_checkpoint(text_file, own_root,
             time.sleep(0.05)
         process.kill()
     state = torch.load(resume, weights_only=True)
-    assert 5 <= state["step"] < 400
+    assert 5 <= state["step"] < 100
     assert not (own_root / "w.pt").exists()
     assert train(gpt, text_file, own_root / "w.pt", "--resume", *flags) == 0
     assert train(gpt, text_file, own_root / "alone.pt", *flags) == 0
@@ -242,7 +242,7 @@ def test_init_takes_a_model_that_differs_in_dropout_only(text_file, own_root, ti
 
 def test_init_starts_from_other_weights_and_is_recorded(text_file, own_root, tiny):
     assert train(diffusion, text_file, own_root / "a.pt", "--iters", "3", *tiny) == 0
-    still = ["--muon-lr", "0", "--adam-lr", "0", "--iters", "1"]
+    still = ["--muon-lr", "0", "--adam-lr", "0", "--iters", "1", "--no-calibrate"]
     assert train(diffusion, text_file, own_root / "b.pt", "--init", str(own_root / "a.pt"), *still, *tiny) == 0
     assert same(weights_of(own_root / "a.pt"), weights_of(own_root / "b.pt"))
     assert torch.load(own_root / "b.pt", weights_only=True)["provenance"]["init"] == str(own_root / "a.pt")
@@ -255,15 +255,15 @@ def test_init_refuses_other_sizes(text_file, own_root, tiny, capsys):
     assert "a.pt" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["gpt", "diffusion_flow"])
-def test_two_processes_train_like_one_on_the_joined_batch(name, text_file, own_root, tiny):
+def test_two_processes_train_like_one_on_the_joined_batch(text_file, own_root, tiny):
+    """The method that draws the most random numbers, and whose loss has parts."""
     flags = ["--iters", "10", "--eval-every", "10", "--batch-size", "2", "--bf16", "False", "--dropout", "0"]
     flags += ["--warmup", "0", "--adam-lr", "0.02", *tiny]
-    assert train(METHODS[name], text_file, own_root / "one.pt", *flags) == 0
-    assert train(METHODS[name], text_file, own_root / "other.pt", "--seed", "7", *flags) == 0
+    assert train(diffusion_flow, text_file, own_root / "one.pt", *flags) == 0
+    assert train(diffusion_flow, text_file, own_root / "other.pt", "--seed", "7", *flags) == 0
     two = ["--train", "--data", str(text_file), "--weights", str(own_root / "two.pt"), "--max-new-tokens", "8", *flags]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launch, make_script(name, own_root), *two]
+    command = [*launch, make_script("diffusion_flow", own_root), *two]
     done = subprocess.run(command, env=ENV, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     made = torch.load(own_root / "two.pt", weights_only=True)["provenance"]
@@ -454,7 +454,7 @@ def test_two_presses_within_two_seconds_let_the_step_end(monkeypatch):
 
 @pytest.mark.parametrize("is_busy", [True, False])
 def test_minutes_on_a_busy_machine_are_called_so(is_busy, text_file, own_root, tiny, monkeypatch, capsys):
-    monkeypatch.setattr(machine.time, "thread_time", (lambda: 0.0) if is_busy else time.monotonic)
+    monkeypatch.setattr(training.time, "thread_time", (lambda: 0.0) if is_busy else time.monotonic)
     assert train(gpt, text_file, own_root / "w.pt", "--iters", "2", "--device", "cpu", *tiny) == 0
     assert ("the machine is busy" in capsys.readouterr().err) == is_busy
 
