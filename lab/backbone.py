@@ -124,9 +124,11 @@ def attend(q, k, v, is_causal):
     if q.dtype == torch.bfloat16 and q.device.type == "cpu" and not is_causal:
         return (q * scale @ k.mT).softmax(-1) @ v
     mask = None
-    if is_causal and 1 < T < k.size(2):
-        mask = torch.ones(T, k.size(2), dtype=torch.bool, device=q.device).tril(k.size(2) - T)
-    return F.scaled_dot_product_attention(q, k, v, mask, is_causal=is_causal and T == k.size(2), scale=scale)
+    if T < k.size(2):  # those of a cache come before
+        is_causal = False
+        if T > 1:
+            mask = torch.ones(T, k.size(2), dtype=torch.bool, device=q.device).tril(k.size(2) - T)
+    return F.scaled_dot_product_attention(q, k, v, mask, is_causal=is_causal, scale=scale)
 
 
 class Attention(nn.Module):
