@@ -36,17 +36,17 @@ class Config:
         check(even, f"n_embd {self.n_embd} must be a multiple of twice n_head {self.n_head}")
 
 
-def norm(x):
-    """RMSNorm over channels, without a learned gain (arXiv 1910.07467).
+def unit(x):
+    """x (..., C) divided by its length over channels."""
+    return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(1e-6)
+
+
+def norm(x, root):
+    """RMSNorm over C channels, without a learned gain (arXiv 1910.07467); root: sqrt(C), a number or faster a tensor.
 
     F.rms_norm is the same, but slower for the one position of a cached pass on a CPU.
     """
-    return unit(x) * x.size(-1) ** 0.5
-
-
-def unit(x):
-    """x with its channels divided by their length, which is made 1."""
-    return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(1e-6)
+    return unit(x) * root
 
 
 def rotary(length, head_size):
@@ -122,9 +122,11 @@ def attend(q, k, v, is_causal):
     if q.dtype == torch.bfloat16 and q.device.type == "cpu" and not is_causal:
         return (q * scale @ k.mT).softmax(-1) @ v
     mask = None
-    if is_causal and 1 < T < k.size(2):
-        mask = torch.ones(T, k.size(2), dtype=torch.bool, device=q.device).tril(k.size(2) - T)
-    return F.scaled_dot_product_attention(q, k, v, mask, is_causal=is_causal and T == k.size(2), scale=scale)
+    if T < k.size(2):  # those of a cache come before
+        is_causal = False
+        if T > 1:
+            mask = torch.ones(T, k.size(2), dtype=torch.bool, device=q.device).tril(k.size(2) - T)
+    return F.scaled_dot_product_attention(q, k, v, mask, is_causal=is_causal, scale=scale)
 
 
 class Attention(nn.Module):
@@ -169,14 +171,15 @@ class Block(nn.Module):
         C, self.dropout = config.n_embd, config.dropout
         self.conv, self.attn = Convolution(config, is_causal), Attention(config, is_causal)
         self.up, self.down = nn.Linear(C, 4 * C, bias=False), nn.Linear(4 * C, C, bias=False)
+        self.register_buffer("root", torch.tensor(C**0.5), persistent=False)
 
     def forward(self, x, angles, keys=None, values=None, inputs=None):
         def drop(update):
             return dropout(update, self.dropout) if self.training and self.dropout else update
 
-        x = x + drop(self.conv(norm(x), inputs))
-        x = x + drop(self.attn(norm(x), angles, keys, values))
-        return x + drop(self.down(F.relu(self.up(norm(x))).square()))
+        x = x + drop(self.conv(norm(x, self.root), inputs))
+        x = x + drop(self.attn(norm(x, self.root), angles, keys, values))
+        return x + drop(self.down(F.relu(self.up(norm(x, self.root))).square()))
 
 
 class Backbone(nn.Module):
@@ -196,7 +199,7 @@ class Backbone(nn.Module):
         start, T = cache.length if cache else 0, x.size(1)
         angles = self.angles[:, start : start + T].unbind()
         layers = cache.extend(T) if cache else [()] * len(self.blocks)
-        x = norm(x)
+        x = norm(x, x.size(-1) ** 0.5)
         for block, layer in zip(self.blocks, layers, strict=True):
             x = block(x, angles, *layer)
-        return norm(x)
+        return norm(x, x.size(-1) ** 0.5)

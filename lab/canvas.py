@@ -41,6 +41,7 @@ class Canvas:
 class Frame(NamedTuple):
     """What stands on the canvas after one forward pass; its tensors are never written again.
 
+    They are made in inference mode: to compute gradients from them, clone them first.
     idx: (B, L) tokens; masked, draft: (B, L) bool; columns: (B, W) the positions that the pass looked at;
     probs: (B, W, V) float64, on the CPU; computed: share of block_size positions that the pass computed.
     """
