@@ -172,7 +172,7 @@ class Args(Output):
 
 def draft_models(corpus, device):
     """The draft models by name."""
-    V, small = len(corpus.alphabet), methods.load(cli.ROOT / "weights" / "gpt_1_layer.pt", "gpt", device)
+    V, small = len(corpus.alphabet), methods.load("gpt", cli.ROOT / "weights" / "gpt_1_layer.pt", device)
     found = {
         f"{order}-grams of the training text": NGrams(np.asarray(corpus.train), V, order).start for order in (5, 6)
     }
@@ -182,7 +182,7 @@ def draft_models(corpus, device):
 def main(args):
     """Write texts with each draft model and number of drafts; print and store calls, and seconds against GPT alone."""
     device, corpus = machine.pick_device(), Corpus()
-    writer, rows = methods.load(None, "gpt", device), []
+    writer, rows = methods.load("gpt", device=device), []
     if args.compiled:
         writer.model.compile()
     canvas = Canvas.after(writer.alphabet.encode(writer.opening[:16]), args.chars)

@@ -41,12 +41,12 @@ def unit(x):
     return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(1e-6)
 
 
-def norm(x, root):
-    """RMSNorm over C channels, without a learned gain (arXiv 1910.07467); root: sqrt(C), a number or faster a tensor.
+def norm(x):
+    """RMSNorm over channels, without a learned gain (arXiv 1910.07467).
 
     F.rms_norm is the same, but slower for the one position of a cached pass on a CPU.
     """
-    return unit(x) * root
+    return unit(x) * x.size(-1) ** 0.5
 
 
 def rotary(length, head_size):
@@ -171,15 +171,14 @@ class Block(nn.Module):
         C, self.dropout = config.n_embd, config.dropout
         self.conv, self.attn = Convolution(config, is_causal), Attention(config, is_causal)
         self.up, self.down = nn.Linear(C, 4 * C, bias=False), nn.Linear(4 * C, C, bias=False)
-        self.register_buffer("root", torch.tensor(C**0.5), persistent=False)
 
     def forward(self, x, angles, keys=None, values=None, inputs=None):
         def drop(update):
             return dropout(update, self.dropout) if self.training and self.dropout else update
 
-        x = x + drop(self.conv(norm(x, self.root), inputs))
-        x = x + drop(self.attn(norm(x, self.root), angles, keys, values))
-        return x + drop(self.down(F.relu(self.up(norm(x, self.root))).square()))
+        x = x + drop(self.conv(norm(x), inputs))
+        x = x + drop(self.attn(norm(x), angles, keys, values))
+        return x + drop(self.down(F.relu(self.up(norm(x))).square()))
 
 
 class Backbone(nn.Module):
@@ -199,7 +198,7 @@ class Backbone(nn.Module):
         start, T = cache.length if cache else 0, x.size(1)
         angles = self.angles[:, start : start + T].unbind()
         layers = cache.extend(T) if cache else [()] * len(self.blocks)
-        x = norm(x, x.size(-1) ** 0.5)
+        x = norm(x)
         for block, layer in zip(self.blocks, layers, strict=True):
             x = block(x, angles, *layer)
-        return norm(x, x.size(-1) ** 0.5)
+        return norm(x)
