@@ -3,6 +3,7 @@
     uv run -m benchmarks.speed
     git clone https://github.com/JayCheng113/tiny-diffusion
     uv run -m benchmarks.speed --path tiny-diffusion
+    uv run -m benchmarks.speed --before older    a checkout of this project at an earlier commit
 
 Beside that project both models have its sizes (6 blocks, 384 wide) and random weights: the GPTs write as many characters, and
 both methods train on as many characters a step. Its own code is imported and run with its own settings; nothing of it is
@@ -13,6 +14,8 @@ import contextlib
 import importlib.util
 import io
 import os
+import re
+import subprocess
 import sys
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,7 +31,7 @@ from benchmarks.draft_model import DraftModel, NGrams
 from benchmarks.timing import Output, compare, show
 from lab import cli, machine, training, trials
 from lab.canvas import Canvas
-from lab.cli import check, check_range
+from lab.cli import ROOT, check, check_range
 from lab.corpus import DEFAULT, Corpus
 
 RATE = "characters per second"
@@ -37,6 +40,7 @@ RATE = "characters per second"
 @dataclass(frozen=True, kw_only=True)
 class Args(Output):
     path: Path | None = None  # folder of a checkout of the origin, with gpt.py and diffusion.py in it
+    before: Path | None = None  # folder of a checkout of this project at an earlier commit
     chars: int = 240  # characters that GPT writes
     drafts: int = 8  # characters that the draft model proposes at each call
     rounds: int = 3  # timed pairs
@@ -86,6 +90,24 @@ def against_ourselves(args, corpus, device):
     drafted = partial(trials.run, replace(writer, generate=drafting.generate), trial)
     what = "GPT with an n-gram draft model, against GPT with its cache"
     yield row(what, RATE, drafted, partial(trials.run, writer, trial), args.chars, args.rounds)
+
+
+def printed_rate(folder, name, chars):
+    """Characters per second as a command of this project says at its end, run in a checkout of it."""
+    command = [sys.executable, f"{name}.py", "--max-new-tokens", str(chars)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False)
+    found = re.search(r"([\d,]+) characters per second", done.stdout + done.stderr)
+    check(found, f"{folder}: its {name}.py does not write: {done.stderr.strip()[-200:]}")
+    return float(found[1].replace(",", ""))
+
+
+def against_before(args):
+    """A row for the writing of each method, a text of its default command, against an earlier commit of this project."""
+    for name in methods.METHODS:
+        pairs = [[printed_rate(folder, name, args.chars) for folder in (ROOT, args.before)] for _ in range(args.rounds)]
+        ours, theirs, ratio = np.median([(a, b, a / b) for a, b in pairs], axis=0).tolist()
+        what = f"{name}.py, against an earlier commit"
+        yield {"what": what, "unit": RATE, "ours": ours, "theirs": theirs, "ratio": ratio}
 
 
 def load_module(path):
@@ -146,6 +168,7 @@ def main(args):
     """Time every pair, print and store."""
     device, corpus = machine.pick_device(), Corpus()
     rows = [*against_ourselves(args, corpus, device)]
+    rows += against_before(args) if args.before else ()
     rows += against_the_origin(args, corpus, device) if args.path else ()
     show(rows)
     args.write("speed", {"rows": rows}, device=str(device))

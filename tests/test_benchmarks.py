@@ -344,3 +344,10 @@ def test_without_its_flow_the_origins_model_writes_as_diffusion_does():
 def test_a_benchmark_of_nothing_is_refused(flag):
     with pytest.raises(UserError, match=f"{flag} must lie in"):
         speed.Args(**{flag: 0})
+
+
+def test_a_rate_is_what_a_command_prints_at_its_end(tmp_path):
+    (tmp_path / "gpt.py").write_text("print('240 new characters, 240 calls, 0.2 s, 1,234 characters per second')")
+    assert speed.printed_rate(tmp_path, "gpt", 240) == 1234
+    with pytest.raises(UserError, match="its diffusion.py does not write"):
+        speed.printed_rate(tmp_path, "diffusion", 240)
