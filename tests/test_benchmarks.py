@@ -13,7 +13,8 @@ import torch
 import diffusion
 import diffusion_flow
 import gpt
-from benchmarks import budgets, configurations, frontier, origin_flow, readme, speed, timing
+import methods
+from benchmarks import budgets, configurations, frontier, gpu, origin_flow, readme, speed, timing
 from benchmarks.draft_model import DraftModel, NGrams, look_up, small_gpt
 from lab import corpus, machine, records
 from lab.backbone import Config
@@ -351,3 +352,17 @@ def test_a_rate_is_what_a_command_prints_at_its_end(tmp_path):
     assert speed.printed_rate(tmp_path, "gpt", 240) == 1234
     with pytest.raises(UserError, match="its diffusion.py does not write"):
         speed.printed_rate(tmp_path, "diffusion", 240)
+
+
+def test_the_benchmark_of_a_gpu_works_before_it_meets_one(monkeypatch, tmp_path):
+    """On a CPU, in eager mode, with the shipped weights and a text of their characters."""
+    monkeypatch.setattr(machine, "can_compile", lambda device: False)
+    opening = methods.load("gpt").opening
+    (tmp_path / "data.txt").write_text(opening * 200, encoding="utf-8")
+    monkeypatch.setattr(gpu, "Corpus", lambda: corpus.Corpus(tmp_path / "data.txt"))
+    monkeypatch.setattr(timing, "ROOT", tmp_path)
+    gpu.main(gpu.Args(device="cpu", minutes=0.005, batches=(1, 2), chars=20))
+    found = records.read_json(tmp_path / "benchmark_reports" / "gpu.json")
+    assert [row["module"] for row in found["training"]] == ["gpt", "diffusion", "diffusion_flow"]
+    assert [row["batch"] for row in found["writing"]] == [1, 2] * 3
+    assert all(row["nats"] > 0 for row in found["training"]) and all(row["seconds"] > 0 for row in found["writing"])
