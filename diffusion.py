@@ -4,7 +4,7 @@
     uv run diffusion.py --train    train it first
 
 Time t runs from 1 (all masked) to 0 (text). After MDLM (arXiv 2406.07524), MD4 (2406.04329), LLaDA (2502.09992):
-no logit for the mask, known characters stay, and the network is not told t. What departs from gpt.py is marked [NEW].
+no logit for the mask, known characters stay, and the network is not told t. Steps away from gpt.py are marked [NEW].
 """
 
 import math
@@ -19,7 +19,7 @@ from lab import cli, command, training
 from lab.backbone import Backbone, Config
 from lab.canvas import Windows
 from lab.cli import check_range
-from lab.likelihood import masked_loss
+from lab.likelihood import bound_loss
 from lab.sampling import probabilities, sample_tokens, uniforms
 from lab.training import Recipe
 from lab.two_stage import judge_drafts
@@ -36,14 +36,14 @@ class Decoding:
     temp: float = 0.5  # temperature: 0 takes the likeliest character, 1 the model's own probabilities
     top_k: cli.one_number_or_all() = None  # draw from the k likeliest characters only, or from all
     # [NEW] which positions a call unmasks: those with enough confidence, apart from each other, or at random (steps)
-    confidence_threshold: float = 0.0  # least confidence to be unmasked; where no position has it, the highest is
+    confidence_threshold: float = 0.0  # unmask positions at least this confident; if none is, the most confident one
     confidence_top_k: int | None = None  # confidence: sum of the k highest probabilities; default top_k, or 1 for all
     spacing: int = 5  # positions unmasked in one call lie more than this apart; 0: anywhere
-    draft_threshold: float = 1.0  # two stages, where below confidence_threshold: least confidence of a draft
+    draft_threshold: float = 1.0  # below confidence_threshold: two stages, with drafts at least this confident
     confirm_threshold: float = 0.85  # two stages: a draft becomes final at this probability
     replace_margin: float = 0.0  # two stages: a draft is masked again when another character leads by more than this
     steps: int = 0  # ancestral sampling in this many calls a chunk, whatever the confidence; 0: by confidence
-    target_chunk_len: int = 240  # characters written before moving on; the rest of the window shows known text
+    target_chunk_len: int = 240  # positions of a chunk, from a masked one on; the rest of the window shows known text
 
     def __post_init__(self):
         check_range(self, 0, math.inf, "temp")
@@ -72,7 +72,7 @@ def corrupt(x0, config, rng):
     """[NEW] Mask each character of a window with probability t; a second copy masks exactly the others.
 
     x0: (B, T) clean tokens -> xt (2B, T), x0 twice (2B, T), masked (2B, T). Complementary masks lower the variance, and
-    every character counts once. The logit of t is normal: seldom near 0 or 1, t teaches faster (arXiv 2605.13026).
+    every character counts once. t is logit-normal, not uniform: values near 1/2 teach faster (arXiv 2605.13026).
     """
     t = torch.special.ndtri(rng.strata(len(x0))).sigmoid()  # (B,)
     masked = rng.rand(*x0.shape) < t[:, None]
@@ -86,8 +86,8 @@ def loss(model, idx, config, rng):
     idx: (B, block_size + 1) tokens of clean text. Returns the scalar and no parts.
     """
     xt, x0, masked = corrupt(idx[:, :-1], config, rng)  # [NEW]
-    nll = F.cross_entropy(model(xt).mT, x0, reduction="none")  # (2B, T)
-    return (nll * masked).sum() / masked.sum(), {}  # [NEW] masked positions only; no weight 1 / t as in MDLM
+    nll = F.cross_entropy(model(xt).mT, x0, reduction="none")  # (2B, T), each character at its own position
+    return (nll * masked).sum() / masked.sum(), {}  # [NEW] masked positions only; unlike MDLM without weight 1 / t
 
 
 def ancestral(masked, left, rngs):
@@ -98,13 +98,13 @@ def ancestral(masked, left, rngs):
     return masked & (uniforms(masked.size(1), rngs, masked.any(1)) * left < 1)  # (t - s) / t = 1 / left
 
 
-def step(window, probs, decoding, rngs):
+def unmask(window, probs, decoding, rngs):
     """[NEW] What one call makes of a canvas.Window, given probs (B, W, V): new idx, masked and drafts, (B, W) each."""
     drawn = sample_tokens(probs, decoding.top_k, rngs, window.masked.any(1))
     if decoding.steps:
         chosen = ancestral(window.masked, decoding.steps - window.calls, rngs)
     else:
-        chosen = confident(probs, window.masked, decoding)
+        chosen = confident(probs, window.masked, decoding)  # the surest, more than `spacing` apart
         if decoding.draft_threshold < decoding.confidence_threshold:
             return judge_drafts(window, probs, chosen, drawn, decoding)
     return torch.where(chosen, drawn, window.idx), window.masked & ~chosen, window.drafts
@@ -112,7 +112,7 @@ def step(window, probs, decoding, rngs):
 
 @torch.inference_mode()
 def generate(model, canvas, decoding, rngs):
-    """Fill the canvas chunk after chunk, many characters a pass.
+    """Fill the canvas chunk after chunk, many characters a pass; each pass computes a whole window.
 
     canvas: masked positions anywhere; rngs: one generator per row.
     Yields a Frame per forward pass.
@@ -121,9 +121,9 @@ def generate(model, canvas, decoding, rngs):
     windows = Windows(canvas, config.block_size, decoding.target_chunk_len)  # [NEW]
     while windows.masked.any():
         window = windows.read()  # [NEW]
-        x = window.idx.masked_fill(window.hidden, config.vocab_size)
+        x = window.idx.masked_fill(window.hidden, config.vocab_size)  # [NEW] shown as masks
         probs = probabilities(model(x.to(device)), decoding.temp)  # (B, W, V)
-        yield windows.write(window, *step(window, probs, decoding, rngs), probs)
+        yield windows.write(window, *unmask(window, probs, decoding, rngs), probs)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Args(command.Args):
 def main(args):
     """Train when asked to, or when there is nothing to load yet; then write."""
     if command.must_train(args, NAME):
-        training.train(NAME, Model, loss, args, validate=masked_loss)  # [NEW]
+        training.train(NAME, Model, loss, args, validate=bound_loss)  # [NEW] the likelihood bound
     command.write(args, NAME, Model, generate)
 
 

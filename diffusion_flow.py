@@ -9,10 +9,10 @@ With x the one-hot character and snr the signal-to-noise ratio of the evidence,
     y = snr * x + sqrt(snr) * noise,            noise ~ N(0, I)                           (1)
 
 so that softmax(y) is what y alone says about characters that were equally likely before, whatever snr is. Time t is the
-share of noise, t = 3 / (3 + snr): at t = 1 (snr = 0) the input of the network is that of diffusion.py, a plain mask;
-at t = 0 it would be text (snr ends at 30, t at .09). In between the mask's embedding fades into that of softmax(y), with t told by `t_mlp`. lm_head and
-`flow_head` say what the context makes of it, and the position's own evidence is added, as by Bayes' rule (the network has
-read it too, so that the heads need only learn the rest):
+share of noise, t = 3 / (3 + snr): at t = 1 (snr = 0) the input of the network is that of diffusion.py, a plain mask; at
+t = 0 it would be text (snr ends at 30, t at .09). In between the mask's embedding fades into that of softmax(y), and
+`t_mlp` embeds t. lm_head and `flow_head` say what the context makes of it, and the position's own evidence is added, as by
+Bayes' rule (the network has read it too, so that the heads need only learn the rest):
 
     p(x | everything) = softmax(lm_head(h) + flow_head(h) + y)                            (2)
 
@@ -38,11 +38,11 @@ from torch import nn
 from torch.nn import functional as F
 
 import diffusion
-from diffusion import corrupt, step
+from diffusion import corrupt, unmask
 from lab import backbone, cli, command, training
 from lab.canvas import Windows
 from lab.cli import check_range
-from lab.likelihood import masked_loss
+from lab.likelihood import bound_loss
 from lab.sampling import probabilities, sample_tokens
 
 NAME = "diffusion_flow"
@@ -106,7 +106,7 @@ class Model(diffusion.Model):
         t = noise_share(snr)[..., None]  # (B, T, 1)
         characters = self.token_emb.weight[: self.config.vocab_size]
         guess = evidence.softmax(-1) @ characters + self.t_mlp(torch.cat((t, snr[..., None].log1p()), dim=-1))
-        h = self.backbone(t * self.token_emb(idx) + (1 - t) * guess)
+        h = self.backbone(t * self.token_emb(idx) + (1 - t) * guess)  # [NEW]
         return self.lm_head(h) + (snr[..., None] > 0) * self.flow_head(h)
 
 
@@ -118,7 +118,7 @@ def add_noise(x0, snr, noise):
 def loss(model, idx, config, rng):
     """Cross-entropy of plainly masked characters plus flow_weight times that of characters that carry evidence.
 
-    idx: (B, block_size + 1) tokens of clean text; of their 2B masked images the first B are plain, the others flow.
+    idx: (B, block_size + 1) tokens of clean text; of their 2B masked copies the first B are plain, the others flow.
     Returns the scalar and its parts, nats per character (half of the characters being masked on average).
     """
     xt, x0, masked = corrupt(idx[:, :-1], config, rng)  # (2B, T)
@@ -139,7 +139,7 @@ def posterior(probs, evidence):
     return torch.softmax(probs.log() + evidence, dim=-1)
 
 
-def flow_on(probs, evidence, snr, guided, decoding, rngs):
+def advance_evidence(probs, evidence, snr, guided, decoding, rngs):
     """[NEW] One step of the flow, equation (3); it is the longer, the less entropy a position has.
 
     probs, evidence: (B, W, V); snr: (B, W); guided: (B, W), where it flows: elsewhere there is no evidence afterwards.
@@ -157,7 +157,7 @@ def flow_on(probs, evidence, snr, guided, decoding, rngs):
 
 
 @torch.inference_mode()
-def generate(model, canvas, decoding, rngs, flow=flow_on):
+def generate(model, canvas, decoding, rngs, flow=advance_evidence):
     """Fill the canvas chunk after chunk, many characters a pass; the flow guides the early passes of each chunk.
 
     canvas: masked positions anywhere; rngs: one generator per row; flow: what becomes of the evidence after a pass.
@@ -169,13 +169,13 @@ def generate(model, canvas, decoding, rngs, flow=flow_on):
     y = torch.zeros(*snr.shape, config.vocab_size, dtype=torch.float64)  # [NEW] evidence
     while windows.masked.any():
         window = windows.read()
-        guided = window.masked & (window.masked.sum(1, keepdim=True) > decoding.flow_until * window.size)  # [NEW]
-        known = guided & (window.calls > 0)  # evidence is of this chunk
-        snr, y = snr * known, y * known[..., None]  # [NEW]
+        guided = window.masked & (window.masked.sum(1, keepdim=True) > decoding.flow_until * window.chunk_size)  # [NEW]
+        carries = guided & (window.calls > 0)  # a new chunk starts without evidence
+        snr, y = snr * carries, y * carries[..., None]  # [NEW]
         x = window.idx.masked_fill(window.hidden, config.vocab_size)
         probs = probabilities(model(x.to(device), y.float().to(device), snr.float().to(device)), decoding.temp)
         probs = torch.where(guided[..., None], posterior(probs, y), probs)  # [NEW] (B, W, V)
-        idx, masked, draft = step(window, probs, decoding, rngs)
+        idx, masked, draft = unmask(window, probs, decoding, rngs)
         if guided.any():  # [NEW]
             y, snr = flow(probs, y, snr, guided & masked, decoding, rngs)
         yield windows.write(window, idx, masked, draft, probs)
@@ -190,7 +190,7 @@ class Args(diffusion.Args):
 def main(args):
     """Train when asked to, or when there is nothing to load yet; then write."""
     if command.must_train(args, NAME):
-        training.train(NAME, Model, loss, args, validate=masked_loss)
+        training.train(NAME, Model, loss, args, validate=bound_loss)
     command.write(args, NAME, Model, generate)
 
 

@@ -70,7 +70,7 @@ def configurations(corpus):
 
 def shuffled(probs, evidence, snr, guided, decoding, rngs):
     """A step of the flow, after which the evidence is dealt out anew among the positions that carry some."""
-    evidence, snr = diffusion_flow.flow_on(probs, evidence, snr, guided, decoding, rngs)
+    evidence, snr = diffusion_flow.advance_evidence(probs, evidence, snr, guided, decoding, rngs)
     order = torch.arange(guided.size(1)).repeat(len(guided), 1)
     for b in guided.any(1).nonzero().flatten().tolist():
         (at,) = guided[b].nonzero(as_tuple=True)
@@ -80,5 +80,5 @@ def shuffled(probs, evidence, snr, guided, decoding, rngs):
 
 def noiseless(probs, evidence, snr, guided, decoding, rngs):
     """A step of the flow towards the mean of the characters: evidence that is neither drawn nor noisy."""
-    _, after = diffusion_flow.flow_on(probs, evidence, snr, guided, decoding, rngs)
+    _, after = diffusion_flow.advance_evidence(probs, evidence, snr, guided, decoding, rngs)
     return (evidence + (after - snr)[..., None] * probs) * guided[..., None], after

@@ -48,7 +48,9 @@ class Args(Output, trials.Args):
 
     def __post_init__(self):
         super().__post_init__()
-        check(self.prompts >= max(self.batch, stats.FEWEST), "--prompts: at least --batch, and 5 for an interval")
+        check(
+            self.prompts >= max(self.batch, stats.FEWEST_CLUSTERS), "--prompts: at least --batch, and 5 for an interval"
+        )
 
 
 def write(field, args, reference):

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 import diffusion
 from lab import cli, command, training
 from lab.canvas import Windows
-from lab.likelihood import masked_loss
+from lab.likelihood import bound_loss
 from lab.sampling import probabilities
 
 NAME = "origin_flow"
@@ -73,12 +73,12 @@ def generate(model, canvas, decoding, rngs):
     while windows.masked.any():
         window = windows.read()
         x = window.idx.masked_fill(window.hidden, config.vocab_size).to(embeddings.device)
-        left = (window.masked.sum(1) / window.size[:, 0].clamp(min=1)).to(embeddings)  # (B,)
+        left = (window.masked.sum(1) / window.chunk_size[:, 0].clamp(min=1)).to(embeddings)  # (B,)
         logits, velocity = model(x, 1 - left)
         nearest = (model.token_emb(x) + decoding.flow_step * velocity) @ embeddings[: config.vocab_size].T
         share = (left > decoding.flow_until) * (0.25 + 0.55 * left).clamp(max=0.8)
         probs = probabilities(torch.lerp(logits, nearest, share[:, None, None]), decoding.temp)
-        yield windows.write(window, *diffusion.step(window, probs, decoding, rngs), probs)
+        yield windows.write(window, *diffusion.unmask(window, probs, decoding, rngs), probs)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Args(diffusion.Args):
 def main(args):
     """Train when asked to, or when there is nothing to load yet; then write."""
     if command.must_train(args, NAME):
-        training.train(NAME, Model, loss, args, validate=masked_loss)
+        training.train(NAME, Model, loss, args, validate=bound_loss)
     command.write(args, NAME, Model, generate)
 
 

@@ -79,7 +79,7 @@ class Cache:
     def unread(self, idx, n, stop=None):
         """The tokens of idx (B, L) that are to be read, (B, t), before tokens n .. stop (default n) are predicted.
 
-        What was read from position n on is forgotten. A cache that is too short for n begins again with the newest half
+        What was read from position n - 1 on is read again. A cache that is too short for n begins again with the newest half
         of the context: the model only ever sees windows like those that it was trained on.
         """
         if n - self.start > self.size:
@@ -113,7 +113,7 @@ class Convolution(nn.Module):
 
 
 def attend(q, k, v, is_causal):
-    """softmax(sqrt(D) q k^T) v, of (B, H, T, D) each, q and k of length 1, so that their scores have variance 1.
+    """softmax(sqrt(D) q k^T) v, of (B, H, T, D) each, q and k of unit norm, so that their scores have variance 1.
 
     is_causal: the positions of q are the last ones of k's. Spelt out in bfloat16 on a CPU, where the backward pass of
     F.scaled_dot_product_attention takes a third of a training step of the masked models.
@@ -189,7 +189,7 @@ class Backbone(nn.Module):
         angles = rotary(config.block_size, config.n_embd // config.n_head)
         self.register_buffer("angles", angles, persistent=False)
         self.blocks = nn.ModuleList(Block(config, is_causal) for _ in range(config.n_layer))
-        for block in self.blocks:  # a block starts as the identity: gradients reach every layer from step 0
+        for block in self.blocks:  # a block starts as the identity, its convolution being 0 too
             nn.init.zeros_(block.attn.out.weight)
             nn.init.zeros_(block.down.weight)
 

@@ -63,15 +63,15 @@ class Window(NamedTuple):
     """What one forward pass works on: W positions of each row.
 
     idx: (B, W) tokens; hidden: (B, W) bool, what the model is not shown; masked: (B, W) bool, what may be filled in;
-    drafts: (B, W) bool, the provisional characters among the hidden; size: (B, 1) masked positions when the chunk
-    began; calls: (B, 1) passes made on the chunk before.
+    drafts: (B, W) bool, the provisional characters among the hidden; chunk_size: (B, 1) masked positions when
+    the chunk began; calls: (B, 1) passes already made on this chunk.
     """
 
     idx: torch.Tensor
     hidden: torch.Tensor
     masked: torch.Tensor
     drafts: torch.Tensor
-    size: torch.Tensor
+    chunk_size: torch.Tensor
     calls: torch.Tensor
 
 

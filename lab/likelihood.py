@@ -71,7 +71,7 @@ def masked_bound(model, windows, repeats=4, seed=0):
     return torch.cat(rows).view(repeats, n).mean(0)
 
 
-def masked_loss(model, idx, config, rng):
+def bound_loss(model, idx, config, rng):
     """The bound as a loss for validation, on one scale with gpt.py's exact one; same arguments and returns as a loss.
 
     idx: (B, block_size + 1) tokens. Both rows of a window have fixed random masks.

@@ -74,7 +74,7 @@ def compile_or_not(model, attempt):
         return model
 
 
-def waited(seconds, cpu_seconds):
+def is_busy(seconds, cpu_seconds):
     """Whether what only computes had to wait for a busy machine, so that its seconds say too much; None: not measured."""
     return None not in (seconds, cpu_seconds) and cpu_seconds < BUSY * seconds
 

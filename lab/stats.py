@@ -11,7 +11,7 @@ from lab.quality import SAMPLE_MEASURES, Pool, measure
 from lab.records import Row
 
 DRAWS = 2000  # bootstrap samples
-FEWEST = 5  # clusters that an interval needs
+FEWEST_CLUSTERS = 5  # clusters that an interval needs
 POOLED = ("trigram_entropy", "jsd_3", "jsd_4", "distance")
 MEASURES = ("nfe", "full_passes", "chars_per_call", "seconds", *SAMPLE_MEASURES)
 UNITS = {
@@ -51,8 +51,8 @@ def resamples(n, draws=DRAWS):
 
 
 def interval(drawn, n):
-    """95 % of the bootstrap values of n clusters; (None, None) for fewer than FEWEST, which would say too much."""
-    if n < FEWEST or not np.isfinite(drawn).all():
+    """95 % of the bootstrap values of n clusters; (None, None) for fewer than FEWEST_CLUSTERS, which would say too much."""
+    if n < FEWEST_CLUSTERS or not np.isfinite(drawn).all():
         return None, None
     return tuple(float(v) for v in np.percentile(drawn, (2.5, 97.5)))
 

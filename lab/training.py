@@ -160,7 +160,7 @@ def train(name, Model, loss, args, validate=None):
         if ranks.is_main:
             announce(run, args)
         began, length = time.monotonic() - run.elapsed, model.config.block_size + 1
-        batch_loss, precision = accelerate(run, loss, ranks, device)
+        batch_loss, precision = prepare_loss(run, loss, ranks, device)
         splits = [windows(part, length, most=recipe.eval_windows) for part in (corpus.train, corpus.validation)]
         measure = partial(evaluate, model, validate or loss, precision)
         ready, worked = time.monotonic(), time.thread_time()
@@ -172,7 +172,7 @@ def train(name, Model, loss, args, validate=None):
                 ended = stopped or run.step == recipe.iters
                 if ranks.is_main and run.is_due():
                     run.record(*map(measure, splits))
-                    report(run, machine.waited(time.monotonic() - ready, time.thread_time() - worked))
+                    report(run, machine.is_busy(time.monotonic() - ready, time.thread_time() - worked))
                 if ranks.is_main and (ended or time.monotonic() - saved > recipe.save_every):
                     run.save()
                     saved = time.monotonic()
@@ -216,7 +216,7 @@ def prepare(name, Model, args, corpus, ranks, device):
     return model, checkpoint.describe(name, config, corpus.alphabet, corpus.opening(config.block_size), made)
 
 
-def accelerate(run, loss, ranks, device):
+def prepare_loss(run, loss, ranks, device):
     """The loss of a batch, (x, rng) -> (scalar, parts), in the machine's best number format and compiled; and that format.
 
     Notes in the provenance what it chose.
@@ -301,8 +301,8 @@ def announce(run, args):
     say(f"training {run.description['name']}: {size:.2f} M parameters, {steps}, {where}")
 
 
-def report(run, waited):
-    """Write the log, and its last row to the screen. waited: whether this thread had to, for a busy machine."""
+def report(run, busy):
+    """Write the log, and its last row to the screen. busy: whether this thread had to wait for others."""
     import pandas  # not at the top: whoever only writes need not wait for it
 
     made, row = run.description["provenance"], run.rows[-1]
@@ -313,7 +313,7 @@ def report(run, waited):
         left = run.elapsed / run.step * (run.recipe.iters - run.step)
         said += f"  {run.elapsed / 60:.1f} min, about {left / 60:.0f} left"
         alone = made["device"] == "cpu" and made["processes"] == 1  # else this thread waits for others
-        said += " (the machine is busy)" if alone and waited else ""
+        said += " (the machine is busy)" if alone and busy else ""
     say(said)
 
 

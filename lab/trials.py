@@ -81,12 +81,12 @@ class Sample:
         line += f"{self.chars / self.nfe:.1f} characters per call"
         if self.seconds is not None:
             line += f", {self.seconds:.2f} s, {self.chars / self.seconds:,.0f} characters per second"
-        busy = machine.waited(self.seconds, self.cpu_seconds)
+        busy = machine.is_busy(self.seconds, self.cpu_seconds)
         return line + (f" (busy machine: only {self.cpu_seconds:.2f} s of CPU in that time)" if busy else "")
 
 
 def stream(seed, idx, masked):
-    """Random numbers for one text (L,): equal for two settings, independent for two seeds or prompts."""
+    """Random numbers for one text (L,): equal for two settings, independent for two seeds or two known texts."""
     return generator(seed, idx[~masked].numpy().tobytes())
 
 
@@ -292,7 +292,7 @@ def _write(writers, task):
 def conclude(verdicts, rows, folder, *command):
     """End a script: what it found, where its files are, and the script to run next with its flags."""
     timed = [row for row in rows if row.get("seconds") is not None]
-    late = sum(machine.waited(row["seconds"], row.get("cpu_seconds")) for row in timed)
+    late = sum(machine.is_busy(row["seconds"], row.get("cpu_seconds")) for row in timed)
     if late:
         records.warn(f"{late} of {len(timed)} timed texts had to wait for a busy machine: their seconds say too much")
     print(*verdicts, f"files: {folder.path}", sep="\n")

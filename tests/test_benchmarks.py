@@ -192,7 +192,7 @@ def test_shuffled_evidence_is_the_same_elsewhere():
 
 
 def test_noiseless_evidence_depends_on_no_draw():
-    for change, same in ((diffusion_flow.flow_on, False), (configurations.noiseless, True)):
+    for change, same in ((diffusion_flow.advance_evidence, False), (configurations.noiseless, True)):
         (y, snr), (other, other_snr) = (evidence(make_masked(diffusion_flow, flow=change), seed) for seed in (0, 1))
         assert torch.equal(y, other) == same and torch.equal(snr, other_snr)
 

@@ -175,7 +175,7 @@ def test_a_flow_step_towards_the_right_letter_is_exact():
     probs[..., 1] = 1
     before = torch.full((1, n), 2.0, dtype=torch.float64)
     y = diffusion_flow.add_noise(torch.ones(1, n, dtype=torch.long), before, Rng(0).randn(1, n, 3).double())
-    y, after = diffusion_flow.flow_on(probs, y, before, torch.ones(1, n).bool(), decoding, generators(7))
+    y, after = diffusion_flow.advance_evidence(probs, y, before, torch.ones(1, n).bool(), decoding, generators(7))
     expected = diffusion_flow.snr_at(diffusion_flow.noise_share(torch.tensor(2.0)) * 0.6).item()
     assert after.unique().item() == pytest.approx(expected)
     assert y.mean((0, 1)).tolist() == pytest.approx([0, expected, 0], abs=0.1)
@@ -194,7 +194,7 @@ def step(probs, masked=None, idx=None, drafts=None, **settings):
     calls = torch.full((B, 1), settings.pop("calls", 0))
     window = Window(idx, masked | drafts, masked, drafts, masked.sum(1, keepdim=True), calls)
     decoding = diffusion.Decoding(**({"temp": 1.0, "spacing": 0} | settings))
-    return diffusion.step(window, probs, decoding, generators(*range(B)))
+    return diffusion.unmask(window, probs, decoding, generators(*range(B)))
 
 
 def random_probs(rows=2, width=30, characters=5, seed=0):
