@@ -99,11 +99,13 @@ def main(args):
     parts = {"test split": corpus.test, "validation split": corpus.validation, "whole": corpus.held_out}
     writers, rows, path_rows = load_all(args, corpus), [], []
     folder = args.output_dir or records.fresh(cli.ROOT / "likelihood_reports", "")
+    names = [path.name for path in writers]
     for path, writer in writers.items():
+        name = path.name if names.count(path.name) == 1 else str(path)
         for what, part, nll in likelihoods(writer, parts, args):
-            row = {"module": writer.name, "weights": path.name, "measure": what, "part": part, "windows": len(nll)}
+            row = {"module": writer.name, "weights": name, "measure": what, "part": part, "windows": len(nll)}
             rows.append(row | {"nats": nll.mean().item(), "bits": nll.mean().item() / math.log(2)})
-        path_rows += [{"weights": path.name, **row} for row in strategy_costs(writer, corpus, args)]
+        path_rows += [{"weights": name, **row} for row in strategy_costs(writer, corpus, args)]
     used = [writer.weights for writer in writers.values()]
     stamp = records.stamp(**{**vars(args), "weights": used, "data_sha256": corpus.sha256})
     shown = ["weights", "strategy", "calls", "nats", "low", "high", "difference", "difference_low", "difference_high"]

@@ -246,7 +246,7 @@ def find_gradio():
 def main(args):
     """Load the three, then serve until Ctrl-C."""
     gradio, path = find_gradio(), args.weights_dir / "evaluator.pt"
-    blocks = build(gradio, load(args.weights_dir), methods.load(path, "gpt") if path.exists() else None)
+    blocks = build(gradio, load(args.weights_dir), methods.load("gpt", path) if path.exists() else None)
     print(f"Open {serve(gradio, blocks, args.port)} in a browser; Ctrl-C ends it.", flush=True)
     blocks.block_thread()
 

@@ -17,7 +17,7 @@ class Args:
     train: bool = False  # train from scratch, then write
     resume: bool = False  # with --train: go on with the training that was interrupted
     init: Path | None = None  # with --train: start from these weights
-    calibrate: bool = True  # with --train: end by fitting one temperature to the validation split
+    calibrate: bool = True  # with --train: whether one temperature is fitted to the validation split at the end
     weights: Path | None = None  # weights file to read, or with --train to make; default weights/NAME.pt
     data: Path | None = None  # UTF-8 text to train on, or to take the prompt from; default data.txt
     infill: str | None = None  # a text whose missing characters, each written as _ (the mask symbol), are filled in

@@ -60,7 +60,7 @@ def tab(browser):
 def served(folder):
     """The address of a page with the weights in a folder."""
     gradio = playground.find_gradio()
-    evaluator = [playground.methods.load(path, "gpt") for path in folder.glob("evaluator.pt")]
+    evaluator = [playground.methods.load("gpt", path) for path in folder.glob("evaluator.pt")]
     blocks = playground.build(gradio, playground.load(folder), *evaluator)
     try:
         yield playground.serve(gradio, blocks)

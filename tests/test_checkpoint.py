@@ -13,6 +13,7 @@ import torch
 import diffusion
 import diffusion_flow
 import gpt
+import methods
 from lab import checkpoint, files, machine
 from lab.cli import UserError
 from lab.corpus import Alphabet
@@ -38,16 +39,17 @@ def test_refusal_names_the_file_and_the_command_that_trains(make_weights, tmp_pa
         assert f"uv run {method.NAME}.py --train" in refusal(tmp_path / "nowhere.pt", method)
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.NAME)
-def test_the_shipped_weights_are_of_a_documented_training(method):
+GPT = checkpoint.default_path("gpt")
+
+
+@pytest.mark.parametrize("path", [GPT, *sorted(GPT.parent.glob("next/*.pt"))], ids=lambda path: path.stem)
+def test_the_newest_weights_are_of_a_documented_training(path):
     """What the pages say of them: `--train`, for GPT with `--iters 10000`, makes them again."""
-    shipped, args = checkpoint.read(checkpoint.default_path(method.NAME), method.NAME), method.Args()
-    made, config = shipped["provenance"], shipped["config"]
+    newest = checkpoint.read(path, "--train")
+    made, args = newest["provenance"], methods.METHODS[newest["name"]].Args()
     assert made["recipe"] == asdict(replace(args.recipe, iters=10000))
-    assert (made["seed"], made["init"], made["steps"]) == (args.seed, None, 10000) and (
-        "temperature" in made
-    ) == args.calibrate
-    assert type(args.config)(**config) == replace(args.config, vocab_size=len(shipped["characters"]))
+    assert (made["seed"], made["init"], made["steps"]) == (args.seed, None, 10000) and made["temperature"]
+    assert type(args.config)(**newest["config"]) == replace(args.config, vocab_size=len(newest["characters"]))
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.NAME)

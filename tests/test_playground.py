@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -254,3 +255,16 @@ def test_the_page_is_bound_to_this_machine_with_a_queue_that_ends(writers):
         assert blocks.max_threads == 4 and blocks._queue.max_size == 16
     finally:
         blocks.close()
+
+
+def test_the_command_serves_the_three_with_the_evaluator_that_lies_beside_them(monkeypatch, capsys):
+    seen = {}
+    monkeypatch.setattr(playground, "find_gradio", lambda: None)
+    monkeypatch.setattr(playground, "build", lambda *made: seen.update(made=made) or SimpleNamespace(block_thread=int))
+    monkeypatch.setattr(playground, "serve", lambda *_: "http://127.0.0.1:1")
+    playground.main(playground.Args())
+    _, writers, evaluator = seen["made"]
+    assert [writer.name for writer in writers.values()] == list(writers) and evaluator.weights.startswith(
+        "evaluator.pt"
+    )
+    assert "Open http://127.0.0.1:1" in capsys.readouterr().out
