@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import math
 import tracemalloc
 from dataclasses import replace
 from functools import partial
@@ -344,3 +345,9 @@ def test_without_its_flow_the_origins_model_writes_as_diffusion_does():
 def test_a_benchmark_of_nothing_is_refused(flag):
     with pytest.raises(UserError, match=f"{flag} must lie in"):
         speed.Args(**{flag: 0})
+
+
+@pytest.mark.parametrize("settings", [{"flow_step": math.nan}, {"flow_step": -5}, {"flow_until": math.nan}])
+def test_the_flow_of_the_origin_takes_shares(settings):
+    with pytest.raises(UserError, match=next(iter(settings))):
+        origin_flow.Decoding(**settings)
