@@ -14,6 +14,7 @@ import pandas
 
 from lab import cli, plots
 from lab.cli import UserError, check
+from lab.files import check_ends
 
 COMMON = ("step", "elapsed_sec", "train_loss", "val_loss", "batch_total_loss")
 FLOW = ("batch_ce_loss", "batch_flow_loss", "flow_weight", "grad_norm")
@@ -32,6 +33,7 @@ class Args:
 
 def read(path, needed):
     """A training log as a table of numbers; empty cells, as at step 0, are NaN. Raises UserError."""
+    check_ends(path)
     try:
         log = pandas.read_csv(path, encoding="utf-8-sig", encoding_errors="replace", compression=None)
         missing = ", ".join(name for name in needed if name not in log)

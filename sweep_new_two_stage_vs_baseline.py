@@ -98,7 +98,7 @@ def draw(points, best, real, folder):
                 plots.real_line(axes, real["distance"]["mean"])
     title, shown = "Fewer calls than the baseline, text not worse", [*best, points["baseline"]]
     names = [p["name"].replace("replace_", "") for p in shown]
-    beside = [f"{p['nfe']:.0f} calls" + (f", {p['seconds']:.1f} s" if p["seconds"] else "") for p in shown]
+    beside = [f"{p['nfe']:.0f} calls" + (f", {p['seconds']:.1f} s" if p.get("seconds") else "") for p in shown]
     with plots.figure(folder / "top_speed_configs.png", title, "calls for a text (\u2190 better)", "") as axes:
         bars = axes.barh(names, [p["nfe"] for p in shown], color=[*[plots.COLOURS[2]] * len(best), plots.COLOURS[1]])
         axes.bar_label(bars, beside, label_type="center", color="white")

@@ -23,7 +23,7 @@ from benchmarks.timing import Output, compare, show
 from lab import cli, machine, trials
 from lab.backbone import Cache
 from lab.canvas import Canvas, Frame
-from lab.cli import check, listed
+from lab.cli import check, check_range, listed
 from lab.corpus import Corpus
 from lab.sampling import choose_tokens, probabilities, uniforms
 
@@ -168,6 +168,11 @@ class Args(Output):
     seeds: int = 5  # texts
     rounds: int = 5  # timed pairs, each a text by GPT alone and one with drafts
     compiled: bool = False  # compile the models first
+
+    def __post_init__(self):
+        check_range(self, 1, 240, "chars")
+        check_range(self, 1, 1000, "seeds", "rounds")
+        check(all(1 <= n <= 64 for n in self.drafts), f"--drafts must lie in 1..64, not {self.drafts}")
 
 
 def draft_models(corpus, device):

@@ -14,7 +14,7 @@ import torch
 import methods
 from benchmarks.timing import Output, show
 from lab import cli, likelihood, stats
-from lab.cli import check
+from lab.cli import check, check_range
 from lab.corpus import Corpus, windows
 
 
@@ -23,6 +23,9 @@ class Args(Output):
     lengths: cli.listed(int) = (1, 5, 20, 60, 200)  # characters in the masked span, in the middle of a window
     windows: int = 64  # of the test split
     spacing: int = 5  # the masked models fill positions more than this apart in one call
+
+    def __post_init__(self):
+        check_range(self, 1, 10**6, "windows", "spacing")
 
 
 def measure(writers, held, length, spacing):

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 import diffusion
 from lab import cli, command, training
 from lab.canvas import Windows
+from lab.cli import check_range
 from lab.likelihood import bound_loss
 from lab.sampling import probabilities
 
@@ -33,6 +34,10 @@ class Decoding(diffusion.Decoding):
 
     flow_step: float = 0.6  # length of the step along the velocity
     flow_until: float = 0.35  # the flow takes part while more than this share of a chunk is masked
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_range(self, 0, 1, "flow_step", "flow_until")
 
 
 class Model(diffusion.Model):

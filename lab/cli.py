@@ -1,6 +1,7 @@
 """The command line, made from dataclasses; a user's mistake is one message and exit status 2."""
 
 import contextlib
+import errno
 import io
 import math
 import os
@@ -47,6 +48,9 @@ def run(main, Args, argv=None):
 
     Returns the exit status: 0, 2 for a user's mistake, 130 for Ctrl-C, 141 when the reader of our output left.
     """
+    for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
+        if getattr(sys, name) is None:  # closed, as by >&-
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (until the process ends)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # a file name may be no UTF-8
@@ -56,6 +60,12 @@ def run(main, Args, argv=None):
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at exit
         return 141
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print("error: standard output: the disk is full. Free some space and try again", file=sys.stderr)
+        return 2
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -106,7 +116,7 @@ def as_typed(info):
         spec = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(kinds.pop(), info.markers))
         return replace(spec, str_from_instance=lambda v: ["None"] if v is None else spec.str_from_instance(v))
     if info.type is str:
-        return typed("TEXT", str, lambda words: words[0].replace("\r\n", "\n"))
+        return typed("TEXT", str, lambda words: text_of(words[0]))
     if info.type is Path:
         return typed(
             "PATH", Path, lambda words: path_of(words[0]), lambda path: str(path).removeprefix(f"{ROOT}{os.sep}")
@@ -114,10 +124,22 @@ def as_typed(info):
     return None
 
 
+def text_of(word):
+    """A text as it is typed, its line ends as in a corpus. Raises UserError for one that is no UTF-8."""
+    check(utf8(word) == word, f"{word[:40]!r}: not a UTF-8 text; type it in a terminal that writes UTF-8")
+    return word.replace("\r\n", "\n")
+
+
+def utf8(word):
+    """A word of the system's with what no UTF-8 file can hold spelt out."""
+    return word.encode("utf-8", "backslashreplace").decode()
+
+
 def path_of(word):
     """A path as it is typed. Raises UserError for none, and for a name that no file can have."""
     check(word, "an empty path; name a file or a folder")
     long = [part for part in Path(word).parts if len(os.fsencode(part)) > 255]
+    long = long or len(os.fsencode(word)) > 4000
     check(not long, f"{word[:40]}...: the path has a name too long for a file")
     return Path(word)
 
@@ -159,7 +181,7 @@ def uv_run(script, *words, start=()):
     """A command that runs a script of ours, as it is typed in the user's folder."""
     if not os.path.samefile(os.curdir, ROOT):
         script, start = ROOT / script, ("--project", ROOT, *start)
-    return shlex.join(map(str, ["uv", "run", *start, script, *words]))
+    return utf8(shlex.join(map(str, ["uv", "run", *start, script, *words])))
 
 
 def listed(kind):

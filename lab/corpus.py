@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from lab.cli import ROOT, UserError, check
-from lab.files import atomic, others
+from lab.files import atomic, check_ends, others
 
 URL = "https://github.com/nathan-barry/tiny-diffusion/releases/download/v2.0.0/data.txt"
 SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
@@ -98,6 +98,7 @@ class Corpus:
         if path is None and not DEFAULT.exists():
             fetch()
         self.path = Path(path or DEFAULT)
+        check_ends(self.path)
         try:
             characters, self.ids, self.sha256 = encode_once(self.path)
         except UnicodeDecodeError as error:

@@ -63,6 +63,11 @@ def destination(path):
     return target
 
 
+def check_ends(path):
+    """Raise UserError for a device or a pipe to read: it need not end, and cannot be read twice."""
+    check(path.is_file() or path.is_dir() or not path.exists(), f"{path}: is a device or a pipe; name a file")
+
+
 def beside(target, kind, pid=None):
     """The name of what a process (default: this one) leaves beside a file."""
     return target.with_name(f"{target.name}.{pid or os.getpid()}.{kind}")

@@ -95,12 +95,13 @@ def generative_nll(texts, evaluator, skip):
         return [None] * len(texts)
     model, results = evaluator.model, []
     size = model.config.block_size
+    half = max(1, size // 2)
     for text, first in zip(texts, skip, strict=True):
         idx, nll = evaluator.alphabet.encode(text), []
-        for start in range(0, max(1, len(idx) - 1 - size // 2), size // 2):
+        for start in range(0, max(1, len(idx) - 1 - (size - half)), half):
             x = idx[start : start + size + 1]
             row = F.cross_entropy(model(x[None, :-1])[0], x[1:], reduction="none")
-            nll.append(row if start == 0 else row[size - size // 2 :])
+            nll.append(row if start == 0 else row[size - half :])
         results.append(torch.cat(nll)[max(0, first - 1) :].mean().item())
     return results
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from lab import cli, machine
 from lab.cli import UserError, check
-from lab.files import atomic, unused, writing
+from lab.files import atomic, check_ends, unused, writing
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # how a text begins that a spreadsheet would not show as it is
 
@@ -60,7 +60,7 @@ def encoded(value):
         if isinstance(item, float):  # numpy's
             return float(item)
         is_ours = isinstance(item, Path) and item.is_relative_to(cli.ROOT)
-        return item.relative_to(cli.ROOT).as_posix() if is_ours else str(item)
+        return item.relative_to(cli.ROOT).as_posix() if is_ours else cli.utf8(str(item))
 
     return msgspec.json.encode(value, enc_hook=replaced)
 
@@ -97,6 +97,7 @@ def write_text(path, text):
 
 def read_json(path):
     """A JSON file, or the list of what stands in the lines of a .jsonl, without a last one that is cut. Raises UserError."""
+    check_ends(path)
     try:
         data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
         if path.suffix == ".jsonl":
@@ -108,14 +109,13 @@ def read_json(path):
         raise UserError(f"{path}: not a JSON file ({error})") from error
 
 
-def read_rows(path):
+def read_rows(path, may_be_empty=False):
     """The rows of a JSON file: a list, or a dictionary that holds one as "rows". Raises UserError that names the first
     row, counted from 1, and the column that is not as `Row` says."""
     value = read_json(path)
     rows = value.get("rows") if isinstance(value, dict) else value
-    is_empty = not rows and path.suffix != ".jsonl"  # those of a run that has just begun
     check(
-        isinstance(rows, list) and not is_empty,
+        isinstance(rows, list) and (rows or may_be_empty),
         f"{path}: holds no rows; give a results.json that one of the scripts wrote",
     )
     for number, row in enumerate(rows, 1):
@@ -137,7 +137,7 @@ class Folder:
         self.path = resume or fresh(output_dir, label)
         self.lines, self.exported = self.path / "rows.jsonl", self.path / rows_file
         check(resume is None or self.lines.exists(), f"--resume {resume}: has no rows.jsonl, so no run to go on with")
-        self.rows = read_rows(self.lines) if resume else []
+        self.rows = read_rows(self.lines, may_be_empty=True) if resume else []
         write_text(self.lines, "".join(encoded(row).decode() + "\n" for row in self.rows))  # without a line that is cut
 
     def append(self, rows):

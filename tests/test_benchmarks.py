@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+import math
 import tracemalloc
 from dataclasses import replace
 from functools import partial
@@ -366,3 +367,9 @@ def test_the_benchmark_of_a_gpu_works_before_it_meets_one(monkeypatch, tmp_path)
     assert [row["module"] for row in found["training"]] == ["gpt", "diffusion", "diffusion_flow"]
     assert [row["batch"] for row in found["writing"]] == [1, 2] * 3
     assert all(row["nats"] > 0 for row in found["training"]) and all(row["seconds"] > 0 for row in found["writing"])
+
+
+@pytest.mark.parametrize("settings", [{"flow_step": math.nan}, {"flow_step": -5}, {"flow_until": math.nan}])
+def test_the_flow_of_the_origin_takes_shares(settings):
+    with pytest.raises(UserError, match=next(iter(settings))):
+        origin_flow.Decoding(**settings)

@@ -10,7 +10,7 @@ import pytest
 import diffusion
 import diffusion_flow
 import gpt
-from lab import cli, corpus
+from lab import cli, corpus, records
 from lab.cli import UserError, check
 
 
@@ -205,6 +205,9 @@ IMPOSSIBLE = [
     ("--prompt-len -1", "prompt_len"),
     ("--prompt-len 33", "prompt_len 33"),
     ("--iters 0", "iters"),
+    ("--iters 1" + "0" * 400, "iters"),
+    ("--batch-size 1" + "0" * 30, "batch_size"),
+    ("--data /dev/zero", "/dev/zero: is a device or a pipe"),
     ("--batch-size 0", "batch_size"),
     ("--eval-every 0", "eval_every"),
     ("--adam-lr -1", "adam_lr"),
@@ -516,7 +519,7 @@ def test_an_error_of_the_disk_that_nobody_put_into_words_is_a_bug():
         cli.run(main, Args, [])
 
 
-@pytest.mark.parametrize("word", ["", "z" * 300, "folder/" + "z" * 300])
+@pytest.mark.parametrize("word", ["", "z" * 300, "folder/" + "z" * 300, "../" * 2000])
 def test_a_path_that_no_file_can_have_is_refused(capsys, word):
     assert cli.run(keep([]), Wide, ["--data", word]) == 2
     assert "path" in capsys.readouterr().err
@@ -532,3 +535,24 @@ def test_a_tag_is_the_beginning_of_a_file_name(tag):
 @pytest.mark.parametrize("argv", ["--spacing 99999999999999999999", "--steps 1000000000"])
 def test_spacing_and_steps_have_limits(refused, argv):
     assert "0..1000000" in refused(diffusion, *argv.split())
+
+
+@pytest.mark.parametrize(
+    ("stream", "status", "message"),
+    [("<&-", 0, b""), (">&-", 0, b""), (">/dev/full", 2, b"error: standard output: the disk is full")],
+)
+def test_a_stream_that_is_closed_or_full_is_no_traceback(stream, status, message):
+    code = "import dataclasses, sys; from lab import cli; Args = dataclasses.make_dataclass('Args', [])\n"
+    code += "def main(args): print('line', sys.stdin.isatty())\n"
+    code += "sys.exit(cli.run(main, Args, []))"
+    shell = ["bash", "-c", f'"$0" -c "$1" {stream}', sys.executable, code]
+    done = subprocess.run(shell, capture_output=True, check=False, cwd=cli.ROOT)
+    assert done.returncode == status
+    assert done.stderr.startswith(message) and done.stderr.count(b"\n") == bool(message)
+
+
+def test_a_text_that_is_no_utf8_is_refused_and_such_a_path_can_be_stored(capsys):
+    assert cli.run(keep([]), Wide, ["--prompt", "caf\udce9"]) == 2
+    assert "UTF-8" in capsys.readouterr().err
+    assert records.plain({"data": Path("caf\udce9")}) == {"data": "caf\\udce9"}
+    assert records.plain(cli.uv_run("gpt.py", "caf\udce9")).endswith("'caf\\udce9'")

@@ -125,3 +125,12 @@ def test_unused_names_are_numbered_and_never_given_twice(tmp_path):
     given = [files.unused(tmp_path / "logs" / "log.csv") for _ in range(3)]
     assert [path.name for path in given] == ["log.csv", "log_2.csv", "log_3.csv"]
     assert all(path.exists() for path in given)
+
+
+def test_what_need_not_end_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path("/dev/zero"), tmp_path / "pipe"):
+        with pytest.raises(UserError, match="a device or a pipe"):
+            files.check_ends(path)
+    for path in (tmp_path, tmp_path / "nothing", Path(__file__)):
+        files.check_ends(path)

@@ -108,9 +108,10 @@ def test_real_words_and_scripts_without_spaces(reference):
     assert quality.word_shares("天，地。\n" * 100, reference) == (None, None)
 
 
-def test_the_judge_scores_every_character_after_the_prompt_with_context(reference):
+@pytest.mark.parametrize("size", [1, 2, 8])
+def test_the_judge_scores_every_character_after_the_prompt_with_context(reference, size):
     alphabet = Alphabet("abc ")
-    config = gpt.Config(vocab_size=4, block_size=8, n_layer=1, n_head=2, n_embd=16)
+    config = gpt.Config(vocab_size=4, block_size=size, n_layer=1, n_head=2, n_embd=16)
     torch.manual_seed(0)
     model = gpt.Model(config).eval()
     torch.nn.init.normal_(model.lm_head.weight)
@@ -119,7 +120,8 @@ def test_the_judge_scores_every_character_after_the_prompt_with_context(referenc
     text = "abc abca cab bca a"
     idx, nll = alphabet.encode(text), []
     for i in range(3, len(text)):
-        start = 0 if i <= 8 else (i - 5) // 4 * 4
+        half = max(1, size // 2)
+        start = 0 if i <= size else (i - 1 - size + half) // half * half
         logits = model(idx[None, start:i])[0, -1]
         nll.append(torch.nn.functional.cross_entropy(logits, idx[i]).item())
     assert quality.generative_nll([text], judged.evaluator, [3])[0] == pytest.approx(np.mean(nll), rel=1e-4)

@@ -117,6 +117,13 @@ def test_a_last_line_that_is_cut_is_dropped_and_written_again(tmp_path):
     assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8")) == folder.rows
 
 
+def test_rows_of_a_run_that_has_just_begun_are_none_to_measure(tmp_path):
+    (tmp_path / "rows.jsonl").write_text("")
+    with pytest.raises(UserError, match=r"rows\.jsonl: holds no rows"):
+        records.read_rows(tmp_path / "rows.jsonl")
+    assert records.Folder(tmp_path, "", "rows.json", resume=tmp_path).rows == []
+
+
 def test_appending_writes_the_new_rows_only(tmp_path):
     folder = records.Folder(tmp_path, "x", "results.json")
     folder.append([ROW] * 100)

@@ -199,6 +199,13 @@ def test_the_grid_without_a_corpus(lab, capsys):
     assert len(pairs) == 4 and {pair["distance_difference"] for pair in pairs} == {None}
 
 
+def test_the_grid_without_seconds(lab):
+    flags = ["--weights", lab.weights["diffusion"], "--sweep-draft-threshold", "0.2", "--seeds", "1,2,3"]
+    flags += ["--timed", "0", "--output-dir", lab.root / "out"]
+    assert lab("sweep_new_two_stage_vs_baseline", *flags) == 0
+    assert (only(lab.root / "out") / "top_speed_configs.png").exists()
+
+
 def test_the_grid_of_the_order_is_small_enough_for_half_an_hour():
     """37 settings, 10 seeds, one prompt, 240 characters: some 370 texts of a few seconds each."""
     script = importlib.import_module("sweep_new_two_stage_vs_baseline")
