@@ -19,7 +19,7 @@ from pathlib import Path
 import methods
 from lab import cli, film, likelihood, page
 from lab.canvas import Canvas
-from lab.cli import UserError, check, uv_run
+from lab.cli import UserError, check, check_range, uv_run
 from lab.film import EMPTY, MASKED, NEW, SETTLED, TITLES
 from lab.quality import generative_nll
 from lab.trials import Trial
@@ -48,6 +48,9 @@ finds the finished text: low for likely text, lower still for dull repetition.""
 class Args:
     weights_dir: Path = cli.ROOT / "weights"  # where the weights of the three lie
     port: int | None = None  # of 127.0.0.1; default the first free one from 7860
+
+    def __post_init__(self):
+        check_range(self, 1, 65535, "port")
 
 
 @dataclass(frozen=True)
@@ -228,7 +231,10 @@ def serve(gradio, blocks, port=None):
     limits = {"max_threads": 4, "max_file_size": "1kb", "prevent_thread_lock": True, "footer_links": []}
     theme = gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
     sheet = f"<style>{page.style()}</style>"  # as `css` gradio would change its selectors
-    return blocks.queue(max_size=16).launch(**here, **limits, theme=theme, head=sheet)[1]
+    try:
+        return blocks.queue(max_size=16).launch(**here, **limits, theme=theme, head=sheet)[1]
+    except OSError as error:
+        raise UserError(f"--port {port}: another program has it; leave it out for a free one") from error
 
 
 def find_gradio():

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy
 import torch
 
-from lab.cli import ROOT, UserError
+from lab.cli import ROOT, UserError, check
 from lab.sampling import generator
 
 BUSY = 0.8  # CPU seconds by seconds, below which a computation was kept waiting
@@ -94,7 +94,10 @@ class Ranks:
     """The processes that train one model together; a single one unless started by `torchrun`."""
 
     def __init__(self):
-        self.rank, self.world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        set_by = {"RANK": os.environ.get("RANK", "0"), "WORLD_SIZE": os.environ.get("WORLD_SIZE", "1")}
+        wrong = ", ".join(f"{name}={value!r}" for name, value in set_by.items() if not value.isdecimal())
+        check(not wrong, f"{wrong} in the environment: `torchrun` sets a number; without it, unset them")
+        self.rank, self.world = map(int, set_by.values())
         self.is_main = self.rank == 0
 
     def join(self, device):

@@ -556,3 +556,9 @@ def test_a_text_that_is_no_utf8_is_refused_and_such_a_path_can_be_stored(capsys)
     assert "UTF-8" in capsys.readouterr().err
     assert records.plain({"data": Path("caf\udce9")}) == {"data": "caf\\udce9"}
     assert records.plain(cli.uv_run("gpt.py", "caf\udce9")).endswith("'caf\\udce9'")
+
+
+def test_an_environment_that_torchrun_never_sets_is_one_message(monkeypatch, capsys):
+    monkeypatch.setenv("RANK", "x")
+    assert cli.run(gpt.main, gpt.Args, ["--max-new-tokens", "5"]) == 2
+    assert "RANK='x' in the environment" in capsys.readouterr().err
