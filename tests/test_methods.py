@@ -665,3 +665,8 @@ def test_a_writer_fills_masks_and_goes_on(make_weights):
         load("gpt", make_weights(gpt)).write("to __ or not", 5)
     with pytest.raises(UserError, match="nothing to fill"):
         load("gpt", make_weights(gpt)).write("to be", 0)
+
+
+@every_method
+def test_what_is_imported_writes_as_what_is_typed(method):
+    assert method.Decoding() == method.Args().decoding == load(method.NAME).decoding
