@@ -89,6 +89,13 @@ def speed():
     return table(rows, columns | {"times faster": "**{ratio:.1f}**"})
 
 
+def draft_models():
+    """GPT with draft models, beside GPT alone."""
+    columns = {"draft model": "{draft model}", "drafts": "{drafts}"}
+    columns |= {"calls for 1,000 characters": "{calls per 1,000 characters:.0f}", "times faster": "**{ratio:.1f}**"}
+    return table(results("draft_model")["rows"], columns)
+
+
 def first_minutes():
     """What the same minutes of training buy, here and in the origin."""
     columns = {"method": "`{method}`", "whose": "{whose}", "minutes": "{minutes:.0f}", "parameters": "{parameters:,}"}
@@ -232,7 +239,18 @@ def samples():
 
 PLACES = {
     function.__name__: function
-    for function in (likelihood, trainings, speed, first_minutes, paths, two_stage, flow_spaced, flow_thresholds, grid)
+    for function in (
+        likelihood,
+        trainings,
+        speed,
+        draft_models,
+        first_minutes,
+        paths,
+        two_stage,
+        flow_spaced,
+        flow_thresholds,
+        grid,
+    )
     + (frontier, frontier_twice, infilling, samples, summary, summary_in_chinese)
 }
 
