@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import logging
 import os
 import platform
 import shutil
@@ -52,6 +53,7 @@ def can_compile(device):
     """Whether torch.compile is safe and can work: Linux (Mac and Windows builds break), a C++ compiler, headers."""
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     headers = Path(sysconfig.get_path("include"), "Python.h").exists()
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # compiling warns that there is no CUDA
     return sys.platform == "linux" and device.type in ("cpu", "cuda") and compiler is not None and headers
 
 
