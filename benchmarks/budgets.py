@@ -41,7 +41,7 @@ def budget(name, log, length):
     """What a training computed; log: its table; length: characters of the training split."""
     method, path = methods.METHODS[name], checkpoint.default_path(name)
     state = checkpoint.read(path, f"uv run {name}.py --train")
-    made, config = state["provenance"], method.Args().config.__class__(**state["config"])
+    made, config = state["provenance"], type(method.Args().config)(**state["config"])
     batch, copies = made["recipe"]["batch_size"], 1 if name == "gpt" else 2
     per_step = {"positions": batch * config.block_size * copies, "flop": batch * flop_of_window(method, config)}
     windows = made["steps"] * batch
@@ -68,7 +68,7 @@ def main(args):
     for key, x in (("positions", "positions computed"), ("flop", "floating-point operations of training")):
         title = "Where each method stands at equal " + ("data" if key == "positions" else "compute")
         with plots.figure(args.folder / f"budgets_{key}.png", title, x, y) as axes:
-            axes.set_xscale("log")
+            plots.log_axes(axes)
             for colour, (name, curve) in zip(plots.COLOURS, curves.items(), strict=False):
                 curve = curve[curve["step"] > 0]
                 axes.plot(curve[key], curve["val_loss"], color=colour, label=LABELS[name], marker=".")

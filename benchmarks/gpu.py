@@ -11,6 +11,7 @@ is counted in training and not in writing.
 import math
 import sys
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -56,7 +57,7 @@ def writing(name, args, device):
     for batch in args.batches:
         trial = trials.Trial(canvas, writer.decoding, tuple(range(batch)))
         trials.run(writer, trial)
-        took = clock(lambda trial=trial: trials.run(writer, trial))
+        took = clock(partial(trials.run, writer, trial))
         row = {"module": name, "batch": batch, "seconds": 1000 * took / batch / args.chars}
         yield row | {"peak_mib": peak(device)}
 

@@ -266,7 +266,8 @@ def render(page):
         return f"<!-- {place[1]} -->\n{PLACES[place[1]]()}\n<!-- end -->"
 
     cell = re.compile(r"(<!-- ([^:>\n]+): ([^>\n]+) -->).*?<!-- end -->")
-    page = cell.sub(lambda at: f"{at[1]}{FIGURES[at[3]].format_map(figures()[at[2]])}<!-- end -->", page)
+    known = figures() if cell.search(page) else {}
+    page = cell.sub(lambda at: f"{at[1]}{FIGURES[at[3]].format_map(known[at[2]])}<!-- end -->", page)
     return re.sub(r"<!-- (\w+) -->\n.*?<!-- end -->", fill, page, flags=re.DOTALL)
 
 

@@ -37,7 +37,7 @@ class Config:
 
 
 def unit(x):
-    """x (..., C) divided by its length over channels."""
+    """x (..., C) divided by its norm over channels."""
     return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(1e-6)
 
 
@@ -79,8 +79,8 @@ class Cache:
     def unread(self, idx, n, stop=None):
         """The tokens of idx (B, L) that are to be read, (B, t), before tokens n .. stop (default n) are predicted.
 
-        What was read from position n - 1 on is read again. A cache that is too short for n begins again with the newest half
-        of the context: the model only ever sees windows like those that it was trained on.
+        What was read from position n - 1 on is read again. A cache that is too short for n begins again with the newest
+        half of the context: the model only ever sees windows like those that it was trained on.
         """
         if n - self.start > self.size:
             self.start, self.length = n - max(1, self.size // 2), 0

@@ -89,7 +89,8 @@ def measure(rows, reference):
 def generative_nll(texts, evaluator, skip):
     """Nats per character under the evaluator, with half a window of text before each scored character where there is one.
 
-    evaluator: a Writer; skip: characters at the head of each text that are not scored. None without an evaluator model, or for characters it lacks.
+    evaluator: a Writer; skip: characters at the head of each text that are not scored. None without an evaluator, or for
+    characters that it lacks.
     """
     if not evaluator or set().union(*texts) - set(evaluator.alphabet.characters):
         return [None] * len(texts)
