@@ -1,8 +1,9 @@
 """Who takes part in benchmarks.frontier: each way of writing with its settings and temperatures.
 
-The last two are controls, the flow with one part changed: what do its noise, and the place of its evidence, do?
+The controls are the flow with one part changed: what do the length of its steps, its noise, and the place of its evidence do?
 """
 
+import itertools
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,10 +13,9 @@ import torch
 import diffusion_flow
 import methods
 from benchmarks.draft_model import DraftModel, NGrams
+from benchmarks.readme import CONTROLS
 from lab import cli, machine, trials
 
-SPACED = "diffusion, spacing 5"  # what the others are compared with
-CONTROLS = ("flow, spacing 5, no noise", "flow, spacing 5, evidence shuffled")  # in the table only
 STAGES = {"confidence_threshold": 0.95, "draft_threshold": 0.7, "spacing": 0}
 ONE_STAGE = {"confidence_threshold": 0.85, "spacing": 0}
 
@@ -46,26 +46,48 @@ def configurations(corpus):
             writer.model.compile()  # a cached call is longer than the one before: its length stays open
         for writer in (masked, flow):
             writer.model.compile(dynamic=False)
-    drafting = DraftModel(NGrams(np.asarray(corpus.train), len(corpus.alphabet)).start, drafts=8)
+    drafting = DraftModel(NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6).start, drafts=4)
     drafted = replace(large, generate=drafting.generate)
-    calibrated, low = (0.2, 0.3, 0.45, 0.6, 0.8, 1.0), (0.15, 0.25, 0.35, 0.5, 0.65, 0.85, 1.0)
-    slow, high, off = (0.2, 0.35, 0.5, 0.65), (0.3, 0.4, 0.6, 0.8, 1.0, 1.1), {"flow_until": 1.0}
-    spaced = [(f"diffusion, spacing {n}", masked, n, {}) for n in (2, 3, 5, 8)]
-    spaced += [(f"flow, spacing {n}", flow, n, {}) for n in (3, 5)]
-    spaced += [(f"flow, spacing 3, steps of {n}".replace("0.", "."), flow, 3, {"flow_step": n}) for n in (0.3, 1)]
-    spaced += [(f"flow off, spacing {n}", flow, n, off) for n in (3, 5)]
-    for name, changed in zip(CONTROLS, (noiseless, shuffled), strict=True):
-        spaced.append((name, replace(flow, generate=partial(diffusion_flow.generate, flow=changed)), 5, {}))
+    calibrated, low = (0.2, 0.3, 0.45, 0.6, 0.8, 1.0), (0.25, 0.35, 0.5, 0.65, 0.85, 1.0)
+    slow, high, off = (0.35, 0.5, 0.65, 0.9), (0.3, 0.4, 0.6, 0.8, 1.0, 1.1), {"flow_until": 1.0}
+    changed = (replace(flow, generate=partial(diffusion_flow.generate, flow=step)) for step in (noiseless, shuffled))
+    controls = [(flow, {"flow_step": 0.3}), (flow, {"flow_step": 1.0}), *((writer, {}) for writer in changed)]
     return [
         Configuration("GPT", large, {}, calibrated),
         Configuration("GPT, draft model", drafted, {}, calibrated, slow=True),
         Configuration("1-layer GPT", small, {}, high),
-        *(Configuration(name, writer, {"spacing": n} | more, low) for name, writer, n, more in spaced),
-        *(Configuration(f"diffusion, {n} ancestral steps", masked, {"steps": n}, low) for n in (10, 30, 100)),
+        *(Configuration(f"diffusion, spacing {n}", masked, {"spacing": n}, low) for n in (2, 3, 5, 8)),
+        *(Configuration(f"diffusion, {n} ancestral steps", masked, {"steps": n}, low) for n in (10, 30)),
+        Configuration("diffusion, 100 ancestral steps", masked, {"steps": 100}, low, slow=True),
         Configuration("diffusion, threshold .85", masked, ONE_STAGE, slow, slow=True),
         Configuration("diffusion, two stages", masked, STAGES, slow, slow=True),
         Configuration("the origin's one stage", masked, ONE_STAGE | {"top_k": 2}, (0.8,), slow=True),
+        *(Configuration(f"flow, spacing {n}", flow, {"spacing": n}, low) for n in (3, 5)),
+        *(Configuration(f"flow off, spacing {n}", flow, {"spacing": n} | off, low) for n in (3, 5)),
+        *(Configuration(name, *control, low) for name, control in zip(CONTROLS, controls, strict=True)),
+        Configuration("flow, two stages", flow, STAGES, slow, slow=True),
+        Configuration("flow off, two stages", flow, STAGES | off, slow, slow=True),
     ]
+
+
+def flow_grid():
+    """The flow model under thresholds in two stages: with its flow and without, over the same thresholds and temperatures."""
+    flow = methods.load("diffusion_flow")
+    if machine.can_compile(torch.device("cpu")):
+        flow.model.compile(dynamic=False)
+    found = []
+    for (confidence, draft), (step, until) in itertools.product(
+        ((0.95, 0.7), (0.85, 0.5), (0.7, 0.4)), ((0.6, 1.0), (0.6, 0.5), (0.3, 0.5), (0.6, 0.25))
+    ):
+        settings = {
+            "confidence_threshold": confidence,
+            "draft_threshold": draft,
+            "confirm_threshold": min(0.85, confidence),
+        }
+        name = f"{confidence} / {draft}, " + ("flow off" if until == 1 else f"steps of {step} until {until}")
+        settings |= {"spacing": 0, "flow_step": step, "flow_until": until}
+        found.append(Configuration(name, flow, settings, (0.5, 0.65, 0.8, 1.0), slow=True))
+    return found
 
 
 def shuffled(probs, evidence, snr, guided, decoding, rngs):

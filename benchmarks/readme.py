@@ -12,7 +12,8 @@ import pandas as pd
 from lab import cli, records
 from lab.cli import ROOT, check
 
-SPACED = "diffusion, spacing 5"
+SPACED = "diffusion, spacing 5"  # what the frontier's other configurations are compared with
+CONTROLS = tuple(f"flow, spacing 5, {what}" for what in ("steps of .3", "steps of 1", "no noise", "evidence shuffled"))
 OTHERS = ("diffusion, spacing 3", "diffusion, spacing 8", "diffusion, threshold .85", "diffusion, two stages")
 PAIRS = {"GPT": (SPACED, "1-layer GPT"), SPACED: (*OTHERS, "flow off, spacing 5", "flow, spacing 5")}
 MASKED = {SPACED: "diffusion", "diffusion, threshold .85": "diffusion", "flow, spacing 5": "diffusion_flow"}
@@ -170,18 +171,41 @@ def costs(found):
         rows.setdefault(row["name"], row | {"jsd_4": None, f"bits {entropies[-1]}".replace(".", ","): once})
     for row in found["seconds"]:
         rows[row["name"]][f"{row['batch']} {row['compiled']}"] = row["seconds"]
+    for row in found["limits"]:
+        rows[row["name"]][f"limit {row['batch']}"] = row["seconds"]
     return rows
 
 
-def frontier():
-    """Every configuration: what it costs and its generative NLL."""
-    found = results("frontier")
-    rows, entropies, batch = costs(found), found["settings"]["entropies"], found["settings"]["batch"]
+def frontier(name="frontier", rows=lambda name: name not in CONTROLS):
+    """Configurations: what they cost and their generative NLL; rows: which of them."""
+    found = results(name)
+    entropies, batch = found["settings"]["entropies"], found["settings"]["batch"]
     columns = {"configuration": "{name}", "calls": "{nfe:.3g}", "full passes": "{full_passes:.3g}"}
-    columns |= {"s / 1,000 characters": "{1 False:.2f}", "compiled": "{1 True:.2f}"}
-    columns |= {f"compiled, {batch} at a time": f"{{{batch} True:.2f}}"}
+    if found["seconds"]:
+        columns |= {"s / 1,000 characters": "{1 False:.2f}", "compiled": "{1 True:.2f}", "limit": "{limit 1:.2f}"}
+        together = f"compiled, {batch} at a time"
+        columns |= {together: f"{{{batch} True:.2f}}", f"limit, {batch}": f"{{limit {batch}:.2f}}"}
     columns |= {f"generative NLL at {bits} bits": f"{{bits {bits}}}".replace(".", ",") for bits in entropies}
-    return table(rows.values(), columns | {f"JSD 4 at {entropies[len(entropies) // 2]}": "{jsd_4:.3f}"})
+    columns[f"JSD 4 at {entropies[len(entropies) // 2]}"] = "{jsd_4:.3f}"
+    return table([row for row in costs(found).values() if rows(row["name"])], columns)
+
+
+def controls():
+    """The flow with one part changed, beside the flow as it is and switched off."""
+    return frontier(rows=lambda name: name in (*CONTROLS, "flow, spacing 5", "flow off, spacing 5"))
+
+
+def flow_grid():
+    """The flow under thresholds, on and off."""
+    return frontier("flow_grid", rows=lambda name: True)
+
+
+def budgets():
+    """What each method's training computed and where it stands at an equal budget."""
+    columns = {"method": "`{module}`", "windows": "{windows:,}", "passes over the text": "{passes:.1f}"}
+    columns |= {"positions computed": "{positions:,}", "FLOP": "{flop:.2g}", "minutes": "{minutes:.0f}"}
+    columns |= {"validation loss": "{val_loss:.3f}", "at equal positions": "{val_loss_at_equal_positions:.3f}"}
+    return table(results("budgets")["rows"], columns | {"at equal FLOP": "{val_loss_at_equal_flop:.3f}"})
 
 
 def figures():
@@ -251,7 +275,7 @@ PLACES = {
         flow_thresholds,
         grid,
     )
-    + (frontier, frontier_twice, infilling, samples, summary, summary_in_chinese)
+    + (frontier, controls, flow_grid, budgets, frontier_twice, infilling, samples, summary, summary_in_chinese)
 }
 
 
