@@ -38,7 +38,7 @@ class Decoding:
     # [NEW] which positions a call unmasks: those with enough confidence, apart from each other, or at random (steps)
     confidence_threshold: float = 0.0  # unmask positions at least this confident; if none is, the most confident one
     confidence_top_k: int | None = None  # confidence: sum of the k highest probabilities; default top_k, or 1 for all
-    spacing: int = 5  # positions unmasked in one call lie more than this apart; 0: anywhere
+    spacing: int = 8  # positions unmasked in one call lie more than this apart; 0: anywhere
     draft_threshold: float = 1.0  # below confidence_threshold: two stages, with drafts at least this confident
     confirm_threshold: float = 0.85  # two stages: a draft becomes final at this probability
     replace_margin: float = 0.0  # two stages: a draft is masked again when another character leads by more than this

@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 
 import methods
-from lab import checkpoint, cli, likelihood, records, stats
+from lab import checkpoint, cli, files, likelihood, records, stats
 from lab.cli import check
 from lab.corpus import Corpus, windows
 
@@ -99,6 +99,8 @@ def main(args):
     parts = {"test split": corpus.test, "validation split": corpus.validation, "whole": corpus.held_out}
     writers, rows, path_rows = load_all(args, corpus), [], []
     folder = args.output_dir or records.fresh(cli.ROOT / "likelihood_reports", "")
+    with files.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     names = [path.name for path in writers]
     for path, writer in writers.items():
         name = path.name if names.count(path.name) == 1 else str(path)

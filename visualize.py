@@ -34,9 +34,8 @@ class Args:
     font: Path | None = None  # a monospaced font with the text's characters, for GIF and window
 
     def __post_init__(self):
-        check(1 <= self.fps <= 50, f"fps must lie in 1..50, not {self.fps}")
-        check(self.blocks >= 1, f"blocks must be at least 1, not {self.blocks}")
-        check(self.prompt_len >= 1, f"prompt_len must be at least 1, not {self.prompt_len}")
+        cli.check_range(self, 1, 50, "fps")
+        cli.check_range(self, 1, 1000, "blocks", "prompt_len")
         known = self.save is None or self.save.suffix.lower() in (".gif", ".html")
         check(known, f"--save {self.save}: only .gif and .html can be made")
 

@@ -35,7 +35,7 @@ from lab.corpus import Corpus
 from lab.quality import measure
 
 MEASURES = ("generative_nll", "jsd_4", "real_words", "repetition", "nfe", "full_passes")
-LABELLED = ("GPT", "GPT, draft model", "1-layer GPT", SPACED, "flow, spacing 5", "diffusion, threshold .85")
+LABELLED = ("GPT", "GPT, draft model", "1-layer GPT", SPACED, "flow, spacing 8", "diffusion, threshold .85")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,7 @@ class Args(Output, trials.Args):
         check(
             self.prompts >= max(self.batch, stats.FEWEST_CLUSTERS), "--prompts: at least --batch, and 5 for an interval"
         )
+        check(self.entropies, "--entropies: at least one")
 
 
 def write(field, args, reference):
@@ -107,7 +108,7 @@ def at_entropy(curve, target):
 
 
 def compare(curves, entropies, clusters):
-    """The configurations at each entropy: rows with means, intervals, and the difference in generative NLL to GPT and to spacing 5."""
+    """The configurations at each entropy: rows with means, intervals, and the difference in generative NLL to GPT and to SPACED."""
     rows = []
     for target in entropies:
         found = {name: at_entropy(curve, target) for name, curve in curves.items()}

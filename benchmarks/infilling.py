@@ -22,7 +22,7 @@ from lab.corpus import Corpus, windows
 class Args(Output):
     lengths: cli.listed(int) = (1, 5, 20, 60, 200)  # characters in the masked span, in the middle of a window
     windows: int = 64  # of the test split
-    spacing: int = 5  # the masked models fill positions more than this apart in one call
+    spacing: int = 8  # the masked models fill positions more than this apart in one call
 
     def __post_init__(self):
         check_range(self, 1, 10**6, "windows", "spacing")

@@ -12,11 +12,11 @@ import pandas as pd
 from lab import cli, records
 from lab.cli import ROOT, check
 
-SPACED = "diffusion, spacing 5"  # what the frontier's other configurations are compared with
-CONTROLS = tuple(f"flow, spacing 5, {what}" for what in ("steps of .3", "steps of 1", "no noise", "evidence shuffled"))
-OTHERS = ("diffusion, spacing 3", "diffusion, spacing 8", "diffusion, threshold .85", "diffusion, two stages")
-PAIRS = {"GPT": (SPACED, "1-layer GPT"), SPACED: (*OTHERS, "flow off, spacing 5", "flow, spacing 5")}
-MASKED = {SPACED: "diffusion", "diffusion, threshold .85": "diffusion", "flow, spacing 5": "diffusion_flow"}
+SPACED = "diffusion, spacing 8"  # what the frontier's other configurations are compared with
+CONTROLS = tuple(f"flow, spacing 8, {what}" for what in ("steps of .3", "steps of 1", "no noise", "evidence shuffled"))
+OTHERS = ("diffusion, spacing 3", "diffusion, spacing 5", "diffusion, threshold .85", "diffusion, two stages")
+PAIRS = {"GPT": (SPACED, "1-layer GPT"), SPACED: (*OTHERS, "flow off, spacing 8", "flow, spacing 8")}
+MASKED = {SPACED: "diffusion", "diffusion, threshold .85": "diffusion", "flow, spacing 8": "diffusion_flow"}
 SUMMARY = {"GPT": "gpt", "1-layer GPT": "gpt_1_layer"} | MASKED  # what README compares, and its weights
 READING = {"parameters": "{parameters:,}", "text read": "{characters:,}", "minutes": "{minutes:.0f}"}
 WRITING = {"held-out text": "{nats:.2f}", "one missing character": "{one:.2f}", "calls": "{nfe:.0f}"}
@@ -26,7 +26,7 @@ CHINESE = (
     {"parameters": "参数量", "text read": "训练读入字符", "minutes": "训练分钟数", "held-out text": "留出文本"}
     | {"one missing character": "填一个字符", "calls": "调用次数", "seconds": "秒/千字符", "GPT": "GPT"}
     | {"seconds, 32 together": "秒/千字符（32 篇一起）", "generative NLL": "生成 NLL", "1-layer GPT": "单层 GPT"}
-    | {SPACED: "扩散，间隔 5", "diffusion, threshold .85": "扩散，阈值 0.85", "flow, spacing 5": "扩散 + 流，间隔 5"}
+    | {SPACED: "扩散，间隔 8", "diffusion, threshold .85": "扩散，阈值 0.85", "flow, spacing 8": "扩散 + 流，间隔 8"}
 )
 SHOWN = ("nfe", "generative_nll", "trigram_entropy", "real_words", "repetition", "copied_share", "distance")
 
@@ -192,7 +192,7 @@ def frontier(name="frontier", rows=lambda name: name not in CONTROLS):
 
 def controls():
     """The flow with one part changed, beside the flow as it is and switched off."""
-    return frontier(rows=lambda name: name in (*CONTROLS, "flow, spacing 5", "flow off, spacing 5"))
+    return frontier(rows=lambda name: name in (*CONTROLS, "flow, spacing 8", "flow off, spacing 8"))
 
 
 def flow_grid():

@@ -20,6 +20,9 @@ SHIPPED = (*methods.METHODS, "gpt_1_layer", "evaluator")
 class Args(Output):
     lines: int = 4  # of each text that are kept
 
+    def __post_init__(self):
+        cli.check_range(self, 1, 1000, "lines")
+
 
 def write(name, infill):
     """The text that the command writes without a flag but, perhaps, this --infill."""

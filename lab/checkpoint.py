@@ -46,10 +46,6 @@ def read(path, remedy):
             payload = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError(foreign) from error
-    if isinstance(payload, dict) and payload.get("format") == 1 and isinstance(payload.get("config"), dict):
-        # format 1 had other names for two things
-        payload |= {"format": FORMAT, "characters": payload.pop("letters", None)}
-        payload["config"]["vocab_size"] = payload["config"].pop("n_letters", 0)
     known = isinstance(payload, dict) and payload.get("format") == FORMAT and isinstance(payload.get("name"), str)
     check(known, foreign)
     return payload

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from functools import partial
 from pathlib import Path
 
 import numpy
@@ -162,9 +163,11 @@ class Rng:
 
 def versions():
     """What a figure depends on besides its settings: versions, commit, threads."""
-    git = ("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12")
+    git = partial(subprocess.run, cwd=ROOT, capture_output=True, text=True, check=True)
     try:
-        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        commit = git(("git", "describe", "--always", "--abbrev=12")).stdout.strip()
+        others = ("git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!weights", ":!results", ":!*.md")
+        commit += "-dirty" * bool(git(others).stdout)  # what commands write is no change of the code
     except (OSError, subprocess.CalledProcessError):
         commit = None
     versions = {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": numpy.__version__}

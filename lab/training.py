@@ -196,6 +196,9 @@ def prepare(name, Model, args, corpus, ranks, device):
     """A model, random or that of --init, and what its checkpoint will say of it. Raises UserError."""
     config = replace(args.config, vocab_size=len(corpus.alphabet))
     corpus.require(config.block_size + 1)
+    corpus.alphabet.encode(args.prompt or "")  # what cannot be written afterwards is refused before
+    if args.infill is not None:
+        corpus.alphabet.encode_masked(args.infill)
     world, batch = ranks.world, args.recipe.batch_size
     check(batch % world == 0, f"batch_size {batch} cannot be shared equally by {world} processes")
     torch.manual_seed(args.seed)

@@ -4,6 +4,8 @@ import errno
 import os
 import pickle
 import random
+import re
+import subprocess
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -42,8 +44,8 @@ def test_refusal_names_the_file_and_the_command_that_trains(make_weights, tmp_pa
 GPT = checkpoint.default_path("gpt")
 
 
-@pytest.mark.parametrize("path", [GPT, *sorted(GPT.parent.glob("next/*.pt"))], ids=lambda path: path.stem)
-def test_the_newest_weights_are_of_a_documented_training(path):
+@pytest.mark.parametrize("path", [GPT.with_stem(method.NAME) for method in METHODS], ids=lambda path: path.stem)
+def test_the_shipped_weights_are_of_a_documented_training(path):
     """What the pages say of them: `--train`, for GPT with `--iters 10000`, makes them again."""
     newest = checkpoint.read(path, "--train")
     made, args = newest["provenance"], methods.METHODS[newest["name"]].Args()
@@ -303,6 +305,27 @@ def test_resume_file_lies_beside_the_weights_under_another_name(tmp_path):
 def test_default_weights_lie_under_the_root():
     assert checkpoint.default_path("gpt") == checkpoint.ROOT / "weights" / "gpt.pt"
     assert (checkpoint.ROOT / "gpt.py").exists()
+
+
+def test_a_commit_is_dirty_when_the_code_differs_and_not_when_results_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
+    files = [
+        tmp_path / "gpt.py",
+        tmp_path / "weights" / "gpt.pt",
+        tmp_path / "results" / "x.json",
+        tmp_path / "README.md",
+    ]
+    git = ("git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b")
+    for path in files:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("before")
+    for words in (("init", "-q"), ("add", "."), ("commit", "-qm", "x")):
+        subprocess.run((*git, *words), check=True)
+    for path in files[1:]:
+        path.write_text("after")
+    assert re.fullmatch("[0-9a-f]{12}", machine.versions()["commit"])
+    files[0].write_text("after")
+    assert machine.versions()["commit"].endswith("-dirty")
 
 
 def test_versions_can_be_stored_in_a_checkpoint(tmp_path):

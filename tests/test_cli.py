@@ -419,6 +419,15 @@ def test_prompt_and_infill_together_are_refused_before_training(train, masked_me
     assert "choose one" in train(masked_method, "--prompt", "the", "--infill", "the_")
 
 
+def test_a_prompt_of_unknown_characters_is_refused_before_training(train, method):
+    assert "does not know: '中'" in train(method, "--prompt", "中")
+
+
+@pytest.mark.parametrize("infill, why", [("the 中_", "does not know: '中'"), ("the", "nothing to fill in")])
+def test_an_infill_that_cannot_be_filled_is_refused_before_training(train, infill, why):
+    assert why in train(diffusion, "--infill", infill)
+
+
 def test_missing_weights_to_start_from_are_refused(train, method):
     assert "nowhere.pt: no such file" in train(method, "--init", "nowhere.pt")
 

@@ -181,6 +181,12 @@ def test_models_of_another_text_are_refused_before_anything_is_written(evaluate,
     assert not (own_root / "likelihood_reports").exists()
 
 
+def test_a_file_in_the_place_of_the_folder_is_refused_before_anything_is_measured(evaluate, own_root, monkeypatch):
+    monkeypatch.setattr(evaluate_likelihood, "likelihoods", None)
+    (own_root / "file").write_text("not a folder")
+    assert evaluate("gpt-mine.pt", flags=("--output-dir", str(own_root / "file"))) == 2
+
+
 @pytest.mark.parametrize("flag", ["--windows", "--most", "--repeats"])
 def test_sizes_of_an_evaluation_have_limits(evaluate, capsys, flag):
     assert evaluate("gpt-mine.pt", flags=(flag, "99999999999")) == 2
