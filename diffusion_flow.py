@@ -49,7 +49,6 @@ NAME = "diffusion_flow"
 SNR_HALF = 3.0  # signal-to-noise ratio at t = 1/2, where the evidence tells about a third of a character out of 65
 SNR_MOST = 30.0  # beyond it a character is certain
 SPREAD = 0.7  # in training, of the logit of t between the positions of one window: they flow at paces of their own
-SLOWEST = 0.1  # in decoding, share of flow_step that a position takes of which nothing is known
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,9 @@ class Decoding(diffusion.Decoding):
     """How characters are drawn, which of them at each call, and how the flow guides the early calls."""
 
     # [NEW] the flow
-    flow_step: float = 0.6  # share of the remaining noise that a step takes where the network is certain
+    flow_step: float = (
+        0.6  # share of the remaining noise that a step takes, divided by the squared perplexity of a position
+    )
     flow_until: float = 0.5  # the flow guides a chunk while more than this share of it is masked
 
     def __post_init__(self):
@@ -140,14 +141,13 @@ def posterior(probs, evidence):
 
 
 def advance_evidence(probs, evidence, snr, guided, decoding, rngs):
-    """[NEW] One step of the flow, equation (3); it is the longer, the less entropy a position has.
+    """[NEW] One step of the flow, equation (3): flow_step of the remaining noise, over the squared perplexity of a position.
 
     probs, evidence: (B, W, V); snr: (B, W); guided: (B, W), where it flows: elsewhere there is no evidence afterwards.
     Returns the new evidence and snr.
     """
-    rows, V = guided.any(1), probs.size(-1)
-    pace = (1 - torch.special.entr(probs).sum(-1) / math.log(max(2, V))).clamp(SLOWEST, 1)  # (B, W)
-    after = snr_at(noise_share(snr) * (1 - decoding.flow_step * pace)).maximum(snr)
+    rows, perplexity = guided.any(1), torch.special.entr(probs).sum(-1).exp()  # (B, W)
+    after = snr_at(noise_share(snr) * (1 - decoding.flow_step / perplexity**2)).maximum(snr)
     noise = torch.zeros_like(probs)
     for b in rows.nonzero().flatten().tolist():
         noise[b].normal_(generator=rngs[b])

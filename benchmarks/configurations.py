@@ -77,7 +77,7 @@ def flow_grid():
         flow.model.compile(dynamic=False)
     found = []
     for (confidence, draft), (step, until) in itertools.product(
-        ((0.95, 0.7), (0.85, 0.5), (0.7, 0.4)), ((0.6, 1.0), (0.6, 0.5), (0.3, 0.5), (0.6, 0.25))
+        ((0.95, 0.7), (0.85, 0.5), (0.7, 0.4)), ((0.6, 1.0), (0.6, 0.5), (0.6, 0.1), (1.0, 0.1))
     ):
         settings = {
             "confidence_threshold": confidence,
