@@ -72,9 +72,9 @@ class Cache:
     def __init__(self, config, rows, like):
         D = config.n_embd // config.n_head
         self.start, self.length, self.size, self.left = 0, 0, config.block_size, config.conv_width - 1
-        empty = like.new_empty(2, config.n_layer, rows, config.n_head, config.block_size, D)
-        self.keys, self.values = empty.unbind()
-        self.inputs = like.new_zeros(config.n_layer, rows, self.left + config.block_size, config.n_embd)
+        keys_values = like.new_empty(2, config.n_layer, rows, config.n_head, config.block_size, D)
+        inputs = like.new_zeros(config.n_layer, rows, self.left + config.block_size, config.n_embd)
+        self.layers = [*zip(*keys_values, inputs, strict=True)]
 
     def unread(self, idx, n, stop=None):
         """The tokens of idx (B, L) that are to be read, (B, t), before tokens n .. stop (default n) are predicted.
@@ -90,8 +90,8 @@ class Cache:
     def extend(self, T):
         """Make room for T positions -> for each layer the keys, values and convolution inputs up to the new ones."""
         first, self.length = self.length, self.length + T
-        views = (x[:, :, :, : self.length] for x in (self.keys, self.values))
-        return zip(*(x.unbind() for x in (*views, self.inputs[:, :, first : self.left + self.length])), strict=True)
+        stop = self.left + self.length
+        return [(k[:, :, : self.length], v[:, :, : self.length], x[:, first:stop]) for k, v, x in self.layers]
 
 
 class Convolution(nn.Module):
