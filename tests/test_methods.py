@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch._dynamo.testing import CompileCounterWithBackend
 
 import diffusion
 import diffusion_flow
@@ -381,6 +382,18 @@ def test_a_cache_holds_what_the_uncached_forward_computes():
     pieces = [model(idx[:, :5], cache)] + [model(idx[:, n : n + 1], cache) for n in range(5, 12)]
     assert torch.allclose(torch.cat(pieces, 1), model(idx), atol=1e-5)
     assert cache.length == 12
+
+
+def test_a_compiled_model_is_not_compiled_anew_for_each_length_of_its_cache():
+    """The first call reads several positions, the second one: two graphs, whatever the length."""
+    model, idx = make_model(gpt), torch.randint(9, (1, 12))
+    counter = CompileCounterWithBackend("aot_eager")
+    compiled, cache = torch.compile(model, backend=counter), Cache(model.config, 1, model.lm_head.weight)
+    with torch.inference_mode():
+        for n in range(4, 13):
+            logits = compiled(cache.unread(idx, n), cache)[:, -1]
+            assert torch.allclose(logits, model(idx[:, :n])[:, -1], atol=1e-5)
+    assert counter.frame_count <= 2
 
 
 @torch.no_grad()
