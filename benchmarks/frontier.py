@@ -1,8 +1,7 @@
 """Autoregressive, diffusion, or diffusion + flow? Quality at equal diversity, against calls and seconds.
 
     uv run -m benchmarks.frontier           over an hour; --resume FOLDER goes on with an interrupted one
-    uv run -m benchmarks.frontier --seeds 6,7 --other-prompts --rounds 0            the same on other texts
-    uv run -m benchmarks.frontier --flow-grid --seeds 1 --rounds 0    the flow under thresholds, on and off
+    uv run -m benchmarks.frontier --flow-grid --seeds 1 --prompts 16 --batch 16 --rounds 0    the flow under thresholds
 
 A low temperature makes any method look good to an evaluator model and dull to a reader, so every configuration writes at several
 temperatures, and its figures are read off where the trigram entropy of its texts (of one seed, all prompts) has a given
@@ -45,7 +44,6 @@ class Args(Output, trials.Args):
     max_new_tokens: int = 240
     batch: int = 32
     timed: int = 0
-    other_prompts: bool = False  # held-out openings that a run does not take without this flag
     entropies: cli.listed(float) = (10.3, 9.2, 8.3)  # bits, at which the configurations are compared
     flow_grid: bool = False  # the flow model under thresholds only, its flow on and off
     rounds: int = 3  # timings of each configuration (of the slow ones: one); 0: none
@@ -62,11 +60,7 @@ class Args(Output, trials.Args):
 
 def write(field, args, reference):
     """A text for each configuration, temperature, seed and prompt -> (rows, their folder)."""
-    prompts = trials.prompts(field[0].writer, reference, args)
-    if args.other_prompts:
-        more = trials.prompts(field[0].writer, reference, replace(args, prompts=2 * args.prompts + 2))
-        prompts = [prompt for prompt in more if prompt not in prompts][: args.prompts]
-    todo = []
+    prompts, todo = trials.prompts(field[0].writer, reference, args), []
     for one in field:
         flags = replace(args, seeds=args.seeds[:1]) if one.slow else args
         todo += [task for each in one.sets() for task in trials.plan(*each, flags, prompts)]
@@ -265,12 +259,11 @@ def main(args):
     found["limits"] = limits(field, costs, args) if args.rounds else []
     real = measure(reference.cut(args.prompts, args.prompt_len, args.max_new_tokens), reference)
     found["real_text"] = {k: x["mean"] for k, x in stats.summarise(real, reference).items() if isinstance(x, dict)}
-    name = "flow_grid" if args.flow_grid else "frontier_2/frontier" if args.other_prompts else "frontier"
+    name, plot = ("flow_grid", draw_flow) if args.flow_grid else ("frontier", draw)
     args.write(name, found, weights={one.name: one.writer.weights for one in field})
     show(found["matched"], "entropy", "name", "temp", "nfe", *MEASURES[:4], "generative_nll_low", "generative_nll_high")
     print(folder.path)
-    plot = draw_flow if args.flow_grid else draw
-    plot(records.read_json(args.folder / f"{name}.json"), (args.folder / name).parent)
+    plot(records.read_json(args.folder / f"{name}.json"), args.folder)
 
 
 if __name__ == "__main__":

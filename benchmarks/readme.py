@@ -231,16 +231,17 @@ def summary_in_chinese():
     return re.sub(" +", " ", re.sub("-{3,}", "---", made))
 
 
-def frontier_twice():
-    """What the frontier says of pairs of configurations, and what it says with other seeds and other prompts."""
-    files, rows = ("frontier", "frontier_2/frontier"), []
-    runs = [{(row["name"], row["entropy"]): row for row in results(file)["matched"]} for file in files]
+def pairs():
+    """What the frontier says of pairs of configurations: differences in generative NLL at equal diversity."""
+    found, rows = {(row["name"], row["entropy"]): row for row in results("frontier")["matched"]}, []
     for other, names in PAIRS.items():
         for name in names:
-            found = [run.get((name, bits), {}).get(f"minus {other}") for bits in (10.3, 9.2) for run in runs]
-            rows.append({"pair": f"{name}, minus {other}"} | dict(zip("abcd", found, strict=True)))
-    columns = dict(zip(("10.3 bits", "10.3 bits, again", "9.2 bits", "9.2 bits, again"), "abcd", strict=True))
-    columns = {key: f"{{{x}[0]:+.2f}} ({{{x}[1]:+.2f}} to {{{x}[2]:+.2f}})" for key, x in columns.items()}
+            each = {bits: found.get((name, bits), {}).get(f"minus {other}") for bits in (10.3, 9.2)}
+            rows.append({"pair": f"{name}, minus {other}", "a": each[10.3], "b": each[9.2]})
+    columns = {
+        key: f"{{{x}[0]:+.2f}} ({{{x}[1]:+.2f}} to {{{x}[2]:+.2f}})"
+        for key, x in (("10.3 bits", "a"), ("9.2 bits", "b"))
+    }
     return table(rows, {"difference in generative NLL": "{pair}"} | columns)
 
 
@@ -275,7 +276,7 @@ PLACES = {
         flow_thresholds,
         grid,
     )
-    + (frontier, controls, flow_grid, budgets, frontier_twice, infilling, samples, summary, summary_in_chinese)
+    + (frontier, controls, flow_grid, budgets, pairs, infilling, samples, summary, summary_in_chinese)
 }
 
 
