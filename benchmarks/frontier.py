@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import methods
 from benchmarks.configurations import configurations, flow_grid
-from benchmarks.readme import CONTROLS, SPACED
+from benchmarks.readme import CONTROLS, PAIRS, SPACED
 from benchmarks.timing import Output, clock, show
 from lab import cli, plots, records, stats, trials
 from lab.canvas import Canvas
@@ -102,7 +102,7 @@ def at_entropy(curve, target):
 
 
 def compare(curves, entropies, clusters):
-    """The configurations at each entropy: rows with means, intervals, and the difference in generative NLL to GPT and to SPACED."""
+    """The configurations at each entropy: rows with means, intervals, and the differences in generative NLL of PAIRS."""
     rows = []
     for target in entropies:
         found = {name: at_entropy(curve, target) for name, curve in curves.items()}
@@ -111,7 +111,7 @@ def compare(curves, entropies, clusters):
                 continue
             row = {"name": name, "entropy": target} | {key: values[0] for key, values in each.items()}
             row["generative_nll_low"], row["generative_nll_high"] = stats.interval(each["generative_nll"][1:], clusters)
-            for other in ("GPT", SPACED):
+            for other in PAIRS:
                 if found.get(other) and name != other:
                     difference = each["generative_nll"] - found[other]["generative_nll"]
                     row[f"minus {other}"] = [difference[0], *stats.interval(difference[1:], clusters)]

@@ -15,7 +15,11 @@ from lab.cli import ROOT, check
 SPACED = "diffusion, spacing 8"  # what the frontier's other configurations are compared with
 CONTROLS = tuple(f"flow, spacing 8, {what}" for what in ("steps of .3", "steps of 1", "no noise", "evidence shuffled"))
 OTHERS = ("diffusion, spacing 3", "diffusion, spacing 5", "diffusion, threshold .85", "diffusion, two stages")
-PAIRS = {"GPT": (SPACED, "1-layer GPT"), SPACED: (*OTHERS, "flow off, spacing 8", "flow, spacing 8")}
+PAIRS = {
+    "GPT": (SPACED, "1-layer GPT"),
+    SPACED: (*OTHERS, "flow off, spacing 8"),
+    "flow off, spacing 8": ("flow, spacing 8",),
+}
 MASKED = {SPACED: "diffusion", "diffusion, threshold .85": "diffusion", "flow, spacing 8": "diffusion_flow"}
 SUMMARY = {"GPT": "gpt", "1-layer GPT": "gpt_1_layer"} | MASKED  # what README compares, and its weights
 READING = {"parameters": "{parameters:,}", "text read": "{characters:,}", "minutes": "{minutes:.0f}"}
