@@ -3,7 +3,6 @@
 The controls are the flow with one part changed: what do the length of its steps, its noise, and the place of its evidence do?
 """
 
-import itertools
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -68,26 +67,6 @@ def configurations(corpus):
         Configuration("flow, two stages", flow, STAGES, slow, slow=True),
         Configuration("flow off, two stages", flow, STAGES | off, slow, slow=True),
     ]
-
-
-def flow_grid():
-    """The flow model under thresholds in two stages: with its flow and without, over the same thresholds and temperatures."""
-    flow = methods.load("diffusion_flow")
-    if machine.can_compile(torch.device("cpu")):
-        flow.model.compile(dynamic=False)
-    found = []
-    for (confidence, draft), (step, until) in itertools.product(
-        ((0.95, 0.7), (0.7, 0.4)), ((0.6, 1.0), (0.6, 0.5), (0.6, 0.1))
-    ):
-        settings = {
-            "confidence_threshold": confidence,
-            "draft_threshold": draft,
-            "confirm_threshold": min(0.85, confidence),
-        }
-        name = f"{confidence} / {draft}, " + ("flow off" if until == 1 else f"steps of {step} until {until}")
-        settings |= {"spacing": 0, "flow_step": step, "flow_until": until}
-        found.append(Configuration(name, flow, settings, (0.5, 0.65, 0.8, 1.0), slow=True))
-    return found
 
 
 def shuffled(probs, evidence, snr, guided, decoding, rngs):

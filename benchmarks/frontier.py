@@ -1,7 +1,6 @@
 """Autoregressive, diffusion, or diffusion + flow? Quality at equal diversity, against calls and seconds.
 
     uv run -m benchmarks.frontier           over an hour; --resume FOLDER goes on with an interrupted one
-    uv run -m benchmarks.frontier --flow-grid --seeds 1 --prompts 16 --batch 16 --rounds 0    the flow under thresholds
 
 A low temperature makes any method look good to an evaluator model and dull to a reader, so every configuration writes at several
 temperatures, and its figures are read off where the trigram entropy of its texts (of one seed, all prompts) has a given
@@ -24,7 +23,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import methods
-from benchmarks.configurations import configurations, flow_grid
+from benchmarks.configurations import configurations
 from benchmarks.readme import CONTROLS, PAIRS, SPACED
 from benchmarks.timing import Output, clock, show
 from lab import cli, plots, records, stats, trials
@@ -45,7 +44,6 @@ class Args(Output, trials.Args):
     batch: int = 32
     timed: int = 0
     entropies: cli.listed(float) = (10.3, 9.2, 8.3)  # bits, at which the configurations are compared
-    flow_grid: bool = False  # the flow model under thresholds only, its flow on and off
     rounds: int = 2  # timings of each configuration (of the slow ones: one, of one text); 0: none
     output_dir: Path = cli.ROOT / "benchmark_reports"  # the texts, in a folder of their own
     redraw: bool = False  # only draw what results/frontier.json says
@@ -128,7 +126,7 @@ def seconds(field, args, prompts):
     for turn in range(args.rounds + 1):  # the first is not counted
         for one in random.Random(turn).sample(field, len(field)):
             for size, compiled in (1, False), (1, True), (args.batch, True):
-                if one.slow and (turn != 1 or size > 1):  # one text only: a batch takes them a minute
+                if one.slow and (turn > 1 or size > 1):  # one text only: a batch takes them a minute
                     continue
                 _, writer, decoding = one.sets()[len(one.temps) // 2]
                 canvas = Canvas.after(trials.encoded(writer, prompts[:size]), args.max_new_tokens)
@@ -195,10 +193,11 @@ def draw(found, folder):
         less = gpt[key] / spaced[key]
         title = f"Diffusion takes {f'1/{less:.0f}' if less > 1.5 else f'{1 / less:.1f} times'} of GPT's {what}; its text is "
         title += f"{spaced['generative_nll'] - gpt['generative_nll']:.2f} nats less probable"
-        beaten = [p["name"] for p in points if p[key] < spaced[key] and p["generative_nll"] < spaced["generative_nll"]]
+        known = [p for p in points if p[key] is not None and p["name"] not in CONTROLS]
+        beaten = [p["name"] for p in known if p[key] < spaced[key] and p["generative_nll"] < spaced["generative_nll"]]
         title += "".join(f"\n{name} beats it in both" for name in LABELLED if name in beaten)
         with plots.figure(folder / f"frontier_{key}.png", title, x, y) as axes:
-            picture(axes, [p for p in points if p["name"] not in CONTROLS], key, found["real_text"]["generative_nll"])
+            picture(axes, known, key, found["real_text"]["generative_nll"])
 
 
 def picture(axes, points, x, real):
@@ -213,25 +212,14 @@ def picture(axes, points, x, real):
     axes.text(0.99, real, "real text", transform=axes.get_yaxis_transform(), ha="right", va="bottom", fontsize=11)
     plots.scatter(axes, [p for p in points if p["name"] not in LABELLED], x, "generative_nll", "#bbbbbb")
     for name, colour in zip(LABELLED, plots.COLOURS, strict=True):
-        (p,) = (p for p in points if p["name"] == name)
+        p = next((p for p in points if p["name"] == name), None)
+        if p is None:  # not timed
+            continue
         plots.scatter(axes, [p], x, "generative_nll", colour)
         right = p[x] > 0.6 * max(q[x] for q in points)  # a label there would leave the picture
         place, side = ((-7, 5), "right") if right else ((7, 5), "left")
         axes.annotate(name, (p[x], p["generative_nll"]), place, ha=side, color=colour, **near)
     axes.annotate("better", (0.8, 0.8), (0.86, 0.9), "axes fraction", fontsize=11, arrowprops={"arrowstyle": "->"})
-
-
-def draw_flow(found, folder):
-    """The flow under thresholds: generative NLL at the middle entropy against calls, with the flow and without."""
-    target = middle(found["settings"]["entropies"])
-    points = [p for p in found["matched"] if p["entropy"] == target]
-    y = f"generative NLL, nats per character,\nat equal entropy ({target} bits)"
-    title, x = "The flow under thresholds, each point other settings", "calls for 240 characters"
-    with plots.figure(folder / "flow_grid.png", title, x, y) as axes:
-        plots.log_axes(axes)
-        for colour, label in zip(plots.COLOURS, ("flow off", "with the flow"), strict=False):
-            mine = [p for p in points if ("flow off" in p["name"]) == (label == "flow off")]
-            plots.scatter(axes, mine, "nfe", "generative_nll", colour, label)
 
 
 def main(args):
@@ -240,7 +228,7 @@ def main(args):
         draw(records.read_json(cli.ROOT / "results" / "frontier.json"), args.folder)
         return
     corpus = Corpus(args.data)
-    field = flow_grid() if args.flow_grid else configurations(corpus)
+    field = configurations(corpus)
     reference = trials.reference(args, field[0].writer, methods.load)
     check(reference is not None and reference.evaluator is not None, "this needs the corpus and weights/evaluator.pt")
     rows, folder = write(field, args, reference)
@@ -259,11 +247,10 @@ def main(args):
     found["limits"] = limits(field, costs, args) if args.rounds else []
     real = measure(reference.cut(args.prompts, args.prompt_len, args.max_new_tokens), reference)
     found["real_text"] = {k: x["mean"] for k, x in stats.summarise(real, reference).items() if isinstance(x, dict)}
-    name, plot = ("flow_grid", draw_flow) if args.flow_grid else ("frontier", draw)
-    args.write(name, found, weights={one.name: one.writer.weights for one in field})
+    args.write("frontier", found, weights={one.name: one.writer.weights for one in field})
     show(found["matched"], "entropy", "name", "temp", "nfe", *MEASURES[:4], "generative_nll_low", "generative_nll_high")
     print(folder.path)
-    plot(records.read_json(args.folder / f"{name}.json"), args.folder)
+    draw(records.read_json(args.folder / "frontier.json"), args.folder)
 
 
 if __name__ == "__main__":

@@ -180,9 +180,9 @@ def costs(found):
     return rows
 
 
-def frontier(name="frontier", rows=lambda name: name not in CONTROLS):
+def frontier(rows=lambda name: name not in CONTROLS):
     """Configurations: what they cost and their generative NLL; rows: which of them."""
-    found = results(name)
+    found = results("frontier")
     entropies, batch = found["settings"]["entropies"], found["settings"]["batch"]
     columns = {"configuration": "{name}", "calls": "{nfe:.3g}", "full passes": "{full_passes:.3g}"}
     if found["seconds"]:
@@ -197,11 +197,6 @@ def frontier(name="frontier", rows=lambda name: name not in CONTROLS):
 def controls():
     """The flow with one part changed, beside the flow as it is and switched off."""
     return frontier(rows=lambda name: name in (*CONTROLS, "flow, spacing 8", "flow off, spacing 8"))
-
-
-def flow_grid():
-    """The flow under thresholds, on and off."""
-    return frontier("flow_grid", rows=lambda name: True)
 
 
 def budgets():
@@ -280,7 +275,7 @@ PLACES = {
         flow_thresholds,
         grid,
     )
-    + (frontier, controls, flow_grid, budgets, pairs, infilling, samples, summary, summary_in_chinese)
+    + (frontier, controls, budgets, pairs, infilling, samples, summary, summary_in_chinese)
 }
 
 
