@@ -35,8 +35,6 @@ class Args(Output):
 
     def __post_init__(self):
         check(all(0 < m < math.inf for m in self.minutes), "--minutes must be above 0")
-        for flag, file in (("path", self.path / "gpt.py"), ("nanogpt", self.nanogpt and self.nanogpt / "model.py")):
-            check(file is None or file.exists(), f"--{flag}: {file} is not there; it takes the folder of a checkout")
 
 
 def train_ours(method, corpus, minutes, device):

@@ -11,6 +11,7 @@ limit of a configuration is what this machine's rates would allow: the products 
 the weights of each call at the rate at which a product reads them, whichever takes longer.
 """
 
+import math
 import random
 import sys
 from dataclasses import dataclass, replace
@@ -53,7 +54,8 @@ class Args(Output, trials.Args):
         check(
             self.prompts >= max(self.batch, stats.FEWEST_CLUSTERS), "--prompts: at least --batch, and 5 for an interval"
         )
-        check(self.entropies, "--entropies: at least one")
+        cli.check_range(self, 0, 100, "rounds")
+        check(self.entropies and all(map(math.isfinite, self.entropies)), "--entropies: one number or more")
 
 
 def write(field, args, reference):

@@ -13,7 +13,12 @@ from lab import cli, records
 from lab.cli import ROOT, check
 
 SPACED = "diffusion, spacing 8"  # what the frontier's other configurations are compared with
-CONTROLS = tuple(f"flow, spacing 8, {what}" for what in ("steps of .3", "steps of 1", "no noise", "evidence shuffled"))
+CONTROLS = (
+    "flow, spacing 8, steps of .3",
+    "flow, spacing 8, steps of 1",
+    "flow, spacing 8, no noise",
+    "flow, spacing 8, evidence shuffled",
+)
 OTHERS = ("diffusion, spacing 3", "diffusion, spacing 5", "diffusion, threshold .85", "diffusion, two stages")
 PAIRS = {
     "GPT": (SPACED, "1-layer GPT"),

@@ -47,8 +47,6 @@ class Args(Output):
 
     def __post_init__(self):
         check_range(self, 1, 240, "chars", "drafts", "rounds")
-        for flag, folder in (("path", self.path), ("before", self.before)):
-            check(folder is None or (folder / "gpt.py").exists(), f"--{flag} {folder}: no checkout with a gpt.py in it")
 
 
 def row(what, unit, ours, theirs, count, rounds):
