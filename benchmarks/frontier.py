@@ -35,6 +35,7 @@ from lab.quality import measure
 
 MEASURES = ("generative_nll", "jsd_4", "real_words", "repetition", "nfe", "full_passes")
 LABELLED = ("GPT", "GPT, draft model", "1-layer GPT", SPACED, "flow, spacing 8", "diffusion, threshold .85")
+BELOW = ("GPT", "flow, spacing 8")  # their labels would cover those of their neighbours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,11 +194,13 @@ def draw(found, folder):
     for key, (what, x) in axes.items():
         gpt, spaced = (next(p for p in points if p["name"] == name) for name in ("GPT", SPACED))
         less = gpt[key] / spaced[key]
-        title = f"Diffusion takes {f'1/{less:.0f}' if less > 1.5 else f'{1 / less:.1f} times'} of GPT's {what}; its text is "
+        share = f"1/{less:.0f} of" if less > 1.5 else f"{1 / less:.1f} times"
+        title = f"Diffusion takes {share} GPT's {what}; its text is "
         title += f"{spaced['generative_nll'] - gpt['generative_nll']:.2f} nats less probable"
         known = [p for p in points if p[key] is not None and p["name"] not in CONTROLS]
         beaten = [p["name"] for p in known if p[key] < spaced[key] and p["generative_nll"] < spaced["generative_nll"]]
-        title += "".join(f"\n{name} beats it in both" for name in LABELLED if name in beaten)
+        better = "; ".join(name for name in LABELLED if name in beaten)
+        title += f"\nBetter than diffusion in both: {better}" if better else ""
         with plots.figure(folder / f"frontier_{key}.png", title, x, y) as axes:
             picture(axes, known, key, found["real_text"]["generative_nll"])
 
@@ -219,7 +222,7 @@ def picture(axes, points, x, real):
             continue
         plots.scatter(axes, [p], x, "generative_nll", colour)
         right = p[x] > 0.6 * max(q[x] for q in points)  # a label there would leave the picture
-        place, side = ((-7, 5), "right") if right else ((7, 5), "left")
+        place, side = ((-7, 5), "right") if right else ((7, -15 if name in BELOW else 5), "left")
         axes.annotate(name, (p[x], p["generative_nll"]), place, ha=side, color=colour, **near)
     axes.annotate("better", (0.8, 0.8), (0.86, 0.9), "axes fraction", fontsize=11, arrowprops={"arrowstyle": "->"})
 
