@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 import methods
-from benchmarks.timing import Output, show
+from benchmarks.timing import Output, flop, show
 from lab import checkpoint, cli, machine, plots
 from lab.corpus import Corpus
 
@@ -32,9 +31,7 @@ def flop_of_window(method, config):
     """Floating-point operations of one window of a training step."""
     with torch.device("meta"):
         model, x = method.Model(config), torch.zeros(1, config.block_size + 1, dtype=torch.long)
-    with FlopCounterMode(display=False) as counter:
-        method.loss(model, x, config, machine.Rng(0))[0].backward()
-    return counter.get_total_flops()
+    return flop(lambda: method.loss(model, x, config, machine.Rng(0))[0].backward())
 
 
 def budget(name, log, length):

@@ -21,12 +21,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 import methods
 from benchmarks.configurations import configurations
 from benchmarks.readme import CONTROLS, PAIRS, SPACED
-from benchmarks.timing import Output, clock, show
+from benchmarks.timing import Output, clock, flop, show
 from lab import cli, plots, records, stats, trials
 from lab.canvas import Canvas
 from lab.cli import check
@@ -151,7 +150,7 @@ def limits(field, costs, args):
 
     costs: name -> a row with nfe and full_passes, calls and what they compute. Returns rows as those of `seconds`.
     """
-    square, rows, found = torch.rand(2, 1024, 1024), {}, []
+    square, found = torch.rand(2, 1024, 1024), []
     wide, long = square[0], square[1, 0]
     product, reading = (
         float(np.median([clock(partial(torch.matmul, wide, other)) for _ in range(50)])) for other in (square[1], long)
@@ -159,16 +158,10 @@ def limits(field, costs, args):
     for one in field:
         model = one.writer.model
         weights = sum(p.numel() for p in model.parameters())
-        if weights not in rows:
-            with (
-                FlopCounterMode(display=False) as counter,
-                torch.inference_mode(),
-                torch.compiler.set_stance("force_eager"),
-            ):
-                model(torch.zeros(1, model.config.block_size, dtype=torch.long))
-            rows[weights] = counter.get_total_flops()
+        with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
+            whole = flop(partial(model, torch.zeros(1, model.config.block_size, dtype=torch.long)))
         for size in (1, args.batch):
-            computing = size * costs[one.name]["full_passes"] * rows[weights] * product / (2 * 1024**3)
+            computing = size * costs[one.name]["full_passes"] * whole * product / (2 * 1024**3)
             took = max(computing, costs[one.name]["nfe"] * weights * reading / wide.numel())
             found.append({"name": one.name, "batch": size, "seconds": 1000 * took / size / args.max_new_tokens})
     return found
@@ -208,6 +201,7 @@ def draw(found, folder):
 def picture(axes, points, x, real):
     """The points over x, six of them labelled, the line of those that no other beats, and where real text lies."""
     plots.log_axes(axes)
+    named = {p["name"]: p for p in points}
     best = stats.pareto([p | {"rate": -p[x]} for p in points], ("rate",), ("generative_nll",))[::-1]
     near = {"textcoords": "offset points", "fontsize": 11, "bbox": {"color": "white", "alpha": 0.8, "pad": 0.5}}
     grey, levels = {"color": "#777777", "zorder": 0}, [p["generative_nll"] for p in best]
@@ -217,9 +211,9 @@ def picture(axes, points, x, real):
     axes.text(0.99, real, "real text", transform=axes.get_yaxis_transform(), ha="right", va="bottom", fontsize=11)
     plots.scatter(axes, [p for p in points if p["name"] not in LABELLED], x, "generative_nll", "#bbbbbb")
     for name, colour in zip(LABELLED, plots.COLOURS, strict=True):
-        p = next((p for p in points if p["name"] == name), None)
-        if p is None:  # not timed
+        if name not in named:  # not timed
             continue
+        p = named[name]
         plots.scatter(axes, [p], x, "generative_nll", colour)
         right = p[x] > 0.6 * max(q[x] for q in points)  # a label there would leave the picture
         place, side = ((-7, 5), "right") if right else ((7, -15 if name in BELOW else 5), "left")

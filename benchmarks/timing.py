@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 import pandas as pd
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import readme
 from lab import records
@@ -50,6 +51,13 @@ def clock(function):
     began = time.perf_counter()
     function()
     return time.perf_counter() - began
+
+
+def flop(function):
+    """Floating-point operations of the products in one call."""
+    with FlopCounterMode(display=False) as counter:
+        function()
+    return counter.get_total_flops()
 
 
 def show(rows, *columns):
