@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import socket
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -75,6 +76,8 @@ def remote(function, shared, address):
         import dask  # not at the top: an extra
         import distributed
 
+        # Asked first without a client: one that fails half-made is left to the garbage collector, which may block.
+        socket.create_connection(distributed.comm.get_address_host_port(address), timeout=10).close()
         client = distributed.Client(address, timeout=10)
     except ImportError as error:
         raise UserError("--cluster needs dask.distributed: uv sync --extra cluster") from error
