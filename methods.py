@@ -26,9 +26,15 @@ def load(name=None, path=None, device="cpu"):
     if name is None:
         remedy = f"one of the three commands with --train --weights {shlex.quote(str(path))}"
         name = checkpoint.read(Path(path), remedy)["name"]
-    check(isinstance(name, str) and name in METHODS, f"unknown module {name}; known: {', '.join(METHODS)}")
-    method, path = METHODS[name], Path(path or checkpoint.default_path(name))
-    model, alphabet, opening, _ = checkpoint.load(path, name, method.Model, type(method.Args().config))
+    unknown = f"unknown module {name!r}; known: {', '.join(METHODS)}"
+    check(isinstance(name, str) and name in METHODS, f"{path}: of the {unknown}" if path else unknown)
+    return writer(METHODS[name], path, device)
+
+
+def writer(method, path=None, device="cpu", remedy=None):
+    """Weights of a method, a module as gpt.py is one -> Writer. Raises UserError that names the remedy, a training."""
+    name, path = method.NAME, Path(path or checkpoint.default_path(method.NAME))
+    model, alphabet, opening, _ = checkpoint.load(path, name, method.Model, type(method.Args().config), remedy)
     label = f"{path.name} sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
     return trials.Writer(name, model.to(device), method.generate, alphabet, opening, label, method.Decoding())
 
@@ -61,11 +67,11 @@ def strategy(text):
         number = float(value or 0)
     except ValueError:
         number = -1.0
-    usable = least[kind] <= number <= diffusion.MOST
-    check(
-        usable,
-        f"--strategies {text}: needs a number above 0 (spacing, random: 1 or more) and at most {diffusion.MOST:,}, as in spacing=5",
-    )
+    most = 1 if kind == "threshold" else diffusion.MOST
+    usable = least[kind] <= number <= most and (kind != "left" or not value)
+    whole = kind not in ("spacing", "random") or number.is_integer()
+    right = "left alone, threshold above 0 and at most 1, budget above 0, spacing and random a whole number, 1 or more"
+    check(usable and whole, f"--strategies {text}: {right} (at most {diffusion.MOST:,})")
     if kind == "random":
         return partial(unmasking.at_random, number=number, rng=torch.Generator().manual_seed(0))
     if kind in ("left", "budget"):

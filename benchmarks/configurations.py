@@ -11,12 +11,17 @@ import torch
 
 import diffusion_flow
 import methods
+from benchmarks import origin_flow
 from benchmarks.draft_model import DraftModel, NGrams
 from benchmarks.readme import CONTROLS
 from lab import cli, machine, trials
 
-STAGES = {"confidence_threshold": 0.95, "draft_threshold": 0.7, "spacing": 0}
-ONE_STAGE = {"confidence_threshold": 0.85, "spacing": 0}
+SWITCH = {"flow": {}, "flow off": {"flow_until": 1.0}}
+STAGED = {  # by thresholds
+    "two stages": {"confidence_threshold": 0.95, "draft_threshold": 0.7, "spacing": 0},
+    "stages .8 / .6": {"confidence_threshold": 0.8, "draft_threshold": 0.6, "spacing": 0},
+    "threshold .85": {"confidence_threshold": 0.85, "spacing": 0},
+}
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Configuration:
 
     def sets(self):
         """(name, writer, Decoding) for each temperature."""
-        decoding = replace(methods.METHODS[self.writer.name].Decoding(), **self.settings)
+        decoding = replace(self.writer.decoding, **self.settings)
         return [(f"{self.name}, T {temp}", self.writer, replace(decoding, temp=temp)) for temp in self.temps]
 
 
@@ -39,16 +44,17 @@ def configurations(corpus):
     """All that take part, on the shipped weights."""
     large, small = methods.load("gpt"), methods.load("gpt", cli.ROOT / "weights" / "gpt_1_layer.pt")
     masked, flow = methods.load("diffusion"), methods.load("diffusion_flow")
+    origin = methods.writer(origin_flow, remedy=cli.uv_run("-m", "benchmarks.origin_flow", "--train"))
     if machine.can_compile(torch.device("cpu")):
         torch._dynamo.config.recompile_limit = 64  # two GPTs, with and without a cache: beyond it they are not compiled
         for writer in (large, small):
             writer.model.compile()  # a cached call is longer than the one before: its length stays open
-        for writer in (masked, flow):
+        for writer in (masked, flow, origin):
             writer.model.compile(dynamic=False)
     drafting = DraftModel(NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6).start, drafts=4)
     drafted = replace(large, generate=drafting.generate)
     calibrated, low = (0.2, 0.3, 0.45, 0.6, 0.8, 1.0), (0.25, 0.35, 0.5, 0.65, 0.85, 1.0)
-    slow, high, off = (0.35, 0.5, 0.65, 0.9), (0.3, 0.4, 0.6, 0.8, 1.0, 1.1), {"flow_until": 1.0}
+    slow, high, off = (0.35, 0.5, 0.65, 0.9), (0.3, 0.4, 0.6, 0.8, 1.0, 1.1), SWITCH["flow off"]
     changed = (replace(flow, generate=partial(diffusion_flow.generate, flow=step)) for step in (noiseless, shuffled))
     controls = [(flow, {"flow_step": 0.3}), (flow, {"flow_step": 1.0}), *((writer, {}) for writer in changed)]
     return [
@@ -58,15 +64,29 @@ def configurations(corpus):
         *(Configuration(f"diffusion, spacing {n}", masked, {"spacing": n}, low) for n in (2, 3, 5, 8)),
         *(Configuration(f"diffusion, {n} ancestral steps", masked, {"steps": n}, low) for n in (10, 30)),
         Configuration("diffusion, 100 ancestral steps", masked, {"steps": 100}, low, slow=True),
-        Configuration("diffusion, threshold .85", masked, ONE_STAGE, slow, slow=True),
-        Configuration("diffusion, two stages", masked, STAGES, slow, slow=True),
-        Configuration("the origin's one stage", masked, ONE_STAGE | {"top_k": 2}, (0.8,), slow=True),
+        *(
+            Configuration(f"diffusion, {name}", masked, STAGED[name], slow, slow=True)
+            for name in ("threshold .85", "two stages")
+        ),
+        Configuration("the origin's one stage", masked, STAGED["threshold .85"] | {"top_k": 2}, (0.8,), slow=True),
         *(Configuration(f"flow, spacing {n}", flow, {"spacing": n}, low) for n in (3, 8)),
         *(Configuration(f"flow off, spacing {n}", flow, {"spacing": n} | off, low) for n in (3, 8)),
         *(Configuration(name, *control, low, slow=True) for name, control in zip(CONTROLS, controls, strict=True)),
-        Configuration("flow, two stages", flow, STAGES, slow, slow=True),
-        Configuration("flow off, two stages", flow, STAGES | off, slow, slow=True),
+        *guided(flow, origin, slow, low),
     ]
+
+
+def guided(flow, origin, slow, low):
+    """Ways of unmasking with the flow and with it off, of this project's flow and of the origin's."""
+    until, stages = {"flow_until": 0.1}, STAGED["two stages"]
+    for how, settings in STAGED.items():
+        for who, more in SWITCH.items():
+            yield Configuration(f"{who}, {how}", flow, settings | more, slow, slow=True)
+    yield Configuration("flow until .1, two stages", flow, stages | until, slow, slow=True)
+    for who, more in SWITCH.items():
+        yield Configuration(f"the origin's {who}, spacing 8", origin, {"spacing": 8} | more, low)
+    for who, more in SWITCH.items():
+        yield Configuration(f"the origin's {who}, two stages", origin, stages | more, slow, slow=True)
 
 
 def shuffled(probs, evidence, snr, guided, decoding, rngs):

@@ -180,6 +180,7 @@ def draw(found, folder):
     missing = sorted({*LABELLED} - {point["name"] for point in points})
     check(not missing, f"no plots: {', '.join(missing)}: not at {target} bits of entropy; choose other --entropies")
     y = f"generative NLL, nats per character,\nat equal entropy ({target} bits)"
+    draw_flows(points, folder, y)
     axes = {"nfe": ("calls", "calls for 240 characters")}
     if took:
         axes["seconds"] = "time", "seconds per 1,000 characters, one text alone, compiled"
@@ -196,6 +197,20 @@ def draw(found, folder):
         title += f"\nBetter than diffusion in both: {better}" if better else ""
         with plots.figure(folder / f"frontier_{key}.png", title, x, y) as axes:
             picture(axes, known, key, found["real_text"]["generative_nll"])
+
+
+def draw_flows(points, folder, y):
+    """What the flow does to calls and to generative NLL: an arrow for each way of unmasking."""
+    named = {point["name"]: (point["nfe"], point["generative_nll"]) for point in points}
+    pairs = [
+        (name, off) for off, names in PAIRS.items() if "flow off" in off for name in names if {name, off} <= {*named}
+    ]
+    title = "What the flow changes at equal diversity: from flow off (ring) to flow (dot)"
+    with plots.figure(folder / "frontier_flow.png", title, "calls for 240 characters", y) as axes:
+        for colour, (name, off) in zip((*plots.COLOURS, "black"), pairs, strict=False):
+            axes.annotate("", named[name], named[off], arrowprops={"arrowstyle": "->", "color": colour})
+            axes.plot(*named[off], "o", color=colour, fillstyle="none")
+            axes.plot(*named[name], "o", color=colour, label=name)
 
 
 def picture(axes, points, x, real):

@@ -24,6 +24,11 @@ PAIRS = {
     "GPT": (SPACED, "1-layer GPT"),
     SPACED: (*OTHERS, "flow off, spacing 8"),
     "flow off, spacing 8": ("flow, spacing 8",),
+    "flow off, two stages": ("flow, two stages", "flow until .1, two stages"),
+    "flow off, stages .8 / .6": ("flow, stages .8 / .6",),
+    "flow off, threshold .85": ("flow, threshold .85",),
+    "the origin's flow off, spacing 8": ("the origin's flow, spacing 8",),
+    "the origin's flow off, two stages": ("the origin's flow, two stages",),
 }
 MASKED = {SPACED: "diffusion", "diffusion, threshold .85": "diffusion", "flow, spacing 8": "diffusion_flow"}
 SUMMARY = {"GPT": "gpt", "1-layer GPT": "gpt_1_layer"} | MASKED  # what README compares, and its weights
@@ -47,8 +52,9 @@ class Args:
 
 def results(name):
     """What a command left in results/: the one JSON file so called, * standing for anything."""
-    (path,) = (ROOT / "results").glob(f"{name}.json")
-    return records.read_json(path)
+    found = [*(ROOT / "results").glob(f"{name}.json")]
+    check(len(found) == 1, f"results/{name}.json: {len(found)} such files, and the pages need one")
+    return records.read_json(found[0])
 
 
 def table(rows, columns):
@@ -236,17 +242,18 @@ def summary_in_chinese():
 
 
 def pairs():
-    """What the frontier says of pairs of configurations: differences in generative NLL at equal diversity."""
+    """What the frontier says of pairs of configurations at equal diversity: generative NLL of one minus other, calls."""
     found, rows = {(row["name"], row["entropy"]): row for row in results("frontier")["matched"]}, []
-    for other, names in PAIRS.items():
-        for name in names:
-            each = {bits: found.get((name, bits), {}).get(f"minus {other}") for bits in (10.3, 9.2)}
-            rows.append({"pair": f"{name}, minus {other}", "a": each[10.3], "b": each[9.2]})
-    columns = {
-        key: f"{{{x}[0]:+.2f}} ({{{x}[1]:+.2f}} to {{{x}[2]:+.2f}})"
-        for key, x in (("10.3 bits", "a"), ("9.2 bits", "b"))
-    }
-    return table(rows, {"difference in generative NLL": "{pair}"} | columns)
+    for other, name in ((other, name) for other, names in PAIRS.items() for name in names):
+        row = {"pair": f"{name}, minus {other}"}
+        for bits in (10.3, 9.2):
+            mine, its = found.get((name, bits)), found.get((other, bits))
+            if its and f"minus {other}" in (mine or {}):
+                row[f"nll {bits:.0f}"] = "{:+.2f} ({:+.2f} to {:+.2f})".format(*mine[f"minus {other}"])
+                row[f"calls {bits:.0f}"] = f"{mine['nfe']:.0f} and {its['nfe']:.0f}"
+        rows.append(row)
+    columns = {"difference in generative NLL": "{pair}", "10.3 bits": "{nll 10}", "calls of the two": "{calls 10}"}
+    return table(rows, columns | {"9.2 bits": "{nll 9}", "calls": "{calls 9}"})
 
 
 def infilling():
