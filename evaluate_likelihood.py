@@ -43,7 +43,7 @@ class Args:
     @property
     def chosen(self):
         """The unmasking strategies, each once."""
-        return list(dict.fromkeys(filter(None, self.strategies.split(","))))
+        return list(dict.fromkeys(filter(None, map(str.strip, self.strategies.split(",")))))
 
 
 def load_all(args, corpus):
@@ -99,8 +99,7 @@ def main(args):
     parts = {"test split": corpus.test, "validation split": corpus.validation, "whole": corpus.held_out}
     writers, rows, path_rows = load_all(args, corpus), [], []
     folder = args.output_dir or records.fresh(cli.ROOT / "likelihood_reports", "")
-    with files.writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    files.check_place(folder / "likelihood.json")
     names = [path.name for path in writers]
     for path, writer in writers.items():
         name = path.name if names.count(path.name) == 1 else str(path)

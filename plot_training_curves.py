@@ -10,11 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas
-
-from lab import cli, plots
-from lab.cli import UserError, check
-from lab.files import check_ends
+from lab import cli, plots, records
 
 COMMON = ("step", "elapsed_sec", "train_loss", "val_loss", "batch_total_loss")
 FLOW = ("batch_ce_loss", "batch_flow_loss", "flow_weight", "grad_norm")
@@ -31,22 +27,6 @@ class Args:
         cli.check_tag(self.tag)
 
 
-def read(path, needed):
-    """A training log as a table of numbers; empty cells, as at step 0, are NaN. Raises UserError."""
-    check_ends(path)
-    try:
-        log = pandas.read_csv(path, encoding="utf-8-sig", encoding_errors="replace", compression=None)
-        missing = ", ".join(name for name in needed if name not in log)
-        check(len(log) and not missing, f"{path}: no training log (its rows lack {missing or 'everything'})")
-        log = log[list(needed)].astype(float)
-        check(not (log.abs() > 1e12).any(axis=None), f"{path}: no training log (it holds numbers beyond 1e12)")
-        return log
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, OverflowError) as error:  # pandas' own errors are ValueErrors
-        raise UserError(f"{path}: no training log ({error})") from error
-
-
 def curve(axes, x, y, label, colour, line="-"):
     """A line with a mark at each row of the log, named at its end."""
     known = y.notna()
@@ -58,7 +38,10 @@ def curve(axes, x, y, label, colour, line="-"):
 
 def main(args):
     """Read both logs, draw the four plots."""
-    logs = {"diffusion": read(args.baseline_log, COMMON), "diffusion + flow": read(args.flow_log, (*COMMON, *FLOW))}
+    logs = {
+        "diffusion": records.read_log(args.baseline_log, COMMON),
+        "diffusion + flow": records.read_log(args.flow_log, (*COMMON, *FLOW)),
+    }
     blue, red, green, *_ = plots.COLOURS
     pairs = [(name, log, colour) for (name, log), colour in zip(logs.items(), (blue, red), strict=True)]
     loss, step, flow = "likelihood bound, nats per character", "optimiser steps", logs["diffusion + flow"]

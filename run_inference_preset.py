@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 import methods
-from lab import cli, records, trials
+from lab import cli, command, records, trials
 from lab.canvas import Canvas
 from lab.cli import UserError, check
 
@@ -39,16 +39,21 @@ def decoding_of(module, settings):
     if settings.get("top_k") == "all":
         settings = settings | {"top_k": None}
     try:
-        return msgspec.convert(whole | settings, methods.METHODS[module].Decoding)
+        decoding = msgspec.convert(whole | settings, methods.METHODS[module].Decoding)
     except msgspec.ValidationError as error:
         raise UserError(str(error)) from error
+    command.check_stages(decoding)
+    return decoding
 
 
 def main(args):
     """Look the preset up, write, print."""
     presets = records.read_json(args.presets_file)
     check(isinstance(presets, dict), f"{args.presets_file}: not a table of presets")
-    check(args.preset in presets, f"--preset {args.preset}: unknown; {args.presets_file} has {', '.join(presets)}")
+    check(
+        args.preset in presets,
+        f"--preset {args.preset}: unknown; {args.presets_file} has {', '.join(presets) or 'none'}",
+    )
     settings = presets[args.preset]
     check(isinstance(settings, dict) and "module" in settings, f"{args.presets_file}: {args.preset} names no module")
     unknown = (

@@ -14,6 +14,7 @@ import methods
 from lab import cli, film, page, painter, terminal
 from lab.canvas import Canvas
 from lab.cli import check
+from lab.files import check_place
 from lab.records import warn
 from lab.trials import Trial, run
 
@@ -38,6 +39,9 @@ class Args:
         cli.check_range(self, 1, 1000, "blocks", "prompt_len")
         known = self.save is None or self.save.suffix.lower() in (".gif", ".html")
         check(known, f"--save {self.save}: only .gif and .html can be made")
+        check(self.flow or self.flow_step == Args.flow_step, "--flow-step goes with --flow")
+        check(self.compare or self.gpt_weights is None, "--gpt-weights goes with --compare")
+        check(not (self.save and self.terminal), "--save writes a file, --terminal plays here: choose one")
 
 
 def recordings(args):
@@ -57,6 +61,10 @@ def recordings(args):
 
 def main(args):
     """Record, then save, or show where it can be seen."""
+    if args.save:
+        check_place(args.save)
+    if args.font:
+        painter.load_font(args.font)
     films = list(recordings(args))
     suffix = args.save.suffix.lower() if args.save else None
     if suffix == ".gif":

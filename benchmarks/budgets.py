@@ -11,12 +11,11 @@ import sys
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 
 import methods
 from benchmarks.timing import Output, flop, show
-from lab import checkpoint, cli, machine, plots
+from lab import checkpoint, cli, machine, plots, records
 from lab.corpus import Corpus
 
 LABELS = {"gpt": "GPT (exact)", "diffusion": "diffusion (bound)", "diffusion_flow": "diffusion + flow (bound)"}
@@ -37,8 +36,8 @@ def flop_of_window(method, config):
 def budget(name, log, length):
     """What a training computed; log: its table; length: characters of the training split."""
     method, path = methods.METHODS[name], checkpoint.default_path(name)
-    state = checkpoint.read(path, f"uv run {name}.py --train")
-    made, config = state["provenance"], type(method.Args().config)(**state["config"])
+    model, *_, made = checkpoint.load(path, name, method.Model)
+    config = model.config
     batch, copies = made["recipe"]["batch_size"], 1 if name == "gpt" else 2
     per_step = {"positions": batch * config.block_size * copies, "flop": batch * flop_of_window(method, config)}
     windows = made["steps"] * batch
@@ -52,7 +51,9 @@ def main(args):
     """Count, interpolate at the smallest budget, draw, store."""
     length, rows, curves = len(Corpus(None).train), [], {}
     for name in methods.METHODS:
-        row, curves[name] = budget(name, pd.read_csv(cli.ROOT / "results" / f"{name}_train.csv"), length)
+        row, curves[name] = budget(
+            name, records.read_log(cli.ROOT / "results" / f"{name}_train.csv", ("step", "val_loss")), length
+        )
         rows.append(row)
     for key in ("positions", "flop"):
         least = min(row[key] for row in rows)

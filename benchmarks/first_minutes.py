@@ -19,7 +19,7 @@ from torch import nn
 
 import diffusion
 import gpt
-from benchmarks.speed import load_module, train_theirs
+from benchmarks.speed import load_module, load_origin, train_theirs
 from benchmarks.timing import Output, show
 from lab import cli, likelihood, machine, plots, stats, training
 from lab.backbone import Config
@@ -34,7 +34,7 @@ class Args(Output):
     minutes: cli.listed(float) = (2.0, 5.0, 10.0)  # of training, for each model a training of its own
 
     def __post_init__(self):
-        check(all(0 < m < math.inf for m in self.minutes), "--minutes must be above 0")
+        check(all(0 < m < math.inf for m in self.minutes), "--minutes: finite, and above 0")
 
 
 def train_ours(method, corpus, minutes, device):
@@ -126,15 +126,15 @@ def held_out_loss(model, corpus, is_masked):
     return likelihood.next_character(model, held_out).mean().item()
 
 
-def trainings(args, corpus, device, minutes):
+def trainings(origin, other, corpus, device, minutes):
     """(method, whose, model with our interface, steps) of each, one after another."""
     V = len(corpus.alphabet)
     for method in (gpt, diffusion):
         yield method.NAME, "ours", *train_ours(method, corpus, minutes, device)
-        model, steps = train_others(minutes, *train_theirs(load_module(args.path / f"{method.NAME}.py")))
+        model, steps = train_others(minutes, *train_theirs(origin[method]))
         yield method.NAME, "the origin's", Theirs(model, V, method is diffusion), steps
-    if args.nanogpt:
-        model, step = nanogpt(load_module(args.nanogpt / "model.py"), V, corpus)
+    if other:
+        model, step = nanogpt(other, V, corpus)
         model, steps = train_others(minutes, model, step)
         yield "gpt", "nanoGPT's", NanoGPT(model, V), steps
 
@@ -142,8 +142,10 @@ def trainings(args, corpus, device, minutes):
 def main(args):
     """Train all of them for each number of minutes, let them read, draw."""
     device, corpus, rows = machine.pick_device(), Corpus(), []
+    origin = load_origin(args.path)
+    other = args.nanogpt and load_module(args.nanogpt / "model.py", "GPT", "GPTConfig")
     for minutes in args.minutes:
-        for method, whose, model, steps in trainings(args, corpus, device, minutes):
+        for method, whose, model, steps in trainings(origin, other, corpus, device, minutes):
             size, is_masked = sum(p.numel() for p in model.parameters()), method == diffusion.NAME
             row = {"method": method, "whose": whose, "minutes": minutes, "parameters": size, "steps": steps}
             rows.append(row | {"nats": held_out_loss(model.to("cpu").eval(), corpus, is_masked)})

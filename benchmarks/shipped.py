@@ -33,7 +33,7 @@ def write(name, infill):
 
 def describe(name):
     """What a weights file says of its training."""
-    state = checkpoint.read(checkpoint.default_path(name), "uv run gpt.py --train")
+    state = checkpoint.read(checkpoint.default_path(name), "the command is in docs/training.md")
     made, size = state["provenance"], sum(value.numel() for value in state["model"].values())
     row = {"weights": name, "parameters": size, "batch": made["recipe"]["batch_size"]}
     read = made["steps"] * row["batch"] * state["config"]["block_size"]

@@ -31,10 +31,11 @@ from benchmarks.draft_model import DraftModel, NGrams
 from benchmarks.timing import Output, compare, show
 from lab import cli, machine, training, trials
 from lab.canvas import Canvas
-from lab.cli import ROOT, check, check_range
+from lab.cli import ROOT, UserError, check, check_range
 from lab.corpus import DEFAULT, Corpus
 
 RATE = "characters per second"
+ORIGIN = ("Model", "generate", "get_batch", "batch_size", "learning_rate", "n_embd", "n_head")  # what is used of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +95,11 @@ def against_ourselves(args, corpus, device):
 
 def printed_rate(folder, name, chars):
     """Characters per second as a command of this project says at its end, run in a checkout of it."""
+    check((folder / f"{name}.py").is_file(), f"{folder}: no checkout of this project: it has no {name}.py")
     command = [sys.executable, f"{name}.py", "--max-new-tokens", str(chars)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False)
     found = re.search(r"([\d,]+) characters per second", done.stdout + done.stderr)
-    check(found, f"{folder}: its {name}.py does not write: {done.stderr.strip()[-200:]}")
+    check(found, f"{folder}: its {name}.py prints no characters per second: {done.stderr.strip()[-200:]}")
     return float(found[1].replace(",", ""))
 
 
@@ -110,17 +112,28 @@ def against_before(args):
         yield {"what": what, "unit": RATE, "ours": ours, "theirs": theirs, "ratio": ratio}
 
 
-def load_module(path):
-    """Import a file of the checkout; it reads data.txt from the working folder as it is imported."""
-    check(path.exists(), f"{path}: no such file; --path is the folder of a checkout of the origin")
+def load_module(path, *names):
+    """Import a file of a checkout, which must have these names; it reads data.txt from the working folder meanwhile.
+
+    Raises UserError for another file.
+    """
+    wrong = f"{path}: not a file of the project whose checkout this flag names"
     spec = importlib.util.spec_from_file_location(f"origin_{path.stem}", path)
     module, before = importlib.util.module_from_spec(spec), Path.cwd()
     try:
         os.chdir(DEFAULT.parent)
         spec.loader.exec_module(module)
+    except Exception as error:
+        raise UserError(f"{wrong} ({error})") from error
     finally:
         os.chdir(before)
+    check(all(hasattr(module, name) for name in names), f"{wrong} (it lacks one of {', '.join(names)})")
     return module
+
+
+def load_origin(folder):
+    """The modules of a checkout of the origin, by method."""
+    return {method: load_module(folder / f"{method.NAME}.py", *ORIGIN) for method in (gpt, diffusion)}
 
 
 def train_theirs(module):
@@ -144,10 +157,9 @@ def call_quietly(function, *args, **settings):
         return function(*args, **settings)
 
 
-def against_the_origin(args, corpus, device):
+def against_the_origin(origin, args, corpus, device):
     """A row for GPT's writing, and for a training step of each method."""
-    for method in (gpt, diffusion):
-        module = load_module(args.path / f"{method.NAME}.py")
+    for method, module in origin.items():
         sizes = {"vocab_size": len(corpus.alphabet), "n_embd": module.n_embd, "n_head": module.n_head}
         config, (other, their_step) = replace(method.Args().config, **sizes), train_theirs(module)
         if method is gpt:
@@ -167,9 +179,9 @@ def against_the_origin(args, corpus, device):
 def main(args):
     """Time every pair, print and store."""
     device, corpus = machine.pick_device(), Corpus()
-    rows = [*against_ourselves(args, corpus, device)]
-    rows += against_before(args) if args.before else ()
-    rows += against_the_origin(args, corpus, device) if args.path else ()
+    origin = load_origin(args.path) if args.path else {}  # first: a wrong folder is said at once
+    rows = [*(against_before(args) if args.before else ()), *against_ourselves(args, corpus, device)]
+    rows += against_the_origin(origin, args, corpus, device)
     show(rows)
     args.write("speed", {"rows": rows}, device=str(device))
 

@@ -6,7 +6,7 @@ before attention gives each position its neighbours at once, which attention alo
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import tyro
@@ -31,6 +31,8 @@ class Config:
     def __post_init__(self):
         check_range(self, 1, 1000, "n_layer", "n_head", "conv_width")
         check_range(self, 1, 10**6, "block_size", "n_embd")
+        whole = all(isinstance(getattr(self, size.name), int) for size in fields(Config) if size.type is int)
+        check(whole, f"sizes are whole numbers, not {self}")
         check(0 <= self.dropout < 1, f"dropout must be at least 0 and below 1, not {self.dropout}")
         even = self.n_embd % (2 * self.n_head) == 0
         check(even, f"n_embd {self.n_embd} must be a multiple of twice n_head {self.n_head}")

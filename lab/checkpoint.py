@@ -4,6 +4,7 @@ Loaded with `weights_only=True`: a checkpoint holds tensors, numbers and strings
 """
 
 import io
+import os
 import warnings
 from dataclasses import asdict
 
@@ -12,7 +13,7 @@ import torch
 from lab.backbone import Config
 from lab.cli import ROOT, UserError, check, uv_run
 from lab.corpus import Alphabet
-from lab.files import atomic
+from lab.files import atomic, check_ends
 
 FORMAT = 2
 
@@ -37,13 +38,18 @@ def write(path, payload):
 
 def read(path, remedy):
     """Load a dictionary that `write` saved. Raises UserError that names the file and the command that makes it."""
-    check(path.exists(), f"{path}: no such file. Train it: {remedy}")
-    check(path.is_file(), f"{path}: is a folder or a device, not a weights file; name another")
+    check_ends(path)
     foreign = f"{path}: not a weights file of this project (damaged, truncated or foreign). To replace it: {remedy}"
+    try:
+        raw = io.BytesIO(path.read_bytes())
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file. Train it: {remedy}") from error
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}. Name a weights file") from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch has advice on pickles that are not its own
-            payload = torch.load(path, map_location="cpu", weights_only=True)
+            payload = torch.load(raw, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError(foreign) from error
     known = isinstance(payload, dict) and payload.get("format") == FORMAT and isinstance(payload.get("name"), str)
@@ -79,7 +85,8 @@ def load(path, name, Model, Config=Config, remedy=None):
     remedy = remedy or uv_run(f"{name}.py", "--train", *place)
     payload = read(path, remedy)
     made_for = payload["name"]
-    check(made_for == name, f"{path}: holds weights of {made_for!r}, not of {name}. Use {made_for}.py")
+    hint = f". Use {made_for}.py" if os.path.isfile(ROOT / f"{made_for}.py") else ""
+    check(made_for == name, f"{path}: holds weights of {made_for!r}, not of {name}{hint}")
     try:
         model = Model(Config(**payload["config"]))
         model.load_state_dict(payload["model"])

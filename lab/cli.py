@@ -64,7 +64,8 @@ def run(main, Args, argv=None):
         if error.errno != errno.ENOSPC or error.filename:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print("error: standard output: the disk is full. Free some space and try again", file=sys.stderr)
+        with contextlib.suppress(OSError):  # standard error may be what is full
+            print("error: standard output: the disk is full. Free some space and try again", file=sys.stderr)
         return 2
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -43,9 +43,7 @@ def must_train(args, name):
 
     Raises UserError for flags of a training that is not to be.
     """
-    draft = getattr(args.decoding, "draft_threshold", 1.0)
-    idle = f"--draft-threshold {draft}: of two stages; give a --confidence-threshold above it, or leave it out"
-    check(draft == 1 or draft < args.decoding.confidence_threshold, idle)
+    check_stages(args.decoding)
     missing = args.weights is None and not checkpoint.default_path(name).exists()
     if missing and not args.train:
         print(f"{checkpoint.default_path(name)}: no such file; training it first", file=sys.stderr)
@@ -55,6 +53,13 @@ def must_train(args, name):
         flags = " ".join(f"--{flag.replace('_', '-')}" for flag in changed)
         check(args.train or missing or not changed, f"{flags}: of a training; give --train with it, or leave it out")
     return args.train or missing
+
+
+def check_stages(decoding):
+    """Raise UserError for a draft threshold that no draft can pass."""
+    draft = getattr(decoding, "draft_threshold", 1.0)
+    idle = f"draft_threshold {draft}: of two stages; give a confidence_threshold above it, or leave it out"
+    check(draft == 1 or draft < decoding.confidence_threshold, idle)
 
 
 def write(args, name, Model, generate):

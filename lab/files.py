@@ -58,14 +58,21 @@ def locked(path):
 def destination(path):
     """The file that a path stands for, symbolic links followed. Raises UserError for a folder, a device or a pipe."""
     target = Path(os.path.realpath(path))
-    free = target.is_file() or not os.path.lexists(target)
+    free = os.path.isfile(target) or not os.path.lexists(target)
     check(free and target.name, f"{path}: is a folder or a device, not a file to write to")
     return target
 
 
+def check_place(path):
+    """Raise UserError at once, and not after long work, where `atomic` could not write a file; makes the folder."""
+    with contextlib.suppress(LookupError), atomic(path):
+        raise LookupError  # so that nothing is left
+
+
 def check_ends(path):
     """Raise UserError for a device or a pipe to read: it need not end, and cannot be read twice."""
-    check(path.is_file() or path.is_dir() or not path.exists(), f"{path}: is a device or a pipe; name a file")
+    ends = os.path.isfile(path) or os.path.isdir(path) or not os.path.exists(path)
+    check(ends, f"{path}: is a device or a pipe; name a file")
 
 
 def beside(target, kind, pid=None):
@@ -115,7 +122,9 @@ def writing(path):
     try:
         yield
     except OSError as error:
-        reason = f"{path}: cannot be written ({error.strerror or error})"
+        in_the_way = isinstance(error, (FileExistsError, NotADirectoryError))
+        why = "a file has the name of its folder" if in_the_way else error.strerror or error
+        reason = f"{path}: cannot be written ({why})"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             reason = f"{path}: cannot be written: the disk is full, or your quota. Free some space and try again"
         raise UserError(reason) from error

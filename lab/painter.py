@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from lab.cli import UserError, check
-from lab.files import atomic
+from lab.files import atomic, check_ends
 from lab.film import COLUMNS, DRAFT, LEGEND, MASKED, NEW, SETTLED, figures, pace, rows, signs, timeline
 from lab.records import warn
 
@@ -145,13 +145,14 @@ def show(films, fps, font=None):
     root.mainloop()
 
 
-def load_font(path, size, shown):
+def load_font(path, size=13, shown=frozenset()):
     """A monospaced font with the signs shown -> (Pillow's font, its characters). Raises UserError."""
     import matplotlib
     from fontTools.ttLib import TTFont, TTLibError
     from PIL import ImageFont
 
     path = Path(path or Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf")
+    check_ends(path)
     try:
         font, known = ImageFont.truetype(str(path), size), set(map(chr, TTFont(path, fontNumber=0).getBestCmap()))
     except (OSError, TTLibError) as error:

@@ -5,6 +5,7 @@ import csv
 import io
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -124,6 +125,27 @@ def read_rows(path, may_be_empty=False):
         except msgspec.ValidationError as error:
             raise UserError(f"{path}: row {number}: {error}. The scripts write it otherwise: was it edited?") from error
     return rows
+
+
+def read_log(path, needed):
+    """These columns of a training's log as a table of numbers; empty cells, as at step 0, are NaN. Raises UserError."""
+    import pandas  # not at the top: whoever only writes need not wait for it
+
+    check_ends(path)
+    text = {"encoding": "utf-8-sig", "encoding_errors": "replace", "compression": None}
+    try:
+        with warnings.catch_warnings(action="error"):  # pandas only warns of rows with more cells than the first
+            log = pandas.read_csv(path, index_col=False, **text)
+        missing = ", ".join(name for name in needed if name not in log)
+        check(not missing, f"{path}: no training log (it has no column {missing})")
+        log = log[list(needed)].astype(float)
+        check(log.notna().any().all(), f"{path}: no training log (it has no numbers)")
+        check(not (log.abs() > 1e12).any(axis=None), f"{path}: no training log (it holds numbers beyond 1e12)")
+        return log
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, OverflowError, Warning) as error:  # pandas' own errors are ValueErrors
+        raise UserError(f"{path}: no training log ({error})") from error
 
 
 class Folder:

@@ -5,6 +5,7 @@ A run's trials are planned, written (`lab.workers`), and kept as rows, one for e
 
 import bisect
 import itertools
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
@@ -148,7 +149,7 @@ class Args:
         check(self.timed >= 0, f"timed must not be negative, but is {self.timed}")
         check(len(set(self.seeds)) == len(self.seeds), "--seeds: the same seed twice gives the same text twice")
         check_seeds(*self.seeds)
-        check(self.resume is None or self.resume.is_dir(), f"--resume {self.resume}: no such folder")
+        check(self.resume is None or os.path.isdir(self.resume), f"--resume {self.resume}: no such folder")
         check(self.workers == 1 or self.cluster is None, "--workers are of this machine, --cluster not: choose one")
 
     @property
@@ -174,7 +175,7 @@ def reference(args, writer, load):
         return None
     text = f"the text of {writer.weights}, which begins {writer.opening[:40]!r}"
     check(writer.alphabet == found.alphabet, f"{path}: has other characters than {text}; give that with --data")
-    evaluator = load("gpt", args.evaluator) if args.evaluator.exists() or args.evaluator != EVALUATOR else None
+    evaluator = load("gpt", args.evaluator) if args.evaluator != EVALUATOR or EVALUATOR.exists() else None
     if evaluator is None or evaluator.alphabet != found.alphabet or evaluator.weights == writer.weights:
         sizes = ["--seed", "2", "--n-embd", "160", "--weights", "my_evaluator.pt"]
         train = uv_run("gpt.py", "--train", "--data", path, *sizes)

@@ -289,15 +289,17 @@ def test_the_plots_name_six_configurations_and_what_is_better(tmp_path, monkeypa
     said = []
     monkeypatch.setattr("matplotlib.axes.Axes.annotate", lambda self, text, *place, **style: said.append(text))
     frontier.draw(result("frontier"), tmp_path)
-    names = ["frontier_nfe.png", "frontier_seconds.png", "frontier_seconds_together.png"]
+    names = ["frontier_flow.png", "frontier_nfe.png", "frontier_seconds.png", "frontier_seconds_together.png"]
     assert [path.name for path in sorted(tmp_path.iterdir())] == names
     quick = [name for name in frontier.LABELLED if name not in ("GPT, draft model", "diffusion, threshold .85")]
-    assert said == [x for names in (frontier.LABELLED,) * 2 + (quick,) for x in ("Pareto frontier", *names, "better")]
+    assert [text for text in said if text] == [
+        x for names in (frontier.LABELLED,) * 2 + (quick,) for x in ("Pareto frontier", *names, "better")
+    ]
 
 
-def test_without_timings_there_is_one_plot(tmp_path):
+def test_without_timings_there_are_no_plots_of_seconds(tmp_path):
     frontier.draw(result("frontier") | {"seconds": []}, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["frontier_nfe.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["frontier_flow.png", "frontier_nfe.png"]
 
 
 def test_the_limit_is_the_slower_of_computing_and_reading(monkeypatch):
@@ -370,8 +372,26 @@ def test_a_benchmark_of_nothing_is_refused(flag):
 def test_a_rate_is_what_a_command_prints_at_its_end(tmp_path):
     (tmp_path / "gpt.py").write_text("print('240 new characters, 240 calls, 0.2 s, 1,234 characters per second')")
     assert speed.printed_rate(tmp_path, "gpt", 240) == 1234
-    with pytest.raises(UserError, match="its diffusion.py does not write"):
+    with pytest.raises(UserError, match="it has no diffusion.py"):
         speed.printed_rate(tmp_path, "diffusion", 240)
+    (tmp_path / "diffusion.py").write_text("")
+    with pytest.raises(UserError, match="its diffusion.py prints no characters per second"):
+        speed.printed_rate(tmp_path, "diffusion", 240)
+
+
+@pytest.mark.parametrize("content", [None, "1 / 0", "import nothing_like_this", "Model = 1"])
+def test_a_checkout_of_something_else_is_refused_before_anything_is_timed(tmp_path, monkeypatch, content):
+    monkeypatch.setattr(speed, "DEFAULT", tmp_path / "data.txt")
+    if content is not None:
+        (tmp_path / "gpt.py").write_text(content)
+    with pytest.raises(UserError, match=r"gpt\.py: not a file of the project"):
+        speed.load_origin(tmp_path)
+
+
+def test_the_pages_need_one_file_of_each_name(monkeypatch, tmp_path):
+    monkeypatch.setattr(readme, "ROOT", tmp_path)
+    with pytest.raises(UserError, match=r"results/speed\.json: 0 such files"):
+        readme.results("speed")
 
 
 def test_the_benchmark_of_a_gpu_works_before_it_meets_one(monkeypatch, tmp_path):

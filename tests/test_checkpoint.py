@@ -207,7 +207,24 @@ def test_advice_names_the_file_in_quotes(tmp_path):
 
 
 def test_folder_is_called_a_folder(tmp_path):
-    assert refusal(tmp_path) == f"{tmp_path}: is a folder or a device, not a weights file; name another"
+    assert refusal(tmp_path) == f"{tmp_path}: Is a directory. Name a weights file"
+
+
+def test_what_cannot_be_read_is_not_called_damaged(tmp_path):
+    (tmp_path / "loop.pt").symlink_to("loop.pt")
+    assert (
+        refusal(tmp_path / "loop.pt")
+        == f"{tmp_path / 'loop.pt'}: Too many levels of symbolic links. Name a weights file"
+    )
+
+
+@pytest.mark.parametrize("size", [16.5, "16", None])
+def test_sizes_that_are_no_whole_numbers_are_refused(make_weights, size):
+    path = make_weights(gpt)
+    payload = torch.load(path, weights_only=True)
+    payload["config"]["block_size"] = size
+    torch.save(payload, path)
+    assert "does not fit gpt.py" in refusal(path)
 
 
 class Trap:

@@ -4,9 +4,11 @@ import errno
 import os
 from pathlib import Path
 
+import pandas  # noqa: F401 (see locked_folder)
 import pytest
 
-from lab import files
+import methods
+from lab import checkpoint, corpus, files, painter, records, trials
 from lab.cli import UserError
 
 FULL = Path("/dev/full")  # a device without room: every write to it fails
@@ -125,6 +127,51 @@ def test_unused_names_are_numbered_and_never_given_twice(tmp_path):
     given = [files.unused(tmp_path / "logs" / "log.csv") for _ in range(3)]
     assert [path.name for path in given] == ["log.csv", "log_2.csv", "log_3.csv"]
     assert all(path.exists() for path in given)
+
+
+@pytest.fixture
+def locked_folder(tmp_path):
+    """A folder that this process, as root too, may not look into meanwhile."""
+    root = os.geteuid() == 0
+    "".encode("utf-8-sig")  # imported while that can be
+    tmp_path.chmod(0)
+    if root:
+        os.seteuid(65534)  # root may look everywhere
+    yield tmp_path
+    if root:
+        os.seteuid(0)
+    tmp_path.chmod(0o700)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions")
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda path: checkpoint.read(path, "train it"),
+        lambda path: methods.load("gpt", path),
+        lambda path: files.check_place(path),
+        lambda path: records.read_json(path),
+        lambda path: records.read_log(path, ()),
+        lambda path: corpus.Corpus(path),
+        lambda path: trials.Args(resume=path),
+        lambda path: painter.load_font(path),
+        write,
+    ],
+)
+def test_a_folder_that_may_not_be_looked_into_is_one_message(locked_folder, use):
+    with pytest.raises(UserError, match=f"{locked_folder.name}/file"):
+        use(locked_folder / "file")
+
+
+def test_a_place_is_tried_before_long_work(tmp_path):
+    files.check_place(tmp_path / "new" / "file")
+    assert [*tmp_path.rglob("*")] == [tmp_path / "new"]
+    (tmp_path / "new" / "file").mkdir()
+    with pytest.raises(UserError, match="is a folder or a device"):
+        files.check_place(tmp_path / "new" / "file")
+    (tmp_path / "full").write_text("a file")
+    with pytest.raises(UserError, match="a file has the name of its folder"):
+        files.check_place(tmp_path / "full" / "file")
 
 
 def test_what_need_not_end_is_not_read(tmp_path):

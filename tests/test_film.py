@@ -247,7 +247,7 @@ def test_characters_stand_out_in_both_themes(dark):
 @pytest.fixture
 def weights(make_weights):
     paths = {m.NAME: str(make_weights(m, f"{m.NAME}.pt")) for m in (gpt, diffusion, diffusion_flow)}
-    return ["--gpt-weights", paths["gpt"], "--blocks", "1"], paths
+    return ["--blocks", "1"], paths
 
 
 @pytest.mark.parametrize("argv", ["", "--flow", "--compare", "--flow --compare"])
@@ -257,6 +257,7 @@ def test_the_commands_of_the_order(argv, weights, tmp_path, capsys, monkeypatch)
     flags, paths = weights
     name = "diffusion_flow" if "--flow" in argv else "diffusion"
     flags = [*argv.split(), *flags, "--weights", paths[name], "--fps", "50"]
+    flags += ["--gpt-weights", paths["gpt"]] if "--compare" in argv else []
     assert cli.run(visualize.main, visualize.Args, flags) == 0
     assert f"{film.TITLES[name]}: " in capsys.readouterr().err
     for suffix in ("GIF", "html"):
@@ -266,7 +267,15 @@ def test_the_commands_of_the_order(argv, weights, tmp_path, capsys, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    "argv", ["--save x.mp4", "--fps 0", "--blocks 0", "--prompt-len 0", "--weights nope.pt", "--prompt-len 999"]
+    "argv",
+    ["--save x.mp4", "--fps 0", "--blocks 0", "--prompt-len 0", "--weights nope.pt", "--prompt-len 999"]
+    + [
+        "--flow-step 0.3",
+        "--gpt-weights x.pt",
+        "--save x.gif --terminal",
+        "--save /dev/null/save.gif",
+        "--font nope.ttf",
+    ],
 )
 def test_bad_input_is_one_message(argv, weights, capsys):
     flags, paths = weights

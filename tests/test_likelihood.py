@@ -140,9 +140,11 @@ def test_path_likelihood_is_that_of_the_sampler(settings):
 def test_rules_that_look_at_drawn_letters_are_refused_with_the_reason():
     with pytest.raises(cli.UserError, match="depends on the characters drawn"):
         evaluate_likelihood.Args(strategies="spacing=5,two-stage=0.7")
-    for strategies in ("spacing", "spacing=-1", "spacing=0.5", "spacing=x", "budget=0", "sideways"):
-        with pytest.raises(cli.UserError):
+    wrong = ["spacing", "spacing=-1", "spacing=0.5", "spacing=2.5", "spacing=x", "random=1.5", "left=5", "threshold=2"]
+    for strategies in [*wrong, "budget=0", "sideways"]:
+        with pytest.raises(cli.UserError, match=f"--strategies {strategies}:"):
             evaluate_likelihood.Args(strategies=strategies)
+    assert evaluate_likelihood.Args(strategies="left, spacing=5").chosen == ["left", "spacing=5"]
 
 
 @pytest.fixture
@@ -185,6 +187,8 @@ def test_a_file_in_the_place_of_the_folder_is_refused_before_anything_is_measure
     monkeypatch.setattr(evaluate_likelihood, "likelihoods", None)
     (own_root / "file").write_text("not a folder")
     assert evaluate("gpt-mine.pt", flags=("--output-dir", str(own_root / "file"))) == 2
+    (own_root / "likelihood.json").mkdir()
+    assert evaluate("gpt-mine.pt", flags=("--output-dir", str(own_root))) == 2
 
 
 @pytest.mark.parametrize("flag", ["--windows", "--most", "--repeats"])

@@ -243,6 +243,7 @@ def test_presets(lab, capsys):
         ({"spacing": [5]}, "$.spacing"),
         ({"gap": 5}, "diffusion has no gap"),
         ({"": 5}, "diffusion has no "),
+        ({"draft_threshold": 0.5}, "draft_threshold 0.5: of two stages"),
         ({"module": "gtp"}, "unknown module gtp"),
         ({"module": ["diffusion"]}, "unknown module"),
     ],

@@ -19,7 +19,7 @@ import diffusion
 import diffusion_flow
 import gpt
 import plot_training_curves
-from lab import backbone, checkpoint, cli, likelihood, muon, training
+from lab import backbone, checkpoint, cli, likelihood, muon, records, training
 from lab.machine import Rng
 from methods import METHODS
 
@@ -608,9 +608,12 @@ def test_a_compiler_that_does_not_work_is_done_without(text_file, own_root, tiny
         train(gpt, text_file, own_root / "w.pt", "--iters", "1", *tiny[:-2], "--compile", "True")
 
 
-@pytest.mark.parametrize("value", ["1e308", "1" + "0" * 400])
-def test_numbers_that_no_plot_can_show_are_refused(tmp_path, value):
+@pytest.mark.parametrize(
+    "rows",
+    ["1e308,1,2,2,2", "1" + "0" * 400 + ",1,2,2,2", "1,1,2,2,2,9", ",,,,", "", "1,1,2,2,2\n1,1,2,2,2,9", "1,x,2,2,2"],
+)
+def test_what_is_no_log_of_a_training_is_refused(tmp_path, rows):
     header = "step,elapsed_sec,train_loss,val_loss,batch_total_loss"
-    (tmp_path / "log.csv").write_text(f"{header}\n{value},1,2,2,2\n")
-    with pytest.raises(cli.UserError, match="no training log"):
-        plot_training_curves.read(tmp_path / "log.csv", plot_training_curves.COMMON)
+    (tmp_path / "log.csv").write_text(f"{header}\n{rows}\n")
+    with pytest.raises(cli.UserError, match=r"log\.csv: no training log"):
+        records.read_log(tmp_path / "log.csv", plot_training_curves.COMMON)
