@@ -119,10 +119,11 @@ def compare(curves, entropies, clusters):
     return rows
 
 
-def seconds(field, args, prompts):
+def seconds(field, costs, args, prompts):
     """Seconds per 1,000 characters of each configuration: medians over rounds in shuffled order, compiling apart.
 
-    One text at a time, as the commands write it and compiled, and `batch` at a time compiled.
+    One text at a time, eager as the commands write it and compiled, and `batch` at a time compiled. costs: name -> a row
+    with the temperature to write at.
     """
     spent = []
     for turn in range(args.rounds + 1):  # the first is not counted
@@ -130,7 +131,8 @@ def seconds(field, args, prompts):
             for size, compiled in (1, False), (1, True), (args.batch, True):
                 if one.slow and (turn > 1 or size > 1):  # one text only: a batch takes them a minute
                     continue
-                _, writer, decoding = one.sets()[len(one.temps) // 2]
+                _, writer, decoding = one.sets()[0]
+                decoding = replace(decoding, temp=costs[one.name]["temp"])
                 canvas = Canvas.after(trials.encoded(writer, prompts[:size]), args.max_new_tokens)
                 trial = trials.Trial(canvas, decoding, tuple(range(turn * size, turn * size + size)))
                 with torch.compiler.set_stance("default" if compiled else "force_eager"):
@@ -250,7 +252,6 @@ def main(args):
     weights = stats.resamples(len(prompts), 1000)
     curves = {one.name: [(d.temp, draws(groups[n], reference, weights)) for n, _, d in one.sets()] for one in field}
     found = {"matched": compare(curves, args.entropies, len(prompts))}
-    found["seconds"] = seconds(field, args, prompts) if args.rounds else []
     found["points"] = [
         {"name": name, "temp": temp} | {key: values[0] for key, values in drawn.items()}
         for name, curve in curves.items()
@@ -258,6 +259,7 @@ def main(args):
     ]
     nearest = [row for row in found["matched"] if row["entropy"] == middle(args.entropies)]
     costs = {row["name"]: row for row in found["points"] + found["matched"] + nearest}
+    found["seconds"] = seconds(field, costs, args, prompts) if args.rounds else []
     found["limits"] = limits(field, costs, args) if args.rounds else []
     real = measure(reference.cut(args.prompts, args.prompt_len, args.max_new_tokens), reference)
     found["real_text"] = {k: x["mean"] for k, x in stats.summarise(real, reference).items() if isinstance(x, dict)}

@@ -22,7 +22,7 @@ CONTROLS = (
 OTHERS = ("diffusion, spacing 3", "diffusion, spacing 5", "diffusion, threshold .85", "diffusion, two stages")
 PAIRS = {
     "GPT": (SPACED, "1-layer GPT"),
-    SPACED: (*OTHERS, "flow off, spacing 8"),
+    SPACED: (*OTHERS, "flow off, spacing 8", "flow, spacing 8"),
     "flow off, spacing 8": ("flow, spacing 8",),
     "flow off, two stages": ("flow, two stages", "flow until .1, two stages"),
     "flow off, stages .8 / .6": ("flow, stages .8 / .6",),
@@ -124,7 +124,7 @@ def paths():
     rows = [
         row | {"strategy": row["strategy"].replace("=", " ")}
         for row in results("likelihood")["paths"]
-        if row["module"] != "diffusion_flow" or row["strategy"].startswith("spacing")  # the others: about diffusion's
+        if row["module"] != "diffusion_flow" or row["strategy"].startswith(("left", "spacing"))  # the others: about diffusion's
     ]
     columns = {"model": "`{module}`", "unmasking strategy": "{strategy}", "calls for 240 characters": "{calls:.1f}"}
     return table(rows, columns | {"nats per character": "{nats:.3f}", "95 % interval": "{low:.3f} to {high:.3f}"})
