@@ -26,8 +26,7 @@ def load(name=None, path=None, device="cpu"):
     if name is None:
         remedy = f"one of the three commands with --train --weights {shlex.quote(str(path))}"
         name = checkpoint.read(Path(path), remedy)["name"]
-    unknown = f"unknown module {name!r}; known: {', '.join(METHODS)}"
-    check(isinstance(name, str) and name in METHODS, f"{path}: of the {unknown}" if path else unknown)
+    check(isinstance(name, str) and name in METHODS, f"unknown module {name!r}; known: {', '.join(METHODS)}")
     return writer(METHODS[name], path, device)
 
 

@@ -56,12 +56,8 @@ def main(args):
     )
     settings = presets[args.preset]
     check(isinstance(settings, dict) and "module" in settings, f"{args.presets_file}: {args.preset} names no module")
-    unknown = (
-        f"{args.presets_file}: {args.preset}: unknown module {settings['module']}; known: {', '.join(methods.METHODS)}"
-    )
-    check(settings["module"] in [*methods.METHODS], unknown)
-    writer = methods.load(settings.pop("module"), args.weights)
     try:
+        writer = methods.load(settings.pop("module"), args.weights)
         decoding = decoding_of(writer.name, settings)
     except UserError as error:
         raise UserError(f"{args.presets_file}: {args.preset}: {error}") from error

@@ -124,7 +124,8 @@ def paths():
     rows = [
         row | {"strategy": row["strategy"].replace("=", " ")}
         for row in results("likelihood")["paths"]
-        if row["module"] != "diffusion_flow" or row["strategy"].startswith(("left", "spacing"))  # the others: about diffusion's
+        if row["module"] != "diffusion_flow"
+        or row["strategy"].startswith(("left", "spacing"))  # the others: about diffusion's
     ]
     columns = {"model": "`{module}`", "unmasking strategy": "{strategy}", "calls for 240 characters": "{calls:.1f}"}
     return table(rows, columns | {"nats per character": "{nats:.3f}", "95 % interval": "{low:.3f} to {high:.3f}"})

@@ -244,7 +244,7 @@ def test_presets(lab, capsys):
         ({"gap": 5}, "diffusion has no gap"),
         ({"": 5}, "diffusion has no "),
         ({"draft_threshold": 0.5}, "draft_threshold 0.5: of two stages"),
-        ({"module": "gtp"}, "unknown module gtp"),
+        ({"module": "gtp"}, "unknown module 'gtp'"),
         ({"module": ["diffusion"]}, "unknown module"),
     ],
 )
