@@ -27,7 +27,7 @@ class Args:
 def main(args):
     """Measure each set of texts, compare each with the first."""
     rows = records.read_rows(args.input)
-    reference = Reference.of_data(args.data)
+    reference = Reference.of_data(args.data, rows)
     groups = stats.grouped(rows, "name")
     first, *others = groups
     sets = {name: stats.summarise(group, reference) for name, group in groups.items()}

@@ -63,7 +63,7 @@ def plot(path, points, best, speed, label, y, real):
 def main(args):
     """Gather, measure, compare, plot."""
     rows = [row for path in args.inputs for row in records.read_rows(path)]
-    reference = Reference.of_data(args.data)
+    reference = Reference.of_data(args.data, rows)
     points = named(stats.by_setting(rows, reference))
     real = stats.real_text(next(iter(stats.grouped(rows, "name", "module", "weights").values())), reference)
     speed, label = plots.speed_axis(points)

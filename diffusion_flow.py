@@ -29,7 +29,6 @@ Sources: evidence and invariance, DSL (arXiv 2605.12836); cross-entropy instead 
 (3), MCB (2605.13681); masks as the start of the flow, MLFM (2606.27617). What departs from diffusion.py is marked [NEW].
 """
 
-import math
 import sys
 from dataclasses import dataclass
 
@@ -59,7 +58,7 @@ class Config(backbone.Config):
 
     def __post_init__(self):
         super().__post_init__()
-        check_range(self, 0, math.inf, "flow_weight")
+        check_range(self, 0, 1000, "flow_weight")
 
 
 @dataclass(frozen=True)

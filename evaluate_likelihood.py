@@ -53,6 +53,7 @@ def load_all(args, corpus):
         text = f"{len(writer.alphabet)} characters, of a text that begins {writer.opening[:40]!r}"
         other = f"{path} knows {text}; {corpus.path} has others ({len(corpus.alphabet)}): give the text with --data"
         check(writer.alphabet == corpus.alphabet, f"{other}, and models of another text in a run of its own")
+        check(writer.model.config.block_size > 1, f"{path}: its window of one character holds nothing to predict from")
         corpus.require(writer.model.config.block_size + 1)
         print(f"{path}: {writer.name}, {text}", file=sys.stderr)
     return writers

@@ -36,7 +36,8 @@ class Args:
 
     def __post_init__(self):
         cli.check_range(self, 1, 50, "fps")
-        cli.check_range(self, 1, 1000, "blocks", "prompt_len")
+        cli.check_range(self, 1, 50, "blocks")  # a film of GPT keeps a picture of each character
+        cli.check_range(self, 1, 1000, "prompt_len")
         known = self.save is None or self.save.suffix.lower() in (".gif", ".html")
         check(known, f"--save {self.save}: only .gif and .html can be made")
         check(self.flow or self.flow_step == Args.flow_step, "--flow-step goes with --flow")

@@ -36,7 +36,7 @@ def flop_of_window(method, config):
 def budget(name, log, length):
     """What a training computed; log: its table; length: characters of the training split."""
     method, path = methods.METHODS[name], checkpoint.default_path(name)
-    model, *_, made = checkpoint.load(path, name, method.Model)
+    model, *_, made = checkpoint.load(path, name, method.Model, type(method.Args().config))
     config = model.config
     batch, copies = made["recipe"]["batch_size"], 1 if name == "gpt" else 2
     per_step = {"positions": batch * config.block_size * copies, "flop": batch * flop_of_window(method, config)}

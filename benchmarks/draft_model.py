@@ -188,6 +188,7 @@ def main(args):
     """Write texts with each draft model and number of drafts; print and store calls, and seconds against GPT alone."""
     device, corpus = machine.pick_device(), Corpus()
     writer, rows = methods.load("gpt", device=device), []
+    trials.check_text(corpus.alphabet, corpus.path, writer)
     if args.compiled:
         writer.model.compile()
     canvas = Canvas.after(writer.alphabet.encode(writer.opening[:16]), args.chars)

@@ -13,7 +13,7 @@ import torch
 
 import methods
 from benchmarks.timing import Output, show
-from lab import cli, likelihood, stats
+from lab import cli, likelihood, stats, trials
 from lab.cli import check, check_range
 from lab.corpus import Corpus, windows
 
@@ -44,7 +44,9 @@ def measure(writers, held, length, spacing):
 def main(args):
     """Measure each length, print and store."""
     writers = {name: methods.load(name) for name in methods.METHODS}
-    held = windows(Corpus().test, writers["gpt"].model.config.block_size, most=args.windows)
+    corpus = Corpus()
+    trials.check_text(corpus.alphabet, corpus.path, *writers.values())
+    held = windows(corpus.test, writers["gpt"].model.config.block_size, most=args.windows)
     most = held.size(1) - 2
     check(all(1 <= length <= most for length in args.lengths), f"--lengths must lie in 1..{most}")
     rows, gpt = [], None

@@ -85,6 +85,7 @@ def against_ourselves(args, corpus, device):
     read = recipe.batch_size * config.block_size
     yield row("GPT training, against the same in eager float32", RATE, ours, plain, read, args.rounds)
     writer = methods.load("gpt", device=device)
+    trials.check_text(corpus.alphabet, corpus.path, writer)
     canvas = Canvas.after(writer.alphabet.encode(writer.opening[:16]), args.chars)
     trial = trials.Trial(canvas, gpt.Args().decoding, (1337,))
     drafting = DraftModel(NGrams(np.asarray(corpus.train), len(corpus.alphabet)).start, args.drafts)
@@ -98,7 +99,7 @@ def printed_rate(folder, name, chars):
     check((folder / f"{name}.py").is_file(), f"{folder}: no checkout of this project: it has no {name}.py")
     command = [sys.executable, f"{name}.py", "--max-new-tokens", str(chars)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False)
-    found = re.search(r"([\d,]+) characters per second", done.stdout + done.stderr)
+    found = re.search(r"([1-9][\d,]*) characters per second", done.stdout + done.stderr)
     check(found, f"{folder}: its {name}.py prints no characters per second: {done.stderr.strip()[-200:]}")
     return float(found[1].replace(",", ""))
 

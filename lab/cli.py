@@ -61,11 +61,12 @@ def run(main, Args, argv=None):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at exit
         return 141
     except OSError as error:
-        if error.errno != errno.ENOSPC or error.filename:
+        if error.errno not in (errno.ENOSPC, errno.EBADF) or error.filename:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         with contextlib.suppress(OSError):  # standard error may be what is full
-            print("error: standard output: the disk is full. Free some space and try again", file=sys.stderr)
+            full = "the disk is full. Free some space and try again"
+            print(f"error: standard output: {full if error.errno == errno.ENOSPC else error.strerror}", file=sys.stderr)
         return 2
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -89,7 +90,7 @@ def parse(Args, argv, doc):
     registry.primitive_rule(as_typed)
     try:
         with contextlib.redirect_stdout(shown):
-            return tyro.cli(Args, args=argv, description="", config=CONFIG, registry=registry)
+            return tyro.cli(Args, prog=program(), args=argv, description="", config=CONFIG, registry=registry)
     finally:
         shown.seek(0)
         usage, _, options = shown.read().partition("\n\n")
@@ -147,8 +148,8 @@ def path_of(word):
 
 def check_tag(tag):
     """Raise UserError unless file names may begin with this word."""
-    plain = re.fullmatch(r"[\w. -]+", tag) and len(os.fsencode(tag)) <= 200
-    check(plain, f"--tag {tag[:40]!r}: the files' names begin with it: letters, digits, and . _ - only")
+    plain = re.fullmatch(r"[\w -][\w. -]*", tag) and len(os.fsencode(tag)) <= 200
+    check(plain, f"--tag {tag[:40]!r}: the files' names begin with it: letters, digits, and . _ - only, no . first")
 
 
 def typed(metavar, kind, parsed, shown=str, nargs=1):
@@ -164,8 +165,7 @@ def typed(metavar, kind, parsed, shown=str, nargs=1):
 
 def command(*more, without=()):
     """The command line that is running, as a reader would type it, with more flags, and without some and their values."""
-    script, typed = Path(sys.argv[0]), []
-    name = ["-m", f"benchmarks.{script.stem}"] if script.parent.name == "benchmarks" else [script.name]
+    typed = []
     processes = os.environ.get("LOCAL_WORLD_SIZE", "1")  # set by torchrun
     start = ["torchrun", "--nproc-per-node", processes] if processes != "1" else []
     words = iter(sys.argv[1:])
@@ -175,7 +175,13 @@ def command(*more, without=()):
             typed.append(word)
         elif flag in VALUED and not value:
             next(words, None)
-    return uv_run(*name, *typed, *more, start=start)
+    return uv_run(*program().split(), *typed, *more, start=start)
+
+
+def program():
+    """What is running, as Python is told it."""
+    script = Path(sys.argv[0])
+    return f"-m benchmarks.{script.stem}" if script.parent.name == "benchmarks" else script.name
 
 
 def uv_run(script, *words, start=()):
@@ -189,7 +195,8 @@ def listed(kind):
     """A tyro type: different values of `kind`, separated by commas or spaces, as in --seeds 1,2,3."""
 
     def parsed(words):
-        values = tuple((path_of if kind is Path else kind)(word) for word in ",".join(words).split(",") if word.strip())
+        typed = filter(None, map(str.strip, ",".join(words).split(",")))
+        values = tuple(map(path_of if kind is Path else kind, typed))
         if not values:
             raise ValueError("an empty list")
         if len(set(values)) < len(values):

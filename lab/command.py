@@ -60,6 +60,10 @@ def check_stages(decoding):
     draft = getattr(decoding, "draft_threshold", 1.0)
     idle = f"draft_threshold {draft}: of two stages; give a confidence_threshold above it, or leave it out"
     check(draft == 1 or draft < decoding.confidence_threshold, idle)
+    if getattr(decoding, "steps", 0):
+        usual = type(decoding)()
+        same = all(getattr(decoding, name) == getattr(usual, name) for name in ("confidence_threshold", "spacing"))
+        check(same, "steps: unmasks at random; leave out confidence_threshold and spacing")
 
 
 def write(args, name, Model, generate):
@@ -73,17 +77,20 @@ def write(args, name, Model, generate):
     with console.status(f"loading {path.name}"):
         model, alphabet, opening, _ = checkpoint.load(path, name, Model, type(args.config), remedy)
     writer = trials.Writer(name, model.to(device), generate, alphabet, opening)
-    if args.infill is None:
-        canvas = Canvas.after(alphabet.encode(choose_prompt(args, opening)), args.max_new_tokens)
-    else:
-        canvas = Canvas(*alphabet.encode_masked(args.infill)).repeat(1)
-    trial = trials.Trial(canvas, args.decoding, (args.seed,))
+    trial = trials.Trial(canvas_of(args, alphabet, opening), args.decoding, (args.seed,))
     if console.is_terminal:
         sample = terminal.typed(writer, trial, console)
     else:
         sample = trials.run(writer, trial)[0]
         print(sample.text)
     print(sample.figures(), file=sys.stderr)
+
+
+def canvas_of(args, alphabet, opening):
+    """What is to be written on. Raises UserError."""
+    if args.infill is not None:
+        return Canvas(*alphabet.encode_masked(args.infill)).repeat(1)
+    return Canvas.after(alphabet.encode(choose_prompt(args, opening)), args.max_new_tokens)
 
 
 def choose_prompt(args, opening):

@@ -50,7 +50,8 @@ class Alphabet:
         token = {character: i for i, character in enumerate(self.characters)}
         unknown = sorted(set(text) - token.keys())
         listed = " ".join(map(repr, unknown[:20])) + (f" and {len(unknown) - 20} more" if len(unknown) > 20 else "")
-        check(not unknown, f"characters that the model does not know: {listed}. It knows: {self.describe()}")
+        hint = "--infill fills masked characters. " if self.mask in unknown else ""
+        check(not unknown, f"characters that the model does not know: {listed}. {hint}It knows: {self.describe()}")
         return torch.tensor([token[character] for character in text], dtype=torch.long)
 
     def encode_masked(self, text):

@@ -154,7 +154,7 @@ def load_font(path, size=13, shown=frozenset()):
     path = Path(path or Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf")
     check_ends(path)
     try:
-        font, known = ImageFont.truetype(str(path), size), set(map(chr, TTFont(path, fontNumber=0).getBestCmap()))
+        font, known = ImageFont.truetype(str(path), size), set(map(chr, TTFont(path, fontNumber=0).getBestCmap() or ()))
     except (OSError, TTLibError) as error:
         raise UserError(f"--font {path}: not a font that can be read ({error})") from error
     missing = sorted(shown - known - set(map(chr, range(0x2400, 0x2421))))

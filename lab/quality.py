@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from lab.cli import UserError
+from lab.cli import UserError, check
 from lab.corpus import Alphabet, Corpus, codes_of
 from lab.records import Row, warn
 
@@ -48,15 +48,22 @@ class Reference:
         return cls(train, known, real, frozenset(words_of(train)), corpus.alphabet)
 
     @classmethod
-    def of_data(cls, path):
-        """From a text file (None: data.txt), without an evaluator model; None, with a note, when data.txt cannot be had."""
+    def of_data(cls, path, rows=()):
+        """From a text file (None: data.txt), without an evaluator model; None, with a note, when data.txt cannot be had.
+
+        Raises UserError when it lacks characters of the rows: another text.
+        """
         try:
-            return cls.of(Corpus(path))
+            corpus = Corpus(path)
         except UserError as error:
             if path is not None:
                 raise
             warn(f"{error}. Until then the measures that need it stay empty.")
             return None
+        strange = sorted(set().union(*(row["text"] for row in rows)) - set(corpus.alphabet.characters))
+        other = f"{corpus.path}: lacks characters of these texts ({strange[:5]}); give the text that they follow with --data"
+        check(not strange, other)
+        return cls.of(corpus)
 
     def cut(self, count, prompt_len, chars):
         """Held-out text cut as samples are: at most `count` rows, spread evenly, none overlapping."""
@@ -214,6 +221,11 @@ class Pool:
             self.counts[n] = np.array([[counter[gram] for gram in seen] for counter in per_group], dtype=float)
             self.target[n] = np.array([target[gram] for gram in seen], dtype=float)
             self.unseen[n] = np.array([count for gram, count in target.items() if gram not in all_seen], dtype=float)
+
+    def has_counts(self):
+        """Whether each group, and real text, is long enough to be measured."""
+        real = self.target[4].sum() + self.unseen[4].sum()
+        return bool(self.counts[4].sum(1).all() and self.counts[4].size and real)
 
     def figures(self, weights=None):
         """weights: (..., groups), how often each group counts; default once. Returns arrays (...) by measure.

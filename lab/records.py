@@ -47,6 +47,8 @@ class Row(msgspec.Struct, kw_only=True):
     def __post_init__(self):
         if self.chars > len(self.text):
             raise ValueError("`text` has fewer characters than `chars` says")
+        if not self.text.startswith(self.prompt):
+            raise ValueError("`text` does not begin with `prompt`")
 
 
 def stamp(**settings):
@@ -122,6 +124,7 @@ def read_rows(path, may_be_empty=False):
     for number, row in enumerate(rows, 1):
         try:
             msgspec.convert(row, Row)
+            msgspec.convert(row, dict[str, str | float | bool | None])  # settings are no lists
         except msgspec.ValidationError as error:
             raise UserError(f"{path}: row {number}: {error}. The scripts write it otherwise: was it edited?") from error
     return rows
@@ -140,6 +143,7 @@ def read_log(path, needed):
         check(not missing, f"{path}: no training log (it has no column {missing})")
         log = log[list(needed)].astype(float)
         check(log.notna().any().all(), f"{path}: no training log (it has no numbers)")
+        check("step" not in log or log["step"].is_monotonic_increasing, f"{path}: no training log (its steps go back)")
         check(not (log.abs() > 1e12).any(axis=None), f"{path}: no training log (it holds numbers beyond 1e12)")
         return log
     except OSError as error:

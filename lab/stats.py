@@ -112,6 +112,8 @@ def resampled(sides, reference, names, weights):
     if reference is None:
         return
     pools, parts = [Pool(list(groups.values()), reference) for groups in sides], np.array_split(weights, 20)
+    if not all(pool.has_counts() for pool in pools):
+        return
     whole, drawn = [pool.figures() for pool in pools], [[pool.figures(part) for part in parts] for pool in pools]
     for name in POOLED:
         values = [float(side[name]) for side in whole]
@@ -122,14 +124,18 @@ def resampled(sides, reference, names, weights):
 
 
 def by_setting(rows, reference):
-    """One point per name and weights: its settings, and each measure with its interval (measure_low, measure_high).
+    """One point per settings, name and weights included: each measure with its interval (measure_low, measure_high).
 
     chars_per_second comes from the texts that were written alone.
     """
-    fixed = {*Row.__struct_fields__} - {"name", "module", "weights", "chars"}
-    points = []
-    for group in grouped(rows, "name", "module", "weights").values():
-        point = {key: value for key, value in group[0].items() if key not in fixed}
+    fixed, points = {*Row.__struct_fields__} - {"name", "module", "weights", "chars"}, []
+    settings = list(dict.fromkeys(key for row in rows for key in row if key not in fixed))
+    for group in grouped(rows, *settings).values():
+        point = {key: group[0][key] for key in settings if key in group[0]}
+        texts = {(row["seed"], row["prompt"]) for row in group}
+        check(
+            len(texts) == len(group), f"{point['name']}: has texts of the same seed and prompt: was a file given twice?"
+        )
         timed = [row["chars"] / row["seconds"] for row in group if row.get("seconds")]
         for name, found in summarise(equal_size(group, reference), reference).items():
             if isinstance(found, dict):

@@ -22,6 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from lab import checkpoint, files, likelihood, machine
 from lab.backbone import Config
 from lab.cli import ROOT, UserError, check, check_range, command
+from lab.command import canvas_of
 from lab.corpus import Corpus, windows
 from lab.muon import Muon
 
@@ -196,9 +197,7 @@ def prepare(name, Model, args, corpus, ranks, device):
     """A model, random or that of --init, and what its checkpoint will say of it. Raises UserError."""
     config = replace(args.config, vocab_size=len(corpus.alphabet))
     corpus.require(config.block_size + 1)
-    corpus.alphabet.encode(args.prompt or "")  # what cannot be written afterwards is refused before
-    if args.infill is not None:
-        corpus.alphabet.encode_masked(args.infill)
+    canvas_of(args, corpus.alphabet, corpus.opening(config.block_size))  # what cannot be written is refused before
     world, batch = ranks.world, args.recipe.batch_size
     check(batch % world == 0, f"batch_size {batch} cannot be shared equally by {world} processes")
     torch.manual_seed(args.seed)
@@ -294,7 +293,7 @@ def announce(run, args):
         name = f"{run.description['name']}_train_{time.strftime('%Y%m%d_%H%M%S')}.csv"
         # relative, so that a copied folder goes on in its own logs
         made["log"] = files.unused(ROOT / "logs" / name).relative_to(ROOT).as_posix()
-        if resume.exists():
+        if files.destination(resume).exists():
             old = files.unused(resume.with_name(f"{resume.name}.old"))
             os.replace(resume, old)
             say(f"{resume}: an unfinished training was here; it is kept as {old.name}")

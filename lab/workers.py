@@ -1,11 +1,11 @@
 """Who does the tasks of a long run: this process, several beside it, or the workers of a dask cluster."""
 
+import asyncio
 import contextlib
 import multiprocessing
 import os
 import pickle
 import signal
-import socket
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -72,18 +72,23 @@ def _work(function, task):
 @contextlib.contextmanager
 def remote(function, shared, address):
     """The workers of a dask scheduler. One that dies costs the task it was at, which another does again."""
+
+    async def greet():
+        async with distributed.rpc(address) as scheduler:
+            await scheduler.identity()
+
     try:
         import dask  # not at the top: an extra
         import distributed
 
         # Asked first without a client: one that fails half-made is left to the garbage collector, which may block.
-        socket.create_connection(distributed.comm.get_address_host_port(address), timeout=10).close()
+        asyncio.run(asyncio.wait_for(greet(), 10))
         client = distributed.Client(address, timeout=10)
     except ImportError as error:
         raise UserError("--cluster needs dask.distributed: uv sync --extra cluster") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, asyncio.TimeoutError) as error:
         what = "needs the address of a dask scheduler that runs, such as tcp://host:8786 (ray is not supported)"
-        raise UserError(f"--cluster {address}: {what}; {str(error).splitlines()[0]}") from error
+        raise UserError(f"--cluster {address}: {what}; {error or 'no answer'}".splitlines()[0]) from error
     start = f"in a clone of this project: uv run --extra cluster python -m distributed.cli.dask_worker {address}"
     try:
         check(client.nthreads(), f"--cluster {address}: has no workers; start some {start}")

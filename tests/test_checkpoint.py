@@ -218,6 +218,15 @@ def test_what_cannot_be_read_is_not_called_damaged(tmp_path):
     )
 
 
+@pytest.mark.parametrize("kind", [torch.int8, torch.complex64])
+def test_weights_of_another_kind_of_number_are_refused(make_weights, kind):
+    path = make_weights(gpt)
+    payload = torch.load(path, weights_only=True)
+    payload["model"]["lm_head.weight"] = payload["model"]["lm_head.weight"].to(kind)
+    torch.save(payload, path)
+    assert "numbers of another kind" in refusal(path)
+
+
 @pytest.mark.parametrize("size", [16.5, "16", None])
 def test_sizes_that_are_no_whole_numbers_are_refused(make_weights, size):
     path = make_weights(gpt)

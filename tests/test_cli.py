@@ -251,6 +251,8 @@ IMPOSSIBLE_MASKED = [
     ("--confidence-threshold 0.8 --draft-threshold 0.8", "draft_threshold 0.8"),
     ("--weights /dev/null", "is a device or a pipe; name a file"),
     ("--target-chunk-len 0", "target_chunk_len"),
+    ("--steps 5 --spacing 3", "leave out confidence_threshold and spacing"),
+    ("--prompt a_", "--infill fills masked characters"),
     ("--infill unspaced", "mark each missing character by _"),
     ("--infill=", "nothing to fill in"),
     ("--infill N_", "'N'"),
@@ -571,3 +573,25 @@ def test_an_environment_that_torchrun_never_sets_is_one_message(monkeypatch, cap
     monkeypatch.setenv("RANK", "x")
     assert cli.run(gpt.main, gpt.Args, ["--max-new-tokens", "5"]) == 2
     assert "RANK='x' in the environment" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "env", [{"WORLD_SIZE": "0"}, {"WORLD_SIZE": "2"}, {"RANK": "1"}, {"RANK": "2", "WORLD_SIZE": "2"}]
+)
+def test_processes_that_torchrun_never_starts_are_one_message(monkeypatch, capsys, env):
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert cli.run(gpt.main, gpt.Args, ["--max-new-tokens", "5"]) == 2
+    assert "start with `torchrun`" in capsys.readouterr().err
+
+
+def test_lists_may_have_a_space_behind_each_comma():
+    kept = []
+    assert cli.run(keep(kept), Wide, ["--spacing", "3, 5"]) == 0
+    assert kept[0].spacing == (3, 5)
+
+
+@pytest.mark.parametrize("tag", [".", "..", ".hidden", "a/b", ""])
+def test_tags_are_the_head_of_a_file_name(tag):
+    with pytest.raises(cli.UserError, match="--tag"):
+        cli.check_tag(tag)

@@ -146,8 +146,8 @@ def test_no_text_is_a_formula_in_a_spreadsheet_and_each_can_be_had_back(tmp_path
 def analysed(own_root, rows, *paths):
     """Names of the files that the analysis of these rows leaves, without a corpus."""
     module = importlib.import_module("analyze_inference_sweep")
-    for path in paths:
-        (own_root / path).write_text(json.dumps(rows), encoding="utf-8")
+    for seed, path in enumerate(paths):
+        (own_root / path).write_text(json.dumps([row | {"seed": seed} for row in rows]), encoding="utf-8")
     argv = ["--inputs", *(str(own_root / path) for path in paths), "--output-dir", str(own_root / "out")]
     assert cli.run(module.main, module.Args, argv) == 0
     return {path.name.removeprefix("analysis_") for path in (own_root / "out").iterdir()}
@@ -160,6 +160,29 @@ def test_what_was_not_measured_has_no_table_and_no_plot(own_root, capsys):
         "summary.json",
     }
     assert "pareto_speed_parallel" in capsys.readouterr().err
+
+
+def test_texts_of_one_name_and_different_settings_are_not_one_setting(own_root):
+    rows = [ROW | {"spacing": 9}, ROW | {"spacing": 0}, ROW | {"spacing": 9, "chars": ROW["chars"] - 1}]
+    analysed(own_root, rows, "a.json")
+    lines = (own_root / "out" / "analysis_aggregated.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert len(lines) == 1 + 3
+
+
+def test_a_file_given_twice_does_not_count_twice(own_root, capsys):
+    module = importlib.import_module("analyze_inference_sweep")
+    for path in ("a.json", "b.json"):
+        (own_root / path).write_text(json.dumps([ROW]), encoding="utf-8")
+    argv = ["--inputs", str(own_root / "a.json"), str(own_root / "b.json"), "--output-dir", str(own_root)]
+    assert cli.run(module.main, module.Args, argv) == 2
+    assert "was a file given twice?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("column", "value"), [("distance", [1]), ("spacing", {"a": 1}), ("text", "x" * 50)])
+def test_rows_that_no_script_writes_are_refused(tmp_path, column, value):
+    (tmp_path / "rows.json").write_text(json.dumps([ROW | {column: value}]), encoding="utf-8")
+    with pytest.raises(UserError, match="row 1: "):
+        records.read_rows(tmp_path / "rows.json")
 
 
 def test_two_files_of_timed_rows_and_no_column_of_our_own_in_the_table(own_root):

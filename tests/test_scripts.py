@@ -12,6 +12,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+import torch
 import tyro
 
 import diffusion
@@ -43,6 +44,35 @@ def lab(own_root, make_weights, monkeypatch):
 
     run.weights, run.root, run.evaluator = weights, own_root, evaluator
     return run
+
+
+def test_both_models_of_a_comparison_know_one_alphabet(lab, capsys):
+    payload = torch.load(lab.weights["diffusion_flow"], weights_only=True)
+    payload["characters"] = payload["characters"][::-1]
+    torch.save(payload, lab.root / "other.pt")
+    weights = ["--baseline-weights", lab.weights["diffusion"], "--flow-weights", lab.root / "other.pt"]
+    assert lab("evaluate_flow_vs_baseline", *weights, "--seeds", "1") == 2
+    assert "has other characters than the text of other.pt" in capsys.readouterr().err
+
+
+def test_rows_are_not_compared_with_a_text_that_they_cannot_follow(lab, capsys):
+    argv = ["--module", "diffusion", "--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
+    assert lab("run_inference_sweep", *argv) == 0
+    (lab.root / "digits.txt").write_text("0123456789" * 900, encoding="utf-8")
+    for script, flag in (("analyze_inference_sweep", "--inputs"), ("analyze_generate_quality", "--input")):
+        rows = only(lab.root / "out") / "results.json"
+        argv = [flag, rows, "--data", lab.root / "digits.txt", "--output-dir", lab.root / "found"]
+        assert lab(script, *argv, writes=False) == 2
+        assert "digits.txt: lacks characters of these texts" in capsys.readouterr().err
+    assert not (lab.root / "found").exists()
+
+
+def test_texts_too_short_for_n_grams_have_no_distance(lab):
+    argv = ["--module", "diffusion", "--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
+    argv += ["--data", lab.root / "text.txt", "--evaluator", lab.evaluator, "--prompts", "2", "--prompt-len", "4"]
+    assert lab("evaluate_generate_methods", *argv, "--max-new-tokens", "3", "--seeds", "1", writes=False) == 0
+    found = load(only(lab.root / "out") / "summary.json")
+    assert not {"distance", "jsd_4"} & {each["measure"] for each in found["differences"]}
 
 
 def only(folder):

@@ -610,10 +610,35 @@ def test_a_compiler_that_does_not_work_is_done_without(text_file, own_root, tiny
 
 @pytest.mark.parametrize(
     "rows",
-    ["1e308,1,2,2,2", "1" + "0" * 400 + ",1,2,2,2", "1,1,2,2,2,9", ",,,,", "", "1,1,2,2,2\n1,1,2,2,2,9", "1,x,2,2,2"],
+    [
+        "2,1,2,2,2\n1,1,2,2,2",
+        "1e308,1,2,2,2",
+        "1" + "0" * 400 + ",1,2,2,2",
+        "1,1,2,2,2,9",
+        ",,,,",
+        "",
+        "1,1,2,2,2\n1,1,2,2,2,9",
+        "1,x,2,2,2",
+    ],
 )
 def test_what_is_no_log_of_a_training_is_refused(tmp_path, rows):
     header = "step,elapsed_sec,train_loss,val_loss,batch_total_loss"
     (tmp_path / "log.csv").write_text(f"{header}\n{rows}\n")
     with pytest.raises(cli.UserError, match=r"log\.csv: no training log"):
         records.read_log(tmp_path / "log.csv", plot_training_curves.COMMON)
+
+
+def test_a_prompt_longer_than_the_opening_that_is_stored_is_refused_before_a_training(
+    text_file, own_root, tiny, capsys
+):
+    os.replace(text_file, own_root / "data.txt")
+    argv = ["--train", "--weights", str(own_root / "w.pt"), "--iters", "1", "--prompt-len", "33", *tiny]
+    assert cli.run(diffusion.main, diffusion.Args, argv) == 2
+    assert "prompt_len 33" in capsys.readouterr().err and not (own_root / "w.pt").exists()
+
+
+def test_a_folder_in_the_place_of_the_resume_file_is_one_message(text_file, own_root, tiny, capsys):
+    (own_root / "w.resume.pt").mkdir()
+    assert train(diffusion, text_file, own_root / "w.pt", "--iters", "1", *tiny) == 2
+    assert "w.resume.pt: is a folder" in capsys.readouterr().err
+    assert [path.name for path in own_root.glob("w*")] == ["w.resume.pt"]

@@ -5,6 +5,7 @@ import importlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -247,6 +248,14 @@ def test_a_cluster_that_cannot_be_reached_is_one_message(address):
     pytest.importorskip("distributed", reason="needs dask.distributed: uv sync --extra cluster")
     with pytest.raises(UserError, match="dask scheduler"), workers.choose(pid_after, None, 1, address):
         pass
+
+
+def test_what_listens_and_is_no_scheduler_is_one_message():
+    pytest.importorskip("distributed", reason="needs dask.distributed: uv sync --extra cluster")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(UserError, match="dask scheduler"), workers.choose(pid_after, None, 1, address):
+            pass
 
 
 def test_a_cluster_needs_its_library(monkeypatch):
