@@ -13,7 +13,7 @@ from lab import checkpoint, cli
 
 INFILL = "First ________:\nWhat is the ______ of this?"
 MADE = ("command", "steps", "minutes", "processor", "threads", "commit")
-SHIPPED = (*methods.METHODS, "gpt_1_layer", "evaluator")
+SHIPPED = (*methods.METHODS, "gpt_1_layer", "evaluator", "origin_flow")
 
 
 @dataclass(frozen=True, kw_only=True)
