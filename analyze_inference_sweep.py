@@ -57,7 +57,7 @@ def plot(path, points, best, speed, label, y, real):
         plots.scatter(axes, [p for p in points if p not in best], speed, y, "#999999", "other settings")
         plots.numbered(axes, best, speed, y, "Pareto-optimal settings:")
         if real and y == "distance":
-            plots.real_line(axes, real["distance"]["mean"])
+            plots.real_line(axes, real.get("distance", {}).get("mean"))
 
 
 def main(args):

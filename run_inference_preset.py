@@ -42,7 +42,7 @@ def decoding_of(module, settings):
         decoding = msgspec.convert(whole | settings, methods.METHODS[module].Decoding)
     except msgspec.ValidationError as error:
         raise UserError(str(error)) from error
-    command.check_stages(decoding)
+    command.check_idle(decoding)
     return decoding
 
 
@@ -56,8 +56,13 @@ def main(args):
     )
     settings = presets[args.preset]
     check(isinstance(settings, dict) and "module" in settings, f"{args.presets_file}: {args.preset} names no module")
+    module = settings.pop("module")
+    known = ", ".join(methods.METHODS)
+    check(
+        module in [*methods.METHODS], f"{args.presets_file}: {args.preset}: unknown module {module!r}; known: {known}"
+    )
+    writer = methods.load(module, args.weights)
     try:
-        writer = methods.load(settings.pop("module"), args.weights)
         decoding = decoding_of(writer.name, settings)
     except UserError as error:
         raise UserError(f"{args.presets_file}: {args.preset}: {error}") from error

@@ -95,7 +95,7 @@ def draw(points, best, real, folder):
             for (kind, shown), colour in zip(kinds.items(), itertools.cycle(("#000000", *plots.COLOURS))):
                 plots.scatter(axes, shown, speed, y, colour, kind, "*" if kind == "baseline" else "o")
             if name == "quality" and real:
-                plots.real_line(axes, real["distance"]["mean"])
+                plots.real_line(axes, real.get("distance", {}).get("mean"))
     title, shown = "Fewer calls than the baseline, text not worse", [*best, points["baseline"]]
     names = [p["name"].replace("replace_", "") for p in shown]
     beside = [f"{p['nfe']:.0f} calls" + (f", {p['seconds']:.1f} s" if p.get("seconds") else "") for p in shown]

@@ -36,7 +36,7 @@ class Args:
 
     def __post_init__(self):
         cli.check_range(self, 1, 50, "fps")
-        cli.check_range(self, 1, 50, "blocks")  # a film of GPT keeps a picture of each character
+        cli.check_range(self, 1, 50 if self.compare else 1000, "blocks")  # GPT's film has a picture of each character
         cli.check_range(self, 1, 1000, "prompt_len")
         known = self.save is None or self.save.suffix.lower() in (".gif", ".html")
         check(known, f"--save {self.save}: only .gif and .html can be made")

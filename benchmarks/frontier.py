@@ -11,6 +11,7 @@ limit of a configuration is what this machine's rates would allow: the products 
 the weights of each call at the rate at which a product reads them, whichever takes longer.
 """
 
+import itertools
 import math
 import random
 import sys
@@ -209,7 +210,7 @@ def draw_flows(points, folder, y):
     ]
     title = "What the flow changes at equal diversity: from flow off (ring) to flow (dot)"
     with plots.figure(folder / "frontier_flow.png", title, "calls for 240 characters", y) as axes:
-        for colour, (name, off) in zip((*plots.COLOURS, "black"), pairs, strict=False):
+        for colour, (name, off) in zip(itertools.cycle((*plots.COLOURS, "black")), pairs, strict=False):
             axes.annotate("", named[name], named[off], arrowprops={"arrowstyle": "->", "color": colour})
             axes.plot(*named[off], "o", color=colour, fillstyle="none")
             axes.plot(*named[name], "o", color=colour, label=name)

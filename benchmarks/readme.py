@@ -252,7 +252,7 @@ def pairs():
             if its and f"minus {other}" in (mine or {}):
                 row[f"nll {bits:.0f}"] = "{:+.2f} ({:+.2f} to {:+.2f})".format(*mine[f"minus {other}"])
                 row[f"calls {bits:.0f}"] = f"{mine['nfe']:.0f} and {its['nfe']:.0f}"
-        rows.append(row)
+        rows += [row] * (len(row) > 1)  # where both reach one of the two
     columns = {"difference in generative NLL": "{pair}", "10.3 bits": "{nll 10}", "calls of the two": "{calls 10}"}
     return table(rows, columns | {"9.2 bits": "{nll 9}", "calls": "{calls 9}"})
 

@@ -35,7 +35,7 @@ from lab.cli import ROOT, UserError, check, check_range
 from lab.corpus import DEFAULT, Corpus
 
 RATE = "characters per second"
-ORIGIN = ("Model", "generate", "get_batch", "batch_size", "learning_rate", "n_embd", "n_head")  # what is used of it
+ORIGIN = "Model device generate get_batch batch_size learning_rate n_embd n_head".split()  # what is used of it
 
 
 @dataclass(frozen=True, kw_only=True)

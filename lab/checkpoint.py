@@ -39,6 +39,7 @@ def write(path, payload):
 def read(path, remedy):
     """Load a dictionary that `write` saved. Raises UserError that names the file and the command that makes it."""
     check_ends(path)
+    check(not os.path.isdir(path), f"{path}: is a folder, not a weights file; name another")
     foreign = f"{path}: not a weights file of this project (damaged, truncated or foreign). To replace it: {remedy}"
     try:
         raw = io.BytesIO(path.read_bytes())

@@ -41,9 +41,9 @@ class Args:
 def must_train(args, name):
     """Whether to train before writing: when asked to, or when the default weights are not there yet.
 
-    Raises UserError for flags of a training that is not to be.
+    Raises UserError for flags of a training that is not to be, and for settings without effect.
     """
-    check_stages(args.decoding)
+    check_idle(args.decoding)
     missing = args.weights is None and not checkpoint.default_path(name).exists()
     if missing and not args.train:
         print(f"{checkpoint.default_path(name)}: no such file; training it first", file=sys.stderr)
@@ -55,8 +55,8 @@ def must_train(args, name):
     return args.train or missing
 
 
-def check_stages(decoding):
-    """Raise UserError for a draft threshold that no draft can pass."""
+def check_idle(decoding):
+    """Raise UserError for settings that would have no effect beside the others."""
     draft = getattr(decoding, "draft_threshold", 1.0)
     idle = f"draft_threshold {draft}: of two stages; give a confidence_threshold above it, or leave it out"
     check(draft == 1 or draft < decoding.confidence_threshold, idle)

@@ -101,10 +101,9 @@ class Ranks:
         wrong = ", ".join(f"{name}={value!r}" for name, value in set_by.items() if not value.isdecimal())
         check(not wrong, f"{wrong} in the environment: `torchrun` sets a number; without it, unset them")
         self.rank, self.world = map(int, set_by.values())
-        alone = "RANK" not in os.environ and self.world > 1
-        check(
-            self.rank < self.world and not alone, f"{set_by} in the environment: unset them, or start with `torchrun`"
-        )
+        right = self.rank < self.world and ("RANK" in os.environ or self.world == 1)
+        found = ", ".join(f"{name}={os.environ[name]!r}" for name in set_by if name in os.environ)
+        check(right, f"{found} in the environment: unset what is set, or start with `torchrun`")
         self.is_main = self.rank == 0
 
     def join(self, device):

@@ -225,7 +225,7 @@ class Pool:
     def has_counts(self):
         """Whether each group, and real text, is long enough to be measured."""
         real = self.target[4].sum() + self.unseen[4].sum()
-        return bool(self.counts[4].sum(1).all() and self.counts[4].size and real)
+        return bool(self.counts[4].sum(1).all() and real)
 
     def figures(self, weights=None):
         """weights: (..., groups), how often each group counts; default once. Returns arrays (...) by measure.

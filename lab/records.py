@@ -124,9 +124,10 @@ def read_rows(path, may_be_empty=False):
     for number, row in enumerate(rows, 1):
         try:
             msgspec.convert(row, Row)
-            msgspec.convert(row, dict[str, str | float | bool | None])  # settings are no lists
         except msgspec.ValidationError as error:
             raise UserError(f"{path}: row {number}: {error}. The scripts write it otherwise: was it edited?") from error
+        nested = ", ".join(key for key, value in row.items() if isinstance(value, list | dict))
+        check(not nested, f"{path}: row {number}: {nested}: not a number or a text. Was it edited?")
     return rows
 
 
@@ -136,20 +137,24 @@ def read_log(path, needed):
 
     check_ends(path)
     text = {"encoding": "utf-8-sig", "encoding_errors": "replace", "compression": None}
+    none = f"{path}: no training log"
     try:
-        with warnings.catch_warnings(action="error"):  # pandas only warns of rows with more cells than the first
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pandas.errors.ParserWarning)  # of rows with more cells than the first
             log = pandas.read_csv(path, index_col=False, **text)
         missing = ", ".join(name for name in needed if name not in log)
-        check(not missing, f"{path}: no training log (it has no column {missing})")
+        check(not missing, f"{none} (it has no column {missing})")
         log = log[list(needed)].astype(float)
-        check(log.notna().any().all(), f"{path}: no training log (it has no numbers)")
-        check("step" not in log or log["step"].is_monotonic_increasing, f"{path}: no training log (its steps go back)")
-        check(not (log.abs() > 1e12).any(axis=None), f"{path}: no training log (it holds numbers beyond 1e12)")
+        empty = ", ".join(name for name in needed if log[name].isna().all())
+        check(not empty, f"{none} (it has no number in {empty})")
+        rises = log["step"].notna().all() and log["step"].is_monotonic_increasing if "step" in log else True
+        check(rises, f"{none} (its steps have gaps or go back)")
+        check(not (log.abs() > 1e12).any(axis=None), f"{none} (it holds numbers beyond 1e12)")
         return log
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, OverflowError, Warning) as error:  # pandas' own errors are ValueErrors
-        raise UserError(f"{path}: no training log ({error})") from error
+    except (ValueError, OverflowError, pandas.errors.ParserWarning) as error:  # pandas' own errors are ValueErrors
+        raise UserError(f"{none} ({error})") from error
 
 
 class Folder:

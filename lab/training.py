@@ -290,10 +290,11 @@ def announce(run, args):
     """Say what is about to happen; for a new training choose the log's name and set an unfinished one aside."""
     made, resume = run.description["provenance"], checkpoint.resume_path(run.path)
     if not args.resume:
+        unfinished = files.destination(resume).exists()
         name = f"{run.description['name']}_train_{time.strftime('%Y%m%d_%H%M%S')}.csv"
         # relative, so that a copied folder goes on in its own logs
         made["log"] = files.unused(ROOT / "logs" / name).relative_to(ROOT).as_posix()
-        if files.destination(resume).exists():
+        if unfinished:
             old = files.unused(resume.with_name(f"{resume.name}.old"))
             os.replace(resume, old)
             say(f"{resume}: an unfinished training was here; it is kept as {old.name}")

@@ -173,7 +173,7 @@ def reference(args, writer, load):
     found, path = quality.Reference.of_data(args.data), args.data or ROOT / "data.txt"
     if found is None:
         return None
-    check_text(found.alphabet, path, writer)
+    check_text(found.alphabet, path, writer, remedy="give that with --data")
     evaluator = load("gpt", args.evaluator) if args.evaluator != EVALUATOR or EVALUATOR.exists() else None
     if evaluator is None or evaluator.alphabet != found.alphabet or evaluator.weights == writer.weights:
         sizes = ["--seed", "2", "--n-embd", "160", "--weights", "my_evaluator.pt"]
@@ -184,11 +184,11 @@ def reference(args, writer, load):
     return replace(found, evaluator=evaluator)
 
 
-def check_text(alphabet, path, *writers):
-    """Raise UserError unless the writers know the alphabet of the text in a file, and no other."""
+def check_text(alphabet, path, *writers, remedy="give weights of that text"):
+    """Raise UserError unless the writers know the alphabet of a text, and no other; path: where that comes from."""
     for writer in writers:
         text = f"the text of {writer.weights}, which begins {writer.opening[:40]!r}"
-        check(writer.alphabet == alphabet, f"{path}: has other characters than {text}; give that with --data")
+        check(writer.alphabet == alphabet, f"{path}: has other characters than {text}; {remedy}")
 
 
 def grid(decoding, choices):
@@ -247,7 +247,7 @@ def heads(writer, trial):
 def experiment(settings, args, reference, label, rows_file):
     """Write a text for each setting, seed and prompt -> (rows, their folder). settings: {name: (writer, Decoding)}."""
     first, *others = (writer for writer, _ in settings.values())
-    check_text(first.alphabet, first.weights, *others)
+    check_text(first.alphabet, first.weights, *others, remedy="compare models of one text")
     texts = prompts(first, reference, args)
     todo = [task for name, (writer, decoding) in settings.items() for task in plan(name, writer, decoding, args, texts)]
     return produce(todo, args, reference, label, rows_file)

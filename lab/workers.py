@@ -15,6 +15,7 @@ import torch
 
 from lab.cli import UserError, check
 
+PATIENCE = 10  # seconds that a scheduler has to answer
 SHARED = None  # what a process of `several` was sent
 
 
@@ -74,7 +75,8 @@ def remote(function, shared, address):
     """The workers of a dask scheduler. One that dies costs the task it was at, which another does again."""
 
     async def greet():
-        async with distributed.rpc(address) as scheduler:
+        secure = distributed.Security().get_connection_args("client")
+        async with distributed.rpc(address, connection_args=secure) as scheduler:
             await scheduler.identity()
 
     try:
@@ -82,13 +84,13 @@ def remote(function, shared, address):
         import distributed
 
         # Asked first without a client: one that fails half-made is left to the garbage collector, which may block.
-        asyncio.run(asyncio.wait_for(greet(), 10))
-        client = distributed.Client(address, timeout=10)
+        asyncio.run(asyncio.wait_for(greet(), PATIENCE))
+        client = distributed.Client(address, timeout=PATIENCE)
     except ImportError as error:
         raise UserError("--cluster needs dask.distributed: uv sync --extra cluster") from error
-    except (OSError, ValueError, TypeError, asyncio.TimeoutError) as error:
+    except (OSError, ValueError, TypeError, MemoryError, asyncio.TimeoutError) as error:  # as whatever answers
         what = "needs the address of a dask scheduler that runs, such as tcp://host:8786 (ray is not supported)"
-        raise UserError(f"--cluster {address}: {what}; {error or 'no answer'}".splitlines()[0]) from error
+        raise UserError(f"--cluster {address}: {what}; {str(error) or 'no answer'}".splitlines()[0]) from error
     start = f"in a clone of this project: uv run --extra cluster python -m distributed.cli.dask_worker {address}"
     try:
         check(client.nthreads(), f"--cluster {address}: has no workers; start some {start}")

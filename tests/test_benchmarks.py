@@ -297,6 +297,21 @@ def test_the_plots_name_six_configurations_and_what_is_better(tmp_path, monkeypa
     ]
 
 
+def test_an_arrow_leads_from_the_flow_off_to_the_flow(tmp_path, monkeypatch):
+    arrows = []
+    monkeypatch.setattr(
+        "matplotlib.axes.Axes.annotate", lambda self, text, end, start, **style: arrows.append((start, end))
+    )
+    places = {
+        "flow off, two stages": (200, 1.2),
+        "flow, two stages": (150, 1.3),
+        "flow until .1, two stages": (100, 1.4),
+    }
+    points = [{"name": name, "nfe": x, "generative_nll": y} for name, (x, y) in places.items()]
+    frontier.draw_flows([*points, {"name": "flow, spacing 8", "nfe": 14, "generative_nll": 1.3}], tmp_path, "nats")
+    assert arrows == [((200, 1.2), (150, 1.3)), ((200, 1.2), (100, 1.4))]
+
+
 def test_without_timings_there_are_no_plots_of_seconds(tmp_path):
     frontier.draw(result("frontier") | {"seconds": []}, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["frontier_flow.png", "frontier_nfe.png"]

@@ -10,6 +10,7 @@ import pytest
 import diffusion
 import diffusion_flow
 import gpt
+import run_inference_sweep
 from lab import cli, corpus, records
 from lab.cli import UserError, check
 
@@ -536,7 +537,7 @@ def test_a_path_that_no_file_can_have_is_refused(capsys, word):
     assert "path" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("tag", ["", "a/b", "**", "/tmp/x", "z" * 300])
+@pytest.mark.parametrize("tag", ["", "a/b", "**", "/tmp/x", "z" * 300, ".", "..", ".hidden"])
 def test_a_tag_is_the_beginning_of_a_file_name(tag):
     with pytest.raises(cli.UserError, match="--tag"):
         cli.check_tag(tag)
@@ -586,12 +587,7 @@ def test_processes_that_torchrun_never_starts_are_one_message(monkeypatch, capsy
 
 
 def test_lists_may_have_a_space_behind_each_comma():
+    args = run_inference_sweep.Args
     kept = []
-    assert cli.run(keep(kept), Wide, ["--spacing", "3, 5"]) == 0
-    assert kept[0].spacing == (3, 5)
-
-
-@pytest.mark.parametrize("tag", [".", "..", ".hidden", "a/b", ""])
-def test_tags_are_the_head_of_a_file_name(tag):
-    with pytest.raises(cli.UserError, match="--tag"):
-        cli.check_tag(tag)
+    assert cli.run(keep(kept), args, ["--top-k", "2, all"]) == 0
+    assert kept[0].top_k == (2, None)

@@ -4,7 +4,10 @@ import errno
 import os
 from pathlib import Path
 
-import pandas  # noqa: F401 (see locked_folder)
+import fontTools.ttLib  # noqa: F401 (what is imported later is not found by another user)
+import matplotlib  # noqa: F401
+import pandas  # noqa: F401
+import PIL.ImageFont  # noqa: F401
 import pytest
 
 import methods
@@ -134,13 +137,15 @@ def locked_folder(tmp_path):
     """A folder that this process, as root too, may not look into meanwhile."""
     root = os.geteuid() == 0
     "".encode("utf-8-sig")  # imported while that can be
-    tmp_path.chmod(0)
-    if root:
-        os.seteuid(65534)  # root may look everywhere
-    yield tmp_path
-    if root:
-        os.seteuid(0)
-    tmp_path.chmod(0o700)
+    try:
+        tmp_path.chmod(0)
+        if root:
+            os.seteuid(65534)  # root may look everywhere
+        yield tmp_path
+    finally:
+        if root:
+            os.seteuid(0)
+        tmp_path.chmod(0o700)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs permissions")

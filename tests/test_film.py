@@ -268,7 +268,15 @@ def test_the_commands_of_the_order(argv, weights, tmp_path, capsys, monkeypatch)
 
 @pytest.mark.parametrize(
     "argv",
-    ["--save x.mp4", "--fps 0", "--blocks 0", "--blocks 51", "--prompt-len 0", "--weights nope.pt", "--prompt-len 999"]
+    [
+        "--save x.mp4",
+        "--fps 0",
+        "--blocks 0",
+        "--blocks 51 --compare",
+        "--prompt-len 0",
+        "--weights nope.pt",
+        "--prompt-len 999",
+    ]
     + [
         "--flow-step 0.3",
         "--gpt-weights x.pt",

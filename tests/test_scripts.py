@@ -4,6 +4,7 @@ import csv
 import importlib
 import json
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,7 +71,11 @@ def test_rows_are_not_compared_with_a_text_that_they_cannot_follow(lab, capsys):
 def test_texts_too_short_for_n_grams_have_no_distance(lab):
     argv = ["--module", "diffusion", "--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
     argv += ["--data", lab.root / "text.txt", "--evaluator", lab.evaluator, "--prompts", "2", "--prompt-len", "4"]
-    assert lab("evaluate_generate_methods", *argv, "--max-new-tokens", "3", "--seeds", "1", writes=False) == 0
+    argv += ["--max-new-tokens", "3", "--seeds", "1"]
+    grid = ["--sweep-draft-threshold", "0.5", "--sweep-confirm-threshold", "0.85", "--sweep-replace-margin", "0"]
+    assert lab("sweep_new_two_stage_vs_baseline", *argv, *grid, writes=False) == 0
+    shutil.rmtree(lab.root / "out")
+    assert lab("evaluate_generate_methods", *argv, writes=False) == 0
     found = load(only(lab.root / "out") / "summary.json")
     assert not {"distance", "jsd_4"} & {each["measure"] for each in found["differences"]}
 
@@ -276,6 +281,7 @@ def test_presets(lab, capsys):
         ({"draft_threshold": 0.5}, "draft_threshold 0.5: of two stages"),
         ({"module": "gtp"}, "unknown module 'gtp'"),
         ({"module": ["diffusion"]}, "unknown module"),
+        ({"module": None}, "unknown module"),
     ],
 )
 def test_a_preset_that_makes_no_sense_is_one_message(lab, capsys, settings, message):

@@ -641,4 +641,4 @@ def test_a_folder_in_the_place_of_the_resume_file_is_one_message(text_file, own_
     (own_root / "w.resume.pt").mkdir()
     assert train(diffusion, text_file, own_root / "w.pt", "--iters", "1", *tiny) == 2
     assert "w.resume.pt: is a folder" in capsys.readouterr().err
-    assert [path.name for path in own_root.glob("w*")] == ["w.resume.pt"]
+    assert [path.name for path in own_root.glob("w*")] == ["w.resume.pt"] and not (own_root / "logs").exists()
