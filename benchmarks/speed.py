@@ -35,7 +35,8 @@ from lab.cli import ROOT, UserError, check, check_range
 from lab.corpus import DEFAULT, Corpus
 
 RATE = "characters per second"
-ORIGIN = "Model device generate get_batch batch_size learning_rate n_embd n_head".split()  # what is used of it
+# what is used of the origin
+ORIGIN = ("Model", "device", "generate", "get_batch", "batch_size", "learning_rate", "n_embd", "n_head")
 
 
 @dataclass(frozen=True, kw_only=True)
