@@ -250,7 +250,7 @@ def test_a_cluster_that_cannot_be_reached_is_one_message(address):
         pass
 
 
-def test_what_listens_and_is_no_scheduler_is_one_message(monkeypatch):
+def test_a_cluster_address_at_which_something_else_listens_is_one_message(monkeypatch):
     monkeypatch.setattr(workers, "PATIENCE", 1)
     pytest.importorskip("distributed", reason="needs dask.distributed: uv sync --extra cluster")
     with socket.create_server(("127.0.0.1", 0)) as server:
