@@ -65,7 +65,7 @@ def main(args):
     rows = [row for path in args.inputs for row in records.read_rows(path)]
     reference = Reference.of_data(args.data, rows)
     points = named(stats.by_setting(rows, reference))
-    real = stats.real_text(next(iter(stats.grouped(rows, "name", "module", "weights").values())), reference)
+    real = stats.real_text(stats.settings(rows)[0], reference)
     speed, label = plots.speed_axis(points)
     start = args.output_dir / args.tag
     records.write_csv(start.with_name(f"{args.tag}_aggregated.csv"), points)

@@ -51,9 +51,8 @@ def main(args):
     """Count, interpolate at the smallest budget, draw, store."""
     length, rows, curves = len(Corpus(None).train), [], {}
     for name in methods.METHODS:
-        row, curves[name] = budget(
-            name, records.read_log(cli.ROOT / "results" / f"{name}_train.csv", ("step", "val_loss")), length
-        )
+        log = records.read_log(cli.ROOT / "results" / f"{name}_train.csv", ("step", "val_loss"))
+        row, curves[name] = budget(name, log, length)
         rows.append(row)
     for key in ("positions", "flop"):
         least = min(row[key] for row in rows)

@@ -97,13 +97,12 @@ class Ranks:
     """The processes that train one model together; a single one unless started by `torchrun`."""
 
     def __init__(self):
-        set_by = {"RANK": os.environ.get("RANK", "0"), "WORLD_SIZE": os.environ.get("WORLD_SIZE", "1")}
-        wrong = ", ".join(f"{name}={value!r}" for name, value in set_by.items() if not value.isdecimal())
-        check(not wrong, f"{wrong} in the environment: `torchrun` sets a number; without it, unset them")
-        self.rank, self.world = map(int, set_by.values())
-        right = self.rank < self.world and ("RANK" in os.environ or self.world == 1)
-        found = ", ".join(f"{name}={os.environ[name]!r}" for name in set_by if name in os.environ)
-        check(right, f"{found} in the environment: unset what is set, or start with `torchrun`")
+        found = {name: os.environ[name] for name in ("RANK", "WORLD_SIZE") if name in os.environ}
+        numbers = all(map(str.isdecimal, found.values()))
+        self.rank, self.world = (int(found.get("RANK", 0)), int(found.get("WORLD_SIZE", 1))) if numbers else (0, 0)
+        right = self.rank < self.world and ("RANK" in found or self.world == 1)
+        given = ", ".join(f"{name}={value!r}" for name, value in found.items())
+        check(right, f"{given} in the environment: unset what is set, or start with `torchrun`")
         self.is_main = self.rank == 0
 
     def join(self, device):

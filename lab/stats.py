@@ -13,6 +13,7 @@ from lab.records import Row
 DRAWS = 2000  # bootstrap samples
 FEWEST_CLUSTERS = 5  # clusters that an interval needs
 POOLED = ("trigram_entropy", "jsd_3", "jsd_4", "distance")
+FIXED = {*Row.__struct_fields__} - {"name", "module", "weights", "chars"}  # columns that are not settings
 MEASURES = ("nfe", "full_passes", "chars_per_call", "seconds", *SAMPLE_MEASURES)
 UNITS = {
     "nfe": "calls",
@@ -123,19 +124,22 @@ def resampled(sides, reference, names, weights):
         yield name, values, spread, weights.shape[1]
 
 
+def settings(rows):
+    """The rows of each setting, name and weights included, in order."""
+    return list(grouped(rows, *dict.fromkeys(key for row in rows for key in row if key not in FIXED)).values())
+
+
 def by_setting(rows, reference):
     """One point per settings, name and weights included: each measure with its interval (measure_low, measure_high).
 
     chars_per_second comes from the texts that were written alone.
     """
-    fixed, points = {*Row.__struct_fields__} - {"name", "module", "weights", "chars"}, []
-    settings = list(dict.fromkeys(key for row in rows for key in row if key not in fixed))
-    for group in grouped(rows, *settings).values():
-        point = {key: group[0][key] for key in settings if key in group[0]}
+    points = []
+    for group in settings(rows):
+        point = {key: value for key, value in group[0].items() if key not in FIXED}
         texts = {(row["seed"], row["prompt"]) for row in group}
-        check(
-            len(texts) == len(group), f"{point['name']}: has texts of the same seed and prompt: was a file given twice?"
-        )
+        twice = f"{point['name']}: has texts of the same seed and prompt: was a file given twice?"
+        check(len(texts) == len(group), twice)
         timed = [row["chars"] / row["seconds"] for row in group if row.get("seconds")]
         for name, found in summarise(equal_size(group, reference), reference).items():
             if isinstance(found, dict):

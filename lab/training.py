@@ -197,7 +197,8 @@ def prepare(name, Model, args, corpus, ranks, device):
     """A model, random or that of --init, and what its checkpoint will say of it. Raises UserError."""
     config = replace(args.config, vocab_size=len(corpus.alphabet))
     corpus.require(config.block_size + 1)
-    canvas_of(args, corpus.alphabet, corpus.opening(config.block_size))  # what cannot be written is refused before
+    opening = corpus.opening(config.block_size if args.data is None else args.prompt_len)
+    canvas_of(replace(args, data=None), corpus.alphabet, opening)  # what cannot be written is refused before
     world, batch = ranks.world, args.recipe.batch_size
     check(batch % world == 0, f"batch_size {batch} cannot be shared equally by {world} processes")
     torch.manual_seed(args.seed)

@@ -183,21 +183,26 @@ def test_values_that_cannot_be_used_are_refused(make_weights, change):
     assert "does not fit gpt.py" in refusal(path)
 
 
+def altered(path, part, key, change):
+    """The weights file with one of its values as `change` makes it."""
+    payload = torch.load(path, weights_only=True)
+    payload[part][key] = change(payload[part][key])
+    torch.save(payload, path)
+    return path
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_weights_that_are_no_numbers_are_refused(make_weights, value):
-    path = make_weights(gpt)
-    payload = torch.load(path, weights_only=True)
-    payload["model"]["lm_head.weight"][3, 5] = value
-    torch.save(payload, path)
+    place = torch.tensor([3]), torch.tensor([5])
+    path = altered(
+        make_weights(gpt), "model", "lm_head.weight", lambda old: old.index_put(place, torch.tensor(value).to(old))
+    )
     assert "lm_head.weight holds NaN or infinite weights" in refusal(path)
 
 
 @pytest.mark.parametrize("value", [torch.zeros(3), torch.zeros(27, 17), 5, None, "text", [1.0]])
 def test_weights_of_another_shape_are_refused(make_weights, value):
-    path = make_weights(gpt)
-    payload = torch.load(path, weights_only=True)
-    payload["model"]["lm_head.weight"] = value
-    torch.save(payload, path)
+    path = altered(make_weights(gpt), "model", "lm_head.weight", lambda old: value)
     assert "does not fit gpt.py" in refusal(path)
 
 
@@ -221,19 +226,13 @@ def test_what_cannot_be_read_is_not_called_damaged(tmp_path):
 
 @pytest.mark.parametrize("kind", [torch.int8, torch.complex64])
 def test_weights_of_another_kind_of_number_are_refused(make_weights, kind):
-    path = make_weights(gpt)
-    payload = torch.load(path, weights_only=True)
-    payload["model"]["lm_head.weight"] = payload["model"]["lm_head.weight"].to(kind)
-    torch.save(payload, path)
+    path = altered(make_weights(gpt), "model", "lm_head.weight", lambda old: old.to(kind))
     assert "numbers of another kind" in refusal(path)
 
 
 @pytest.mark.parametrize("size", [16.5, "16", None])
 def test_sizes_that_are_no_whole_numbers_are_refused(make_weights, size):
-    path = make_weights(gpt)
-    payload = torch.load(path, weights_only=True)
-    payload["config"]["block_size"] = size
-    torch.save(payload, path)
+    path = altered(make_weights(gpt), "config", "block_size", lambda old: size)
     assert "does not fit gpt.py" in refusal(path)
 
 

@@ -276,8 +276,6 @@ def test_the_commands_of_the_order(argv, weights, tmp_path, capsys, monkeypatch)
         "--prompt-len 0",
         "--weights nope.pt",
         "--prompt-len 999",
-    ]
-    + [
         "--flow-step 0.3",
         "--gpt-weights x.pt",
         "--save x.gif --terminal",
