@@ -70,7 +70,11 @@ def main(args):
     start = args.output_dir / args.tag
     records.write_csv(start.with_name(f"{args.tag}_aggregated.csv"), points)
     summary = {"settings": len(points), "rows": len(rows), "real_text": real, "stamp": records.stamp()}
-    for name, best in optimal(points, speed).items():
+    found = optimal(points, speed)
+    for name in {"quality", "parallel"} - {*found}:  # of an earlier analysis of the same tag
+        for older in (f"{args.tag}_pareto_speed_{name}.csv", f"{args.tag}_speed_vs_{name}.png"):
+            start.with_name(older).unlink(missing_ok=True)
+    for name, best in found.items():
         y = {"quality": "distance", "parallel": "chars_per_call"}[name]
         records.write_csv(start.with_name(f"{args.tag}_pareto_speed_{name}.csv"), best)
         plot(start.with_name(f"{args.tag}_speed_vs_{name}.png"), points, best, speed, label, y, real)

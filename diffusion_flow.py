@@ -66,9 +66,7 @@ class Decoding(diffusion.Decoding):
     """How characters are drawn, which of them at each call, and how the flow guides the early calls."""
 
     # [NEW] the flow
-    flow_step: float = (
-        0.6  # share of the remaining noise that a step takes, divided by the squared perplexity of a position
-    )
+    flow_step: float = 0.6  # share of the remaining noise that a step takes, divided by a position's squared perplexity
     flow_until: float = 0.5  # the flow guides a chunk while more than this share of it is masked
 
     def __post_init__(self):

@@ -48,7 +48,8 @@ def decoding_of(args, side):
 def main(args):
     """Write both sides' texts, then compare them."""
     sides = {args.a_name: decoding_of(args, "a"), args.b_name: decoding_of(args, "b")}
-    check(len(sides) == 2, "--a-name and --b-name must differ")
+    check(len(sides) == 2 and all(sides), "--a-name and --b-name must be two different names")
+    check(sides[args.a_name] != sides[args.b_name], "a and b have the same settings; change one of --b-...")
     writer = methods.load(args.module, args.weights)
     reference = trials.reference(args, writer, methods.load)
     settings = {name: (writer, decoding) for name, decoding in sides.items()}

@@ -56,9 +56,7 @@ def strategy(text):
     Raises UserError, also for those that depend on the characters drawn: they have no path likelihood.
     """
     kind, _, value = text.partition("=")
-    drawn = (
-        "what it fills in depends on the characters drawn, so that no path likelihood exists; compare samples instead"
-    )
+    drawn = "depends on the characters drawn, so that no path likelihood exists; compare samples instead"
     check(kind not in ("two-stage", "flow", "top_k"), f"--strategies {text}: {drawn}")
     least = {"left": 0, "threshold": 1e-9, "budget": 1e-9, "random": 1, "spacing": 1}
     check(kind in least, f"--strategies {text}: unknown; known: left, threshold=, budget=, random=, spacing=")

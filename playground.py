@@ -243,9 +243,8 @@ def find_gradio():
     try:
         import gradio
     except ImportError as error:
-        raise UserError(
-            f"the page needs gradio, which comes with: {uv_run('playground.py', start=('--extra', 'page'))}"
-        ) from error
+        start = uv_run("playground.py", start=("--extra", "page"))
+        raise UserError(f"the page needs gradio, which comes with: {start}") from error
     return gradio
 
 

@@ -38,13 +38,11 @@ def curve(axes, x, y, label, colour, line="-"):
 
 def main(args):
     """Read both logs, draw the four plots."""
-    logs = {
-        "diffusion": records.read_log(args.baseline_log, COMMON),
-        "diffusion + flow": records.read_log(args.flow_log, (*COMMON, *FLOW)),
-    }
+    flow = records.read_log(args.flow_log, (*COMMON, *FLOW))
+    logs = {"diffusion": records.read_log(args.baseline_log, COMMON, lacking=FLOW), "diffusion + flow": flow}
     blue, red, green, *_ = plots.COLOURS
     pairs = [(name, log, colour) for (name, log), colour in zip(logs.items(), (blue, red), strict=True)]
-    loss, step, flow = "likelihood bound, nats per character", "optimiser steps", logs["diffusion + flow"]
+    loss, step, batch = "likelihood bound, nats per character", "optimiser steps", "loss of the batches, nats"
 
     def figure(name, title, x, y):
         return plots.figure(args.output_dir / f"{args.tag}_{name}.png", title, x, y)
@@ -54,9 +52,7 @@ def main(args):
         for name, log, colour in pairs:
             curve(axes, log["step"], log["train_loss"], f"{name}, training", colour, ":")
             curve(axes, log["step"], log["val_loss"], f"{name}, validation", colour)
-    with figure(
-        "batch_total_loss", "What training minimises: the loss of its batches", step, "loss of the batches, nats"
-    ) as axes:
+    with figure("batch_total_loss", "What training minimises: the loss of its batches", step, batch) as axes:
         for name, log, colour in pairs:
             label = name + (" (both terms)" if log is flow else "")
             curve(axes, log["step"], log["batch_total_loss"], label, colour)

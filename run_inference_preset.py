@@ -29,6 +29,8 @@ class Args:
 
     def __post_init__(self):
         trials.check_sizes(self, ["max_new_tokens"])
+        plain = self.prompt is None or self.prompt_len == Args.prompt_len
+        check(plain, "--prompt-len: of the default prompt; leave it out, or --prompt")
 
 
 def decoding_of(module, settings):
@@ -50,17 +52,13 @@ def main(args):
     """Look the preset up, write, print."""
     presets = records.read_json(args.presets_file)
     check(isinstance(presets, dict), f"{args.presets_file}: not a table of presets")
-    check(
-        args.preset in presets,
-        f"--preset {args.preset}: unknown; {args.presets_file} has {', '.join(presets) or 'none'}",
-    )
+    known = f"{args.presets_file} has {', '.join(presets) or 'none'}"
+    check(args.preset in presets, f"--preset {args.preset}: unknown; {known}")
     settings = presets[args.preset]
     check(isinstance(settings, dict) and "module" in settings, f"{args.presets_file}: {args.preset} names no module")
     module = settings.pop("module")
-    known = ", ".join(methods.METHODS)
-    check(
-        module in [*methods.METHODS], f"{args.presets_file}: {args.preset}: unknown module {module!r}; known: {known}"
-    )
+    unknown = f"{args.presets_file}: {args.preset}: unknown module {module!r}; known: {', '.join(methods.METHODS)}"
+    check(module in [*methods.METHODS], unknown)
     writer = methods.load(module, args.weights)
     try:
         decoding = decoding_of(writer.name, settings)

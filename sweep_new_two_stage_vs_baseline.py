@@ -17,7 +17,7 @@ import pandas as pd
 
 import methods
 from lab import cli, plots, records, stats, trials
-from lab.cli import listed
+from lab.cli import check, listed
 from lab.quality import Pool
 
 NOT_WORSE = 0.02  # bits of `distance` that the whole interval of the difference may reach
@@ -52,6 +52,8 @@ def decodings(args):
     choices = cli.prefixed(args, "sweep")
     varied = [name for name, values in choices.items() if len(values) > 1]
     cells = trials.grid(start, choices)
+    two = all(cell.draft_threshold < cell.confidence_threshold for cell in cells)
+    check(two, "--sweep-draft-threshold: below every --sweep-confidence-threshold, or it is no second stage")
     baseline = {"baseline": replace(start, **cli.prefixed(args, "base"))}
     return baseline | {trials.name_of(cell, varied).replace("_threshold", ""): cell for cell in cells}
 

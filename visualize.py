@@ -25,7 +25,7 @@ class Args:
     compare: bool = False  # GPT beside it
     save: Path | None = None  # a .gif, or a .html page with a slider
     terminal: bool = False  # in the terminal, whether there is a display or not
-    fps: int = 12  # pictures a second
+    fps: int = 12  # pictures a second; a page has a speed of its own
     blocks: int = 5  # chunks of 240 characters to write
     prompt_len: int = 16  # characters of the corpus's opening to start from
     flow_step: float = 0.6  # with --flow: share of the remaining noise that a step takes

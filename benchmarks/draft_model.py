@@ -198,11 +198,8 @@ def main(args):
         drafting = replace(writer, generate=DraftModel(start, drafts).generate)
         texts = [trials.run(drafting, replace(trial, seeds=(seed,)))[0] for seed in range(args.seeds)]
         calls = sum(text.nfe for text in texts)
-        row = {
-            "draft model": name,
-            "drafts": drafts,
-            "calls per 1,000 characters": 1000 * calls / args.chars / args.seeds,
-        }
+        rate = 1000 * calls / args.chars / args.seeds
+        row = {"draft model": name, "drafts": drafts, "calls per 1,000 characters": rate}
         row["positions per call"] = sum(text.full_passes for text in texts) * writer.model.config.block_size / calls
         ours, theirs, ratio = compare(partial(trials.run, drafting, trial), plain, args.rounds)
         rates = {"characters per second": args.chars / ours, "of GPT alone": args.chars / theirs, "ratio": ratio}

@@ -4,8 +4,8 @@
 
 Each trains its own default model in its own way (size, batch, optimiser, learning rates) from scratch for the same time
 on this machine; nanoGPT by its recipe for a CPU. Ours plans its learning rates for that time, of which compiling takes a
-part. Then all read the same held-out text by the same code: exact nats per character for GPT, the upper bound for masked
-diffusion.
+part, so that it trains anew for each; the others' do not depend on it, so that one training is read at each. All read the
+same held-out text by the same code: exact nats per character for GPT, the upper bound for masked diffusion.
 """
 
 import math
@@ -20,7 +20,7 @@ from torch import nn
 import diffusion
 import gpt
 from benchmarks.speed import load_module, load_origin, train_theirs
-from benchmarks.timing import Output, show
+from benchmarks.timing import Output, clock, show
 from lab import cli, likelihood, machine, plots, stats, training
 from lab.backbone import Config
 from lab.cli import check
@@ -31,7 +31,7 @@ from lab.corpus import Corpus, windows
 class Args(Output):
     path: Path  # folder of a checkout of the origin, with gpt.py and diffusion.py in it
     nanogpt: Path | None = None  # folder of a checkout of karpathy/nanoGPT
-    minutes: cli.listed(float) = (2.0, 5.0, 10.0)  # of training, for each model a training of its own
+    minutes: cli.listed(float) = (2.0, 5.0, 10.0)  # of training
 
     def __post_init__(self):
         check(all(0 < m < math.inf for m in self.minutes), "--minutes: finite, and above 0")
@@ -59,12 +59,13 @@ def train_ours(method, corpus, minutes, device):
 
 
 def train_others(minutes, model, step):
-    """Train a model of others for so long, step() by step -> (model, steps)."""
-    until, steps = time.monotonic() + 60 * minutes, 0
-    while time.monotonic() < until:
-        step()
-        steps += 1
-    return model, steps
+    """Train a model of others, step() by step; yields (minutes, model, steps) at each of the times given."""
+    spent, steps = 0.0, 0
+    for until in sorted(minutes):
+        while spent < 60 * until:
+            spent += clock(step)
+            steps += 1
+        yield until, model, steps
 
 
 def nanogpt(module, vocab_size, corpus):
@@ -120,23 +121,23 @@ class Theirs(nn.Module):
 def held_out_loss(model, corpus, is_masked):
     """Nats per character of the test split, read in non-overlapping windows (25,600 characters of it)."""
     T = model.config.block_size
-    held_out = windows(corpus.test, T + 1, most=25_600 // T)
-    if is_masked:
-        return likelihood.masked_bound(model, held_out[:, :-1]).mean().item()
-    return likelihood.next_character(model, held_out).mean().item()
+    held_out = windows(corpus.test, T + 1, most=25_600 // T).to(next(model.parameters()).device)
+    model.eval()
+    nll = likelihood.masked_bound(model, held_out[:, :-1]) if is_masked else likelihood.next_character(model, held_out)
+    model.train()
+    return nll.mean().item()
 
 
 def trainings(origin, other, corpus, device, minutes):
-    """(method, whose, model with our interface, steps) of each, one after another."""
+    """(method, whose, minutes, model with our interface, steps) of each, one after another."""
     V = len(corpus.alphabet)
     for method in (gpt, diffusion):
-        yield method.NAME, "ours", *train_ours(method, corpus, minutes, device)
-        model, steps = train_others(minutes, *train_theirs(origin[method]))
-        yield method.NAME, "the origin's", Theirs(model, V, method is diffusion), steps
-    if other:
-        model, step = nanogpt(other, V, corpus)
-        model, steps = train_others(minutes, model, step)
-        yield "gpt", "nanoGPT's", NanoGPT(model, V), steps
+        for n in minutes:
+            yield method.NAME, "ours", n, *train_ours(method, corpus, n, device)
+        for n, model, steps in train_others(minutes, *train_theirs(origin[method])):
+            yield method.NAME, "the origin's", n, Theirs(model, V, method is diffusion), steps
+    for n, model, steps in train_others(minutes, *nanogpt(other, V, corpus)) if other else ():
+        yield "gpt", "nanoGPT's", n, NanoGPT(model, V), steps
 
 
 def main(args):
@@ -144,17 +145,15 @@ def main(args):
     device, corpus, rows = machine.pick_device(), Corpus(), []
     origin = load_origin(args.path)
     other = args.nanogpt and load_module(args.nanogpt / "model.py", "GPT", "GPTConfig")
-    for minutes in args.minutes:
-        for method, whose, model, steps in trainings(origin, other, corpus, device, minutes):
-            size, is_masked = sum(p.numel() for p in model.parameters()), method == diffusion.NAME
-            row = {"method": method, "whose": whose, "minutes": minutes, "parameters": size, "steps": steps}
-            rows.append(row | {"nats": held_out_loss(model.to("cpu").eval(), corpus, is_masked)})
-            show(rows[-1:])
+    for method, whose, minutes, model, steps in trainings(origin, other, corpus, device, args.minutes):
+        size, is_masked = sum(p.numel() for p in model.parameters()), method == diffusion.NAME
+        row = {"method": method, "whose": whose, "minutes": minutes, "parameters": size, "steps": steps}
+        rows.append(row | {"nats": held_out_loss(model, corpus, is_masked)})
+        show(rows[-1:])
     args.write("first_minutes", {"rows": rows}, device=str(device))
+    path, title = args.folder / "first_minutes.png", "What minutes of training buy"
     y = "nats per character of held-out text (GPT exact, diffusion bound)"
-    with plots.figure(
-        args.folder / "first_minutes.png", "What minutes of training buy", "minutes of training", y
-    ) as axes:
+    with plots.figure(path, title, "minutes of training", y) as axes:
         for colour, (name, curve) in zip(plots.COLOURS, stats.grouped(rows, "method", "whose").items(), strict=False):
             at = [row["minutes"] for row in curve], [row["nats"] for row in curve]
             axes.plot(*at, color=colour, marker="o", label=", ".join(name))

@@ -15,7 +15,7 @@ import itertools
 import math
 import random
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -52,10 +52,13 @@ class Args(Output, trials.Args):
 
     def __post_init__(self):
         super().__post_init__()
-        check(
-            self.prompts >= max(self.batch, stats.FEWEST_CLUSTERS), "--prompts: at least --batch, and 5 for an interval"
-        )
+        enough = self.prompts >= max(self.batch, stats.FEWEST_CLUSTERS)
+        check(enough, "--prompts: at least --batch, and 5 for an interval")
         cli.check_range(self, 0, 100, "rounds")
+        idle = [
+            f.name for f in fields(self) if f.name not in ("redraw", "renew") and getattr(self, f.name) != f.default
+        ]
+        check(not (self.redraw and idle), f"--redraw writes no texts: leave out {', '.join(idle)}")
         check(self.entropies and all(map(math.isfinite, self.entropies)), "--entropies: one number or more")
 
 
@@ -155,9 +158,8 @@ def limits(field, costs, args):
     """
     square, found = torch.rand(2, 1024, 1024), []
     wide, long = square[0], square[1, 0]
-    product, reading = (
-        float(np.median([clock(partial(torch.matmul, wide, other)) for _ in range(50)])) for other in (square[1], long)
-    )
+    timed = [[clock(partial(torch.matmul, wide, other)) for _ in range(50)] for other in (square[1], long)]
+    product, reading = np.median(timed, axis=1).tolist()
     for one in field:
         model = one.writer.model
         weights = sum(p.numel() for p in model.parameters())
@@ -206,9 +208,8 @@ def draw(found, folder):
 def draw_flows(points, folder, y):
     """What the flow does to calls and to generative NLL: an arrow for each way of unmasking."""
     named = {point["name"]: (point["nfe"], point["generative_nll"]) for point in points}
-    pairs = [
-        (name, off) for off, names in PAIRS.items() if "flow off" in off for name in names if {name, off} <= {*named}
-    ]
+    asked = [(name, off) for off, names in PAIRS.items() if "flow off" in off for name in names]
+    pairs = [pair for pair in asked if {*pair} <= {*named}]
     title = "What the flow changes at equal diversity: from flow off (ring) to flow (dot)"
     with plots.figure(folder / "frontier_flow.png", title, "calls for 240 characters", y) as axes:
         for colour, (name, off) in zip(itertools.cycle((*plots.COLOURS, "black")), pairs, strict=False):
@@ -255,11 +256,8 @@ def main(args):
     weights = stats.resamples(len(prompts), 1000)
     curves = {one.name: [(d.temp, draws(groups[n], reference, weights)) for n, _, d in one.sets()] for one in field}
     found = {"matched": compare(curves, args.entropies, len(prompts))}
-    found["points"] = [
-        {"name": name, "temp": temp} | {key: values[0] for key, values in drawn.items()}
-        for name, curve in curves.items()
-        for temp, drawn in curve
-    ]
+    measured = [(name, temp, drawn) for name, curve in curves.items() for temp, drawn in curve]
+    found["points"] = [{"name": n, "temp": t} | {key: x[0] for key, x in drawn.items()} for n, t, drawn in measured]
     nearest = [row for row in found["matched"] if row["entropy"] == middle(args.entropies)]
     costs = {row["name"]: row for row in found["points"] + found["matched"] + nearest}
     found["seconds"] = seconds(field, costs, args, prompts) if args.rounds else []

@@ -105,6 +105,13 @@ def speed():
     return table(rows, columns | {"times faster": "**{ratio:.1f}**"})
 
 
+def operators():
+    """What a cached call of GPT spends its time on."""
+    columns = {"operator of PyTorch": "`{operator}`", "in a call": "{in a call:.0f}"}
+    columns |= {"microseconds each": "{microseconds:.1f}", "share of the call": "{share:.0%}"}
+    return table(results("speed")["operators"], columns)
+
+
 def draft_models():
     """GPT with draft models, beside GPT alone."""
     columns = {"draft model": "{draft model}", "drafts": "{drafts}"}
@@ -274,22 +281,9 @@ def samples():
     return "\n".join(["```text", *map("$ uv run {command}\n{text}".format_map, results("shipped")["samples"]), "```"])
 
 
-PLACES = {
-    function.__name__: function
-    for function in (
-        likelihood,
-        trainings,
-        speed,
-        draft_models,
-        first_minutes,
-        paths,
-        two_stage,
-        flow_spaced,
-        flow_thresholds,
-        grid,
-    )
-    + (frontier, controls, budgets, pairs, infilling, samples, summary, summary_in_chinese)
-}
+OF_MODELS = (likelihood, trainings, budgets, speed, draft_models, first_minutes, paths, infilling)
+OF_TEXTS = (samples, two_stage, flow_spaced, flow_thresholds, grid, frontier, controls, pairs)
+PLACES = {table.__name__: table for table in (*OF_MODELS, *OF_TEXTS, summary, summary_in_chinese)}
 
 
 def render(page):

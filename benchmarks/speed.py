@@ -58,18 +58,18 @@ def row(what, unit, ours, theirs, count, rounds):
     return {"what": what, "unit": unit, "ours": figures[0], "theirs": figures[1], "ratio": ratio}
 
 
-def stepper(method, config, windows, plain, device):
-    """A function that takes a training step of a fresh model on random characters; plain: in eager float32."""
+def stepper(method, config, windows, device, compiled=True, bf16=True):
+    """A function that takes a training step of a fresh model on random characters, compiled and in bfloat16 where it pays."""
     machine.keep_memory()  # as every training does
     torch.manual_seed(0)
     model, recipe, rng = method.Model(config).to(device), method.Args().recipe, machine.Rng(0)
-    compiled = model if plain or not machine.can_compile(device) else torch.compile(model, dynamic=False)
-    bf16, optimisers = not plain and machine.gains_from_bf16(device), training.optimisers(model, recipe)
+    forward = torch.compile(model, dynamic=False) if compiled and machine.can_compile(device) else model
+    bf16, optimisers = bf16 and machine.gains_from_bf16(device), training.optimisers(model, recipe)
     x = torch.randint(config.vocab_size, (windows, config.block_size + 1), device=device)
 
     def step():
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            total, _ = method.loss(compiled, x, config, rng)
+            total, _ = method.loss(forward, x, config, rng)
         total.backward()
         for optimiser in optimisers:
             optimiser.step()
@@ -79,16 +79,29 @@ def stepper(method, config, windows, plain, device):
     return step
 
 
-def against_ourselves(args, corpus, device):
+def operators(writer, trial):
+    """What GPT's cached call spends its time on, by operator of PyTorch: its own calls and time, the longest first."""
+    trials.run(writer, trial)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        (text,) = trials.run(writer, trial)
+    found = sorted(profiler.key_averages(), key=lambda each: -each.self_cpu_time_total)
+    total = sum(each.self_cpu_time_total for each in found)
+    rows = [(each.key, each.count, each.self_cpu_time_total) for each in found[:8]]
+    rows.append(
+        ("all others", *np.sum([(each.count, each.self_cpu_time_total) for each in found[8:]], axis=0).tolist())
+    )
+    return [
+        {"operator": name, "in a call": count / text.nfe, "microseconds": took / count, "share": took / total}
+        for name, count, took in rows
+    ]
+
+
+def against_ourselves(args, corpus, writer, trial, device):
     """A row for each thing that is done to our own models to be fast."""
     recipe, config = gpt.Args().recipe, replace(gpt.Args().config, vocab_size=len(corpus.alphabet))
-    ours, plain = (stepper(gpt, config, recipe.batch_size, plain, device) for plain in (False, True))
+    ours, plain = (stepper(gpt, config, recipe.batch_size, device, fast, fast) for fast in (True, False))
     read = recipe.batch_size * config.block_size
     yield row("GPT training, against the same in eager float32", RATE, ours, plain, read, args.rounds)
-    writer = methods.load("gpt", device=device)
-    trials.check_text(corpus.alphabet, corpus.path, writer)
-    canvas = Canvas.after(writer.alphabet.encode(writer.opening[:16]), args.chars)
-    trial = trials.Trial(canvas, gpt.Args().decoding, (1337,))
     drafting = DraftModel(NGrams(np.asarray(corpus.train), len(corpus.alphabet)).start, args.drafts)
     drafted = partial(trials.run, replace(writer, generate=drafting.generate), trial)
     what = "GPT with an n-gram draft model, against GPT with its cache"
@@ -173,19 +186,26 @@ def against_the_origin(origin, args, corpus, device):
             theirs = partial(call_quietly, module.generate, other, max_new_tokens=args.chars)
             yield row("GPT writing, 1,000 characters", "seconds", ours, theirs, args.chars / 1000, args.rounds)
         windows = module.batch_size // (1 if method is gpt else 2)  # ours reads each window twice, complemented
-        step = stepper(method, config, windows, plain=False, device=device)
-        what = f"{method.NAME}, one training step of {module.batch_size} x 256"
-        yield row(what, "seconds", step, their_step, 1, args.rounds)
+        for bf16 in (True, False) if machine.gains_from_bf16(device) else (False,):
+            step, form = stepper(method, config, windows, device, bf16=bf16), "bfloat16" if bf16 else "float32"
+            what = f"{method.NAME}, one training step of {module.batch_size} x 256, ours in {form}"
+            yield row(what, "seconds", step, their_step, 1, args.rounds)
 
 
 def main(args):
     """Time every pair, print and store."""
     device, corpus = machine.pick_device(), Corpus()
     origin = load_origin(args.path) if args.path else {}  # first: a wrong folder is said at once
-    rows = [*(against_before(args) if args.before else ()), *against_ourselves(args, corpus, device)]
+    writer = methods.load("gpt", device=device)
+    trials.check_text(corpus.alphabet, corpus.path, writer)
+    canvas = Canvas.after(writer.alphabet.encode(writer.opening[:16]), args.chars)
+    trial = trials.Trial(canvas, gpt.Args().decoding, (1337,))
+    rows = [*(against_before(args) if args.before else ()), *against_ourselves(args, corpus, writer, trial, device)]
     rows += against_the_origin(origin, args, corpus, device)
+    found = {"rows": rows, "operators": operators(writer, trial)}
     show(rows)
-    args.write("speed", {"rows": rows}, device=str(device))
+    show(found["operators"])
+    args.write("speed", found, device=str(device))
 
 
 if __name__ == "__main__":

@@ -36,6 +36,12 @@ def write(path, payload):
         file.write(whole.getbuffer())
 
 
+def is_foreign(path):
+    """Whether a file that exists begins as no weights file does: a text, a table, a picture."""
+    with open(path, "rb") as file:
+        return file.read(2) not in (b"PK", b"P", b"")  # torch writes zip archives
+
+
 def read(path, remedy):
     """Load a dictionary that `write` saved. Raises UserError that names the file and the command that makes it."""
     check_ends(path)
@@ -43,8 +49,10 @@ def read(path, remedy):
     foreign = f"{path}: not a weights file of this project (damaged, truncated or foreign). To replace it: {remedy}"
     try:
         raw = io.BytesIO(path.read_bytes())
+        check(not is_foreign(path), f"{path}: never was a weights file; name another, or delete it and make: {remedy}")
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file. Train it: {remedy}") from error
+        go_on = " --resume" if resume_path(path).exists() else ""  # with the training that was interrupted
+        raise UserError(f"{path}: no such file. Train it: {remedy}{go_on}") from error
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}. Name a weights file") from error
     try:
@@ -86,8 +94,8 @@ def load(path, name, Model, Config=Config, remedy=None):
     remedy = remedy or uv_run(f"{name}.py", "--train", *place)
     payload = read(path, remedy)
     made_for = payload["name"]
-    hint = f". Use {made_for}.py" if os.path.isfile(ROOT / f"{made_for}.py") else ""
-    check(made_for == name, f"{path}: holds weights of {made_for!r}, not of {name}{hint}")
+    hint = f", or use {made_for}.py" if os.path.isfile(ROOT / f"{made_for}.py") else ""
+    check(made_for == name, f"{path}: holds weights of {made_for!r}, not of {name}; name others{hint}")
     try:
         model = Model(Config(**payload["config"]))
         model.load_state_dict(payload["model"])

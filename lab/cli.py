@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shlex
+import shutil
 import sys
 import textwrap
 from dataclasses import replace
@@ -51,6 +52,8 @@ def run(main, Args, argv=None):
     for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
         if getattr(sys, name) is None:  # closed, as by >&-
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (until the process ends)
+    if shutil.get_terminal_size().columns < 20:  # tyro's help never ends in fewer than six
+        os.environ["COLUMNS"] = "20"
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # a file name may be no UTF-8

@@ -33,8 +33,11 @@ class Args:
         check(right, f"max_new_tokens must lie in 1..{MOST:,}, not {self.max_new_tokens}")
         check(self.train or not (self.resume or self.init), "--resume and --init go with --train")
         check_seeds(self.seed)
-        both = self.infill is not None and self.prompt is not None
-        check(not both, "--infill fills a text that you give, --prompt goes on from one: choose one")
+        going_on = self.prompt, self.prompt_len, self.max_new_tokens
+        fills = "--infill fills a text that you give: leave out --prompt, --prompt-len and --max-new-tokens"
+        check(self.infill is None or going_on == (None, Args.prompt_len, Args.max_new_tokens), fills)
+        plain = self.prompt is None or self.prompt_len == Args.prompt_len
+        check(plain, "--prompt-len: of the default prompt; leave it out, or --prompt")
         check(not (self.resume and self.init), "--resume goes on with a training, --init starts one: choose one")
 
 
@@ -52,16 +55,20 @@ def must_train(args, name):
         changed = [field.name for field in fields(part) if getattr(part, field.name) != getattr(default, field.name)]
         flags = " ".join(f"--{flag.replace('_', '-')}" for flag in changed)
         check(args.train or missing or not changed, f"{flags}: of a training; give --train with it, or leave it out")
+    typed = args.infill is not None or args.prompt is not None
+    read = args.train or missing or not (args.data and typed)
+    check(read, "--data: to train on, or to take the prompt from; leave it out, or --prompt and --infill")
     return args.train or missing
 
 
 def check_idle(decoding):
     """Raise UserError for settings that would have no effect beside the others."""
-    draft = getattr(decoding, "draft_threshold", 1.0)
-    idle = f"draft_threshold {draft}: of two stages; give a confidence_threshold above it, or leave it out"
-    check(draft == 1 or draft < decoding.confidence_threshold, idle)
+    usual, draft = type(decoding)(), getattr(decoding, "draft_threshold", None)
+    if draft is not None and draft >= decoding.confidence_threshold:
+        staged = ("draft_threshold", "confirm_threshold", "replace_margin")
+        idle = " and ".join(name for name in staged if getattr(decoding, name) != getattr(usual, name))
+        check(not idle, f"{idle}: of two stages; give a confidence_threshold above draft_threshold, or leave it out")
     if getattr(decoding, "steps", 0):
-        usual = type(decoding)()
         same = all(getattr(decoding, name) == getattr(usual, name) for name in ("confidence_threshold", "spacing"))
         check(same, "steps: unmasks at random; leave out confidence_threshold and spacing")
 
@@ -99,8 +106,6 @@ def choose_prompt(args, opening):
         return args.prompt
     if args.data is not None:
         opening = Corpus(args.data).opening(args.prompt_len)
-    check(
-        args.prompt_len <= len(opening),
-        f"prompt_len {args.prompt_len}: the corpus's opening is known up to {len(opening)} characters only; use --prompt",
-    )
+    known = f"the corpus's opening is known up to {len(opening)} characters only; use --prompt"
+    check(args.prompt_len <= len(opening), f"prompt_len {args.prompt_len}: {known}")
     return opening[: args.prompt_len]

@@ -62,12 +62,8 @@ class Alphabet:
 
     def decode(self, idx, masked=None):
         """Tokens (L,) -> text; masked (L,) positions are shown as the mask symbol."""
-        characters = [self.characters[i] for i in idx.tolist()]
-        if masked is not None:
-            characters = [
-                self.mask if m else character for character, m in zip(characters, masked.tolist(), strict=True)
-            ]
-        return "".join(characters)
+        masks = [False] * len(idx) if masked is None else masked.tolist()
+        return "".join(self.mask if m else self.characters[i] for i, m in zip(idx.tolist(), masks, strict=True))
 
     def describe(self):
         """The alphabet in a line, cut when it is long."""
@@ -115,11 +111,9 @@ class Corpus:
     def require(self, length):
         """Raise UserError unless every part holds a window of `length` characters."""
         shortest = min(len(self.train), len(self.validation), len(self.test))
-        check(
-            shortest >= length,
-            f"{self.path}: {len(self.ids):,} characters are too few. Windows of {length} need {20 * length:,} "
-            "(5 % of the text must hold one); give a longer text or a smaller --block-size",
-        )
+        few = f"{self.path}: {len(self.ids):,} characters are too few. Windows of {length} need {20 * length:,} "
+        few += "(5 % of the text must hold one); give a longer text or a smaller --block-size"
+        check(shortest >= length, few)
 
     def opening(self, length):
         """The first `length` characters of the text."""

@@ -46,9 +46,8 @@ def locked(path):
     try:
         for pid in others(target, "lock"):  # after making ours: of two that start together, one at least sees the other
             other = beside(target, "lock", pid)
-            raise UserError(
-                f"{path}: process {pid} is making it. Wait, name another file, or if it is not, delete {other}"
-            )
+            remedy = f"Wait, name another file, or if it is not, delete {other}"
+            raise UserError(f"{path}: process {pid} is making it. {remedy}")
         yield
     finally:
         os.close(descriptor)

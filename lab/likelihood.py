@@ -15,6 +15,11 @@ from lab.sampling import probabilities
 ROWS = 16  # windows in one forward pass
 
 
+def each_next(model, x):
+    """Cross-entropy of each next character of windows (B, T), (B, T - 1)."""
+    return F.cross_entropy(model(x[:, :-1]).mT, x[:, 1:], reduction="none")
+
+
 @torch.no_grad()
 def next_character(model, windows):
     """Exact negative log-likelihood of a left-to-right model.
@@ -22,9 +27,7 @@ def next_character(model, windows):
     windows: (n, block_size + 1) consecutive windows, each starting on the last character of the one before.
     Returns (n,) nats per character.
     """
-    return torch.cat(
-        [F.cross_entropy(model(x[:, :-1]).mT, x[:, 1:], reduction="none").mean(1) for x in windows.split(ROWS)]
-    )
+    return torch.cat([each_next(model, x).mean(1) for x in windows.split(ROWS)])
 
 
 @torch.no_grad()
@@ -34,10 +37,7 @@ def next_character_sliding(model, windows):
     windows: (n, block_size + 1) windows that start half a window apart. Returns (n,) nats per character.
     """
     half = windows.size(1) // 2
-    nll = [
-        F.cross_entropy(model(x[:, :-1]).mT, x[:, 1:], reduction="none")[:, half:].mean(1) for x in windows.split(ROWS)
-    ]
-    return torch.cat(nll)
+    return torch.cat([each_next(model, x)[:, half:].mean(1) for x in windows.split(ROWS)])
 
 
 @torch.no_grad()
@@ -46,8 +46,7 @@ def given_left(model, windows, written):
 
     windows: (n, T) windows; written: (T,) bool, which characters, not the first. Returns (n,) nats per character.
     """
-    logits = torch.cat([model(x[:, :-1]) for x in windows.split(ROWS)])
-    return F.cross_entropy(logits.mT, windows[:, 1:], reduction="none")[:, written[1:]].double().mean(1)
+    return torch.cat([each_next(model, x)[:, written[1:]].double().mean(1) for x in windows.split(ROWS)])
 
 
 @torch.no_grad()

@@ -44,9 +44,8 @@ def gains_from_bf16(device):
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":  # without such units bfloat16 is emulated, three times slower than float32
-        return any(
-            getattr(torch.cpu, "get_capabilities", dict)().get(unit, False) for unit in ("avx512_bf16", "amx_bf16")
-        )
+        units = getattr(torch.cpu, "get_capabilities", dict)()
+        return units.get("avx512_bf16", False) or units.get("amx_bf16", False)
     return False
 
 
@@ -63,9 +62,7 @@ def compile_or_not(model, attempt):
 
     attempt: called with the compiled model, to have all of it compiled; what is wrong with the model itself is raised.
     """
-    from torch._dynamo.exc import (
-        BackendCompilerFailed,
-    )  # not at the top: it takes seconds that others need not wait for
+    from torch._dynamo.exc import BackendCompilerFailed  # not at the top: it takes seconds
 
     compiled = torch.compile(model, dynamic=False)  # shapes never change; dynamic ones cost three times as much
     try:

@@ -27,9 +27,7 @@ class Painter:
         shown = set().union(*(signs(film.stills[-1]) for film in films)) - {"\n"}
         self.films, self.font, self.known = films, *load_font(font, size, shown)
         if any(map(leftward, shown)) and not features.check("raqm"):
-            warn(
-                "this Pillow has no raqm: letters stand in order, unjoined; --save film.html shows them as they are read"
-            )
+            warn("this Pillow has no raqm: letters stand in order, unjoined; --save film.html shows them joined")
         self.cell = w, h = round(max(map(self.font.getlength, {"M"} | shown))), size + 5
         self.lines = max(len(rows(signs(still), COLUMNS)) for film in films for still in film.stills)
         self.panel, self.foot = (COLUMNS + 3) * w, int((self.lines + 2.7) * h)
@@ -133,9 +131,7 @@ def show(films, fps, font=None):
 
     def step(i):
         image = painter.paint(pictures[i], pace(pictures)).copy()
-        image.thumbnail(
-            (root.winfo_screenwidth() - 20, root.winfo_screenheight() - 100)
-        )  # the rest: the desktop's bars
+        image.thumbnail((root.winfo_screenwidth() - 20, root.winfo_screenheight() - 100))  # less the desktop's bars
         label.image = ImageTk.PhotoImage(image)  # kept: tkinter does not
         label.configure(image=label.image)
         if i + 1 < len(pictures):

@@ -1,8 +1,10 @@
 """Plots that need no explanation: units on the axes, intervals drawn, colours that the colour-blind can tell apart."""
 
 import contextlib
+import warnings
 
 from lab.files import atomic
+from lab.records import warn
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
 
@@ -24,8 +26,10 @@ def figure(path, title, x, y):
     handles, labels = axes.get_legend_handles_labels()
     if labels:
         fig.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    with atomic(path) as file:
+    with atomic(path) as file, warnings.catch_warnings(record=True) as caught:
         fig.savefig(file, format=path.suffix[1:], dpi=130)
+    if any("missing from font" in str(warning.message) for warning in caught):
+        warn(f"{path}: matplotlib's font lacks characters of these names, and draws boxes for them")
 
 
 def scatter(axes, points, x, y, colour=COLOURS[0], label=None, marker="o", size=36):

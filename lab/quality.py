@@ -189,11 +189,10 @@ def entropy(counts):
     return entropy_of(counts / np.maximum(counts.sum(-1, keepdims=True), 1e-300))
 
 
-def divergence(
-    counts, other, unseen=0.0
-):  # scipy's is of full tables: each resample would bring all unseen n-grams along
+def divergence(counts, other, unseen=0.0):
     """Jensen-Shannon divergence, 0..1 bit, of the distributions proportional to counts (..., K) and other (K,).
 
+    scipy's is of full tables: each resample would bring all unseen n-grams along.
     unseen: (J,) what else `other` counts, of which counts has none: no columns are needed for them.
     """
     total = other.sum() + np.sum(unseen)
@@ -213,9 +212,8 @@ class Pool:
         self.copied_share = np.array([np.mean([row["copied_share"] or 0 for row in group]) for group in groups])
         self.counts, self.target, self.unseen = {}, {}, {}
         for n in (3, 4):
-            per_group = [
-                Counter(g for row in group for g in grams(row["text"][-row["chars"] :], n)) for group in groups
-            ]
+            written = [[row["text"][-row["chars"] :] for row in group] for group in groups]
+            per_group = [Counter(gram for text in texts for gram in grams(text, n)) for texts in written]
             target, all_seen = counted(reference.known, n), set().union(*per_group)
             seen = sorted(all_seen)  # in order, for sums that come out the same in each process
             self.counts[n] = np.array([[counter[gram] for gram in seen] for counter in per_group], dtype=float)
@@ -236,12 +234,8 @@ class Pool:
         weights = np.ones(len(self.copied_share)) if weights is None else weights
         jsd = {n: divergence(weights @ self.counts[n], self.target[n], self.unseen[n]) for n in self.counts}
         excess = np.maximum(0, weights @ self.copied_share / weights.sum(-1) - self.real_share)
-        return {
-            "trigram_entropy": entropy(weights @ self.counts[3]),
-            "jsd_3": jsd[3],
-            "jsd_4": jsd[4],
-            "distance": jsd[4] + excess,
-        }
+        diversity = entropy(weights @ self.counts[3])
+        return {"trigram_entropy": diversity, "jsd_3": jsd[3], "jsd_4": jsd[4], "distance": jsd[4] + excess}
 
 
 @functools.lru_cache(maxsize=4)

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import os
 import sys
 import time
 import warnings
@@ -101,6 +102,7 @@ def write_text(path, text):
 def read_json(path):
     """A JSON file, or the list of what stands in the lines of a .jsonl, without a last one that is cut. Raises UserError."""
     check_ends(path)
+    check(not os.path.isdir(path), f"{path}: a folder; name the .json file in it")
     try:
         data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
         if path.suffix == ".jsonl":
@@ -117,10 +119,8 @@ def read_rows(path, may_be_empty=False):
     row, counted from 1, and the column that is not as `Row` says."""
     value = read_json(path)
     rows = value.get("rows") if isinstance(value, dict) else value
-    check(
-        isinstance(rows, list) and (rows or may_be_empty),
-        f"{path}: holds no rows; give a results.json that one of the scripts wrote",
-    )
+    none = f"{path}: holds no rows; give a results.json that one of the scripts wrote"
+    check(isinstance(rows, list) and (rows or may_be_empty), none)
     for number, row in enumerate(rows, 1):
         try:
             msgspec.convert(row, Row)
@@ -131,8 +131,11 @@ def read_rows(path, may_be_empty=False):
     return rows
 
 
-def read_log(path, needed):
-    """These columns of a training's log as a table of numbers; empty cells, as at step 0, are NaN. Raises UserError."""
+def read_log(path, needed, lacking=()):
+    """These columns of a training's log as a table of numbers; empty cells, as at step 0, are NaN. Raises UserError.
+
+    lacking: columns that it must not have, of other methods.
+    """
     import pandas  # not at the top: whoever only writes need not wait for it
 
     check_ends(path)
@@ -144,11 +147,14 @@ def read_log(path, needed):
             log = pandas.read_csv(path, index_col=False, **text)
         missing = ", ".join(name for name in needed if name not in log)
         check(not missing, f"{none} (it has no column {missing})")
+        other = [name for name in lacking if name in log]
+        check(not other, f"{path}: the log of another method's training (it has {', '.join(other)})")
         log = log[list(needed)].astype(float)
         empty = ", ".join(name for name in needed if log[name].isna().all())
         check(not empty, f"{none} (it has no number in {empty})")
-        rises = log["step"].notna().all() and log["step"].is_monotonic_increasing if "step" in log else True
-        check(rises, f"{none} (its steps have gaps or go back)")
+        for name, what in (("step", "steps"), ("elapsed_sec", "seconds")):
+            rises = name not in log or log[name].notna().all() and log[name].is_monotonic_increasing
+            check(rises, f"{none} (its {what} have gaps or go back)")
         check(not (log.abs() > 1e12).any(axis=None), f"{none} (it holds numbers beyond 1e12)")
         return log
     except OSError as error:

@@ -187,7 +187,6 @@ def pareto(points, high, low=()):
     """
     known = [point for point in points if all(point.get(key) is not None for key in (*high, *low))]
     scores = np.array([[p[key] for key in high] + [-p[key] for key in low] for p in known])
-    best = [
-        p for p, own in zip(known, scores, strict=True) if not ((scores >= own).all(1) & (scores > own).any(1)).any()
-    ]
+    beaten = [((scores >= own).all(1) & (scores > own).any(1)).any() for own in scores]
+    best = [point for point, worse in zip(known, beaten, strict=True) if not worse]
     return sorted(best, key=lambda point: point[high[0]])

@@ -123,11 +123,8 @@ class Run:
 
     def restore(self):
         """Take up what `save` wrote. Raises UserError when it is damaged or its settings were others."""
-        resume, anew, mine = (
-            checkpoint.resume_path(self.path),
-            command("--train", without=("--resume",)),
-            self.description,
-        )
+        resume, mine = checkpoint.resume_path(self.path), self.description
+        anew = command("--train", without=("--resume",))
         state = checkpoint.read(resume, anew)
         check("optimisers" in state, f"{resume}: holds weights, not an unfinished training. To start anew: {anew}")
         try:
@@ -135,7 +132,8 @@ class Run:
             keys = {"name", "config", "characters", "seed", "data_sha256", "processes", "calibrate"}
             keys |= mine["provenance"]["recipe"].keys() - {"save_every"}  # the one that changes nothing
             differing = ", ".join(key for key in sorted(keys) if then.get(key) != now[key])
-            check(not differing, f"{resume}: was started with another {differing}; --resume goes on with the same")
+            began = f"{resume}: was started with another {differing}, by: {then['command']}"
+            check(not differing, f"{began}; --resume goes on with the same")
             self.model.load_state_dict(state["model"])
             for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
                 optimiser.load_state_dict(saved)
@@ -195,14 +193,18 @@ def train(name, Model, loss, args, validate=None):
 
 def prepare(name, Model, args, corpus, ranks, device):
     """A model, random or that of --init, and what its checkpoint will say of it. Raises UserError."""
-    config = replace(args.config, vocab_size=len(corpus.alphabet))
+    config, path = replace(args.config, vocab_size=len(corpus.alphabet)), args.weights
+    other = path is not None and os.path.isfile(path) and checkpoint.is_foreign(path)
+    check(not other, f"{path}: holds something else than weights, which a training must not replace; name another file")
     corpus.require(config.block_size + 1)
     opening = corpus.opening(config.block_size if args.data is None else args.prompt_len)
-    canvas_of(replace(args, data=None), corpus.alphabet, opening)  # what cannot be written is refused before
+    canvas = canvas_of(replace(args, data=None), corpus.alphabet, opening)  # what cannot be written is refused before
     world, batch = ranks.world, args.recipe.batch_size
     check(batch % world == 0, f"batch_size {batch} cannot be shared equally by {world} processes")
     torch.manual_seed(args.seed)
     model = Model(config).to(device)
+    if model.backbone.blocks[0].attn.is_causal:
+        canvas.prompt_lengths()  # refuses what cannot be written from left to right
     if args.init:
         other, alphabet, *_ = checkpoint.load(args.init, name, Model, type(config))
         sizes = [size.name for size in fields(Config) if size.name != "dropout"]
@@ -299,8 +301,8 @@ def announce(run, args):
             old = files.unused(resume.with_name(f"{resume.name}.old"))
             os.replace(resume, old)
             say(f"{resume}: an unfinished training was here; it is kept as {old.name}")
-    if args.weights is None and run.path.exists():
-        say(f"{run.path}: these weights will be replaced when the training ends; to keep them: --weights my.pt")
+    if not args.resume and run.path.exists():
+        say(f"{run.path}: these weights will be replaced when the training ends; to keep them: another --weights")
     size, steps = sum(p.numel() for p in run.model.parameters()) / 1e6, f"steps {run.step:,} to {run.recipe.iters:,}"
     where = f"on {made['device']}; log {ROOT / made['log']}"
     say(f"training {run.description['name']}: {size:.2f} M parameters, {steps}, {where}")
@@ -366,9 +368,8 @@ class Interrupt:
     def note(self, *_):
         if self.seen is None:
             self.seen = time.monotonic()
-            os.write(
-                2, b"\nfinishing this step; another Ctrl-C, after two seconds, stops at once\n"
-            )  # print may be busy
+            note = b"\nfinishing this step; another Ctrl-C, after two seconds, stops at once\n"
+            os.write(2, note)  # print may be busy
         elif time.monotonic() - self.seen > 2:  # `uv run` passes on a Ctrl-C that came already
             raise KeyboardInterrupt
 

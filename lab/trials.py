@@ -63,6 +63,7 @@ class Trial:
 
     def __post_init__(self):
         check_seeds(*self.seeds)
+        check(self.name.isprintable(), f"{self.name!r}: a name of settings is one line without control characters")
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ class Args:
         check_seeds(*self.seeds)
         check(self.resume is None or os.path.isdir(self.resume), f"--resume {self.resume}: no such folder")
         check(self.workers == 1 or self.cluster is None, "--workers are of this machine, --cluster not: choose one")
+        check(self.is_timed or self.timed <= 1, "--timed: texts are timed without --workers and without --cluster")
 
     @property
     def is_timed(self):
@@ -174,12 +176,14 @@ def reference(args, writer, load):
     if found is None:
         return None
     check_text(found.alphabet, path, writer, remedy="give that with --data")
-    evaluator = load("gpt", args.evaluator) if args.evaluator != EVALUATOR or EVALUATOR.exists() else None
+    other = "--seed", "2", "--n-embd", "160", "--weights", "my_evaluator.pt"  # not the model that writes
+    train = uv_run("gpt.py", "--train", "--data", path, *other)
+    remedy, exists = f"To train one: {train}; then add --evaluator my_evaluator.pt", args.evaluator.exists()
+    check(exists or args.evaluator == EVALUATOR, f"--evaluator {args.evaluator}: no such file. {remedy}")
+    evaluator = load("gpt", args.evaluator) if exists else None
     if evaluator is None or evaluator.alphabet != found.alphabet or evaluator.weights == writer.weights:
-        sizes = ["--seed", "2", "--n-embd", "160", "--weights", "my_evaluator.pt"]
-        train = uv_run("gpt.py", "--train", "--data", path, *sizes)
         none = f"{args.evaluator}: no independent evaluator of this text, so that generative_nll stays empty"
-        records.warn(f"{none}. To train one: {train}; then add --evaluator my_evaluator.pt")
+        records.warn(f"{none}. {remedy}")
         evaluator = None
     return replace(found, evaluator=evaluator)
 

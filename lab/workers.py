@@ -42,9 +42,8 @@ def several(function, shared, workers):
     try:
         yield lambda task: pool.submit(_work, function, pickle.dumps(task))
     except BrokenProcessPool as error:
-        raise UserError(
-            "a worker process has ended (killed, or out of memory): --resume with fewer --workers"
-        ) from error
+        ended = "a worker process has ended (killed, or out of memory): --resume with fewer --workers"
+        raise UserError(ended) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
         ours.close()

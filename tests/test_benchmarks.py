@@ -6,6 +6,7 @@ import math
 import tracemalloc
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ import diffusion
 import diffusion_flow
 import gpt
 import methods
-from benchmarks import budgets, configurations, frontier, gpu, origin_flow, readme, speed, timing
+from benchmarks import budgets, configurations, first_minutes, frontier, gpu, origin_flow, readme, speed, timing
 from benchmarks.draft_model import DraftModel, NGrams, look_up, small_gpt
-from lab import corpus, machine, records
+from lab import corpus, machine, records, trials
 from lab.backbone import Config
 from lab.canvas import Canvas
 from lab.cli import UserError
@@ -259,10 +260,19 @@ def test_the_timed_step_learns(method, monkeypatch):
         return total, parts
 
     monkeypatch.setattr(method, "loss", watched)
-    step = speed.stepper(method, config, 4, plain=True, device=torch.device("cpu"))
+    step = speed.stepper(method, config, 4, torch.device("cpu"), compiled=False, bf16=False)
     for _ in range(20):
         step()
     assert losses[-1] < losses[0] - 0.01
+
+
+def test_the_operators_of_a_cached_call_are_all_counted():
+    """A block multiplies by four matrices, the head by one."""
+    writer = Writer("gpt", make_gpt(), gpt.generate, corpus.Alphabet("abc"), "abc")
+    trial = trials.Trial(Canvas.after(torch.tensor([0, 1]), 12), gpt.Decoding(), (1,))
+    found = {row["operator"]: row for row in speed.operators(writer, trial)}
+    assert found["aten::mm"]["in a call"] == 5
+    assert sum(row["share"] for row in found.values()) == pytest.approx(1)
 
 
 def test_memory_does_not_grow_with_the_corpus(own_root, monkeypatch):
@@ -332,6 +342,12 @@ def test_the_limit_is_the_slower_of_computing_and_reading(monkeypatch):
             positions, pairs = 16 * 2 * 8 * (12 * 8 + 3 + 7), 4 * 16**2 * 8  # block, head, convolution; attention
             assert alone["seconds"] == pytest.approx(10 * passes * (positions + pairs) * 1e-3 / (2 * 1024**3))
             assert together["seconds"] == pytest.approx(alone["seconds"])
+
+
+def test_redrawing_writes_no_texts_so_that_their_flags_are_idle():
+    assert frontier.Args(redraw=True, renew=True).redraw
+    with pytest.raises(UserError, match="leave out prompts, rounds"):
+        frontier.Args(redraw=True, prompts=64, rounds=3)
 
 
 def test_plots_need_the_configurations_that_they_name(tmp_path):
@@ -427,3 +443,18 @@ def test_the_benchmark_of_a_gpu_works_before_it_meets_one(monkeypatch, tmp_path)
 def test_the_flow_of_the_origin_takes_shares(settings):
     with pytest.raises(UserError, match=next(iter(settings))):
         origin_flow.Decoding(**settings)
+
+
+def test_one_training_of_others_is_read_at_each_time(monkeypatch):
+    """Steps of 20 seconds: three fit into a minute, and what happens between two readings does not count."""
+    taken = []
+    monkeypatch.setattr(first_minutes, "clock", lambda step: step() or 20.0)
+    found = [(n, model, steps) for n, model, steps in first_minutes.train_others((3, 1), "m", lambda: taken.append(1))]
+    assert found == [(1, "m", 3), (3, "m", 9)] and len(taken) == 9
+
+
+def test_reading_held_out_text_leaves_a_model_in_training(monkeypatch):
+    model, text = make_gpt().train(), SimpleNamespace(test=IDS.astype(np.uint8))
+    model.lm_head.weight.data.zero_()  # any character is as likely as any other
+    assert first_minutes.held_out_loss(model, text, is_masked=False) == pytest.approx(math.log(3), abs=1e-4)
+    assert model.training

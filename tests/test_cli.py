@@ -248,8 +248,10 @@ IMPOSSIBLE_MASKED = [
     ("--confidence-threshold -0.1", "confidence_threshold"),
     ("--confidence-threshold nan", "confidence_threshold"),
     ("--spacing -1", "spacing"),
-    ("--draft-threshold 0.5", "give a confidence_threshold above it"),
-    ("--confidence-threshold 0.8 --draft-threshold 0.8", "draft_threshold 0.8"),
+    ("--draft-threshold 0.5", "give a confidence_threshold above draft_threshold"),
+    ("--confidence-threshold 0.8 --draft-threshold 0.8", "draft_threshold: of two stages"),
+    ("--replace-margin 0.3 --confirm-threshold 0.2", "confirm_threshold and replace_margin: of two stages"),
+    ("--prompt abc --prompt-len 3", "--prompt-len: of the default prompt"),
     ("--weights /dev/null", "is a device or a pipe; name a file"),
     ("--target-chunk-len 0", "target_chunk_len"),
     ("--steps 5 --spacing 3", "leave out confidence_threshold and spacing"),
@@ -257,7 +259,11 @@ IMPOSSIBLE_MASKED = [
     ("--infill unspaced", "mark each missing character by _"),
     ("--infill=", "nothing to fill in"),
     ("--infill N_", "'N'"),
-    ("--infill a_ --prompt a", "choose one"),
+    ("--infill a_ --prompt a", "leave out --prompt, --prompt-len and --max-new-tokens"),
+    ("--infill a_ --prompt-len 3", "leave out --prompt, --prompt-len and --max-new-tokens"),
+    ("--infill a_ --max-new-tokens 3", "leave out --prompt, --prompt-len and --max-new-tokens"),
+    ("--infill a_ --data my.txt", "--data: to train on, or to take the prompt from"),
+    ("--prompt a --data my.txt", "--data: to train on, or to take the prompt from"),
 ]
 
 
@@ -419,7 +425,7 @@ def test_folder_in_the_place_of_the_weights_is_refused_before_training(train, me
 
 @pytest.mark.parametrize("masked_method", MASKED, ids=lambda method: method.NAME)
 def test_prompt_and_infill_together_are_refused_before_training(train, masked_method):
-    assert "choose one" in train(masked_method, "--prompt", "the", "--infill", "the_")
+    assert "--infill fills a text that you give" in train(masked_method, "--prompt", "the", "--infill", "the_")
 
 
 def test_a_prompt_of_unknown_characters_is_refused_before_training(train, method):
@@ -429,6 +435,21 @@ def test_a_prompt_of_unknown_characters_is_refused_before_training(train, method
 @pytest.mark.parametrize("infill, why", [("the 中_", "does not know: '中'"), ("the", "nothing to fill in")])
 def test_an_infill_that_cannot_be_filled_is_refused_before_training(train, infill, why):
     assert why in train(diffusion, "--infill", infill)
+
+
+@pytest.mark.parametrize(
+    "argv, why", [("--prompt=", "a prompt"), ("--prompt-len=0", "a prompt"), ("--infill=t_e", "gpt")]
+)
+def test_what_gpt_cannot_write_is_refused_before_training(train, argv, why):
+    assert why in train(gpt, argv)
+
+
+def test_a_training_replaces_no_file_that_never_held_weights(train, text_file, own_root):
+    (own_root / "log.csv").write_text("step,val_loss\n", encoding="utf-8")
+    for path in (text_file, own_root / "log.csv"):
+        before = path.read_bytes()
+        assert "name another file" in train(gpt, "--weights", str(path))
+        assert path.read_bytes() == before
 
 
 def test_missing_weights_to_start_from_are_refused(train, method):
@@ -488,6 +509,13 @@ def test_help_names_what_is_typed_and_breaks_no_word(capsys, monkeypatch):
         "a_folder_with_a_rather_long_name_for_reports",
     ):
         assert flag in shown
+
+
+@pytest.mark.parametrize("columns", ["1", "5"])
+def test_help_ends_however_narrow_the_terminal(columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert cli.run(gpt.main, gpt.Args, ["--help"]) == 0
+    assert "--temp" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())

@@ -19,7 +19,7 @@ import tyro
 import diffusion
 import diffusion_flow
 import gpt
-from lab import cli, quality, records, trials
+from lab import cli, plots, quality, records, trials
 from lab.cli import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -278,7 +278,8 @@ def test_presets(lab, capsys):
         ({"spacing": [5]}, "$.spacing"),
         ({"gap": 5}, "diffusion has no gap"),
         ({"": 5}, "diffusion has no "),
-        ({"draft_threshold": 0.5}, "draft_threshold 0.5: of two stages"),
+        ({"draft_threshold": 0.5}, "draft_threshold: of two stages"),
+        ({"confirm_threshold": 0.5, "replace_margin": 0.1}, "confirm_threshold and replace_margin: of two stages"),
         ({"module": "gtp"}, "unknown module 'gtp'"),
         ({"module": ["diffusion"]}, "unknown module"),
         ({"module": None}, "unknown module"),
@@ -323,6 +324,17 @@ def test_training_curves(lab, capsys):
     logs[3] = logs[1]  # the baseline's log lacks the flow's columns
     assert lab("plot_training_curves", *logs, "--output-dir", lab.root / "p", writes=False) == 2
     assert "batch_flow_loss" in capsys.readouterr().err
+    logs = ["--baseline-log", logs[3].with_stem("diffusion_flow_train"), "--flow-log", logs[1]]  # swapped
+    assert lab("plot_training_curves", *logs, "--output-dir", lab.root / "p", writes=False) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize("time", ["nan", "", "9", "-1"])
+def test_seconds_of_a_log_must_rise(time, tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text(f"step,elapsed_sec\n0,0\n1,9.5\n2,{time}\n", encoding="utf-8")
+    with pytest.raises(UserError, match="its seconds have gaps or go back"):
+        records.read_log(path, ("step", "elapsed_sec"))
 
 
 SWEEP = ["--module", "diffusion", "--seeds", "1,2,3", "--temp", "0.5,0.9"]
@@ -393,6 +405,19 @@ def test_resume_refuses_the_rows_of_other_settings(lab, capsys):
     assert lab("run_inference_sweep", *SWEEP[:-1], "0.5,0.8", *argv, "--resume", folder) == 2
     assert "other settings" in capsys.readouterr().err
     assert (folder / "results.json").read_bytes() == before
+
+
+def test_a_plot_says_that_its_font_lacks_characters(tmp_path, capsys, recwarn):
+    with plots.figure(tmp_path / "x.png", "\u6e29\u5ea6", "x", "y"):
+        pass
+    assert capsys.readouterr().err.count("draws boxes") == 1 and not recwarn.list
+
+
+def test_names_of_settings_are_one_line(lab, capsys):
+    argv = ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
+    assert lab("evaluate_generate_methods", *argv, "--a-name", "a\nb") == 2
+    assert "a name of settings is one line" in capsys.readouterr().err
+    assert not (lab.root / "out").exists()
 
 
 def test_workers_write_the_same_texts_and_time_nothing(lab, capsys):
@@ -479,6 +504,49 @@ def test_timed_texts_on_a_busy_machine_are_counted(lab, capsys, monkeypatch):
     rows = load(only(lab.root / "out") / "results.json")
     timed = sum(row["seconds"] is not None for row in rows)
     assert f"{timed} of {timed} timed texts had to wait for a busy machine" in capsys.readouterr().err
+
+
+def test_an_evaluator_that_is_not_there_is_to_be_trained_apart(lab, capsys):
+    """Not by the default recipe, which would make the model that writes."""
+    argv = ["--module", "diffusion", "--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
+    script = importlib.import_module("run_inference_sweep")
+    argv += ["--data", lab.root / "text.txt", "--evaluator", lab.root / "nope.pt", *SMALL]
+    assert cli.run(script.main, script.Args, [*map(str, argv)]) == 2
+    message = capsys.readouterr().err
+    assert "nope.pt: no such file" in message and "--seed 2 --n-embd 160 --weights my_evaluator.pt" in message
+
+
+def test_two_sides_differ(lab, capsys):
+    argv = ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
+    same = ["--a-confidence-threshold", "0.95", "--a-draft-threshold", "0.7", "--a-replace-margin", "0"]
+    for flags, why in ((same, "the same settings"), (["--b-name", ""], "two different names")):
+        assert lab("evaluate_generate_methods", *argv, *flags) == 2
+        assert why in capsys.readouterr().err
+    assert not (lab.root / "out").exists()
+
+
+def test_a_grid_of_second_stages_has_no_first(lab, capsys):
+    argv = ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out", "--sweep-draft-threshold", "0.5,1"]
+    assert lab("sweep_new_two_stage_vs_baseline", *argv) == 2
+    assert "it is no second stage" in capsys.readouterr().err
+
+
+def test_an_analysis_leaves_nothing_of_an_older_one_of_its_tag(lab):
+    argv = ["--module", "diffusion", "--weights", lab.weights["diffusion"], "--spacing", "1,2"]
+    for name, timed in (("timed", 8), ("not", 0)):
+        assert lab("run_inference_sweep", *argv, "--timed", timed, "--output-dir", lab.root / name) == 0
+    found = []
+    for name in ("timed", "not"):
+        rows = only(lab.root / name) / "results.json"
+        flags = ["--inputs", rows, "--data", lab.root / "text.txt", "--output-dir", lab.root / "found"]
+        assert lab("analyze_inference_sweep", *flags, writes=False) == 0
+        found.append(names(lab.root / "found"))
+    assert found[0] - found[1] == {"analysis_pareto_speed_parallel.csv", "analysis_speed_vs_parallel.png"}
+
+
+def test_a_folder_in_place_of_rows_is_named_so(lab, capsys):
+    assert lab("analyze_inference_sweep", "--inputs", lab.root, writes=False) == 2
+    assert "a folder; name the .json file in it" in capsys.readouterr().err
 
 
 def test_without_an_evaluator_of_the_text_its_training_is_named(lab, capsys):

@@ -161,7 +161,7 @@ def test_resume_refuses_other_settings_and_a_missing_state(text_file, own_root, 
     stop_after(2, monkeypatch)
     assert train(gpt, text_file, own_root / "w.pt", *flags) == 130
     assert train(gpt, text_file, own_root / "w.pt", "--resume", "--no-calibrate", *flags) == 2
-    assert "another calibrate;" in capsys.readouterr().err
+    assert "another calibrate," in capsys.readouterr().err
     assert train(gpt, text_file, own_root / "w.pt", "--resume", "--muon-lr", "0.5", *flags) == 2
     assert "muon_lr" in capsys.readouterr().err
 
@@ -513,6 +513,20 @@ def test_a_damaged_log_does_not_block_a_healthy_training(damage, text_file, own_
         log.write_bytes(damage)
     assert train(gpt, text_file, own_root / "w.pt", "--resume", *flags) == 0
     assert [row["step"] for row in rows(log)] == ["0", "1", "2", "3", "4"]
+
+
+def test_an_unfinished_training_is_named_with_its_command(text_file, own_root, tiny, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["gpt.py", "--train", "--iters", "4"])
+    with monkeypatch.context() as patch:
+        stop_after(2, patch)
+        assert train(gpt, text_file, own_root / "w.pt", "--iters", "4", *tiny) == 130
+    capsys.readouterr()
+    assert train(gpt, text_file, own_root / "w.pt", "--iters", "5", *tiny, "--resume") == 2
+    said = capsys.readouterr().err
+    assert "was started with another iters, by: uv run" in said and "gpt.py --train --iters 4; --resume goes on" in said
+    assert cli.run(gpt.main, gpt.Args, ["--weights", str(own_root / "w.pt")]) == 2
+    said = capsys.readouterr().err
+    assert "w.pt: no such file. Train it: uv run" in said and said.endswith(" --resume\n")
 
 
 def test_resuming_before_the_first_step_sets_nothing_aside(text_file, own_root, tiny, monkeypatch, capsys):
