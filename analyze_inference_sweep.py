@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import cli, plots, records, stats
+from lab import cli, files, plots, records, stats
 from lab.cli import listed
 from lab.quality import Reference
 
@@ -73,7 +73,8 @@ def main(args):
     found = optimal(points, speed)
     for name in {"quality", "parallel"} - {*found}:  # of an earlier analysis of the same tag
         for older in (f"{args.tag}_pareto_speed_{name}.csv", f"{args.tag}_speed_vs_{name}.png"):
-            start.with_name(older).unlink(missing_ok=True)
+            with files.writing(start.with_name(older)):
+                start.with_name(older).unlink(missing_ok=True)
     for name, best in found.items():
         y = {"quality": "distance", "parallel": "chars_per_call"}[name]
         records.write_csv(start.with_name(f"{args.tag}_pareto_speed_{name}.csv"), best)

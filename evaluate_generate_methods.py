@@ -48,7 +48,7 @@ def decoding_of(args, side):
 def main(args):
     """Write both sides' texts, then compare them."""
     sides = {args.a_name: decoding_of(args, "a"), args.b_name: decoding_of(args, "b")}
-    check(len(sides) == 2 and all(sides), "--a-name and --b-name must be two different names")
+    check(len(sides) == 2 and all(sides), "--a-name and --b-name must be two names, neither of them empty")
     check(sides[args.a_name] != sides[args.b_name], "a and b have the same settings; change one of --b-...")
     writer = methods.load(args.module, args.weights)
     reference = trials.reference(args, writer, methods.load)

@@ -38,8 +38,9 @@ def curve(axes, x, y, label, colour, line="-"):
 
 def main(args):
     """Read both logs, draw the four plots."""
+    baseline = records.read_log(args.baseline_log, COMMON, lacking=FLOW)
     flow = records.read_log(args.flow_log, (*COMMON, *FLOW))
-    logs = {"diffusion": records.read_log(args.baseline_log, COMMON, lacking=FLOW), "diffusion + flow": flow}
+    logs = {"diffusion": baseline, "diffusion + flow": flow}
     blue, red, green, *_ = plots.COLOURS
     pairs = [(name, log, colour) for (name, log), colour in zip(logs.items(), (blue, red), strict=True)]
     loss, step, batch = "likelihood bound, nats per character", "optimiser steps", "loss of the batches, nats"

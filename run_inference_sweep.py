@@ -19,7 +19,7 @@ from lab.cli import listed, number_or_all
 class Args(trials.Args):
     module: str = "diffusion_flow"  # gpt, diffusion or diffusion_flow
     weights: Path | None = None  # default weights/MODULE.pt
-    temp: listed(float) = ()  # settings to try, lists separated by commas; not given: as in methods.TWO_STAGE
+    temp: listed(float) = ()  # settings to try, values separated by commas; not given: as in methods.TWO_STAGE
     top_k: listed(number_or_all) = ()  # numbers, or all
     confidence_threshold: listed(float) = ()
     confidence_top_k: listed(int) = ()

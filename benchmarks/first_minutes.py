@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+import torch.compiler.config
 from torch import nn
 
 import diffusion
@@ -37,8 +38,9 @@ class Args(Output):
         check(all(0 < m < math.inf for m in self.minutes), "--minutes: finite, and above 0")
 
 
+@torch.compiler.config.patch(force_disable_caches=True)
 def train_ours(method, corpus, minutes, device):
-    """Train ours for so long -> (model, steps)."""
+    """Train ours for so long, compiling included -> (model, steps)."""
     began, recipe, rng = time.monotonic(), method.Args().recipe, machine.Rng(0)
     machine.keep_memory()
     torch.manual_seed(0)
@@ -141,7 +143,7 @@ def trainings(origin, other, corpus, device, minutes):
 
 
 def main(args):
-    """Train all of them for each number of minutes, let them read, draw."""
+    """Train all of them, let them read after each number of minutes, draw."""
     device, corpus, rows = machine.pick_device(), Corpus(), []
     origin = load_origin(args.path)
     other = args.nanogpt and load_module(args.nanogpt / "model.py", "GPT", "GPTConfig")

@@ -58,7 +58,7 @@ class Args(Output, trials.Args):
         idle = [
             f.name for f in fields(self) if f.name not in ("redraw", "renew") and getattr(self, f.name) != f.default
         ]
-        check(not (self.redraw and idle), f"--redraw writes no texts: leave out {', '.join(idle)}")
+        check(not (self.redraw and idle), f"--redraw writes no texts: leave out --{' --'.join(idle).replace('_', '-')}")
         check(self.entropies and all(map(math.isfinite, self.entropies)), "--entropies: one number or more")
 
 

@@ -79,20 +79,21 @@ def stepper(method, config, windows, device, compiled=True, bf16=True):
     return step
 
 
-def operators(writer, trial):
-    """What GPT's cached call spends its time on, by operator of PyTorch: its own calls and time, the longest first."""
+def operators(writer, trial, shown=8):
+    """PyTorch's operators in GPT's cached calls and their draws: how many in a call, and their own time on the CPU.
+
+    The longest first. What Python does between them is not in it.
+    """
     trials.run(writer, trial)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
         (text,) = trials.run(writer, trial)
     found = sorted(profiler.key_averages(), key=lambda each: -each.self_cpu_time_total)
     total = sum(each.self_cpu_time_total for each in found)
-    rows = [(each.key, each.count, each.self_cpu_time_total) for each in found[:8]]
-    rows.append(
-        ("all others", *np.sum([(each.count, each.self_cpu_time_total) for each in found[8:]], axis=0).tolist())
-    )
+    rows = [(each.key, each.count, each.self_cpu_time_total) for each in found]
+    others = np.reshape([row[1:] for row in rows[shown:]], (-1, 2)).sum(0).tolist()
     return [
         {"operator": name, "in a call": count / text.nfe, "microseconds": took / count, "share": took / total}
-        for name, count, took in rows
+        for name, count, took in [*rows[:shown], ("all others", *others)]
     ]
 
 
@@ -193,7 +194,7 @@ def against_the_origin(origin, args, corpus, device):
 
 
 def main(args):
-    """Time every pair, print and store."""
+    """Time every pair, count operators, print and store."""
     device, corpus = machine.pick_device(), Corpus()
     origin = load_origin(args.path) if args.path else {}  # first: a wrong folder is said at once
     writer = methods.load("gpt", device=device)
@@ -202,7 +203,7 @@ def main(args):
     trial = trials.Trial(canvas, gpt.Args().decoding, (1337,))
     rows = [*(against_before(args) if args.before else ()), *against_ourselves(args, corpus, writer, trial, device)]
     rows += against_the_origin(origin, args, corpus, device)
-    found = {"rows": rows, "operators": operators(writer, trial)}
+    found = {"rows": rows, "operators": operators(methods.load("gpt"), trial)}
     show(rows)
     show(found["operators"])
     args.write("speed", found, device=str(device))

@@ -3,6 +3,7 @@
 Loaded with `weights_only=True`: a checkpoint holds tensors, numbers and strings, and can never run code.
 """
 
+import contextlib
 import io
 import os
 import warnings
@@ -37,9 +38,11 @@ def write(path, payload):
 
 
 def is_foreign(path):
-    """Whether a file that exists begins as no weights file does: a text, a table, a picture."""
-    with open(path, "rb") as file:
-        return file.read(2) not in (b"PK", b"P", b"")  # torch writes zip archives
+    """Whether there is a file that begins as no weights do, damaged ones included: a text, a table, a picture."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        start = file.read(4)
+        return not b"PK\x03\x04".startswith(start) and start[0] not in (0, 0x80)  # a zip archive, zeros, a pickle
+    return False
 
 
 def read(path, remedy):
@@ -49,9 +52,9 @@ def read(path, remedy):
     foreign = f"{path}: not a weights file of this project (damaged, truncated or foreign). To replace it: {remedy}"
     try:
         raw = io.BytesIO(path.read_bytes())
-        check(not is_foreign(path), f"{path}: never was a weights file; name another, or delete it and make: {remedy}")
     except FileNotFoundError as error:
-        go_on = " --resume" if resume_path(path).exists() else ""  # with the training that was interrupted
+        unfinished = os.path.exists(resume_path(path)) and remedy.startswith("uv run")
+        go_on = " --resume" if unfinished else ""
         raise UserError(f"{path}: no such file. Train it: {remedy}{go_on}") from error
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}. Name a weights file") from error
@@ -92,10 +95,11 @@ def load(path, name, Model, Config=Config, remedy=None):
     """
     place = [] if path == default_path(name) else ["--weights", str(path)]
     remedy = remedy or uv_run(f"{name}.py", "--train", *place)
+    check(not is_foreign(path), f"{path}: not a weights file; name another")
     payload = read(path, remedy)
     made_for = payload["name"]
     hint = f", or use {made_for}.py" if os.path.isfile(ROOT / f"{made_for}.py") else ""
-    check(made_for == name, f"{path}: holds weights of {made_for!r}, not of {name}; name others{hint}")
+    check(made_for == name, f"{path}: holds weights of {made_for!r}, not of {name}; name weights of {name}{hint}")
     try:
         model = Model(Config(**payload["config"]))
         model.load_state_dict(payload["model"])

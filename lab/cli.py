@@ -52,7 +52,7 @@ def run(main, Args, argv=None):
     for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
         if getattr(sys, name) is None:  # closed, as by >&-
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (until the process ends)
-    if shutil.get_terminal_size().columns < 20:  # tyro's help never ends in fewer than six
+    if 0 < shutil.get_terminal_size().columns < 20:  # tyro's help never ends in fewer than six
         os.environ["COLUMNS"] = "20"
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -67,7 +67,7 @@ def check_idle(decoding):
     if draft is not None and draft >= decoding.confidence_threshold:
         staged = ("draft_threshold", "confirm_threshold", "replace_margin")
         idle = " and ".join(name for name in staged if getattr(decoding, name) != getattr(usual, name))
-        check(not idle, f"{idle}: of two stages; give a confidence_threshold above draft_threshold, or leave it out")
+        check(not idle, f"{idle}: of two stages; give a draft_threshold below confidence_threshold, or leave it out")
     if getattr(decoding, "steps", 0):
         same = all(getattr(decoding, name) == getattr(usual, name) for name in ("confidence_threshold", "spacing"))
         check(same, "steps: unmasks at random; leave out confidence_threshold and spacing")

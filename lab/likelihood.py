@@ -16,7 +16,7 @@ ROWS = 16  # windows in one forward pass
 
 
 def each_next(model, x):
-    """Cross-entropy of each next character of windows (B, T), (B, T - 1)."""
+    """Cross-entropy of each next character of windows: (B, T) -> (B, T - 1)."""
     return F.cross_entropy(model(x[:, :-1]).mT, x[:, 1:], reduction="none")
 
 

@@ -28,8 +28,12 @@ def figure(path, title, x, y):
         fig.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     with atomic(path) as file, warnings.catch_warnings(record=True) as caught:
         fig.savefig(file, format=path.suffix[1:], dpi=130)
-    if any("missing from font" in str(warning.message) for warning in caught):
+    lacking = [warning for warning in caught if "missing from" in str(warning.message)]
+    if lacking:
         warn(f"{path}: matplotlib's font lacks characters of these names, and draws boxes for them")
+    for warning in caught:
+        if warning not in lacking:
+            warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def scatter(axes, points, x, y, colour=COLOURS[0], label=None, marker="o", size=36):

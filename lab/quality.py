@@ -192,7 +192,7 @@ def entropy(counts):
 def divergence(counts, other, unseen=0.0):
     """Jensen-Shannon divergence, 0..1 bit, of the distributions proportional to counts (..., K) and other (K,).
 
-    scipy's is of full tables: each resample would bring all unseen n-grams along.
+    scipy's jensenshannon needs full tables: each resample would bring all unseen n-grams along.
     unseen: (J,) what else `other` counts, of which counts has none: no columns are needed for them.
     """
     total = other.sum() + np.sum(unseen)

@@ -132,8 +132,8 @@ class Run:
             keys = {"name", "config", "characters", "seed", "data_sha256", "processes", "calibrate"}
             keys |= mine["provenance"]["recipe"].keys() - {"save_every"}  # the one that changes nothing
             differing = ", ".join(key for key in sorted(keys) if then.get(key) != now[key])
-            began = f"{resume}: was started with another {differing}, by: {then['command']}"
-            check(not differing, f"{began}; --resume goes on with the same")
+            began = f"{resume}: was started with another {differing}; --resume goes on with the same"
+            check(not differing, f"{began}. It was started by: {then['command']}")
             self.model.load_state_dict(state["model"])
             for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
                 optimiser.load_state_dict(saved)
@@ -193,9 +193,9 @@ def train(name, Model, loss, args, validate=None):
 
 def prepare(name, Model, args, corpus, ranks, device):
     """A model, random or that of --init, and what its checkpoint will say of it. Raises UserError."""
-    config, path = replace(args.config, vocab_size=len(corpus.alphabet)), args.weights
-    other = path is not None and os.path.isfile(path) and checkpoint.is_foreign(path)
-    check(not other, f"{path}: holds something else than weights, which a training must not replace; name another file")
+    config, path = replace(args.config, vocab_size=len(corpus.alphabet)), args.weights or checkpoint.default_path(name)
+    foreign = f"{path}: holds something other than weights, which a training does not replace; name another file"
+    check(not checkpoint.is_foreign(path), foreign)
     corpus.require(config.block_size + 1)
     opening = corpus.opening(config.block_size if args.data is None else args.prompt_len)
     canvas = canvas_of(replace(args, data=None), corpus.alphabet, opening)  # what cannot be written is refused before
@@ -301,8 +301,8 @@ def announce(run, args):
             old = files.unused(resume.with_name(f"{resume.name}.old"))
             os.replace(resume, old)
             say(f"{resume}: an unfinished training was here; it is kept as {old.name}")
-    if not args.resume and run.path.exists():
-        say(f"{run.path}: these weights will be replaced when the training ends; to keep them: another --weights")
+    if run.path.exists():
+        say(f"{run.path}: these weights will be replaced when the training ends; to keep them: --weights my.pt")
     size, steps = sum(p.numel() for p in run.model.parameters()) / 1e6, f"steps {run.step:,} to {run.recipe.iters:,}"
     where = f"on {made['device']}; log {ROOT / made['log']}"
     say(f"training {run.description['name']}: {size:.2f} M parameters, {steps}, {where}")

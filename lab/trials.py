@@ -7,6 +7,7 @@ import bisect
 import itertools
 import os
 import time
+import unicodedata
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -63,7 +64,8 @@ class Trial:
 
     def __post_init__(self):
         check_seeds(*self.seeds)
-        check(self.name.isprintable(), f"{self.name!r}: a name of settings is one line without control characters")
+        breaks = {unicodedata.category(character) for character in self.name} & {"Cc", "Zl", "Zp"}
+        check(not breaks, f"{self.name!r}: a name of settings is one line without control characters")
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,10 @@ class Args:
         check_seeds(*self.seeds)
         check(self.resume is None or os.path.isdir(self.resume), f"--resume {self.resume}: no such folder")
         check(self.workers == 1 or self.cluster is None, "--workers are of this machine, --cluster not: choose one")
-        check(self.is_timed or self.timed <= 1, "--timed: texts are timed without --workers and without --cluster")
+        check(
+            self.is_timed or self.timed <= 1,
+            "--timed: one process writes them; leave it out, or --workers and --cluster",
+        )
 
     @property
     def is_timed(self):
@@ -178,7 +183,7 @@ def reference(args, writer, load):
     check_text(found.alphabet, path, writer, remedy="give that with --data")
     other = "--seed", "2", "--n-embd", "160", "--weights", "my_evaluator.pt"  # not the model that writes
     train = uv_run("gpt.py", "--train", "--data", path, *other)
-    remedy, exists = f"To train one: {train}; then add --evaluator my_evaluator.pt", args.evaluator.exists()
+    remedy, exists = f"To train one: {train}; then add --evaluator my_evaluator.pt", os.path.exists(args.evaluator)
     check(exists or args.evaluator == EVALUATOR, f"--evaluator {args.evaluator}: no such file. {remedy}")
     evaluator = load("gpt", args.evaluator) if exists else None
     if evaluator is None or evaluator.alphabet != found.alphabet or evaluator.weights == writer.weights:

@@ -96,6 +96,18 @@ def test_missing_file_is_refused(tmp_path):
     assert "no such file" in refusal(tmp_path / "nowhere.pt")
 
 
+@pytest.mark.parametrize("start", [b"step,loss", b"PKD wrote", b"GIF89a"])
+def test_a_file_that_never_held_weights_is_not_to_be_replaced(tmp_path, start):
+    (tmp_path / "x").write_bytes(start)
+    assert refusal(tmp_path / "x") == f"{tmp_path / 'x'}: not a weights file; name another"
+
+
+@pytest.mark.parametrize("start", [b"", b"PK", b"PK\x03\x04", b"\0\0\0\0", b"\x80\x02"])
+def test_the_remedy_for_damaged_weights_is_a_training(tmp_path, start):
+    (tmp_path / "x").write_bytes(start)
+    assert "To replace it: uv run gpt.py --train" in refusal(tmp_path / "x")
+
+
 def test_folder_in_place_of_a_file_is_refused(tmp_path):
     refusal(tmp_path)
 

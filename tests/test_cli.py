@@ -248,7 +248,7 @@ IMPOSSIBLE_MASKED = [
     ("--confidence-threshold -0.1", "confidence_threshold"),
     ("--confidence-threshold nan", "confidence_threshold"),
     ("--spacing -1", "spacing"),
-    ("--draft-threshold 0.5", "give a confidence_threshold above draft_threshold"),
+    ("--draft-threshold 0.5", "give a draft_threshold below confidence_threshold"),
     ("--confidence-threshold 0.8 --draft-threshold 0.8", "draft_threshold: of two stages"),
     ("--replace-margin 0.3 --confirm-threshold 0.2", "confirm_threshold and replace_margin: of two stages"),
     ("--prompt abc --prompt-len 3", "--prompt-len: of the default prompt"),
@@ -438,7 +438,7 @@ def test_an_infill_that_cannot_be_filled_is_refused_before_training(train, infil
 
 
 @pytest.mark.parametrize(
-    "argv, why", [("--prompt=", "a prompt"), ("--prompt-len=0", "a prompt"), ("--infill=t_e", "gpt")]
+    "argv, why", [("--prompt=", "a prompt"), ("--prompt-len=0", "a prompt"), ("--infill=t_e", "from left to right")]
 )
 def test_what_gpt_cannot_write_is_refused_before_training(train, argv, why):
     assert why in train(gpt, argv)

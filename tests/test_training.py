@@ -161,7 +161,7 @@ def test_resume_refuses_other_settings_and_a_missing_state(text_file, own_root, 
     stop_after(2, monkeypatch)
     assert train(gpt, text_file, own_root / "w.pt", *flags) == 130
     assert train(gpt, text_file, own_root / "w.pt", "--resume", "--no-calibrate", *flags) == 2
-    assert "another calibrate," in capsys.readouterr().err
+    assert "another calibrate;" in capsys.readouterr().err
     assert train(gpt, text_file, own_root / "w.pt", "--resume", "--muon-lr", "0.5", *flags) == 2
     assert "muon_lr" in capsys.readouterr().err
 
@@ -523,7 +523,8 @@ def test_an_unfinished_training_is_named_with_its_command(text_file, own_root, t
     capsys.readouterr()
     assert train(gpt, text_file, own_root / "w.pt", "--iters", "5", *tiny, "--resume") == 2
     said = capsys.readouterr().err
-    assert "was started with another iters, by: uv run" in said and "gpt.py --train --iters 4; --resume goes on" in said
+    assert "was started with another iters; --resume goes on with the same. It was started by: uv run" in said
+    assert said.endswith("gpt.py --train --iters 4\n")
     assert cli.run(gpt.main, gpt.Args, ["--weights", str(own_root / "w.pt")]) == 2
     said = capsys.readouterr().err
     assert "w.pt: no such file. Train it: uv run" in said and said.endswith(" --resume\n")

@@ -268,5 +268,5 @@ def test_a_cluster_needs_its_library(monkeypatch):
 def test_workers_of_here_and_of_a_cluster_are_not_mixed():
     with pytest.raises(UserError, match="choose one"):
         trials.Args(workers=2, cluster="tcp://host:8786")
-    with pytest.raises(UserError, match="timed without --workers"):
+    with pytest.raises(UserError, match="leave it out, or --workers"):
         trials.Args(workers=2, timed=3)
