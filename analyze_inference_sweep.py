@@ -4,7 +4,7 @@
 
 Reads rows only. Writes infer_analysis/<tag>_: aggregated.csv, pareto_speed_parallel.csv, pareto_speed_quality.csv,
 summary.json, speed_vs_parallel.png, speed_vs_quality.png. A table and its plot are left out when nothing was measured for
-them: speed against parallelism without seconds, quality without a corpus.
+them: speed against parallelism without seconds, quality without a corpus; older ones of the tag are deleted.
 """
 
 import sys

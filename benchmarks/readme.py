@@ -108,7 +108,7 @@ def speed():
 def operators():
     """What a cached call of GPT spends its time on."""
     columns = {"operator of PyTorch": "`{operator}`", "in a call": "{in a call:.0f}"}
-    columns |= {"microseconds each": "{microseconds:.1f}", "share of the call": "{share:.0%}"}
+    columns |= {"microseconds each": "{microseconds:.1f}", "share of the operators' time": "{share:.0%}"}
     return table(results("speed")["operators"], columns)
 
 
@@ -281,7 +281,7 @@ def samples():
     return "\n".join(["```text", *map("$ uv run {command}\n{text}".format_map, results("shipped")["samples"]), "```"])
 
 
-OF_MODELS = (likelihood, trainings, budgets, speed, draft_models, first_minutes, paths, infilling)
+OF_MODELS = (likelihood, trainings, budgets, speed, operators, draft_models, first_minutes, paths, infilling)
 OF_TEXTS = (samples, two_stage, flow_spaced, flow_thresholds, grid, frontier, controls, pairs)
 PLACES = {table.__name__: table for table in (*OF_MODELS, *OF_TEXTS, summary, summary_in_chinese)}
 

@@ -43,7 +43,7 @@ ORIGIN = ("Model", "device", "generate", "get_batch", "batch_size", "learning_ra
 class Args(Output):
     path: Path | None = None  # folder of a checkout of the origin, with gpt.py and diffusion.py in it
     before: Path | None = None  # folder of a checkout of this project at an earlier commit
-    chars: int = 240  # characters that GPT writes
+    chars: int = 240  # characters that GPT writes; the commands of an earlier commit: as many as by default
     drafts: int = 8  # characters that the draft model proposes at each call
     rounds: int = 3  # timed pairs
 
@@ -109,10 +109,10 @@ def against_ourselves(args, corpus, writer, trial, device):
     yield row(what, RATE, drafted, partial(trials.run, writer, trial), args.chars, args.rounds)
 
 
-def printed_rate(folder, name, chars):
-    """Characters per second as a command of this project says at its end, run in a checkout of it."""
+def printed_rate(folder, name):
+    """Characters per second as a command of this project says at the end of its text, run in a checkout of it."""
     check((folder / f"{name}.py").is_file(), f"{folder}: no checkout of this project: it has no {name}.py")
-    command = [sys.executable, f"{name}.py", "--max-new-tokens", str(chars)]
+    command = [sys.executable, f"{name}.py"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False)
     found = re.search(r"([1-9][\d,]*) characters per second", done.stdout + done.stderr)
     check(found, f"{folder}: its {name}.py prints no characters per second: {done.stderr.strip()[-200:]}")
@@ -122,7 +122,7 @@ def printed_rate(folder, name, chars):
 def against_before(args):
     """A row for the writing of each method, a text of its default command, against an earlier commit of this project."""
     for name in methods.METHODS:
-        pairs = [[printed_rate(folder, name, args.chars) for folder in (ROOT, args.before)] for _ in range(args.rounds)]
+        pairs = [[printed_rate(folder, name) for folder in (ROOT, args.before)] for _ in range(args.rounds)]
         ours, theirs, ratio = np.median([(a, b, a / b) for a, b in pairs], axis=0).tolist()
         what = f"{name}.py, against an earlier commit"
         yield {"what": what, "unit": RATE, "ours": ours, "theirs": theirs, "ratio": ratio}

@@ -71,15 +71,8 @@ def read(path, remedy):
 
 def describe(name, config, alphabet, opening, provenance):
     """The part of a checkpoint that says what the weights are: plain values only."""
-    return {
-        "format": FORMAT,
-        "name": name,
-        "config": asdict(config),
-        "characters": alphabet.characters,
-        "mask": alphabet.mask,
-        "opening": opening,
-        "provenance": provenance,
-    }
+    said = {"format": FORMAT, "name": name, "config": asdict(config), "characters": alphabet.characters}
+    return said | {"mask": alphabet.mask, "opening": opening, "provenance": provenance}
 
 
 def save(path, model, description):

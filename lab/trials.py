@@ -7,7 +7,6 @@ import bisect
 import itertools
 import os
 import time
-import unicodedata
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -64,8 +63,7 @@ class Trial:
 
     def __post_init__(self):
         check_seeds(*self.seeds)
-        breaks = {unicodedata.category(character) for character in self.name} & {"Cc", "Zl", "Zp"}
-        check(not breaks, f"{self.name!r}: a name of settings is one line without control characters")
+        check(len(f"{self.name} ".splitlines()) == 1, f"{self.name!r}: a name of settings is one line")
 
 
 @dataclass(frozen=True)

@@ -403,12 +403,12 @@ def test_a_benchmark_of_nothing_is_refused(flag):
 
 def test_a_rate_is_what_a_command_prints_at_its_end(tmp_path):
     (tmp_path / "gpt.py").write_text("print('240 new characters, 240 calls, 0.2 s, 1,234 characters per second')")
-    assert speed.printed_rate(tmp_path, "gpt", 240) == 1234
+    assert speed.printed_rate(tmp_path, "gpt") == 1234
     with pytest.raises(UserError, match="it has no diffusion.py"):
-        speed.printed_rate(tmp_path, "diffusion", 240)
+        speed.printed_rate(tmp_path, "diffusion")
     (tmp_path / "diffusion.py").write_text("")
     with pytest.raises(UserError, match="its diffusion.py prints no characters per second"):
-        speed.printed_rate(tmp_path, "diffusion", 240)
+        speed.printed_rate(tmp_path, "diffusion")
 
 
 @pytest.mark.parametrize("content", [None, "1 / 0", "import nothing_like_this", "Model = 1"])
