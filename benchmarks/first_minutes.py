@@ -9,13 +9,14 @@ same held-out text by the same code: exact nats per character for GPT, the upper
 """
 
 import math
+import os
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-import torch.compiler.config
 from torch import nn
 
 import diffusion
@@ -38,9 +39,9 @@ class Args(Output):
         check(all(0 < m < math.inf for m in self.minutes), "--minutes: finite, and above 0")
 
 
-@torch.compiler.config.patch(force_disable_caches=True)
-def train_ours(method, corpus, minutes, device):
-    """Train ours for so long, compiling included -> (model, steps)."""
+def train_ours(method, corpus, minutes, device, caches):
+    """Train ours for so long, compiling as for the first time included -> (model, steps). caches: a folder."""
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(dir=caches)
     began, recipe, rng = time.monotonic(), method.Args().recipe, machine.Rng(0)
     machine.keep_memory()
     torch.manual_seed(0)
@@ -130,12 +131,12 @@ def held_out_loss(model, corpus, is_masked):
     return nll.mean().item()
 
 
-def trainings(origin, other, corpus, device, minutes):
+def trainings(origin, other, corpus, device, minutes, caches):
     """(method, whose, minutes, model with our interface, steps) of each, one after another."""
     V = len(corpus.alphabet)
     for method in (gpt, diffusion):
         for n in minutes:
-            yield method.NAME, "ours", n, *train_ours(method, corpus, n, device)
+            yield method.NAME, "ours", n, *train_ours(method, corpus, n, device, caches)
         for n, model, steps in train_others(minutes, *train_theirs(origin[method])):
             yield method.NAME, "the origin's", n, Theirs(model, V, method is diffusion), steps
     for n, model, steps in train_others(minutes, *nanogpt(other, V, corpus)) if other else ():
@@ -147,11 +148,12 @@ def main(args):
     device, corpus, rows = machine.pick_device(), Corpus(), []
     origin = load_origin(args.path)
     other = args.nanogpt and load_module(args.nanogpt / "model.py", "GPT", "GPTConfig")
-    for method, whose, minutes, model, steps in trainings(origin, other, corpus, device, args.minutes):
-        size, is_masked = sum(p.numel() for p in model.parameters()), method == diffusion.NAME
-        row = {"method": method, "whose": whose, "minutes": minutes, "parameters": size, "steps": steps}
-        rows.append(row | {"nats": held_out_loss(model, corpus, is_masked)})
-        show(rows[-1:])
+    with tempfile.TemporaryDirectory() as caches:
+        for method, whose, minutes, model, steps in trainings(origin, other, corpus, device, args.minutes, caches):
+            size, is_masked = sum(p.numel() for p in model.parameters()), method == diffusion.NAME
+            row = {"method": method, "whose": whose, "minutes": minutes, "parameters": size, "steps": steps}
+            rows.append(row | {"nats": held_out_loss(model, corpus, is_masked)})
+            show(rows[-1:])
     args.write("first_minutes", {"rows": rows}, device=str(device))
     path, title = args.folder / "first_minutes.png", "What minutes of training buy"
     y = "nats per character of held-out text (GPT exact, diffusion bound)"

@@ -17,6 +17,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,7 @@ import gpt
 import methods
 from benchmarks.draft_model import DraftModel, NGrams
 from benchmarks.timing import Output, compare, show
-from lab import cli, machine, training, trials
+from lab import cli, machine, records, training, trials
 from lab.canvas import Canvas
 from lab.cli import ROOT, UserError, check, check_range
 from lab.corpus import DEFAULT, Corpus
@@ -58,13 +59,14 @@ def row(what, unit, ours, theirs, count, rounds):
     return {"what": what, "unit": unit, "ours": figures[0], "theirs": figures[1], "ratio": ratio}
 
 
-def stepper(method, config, windows, device, compiled=True, bf16=True):
+def stepper(method, config, windows, device, compiled=True, bf16=True, muon=True):
     """A function that takes a training step of a fresh model on random characters, compiled and in bfloat16 where it pays."""
     machine.keep_memory()  # as every training does
     torch.manual_seed(0)
     model, recipe, rng = method.Model(config).to(device), method.Args().recipe, machine.Rng(0)
     forward = torch.compile(model, dynamic=False) if compiled and machine.can_compile(device) else model
-    bf16, optimisers = bf16 and machine.gains_from_bf16(device), training.optimisers(model, recipe)
+    bf16 = bf16 and machine.gains_from_bf16(device)
+    optimisers = training.optimisers(model, recipe) if muon else [torch.optim.AdamW(model.parameters(), recipe.adam_lr)]
     x = torch.randint(config.vocab_size, (windows, config.block_size + 1), device=device)
 
     def step():
@@ -103,28 +105,51 @@ def against_ourselves(args, corpus, writer, trial, device):
     ours, plain = (stepper(gpt, config, recipe.batch_size, device, fast, fast) for fast in (True, False))
     read = recipe.batch_size * config.block_size
     yield row("GPT training, against the same in eager float32", RATE, ours, plain, read, args.rounds)
+    adam = stepper(gpt, config, recipe.batch_size, device, muon=False)
+    yield row("GPT training, against the same with AdamW alone", RATE, ours, adam, read, args.rounds)
     drafting = DraftModel(NGrams(np.asarray(corpus.train), len(corpus.alphabet)).start, args.drafts)
     drafted = partial(trials.run, replace(writer, generate=drafting.generate), trial)
     what = "GPT with an n-gram draft model, against GPT with its cache"
     yield row(what, RATE, drafted, partial(trials.run, writer, trial), args.chars, args.rounds)
 
 
-def printed_rate(folder, name):
-    """Characters per second as a command of this project says at the end of its text, run in a checkout of it."""
+def printed(folder, name, *flags):
+    """What a command of this project prints, run in a checkout of it."""
     check((folder / f"{name}.py").is_file(), f"{folder}: no checkout of this project: it has no {name}.py")
-    command = [sys.executable, f"{name}.py"]
+    command = [sys.executable, f"{name}.py", *flags]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False)
-    found = re.search(r"([1-9][\d,]*) characters per second", done.stdout + done.stderr)
-    check(found, f"{folder}: its {name}.py prints no characters per second: {done.stderr.strip()[-200:]}")
+    return done.stdout + done.stderr
+
+
+def printed_rate(folder, name):
+    """Characters per second as a command says at the end of its text."""
+    said = printed(folder, name)
+    found = re.search(r"([1-9][\d,]*) characters per second", said)
+    check(found, f"{folder}: its {name}.py prints no characters per second: {said.strip()[-200:]}")
     return float(found[1].replace(",", ""))
 
 
+def logged_rate(folder, name):
+    """Characters per second that a training of 8 windows a step reads in float32, by its log from step 30 to 60."""
+    flags = {"iters": 60, "eval-every": 30, "eval-windows": 1, "batch-size": 8, "bf16": False, "max-new-tokens": 1}
+    older = {*folder.glob(f"logs/{name}_*.csv")}
+    with tempfile.TemporaryDirectory() as place:
+        flags |= {"weights": f"{place}/{name}.pt"}
+        said = printed(folder, name, "--train", *(f"--{flag}={value}" for flag, value in flags.items()))
+    logs = {*folder.glob(f"logs/{name}_*.csv")} - older
+    check(len(logs) == 1, f"{folder}: its {name}.py leaves no log: {said.strip()[-200:]}")
+    log = records.read_log(logs.pop(), ("step", "elapsed_sec")).set_index("step")["elapsed_sec"]
+    return 30 * 8 * 256 / (log[60] - log[30])
+
+
 def against_before(args):
-    """A row for the writing of each method, a text of its default command, against an earlier commit of this project."""
-    for name in methods.METHODS:
-        pairs = [[printed_rate(folder, name) for folder in (ROOT, args.before)] for _ in range(args.rounds)]
+    """Rows against an earlier commit of this project: the writing of each method by default, and two trainings."""
+    asked = [(name, "writing", printed_rate) for name in methods.METHODS]
+    asked += [(name, "training in float32", logged_rate) for name in ("gpt", "diffusion")]
+    for name, doing, rate in asked:
+        pairs = [[rate(folder, name) for folder in (ROOT, args.before)] for _ in range(args.rounds)]
         ours, theirs, ratio = np.median([(a, b, a / b) for a, b in pairs], axis=0).tolist()
-        what = f"{name}.py, against an earlier commit"
+        what = f"{name}.py, {doing}, against an earlier commit"
         yield {"what": what, "unit": RATE, "ours": ours, "theirs": theirs, "ratio": ratio}
 
 

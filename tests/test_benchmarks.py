@@ -411,6 +411,18 @@ def test_a_rate_is_what_a_command_prints_at_its_end(tmp_path):
         speed.printed_rate(tmp_path, "diffusion")
 
 
+def test_the_rate_of_a_training_is_read_from_its_log(tmp_path):
+    """30 steps of 8 windows of 256 characters in 10 seconds, however long the first 30 took."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "gpt_train_0.csv").write_text("an older one")
+    log = "step,elapsed_sec\n0,0\n30,99\n60,109\n"
+    (tmp_path / "gpt.py").write_text(f"open('logs/gpt_train_1.csv', 'w').write({log!r})")
+    assert speed.logged_rate(tmp_path, "gpt") == 6144
+    (tmp_path / "gpt.py").write_text("print('no network today')")
+    with pytest.raises(UserError, match=r"its gpt\.py leaves no log: no network today"):
+        speed.logged_rate(tmp_path, "gpt")
+
+
 @pytest.mark.parametrize("content", [None, "1 / 0", "import nothing_like_this", "Model = 1"])
 def test_a_checkout_of_something_else_is_refused_before_anything_is_timed(tmp_path, monkeypatch, content):
     monkeypatch.setattr(speed, "DEFAULT", tmp_path / "data.txt")
