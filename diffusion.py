@@ -3,8 +3,8 @@
     uv run diffusion.py            write from weights/diffusion.pt
     uv run diffusion.py --train    train it first
 
-Time t runs from 1 (all masked) to 0 (text). After MDLM (arXiv 2406.07524), MD4 (2406.04329), LLaDA (2502.09992):
-no logit for the mask, known characters stay, and the network is not told t. Steps away from gpt.py are marked [NEW].
+Time t runs from 1 (all masked) to 0 (text). No logit for the mask, and known characters stay: MDLM (arXiv 2406.07524).
+The likelihood bound: MD4 (2406.04329). The network is not told t: LLaDA (2502.09992). Steps away from gpt.py: [NEW].
 """
 
 import math

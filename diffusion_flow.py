@@ -8,8 +8,8 @@ With x the one-hot character and snr the signal-to-noise ratio of the evidence,
 
     y = snr * x + sqrt(snr) * noise,            noise ~ N(0, I)                           (1)
 
-so that softmax(y) is what y alone says about characters that were equally likely before, whatever snr is. Time t is the
-share of noise, t = 3 / (3 + snr): at t = 1 (snr = 0) the input of the network is that of diffusion.py, a plain mask; at
+so that softmax(y) is what y alone says about characters that were equally likely before, whatever snr is. Time t falls
+as it grows, t = 3 / (3 + snr): at t = 1 (snr = 0) the input of the network is that of diffusion.py, a plain mask; at
 t = 0 it would be text (snr ends at 30, t at .09). In between the mask's embedding fades into that of softmax(y), and
 `t_mlp` embeds t. lm_head and `flow_head` say what the context makes of it, and the position's own evidence is added, as by
 Bayes' rule (the network has read it too, so that the heads need only learn the rest):
@@ -23,10 +23,10 @@ snr' for that character,
     y' = y + (snr' - snr) * x + sqrt(snr' - snr) * noise                                  (3)
 
 while more than `flow_until` of a chunk is masked. Each call unmasks positions as diffusion.py does, by (2), with the
-temperature on the context's part only. After that the evidence is dropped and the LM head refines alone.
+temperature on the context's part only. Once no more is masked, the evidence is dropped and the LM head refines alone.
 
-Sources: evidence and invariance, DSL (arXiv 2605.12836); cross-entropy instead of velocity, FLM (2602.16813); bridge
-(3), MCB (2605.13681); masks as the start of the flow, MLFM (2606.27617). What departs from diffusion.py is marked [NEW].
+Sources: evidence, Bayesian Flow Networks (arXiv 2308.07037), DSL (2605.12836); cross-entropy, not velocity, FLM (2602.16813);
+bridge (3), MCB (2605.13681); masks as the start of the flow, MLFM (2606.27617). Departures from diffusion.py: [NEW].
 """
 
 import sys
@@ -47,7 +47,7 @@ from lab.sampling import probabilities, sample_tokens
 NAME = "diffusion_flow"
 SNR_HALF = 3.0  # signal-to-noise ratio at t = 1/2, where the evidence tells about a third of a character out of 65
 SNR_MOST = 30.0  # beyond it a character is certain
-SPREAD = 0.7  # in training, of the logit of t between the positions of one window: they flow at paces of their own
+SPREAD = 0.7  # standard deviation, in training, of the logit of t among the positions of a window: each has its pace
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Autoregressive text generation: predict the next character, one at a time (the baseline).
+"""Autoregressive text generation: predict the next character, one at a time.
 
     uv run gpt.py                  write from weights/gpt.pt
     uv run gpt.py --train          train it first

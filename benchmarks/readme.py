@@ -254,14 +254,14 @@ def pairs():
     found, rows = {(row["name"], row["entropy"]): row for row in results("frontier")["matched"]}, []
     for other, name in ((other, name) for other, names in PAIRS.items() for name in names):
         row = {"pair": f"{name}, minus {other}"}
-        for bits in (10.3, 9.2):
+        for bits in (10.3, 9.2, 8.3):
             mine, its = found.get((name, bits)), found.get((other, bits))
             if its and f"minus {other}" in (mine or {}):
                 row[f"nll {bits:.0f}"] = "{:+.2f} ({:+.2f} to {:+.2f})".format(*mine[f"minus {other}"])
                 row[f"calls {bits:.0f}"] = f"{mine['nfe']:.0f} and {its['nfe']:.0f}"
-        rows += [row] * (len(row) > 1)  # where both reach one of the two
+        rows += [row] * (len(row) > 1)  # where both reach one of the three
     columns = {"difference in generative NLL": "{pair}", "10.3 bits": "{nll 10}", "calls of the two": "{calls 10}"}
-    return table(rows, columns | {"9.2 bits": "{nll 9}", "calls": "{calls 9}"})
+    return table(rows, columns | {"9.2 bits": "{nll 9}", "calls": "{calls 9}", "8.3 bits": "{nll 8}"})
 
 
 def infilling():
