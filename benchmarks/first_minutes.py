@@ -156,7 +156,7 @@ def main(args):
             show(rows[-1:])
     args.write("first_minutes", {"rows": rows}, device=str(device))
     path, title = args.folder / "first_minutes.png", "What minutes of training buy"
-    y = "nats per character of held-out text (GPT exact, diffusion bound)"
+    y = "nats per character of held-out text\n(GPT exact, diffusion bound)"
     with plots.figure(path, title, "minutes of training", y) as axes:
         for colour, (name, curve) in zip(plots.COLOURS, stats.grouped(rows, "method", "whose").items(), strict=False):
             at = [row["minutes"] for row in curve], [row["nats"] for row in curve]
