@@ -39,9 +39,10 @@ class Args(Output):
         check(all(0 < m < math.inf for m in self.minutes), "--minutes: finite, and above 0")
 
 
-def train_ours(method, corpus, minutes, device, caches):
-    """Train ours for so long, compiling as for the first time included -> (model, steps). caches: a folder."""
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(dir=caches)
+def train_ours(method, corpus, minutes, device, caches=None):
+    """Train ours for so long, compiling included -> (model, steps). caches: a folder, to compile as for the first time."""
+    if caches:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp(dir=caches)
     began, recipe, rng = time.monotonic(), method.Args().recipe, machine.Rng(0)
     machine.keep_memory()
     torch.manual_seed(0)
