@@ -71,14 +71,17 @@ def main(args):
     records.write_csv(start.with_name(f"{args.tag}_aggregated.csv"), points)
     summary = {"settings": len(points), "rows": len(rows), "real_text": real, "stamp": records.stamp()}
     found = optimal(points, speed)
-    for name in {"quality", "parallel"} - {*found}:  # of an earlier analysis of the same tag
-        for older in (f"{args.tag}_pareto_speed_{name}.csv", f"{args.tag}_speed_vs_{name}.png"):
-            with files.writing(start.with_name(older)):
-                start.with_name(older).unlink(missing_ok=True)
-    for name, best in found.items():
-        y = {"quality": "distance", "parallel": "chars_per_call"}[name]
-        records.write_csv(start.with_name(f"{args.tag}_pareto_speed_{name}.csv"), best)
-        plot(start.with_name(f"{args.tag}_speed_vs_{name}.png"), points, best, speed, label, y, real)
+    for name, y in {"quality": "distance", "parallel": "chars_per_call"}.items():
+        table = start.with_name(f"{args.tag}_pareto_speed_{name}.csv")
+        picture = start.with_name(f"{args.tag}_speed_vs_{name}.png")
+        if name not in found:
+            for older in (table, picture):  # of an earlier analysis of the same tag
+                with files.writing(older):
+                    older.unlink(missing_ok=True)
+            continue
+        best = found[name]
+        records.write_csv(table, best)
+        plot(picture, points, best, speed, label, y, real)
         summary[f"pareto_speed_{name}"] = [{key: point.get(key) for key in BRIEF} for point in best]
     records.write_json(start.with_name(f"{args.tag}_summary.json"), summary)
     for point in summary.get("pareto_speed_quality", ()):

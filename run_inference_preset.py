@@ -29,8 +29,7 @@ class Args:
 
     def __post_init__(self):
         trials.check_sizes(self, ["max_new_tokens"])
-        plain = self.prompt is None or self.prompt_len == Args.prompt_len
-        check(plain, "--prompt-len: of the default prompt; leave it out, or --prompt")
+        command.check_prompt(self)
 
 
 def decoding_of(module, settings):

@@ -65,8 +65,8 @@ def configurations(corpus):
         *(Configuration(f"diffusion, {n} ancestral steps", masked, {"steps": n}, low) for n in (10, 30)),
         Configuration("diffusion, 100 ancestral steps", masked, {"steps": 100}, low, slow=True),
         *(
-            Configuration(f"diffusion, {n}", masked, STAGED[n], slow, slow=True)
-            for n in ("threshold .85", "two stages")
+            Configuration(f"diffusion, {name}", masked, STAGED[name], slow, slow=True)
+            for name in ("threshold .85", "two stages")
         ),
         Configuration("the origin's one stage", masked, STAGED["threshold .85"] | {"top_k": 2}, (0.8,), slow=True),
         *(Configuration(f"flow, spacing {n}", flow, {"spacing": n}, low) for n in (3, 8)),

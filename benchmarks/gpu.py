@@ -70,7 +70,7 @@ def main(args):
     for name, method in methods.METHODS.items():
         model, steps = train_ours(method, corpus, args.minutes, device)
         row = {"module": name, "minutes": args.minutes, "steps": steps, "peak_mib": peak(device)}
-        trained.append(row | {"nats": held_out_loss(model.to("cpu").eval(), corpus, name != gpt.NAME)})
+        trained.append(row | {"nats": held_out_loss(model.to("cpu"), corpus, name != gpt.NAME)})
         show(trained[-1:])
         written += writing(name, args, device)
     show(written)

@@ -36,9 +36,14 @@ class Args:
         going_on = self.prompt, self.prompt_len, self.max_new_tokens
         fills = "--infill fills a text that you give: leave out --prompt, --prompt-len and --max-new-tokens"
         check(self.infill is None or going_on == (None, Args.prompt_len, Args.max_new_tokens), fills)
-        plain = self.prompt is None or self.prompt_len == Args.prompt_len
-        check(plain, "--prompt-len: of the default prompt; leave it out, or --prompt")
+        check_prompt(self)
         check(not (self.resume and self.init), "--resume goes on with a training, --init starts one: choose one")
+
+
+def check_prompt(args):
+    """Raise UserError for a prompt_len that would have no effect beside a prompt."""
+    plain = args.prompt is None or args.prompt_len == type(args).prompt_len
+    check(plain, "--prompt-len: of the default prompt; leave it out, or --prompt")
 
 
 def must_train(args, name):

@@ -152,10 +152,7 @@ class Args:
         check_seeds(*self.seeds)
         check(self.resume is None or os.path.isdir(self.resume), f"--resume {self.resume}: no such folder")
         check(self.workers == 1 or self.cluster is None, "--workers are of this machine, --cluster not: choose one")
-        check(
-            self.is_timed or self.timed <= 1,
-            "--timed: one process writes them; leave it out, or --workers and --cluster",
-        )
+        check(self.is_timed or self.timed <= 1, "--timed: one process writes; leave it out, or --workers and --cluster")
 
     @property
     def is_timed(self):
