@@ -118,17 +118,15 @@ def attend(q, k, v, is_causal):
     """softmax(sqrt(D) q k^T) v, of (B, H, T, D) each, q and k of unit norm, so that their scores have variance 1.
 
     is_causal: the positions of q are the last ones of k's. Spelt out in bfloat16 on a CPU, where the backward pass of
-    F.scaled_dot_product_attention takes a third of a training step of the masked models.
+    F.scaled_dot_product_attention takes a third of a training step.
     """
-    T, scale = q.size(2), q.size(-1) ** 0.5
-    if q.dtype == torch.bfloat16 and q.device.type == "cpu" and not is_causal:
-        return (q * scale @ k.mT).softmax(-1) @ v
-    mask = None
-    if T < k.size(2):  # those of a cache come before
-        is_causal = False
-        if T > 1:
-            mask = torch.ones(T, k.size(2), dtype=torch.bool, device=q.device).tril(k.size(2) - T)
-    return F.scaled_dot_product_attention(q, k, v, mask, is_causal=is_causal, scale=scale)
+    T, past, scale = q.size(2), k.size(2) - q.size(2), q.size(-1) ** 0.5
+    mask = torch.ones(T, past + T, dtype=torch.bool, device=q.device).tril(past) if is_causal and T > 1 else None
+    if q.dtype == torch.bfloat16 and q.device.type == "cpu":
+        scores = q * scale @ k.mT
+        return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(-1) @ v
+    whole = is_causal and not past  # PyTorch's own mask, which skips what it hides
+    return F.scaled_dot_product_attention(q, k, v, None if whole else mask, is_causal=whole, scale=scale)
 
 
 class Attention(nn.Module):

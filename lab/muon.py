@@ -33,11 +33,17 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(x, steps=5):
-    """Nearly orthogonal matrices with the row and column spaces of x (n, rows, columns): Newton-Schulz, quintic."""
+    """Nearly orthogonal matrices with the row and column spaces of x (n, rows, columns): Newton-Schulz, quintic.
+
+    Each step multiplies x by a polynomial of x x^T. All of them commute, so that the steps are taken on the square matrix
+    x x^T, and x is multiplied once, by their product (Gram Newton-Schulz, dao-lab.ai/blog/2026/gram-newton-schulz).
+    """
     if x.size(-2) > x.size(-1):
         return orthogonal(x.mT, steps).mT
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    one = product = torch.eye(x.size(-2), device=x.device)
+    gram = x @ x.mT
     for _ in range(steps):
-        a = x @ x.mT
-        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-    return x
+        factor = 3.4445 * one - 4.7750 * gram + 2.0315 * gram @ gram
+        gram, product = factor @ gram @ factor, factor @ product
+    return product @ x

@@ -15,7 +15,7 @@ import diffusion
 import diffusion_flow
 import gpt
 from lab import trials
-from lab.backbone import Cache
+from lab.backbone import Cache, attend, unit
 from lab.canvas import Canvas, Window
 from lab.cli import UserError
 from lab.corpus import Alphabet
@@ -66,6 +66,15 @@ class Mock(nn.Module):
 
 
 # What a model sees
+
+
+@pytest.mark.parametrize("is_causal", [True, False])
+@pytest.mark.parametrize("T", [9, 4, 1])
+def test_attention_in_bfloat16_is_that_in_float32_to_rounding(is_causal, T):
+    q, k, v = torch.randn(3, 2, 2, 9, 8, generator=generators(0)[0])
+    q, k = unit(q[:, :, -T:]), unit(k)
+    rounded = attend(q.bfloat16(), k.bfloat16(), v.bfloat16(), is_causal)
+    assert (rounded - attend(q, k, v, is_causal)).abs().max() < 0.03
 
 
 def test_gpt_does_not_see_the_future():

@@ -303,6 +303,20 @@ def test_orthogonal_makes_singular_values_nearly_one():
         assert values.max() < 1.3
 
 
+def test_orthogonal_takes_the_steps_that_are_written_in_the_book():
+    """The iteration on the whole matrix in float64, also where some directions are ten million times as weak."""
+    u, v = (
+        torch.linalg.qr(torch.randn(3, 64, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(n)))[0]
+        for n in (0, 1)
+    )
+    x = u * torch.logspace(0, -7, 16) @ v.mT
+    book = x / x.norm(dim=(-2, -1), keepdim=True)
+    for _ in range(5):
+        square = book @ book.mT
+        book = 3.4445 * book + (-4.7750 * square + 2.0315 * square @ square) @ book
+    assert (muon.orthogonal(x.float()) - book).norm() < 1e-3 * book.norm()
+
+
 def test_muon_agrees_with_torch():
     """Ours against torch.optim.Muon, which rounds to bfloat16."""
     generator = torch.Generator().manual_seed(0)
