@@ -106,8 +106,8 @@ def speed():
 
 
 def operators():
-    """What a cached call of GPT spends its time on."""
-    columns = {"operator of PyTorch": "`{operator}`", "in a call": "{in a call:.0f}"}
+    """What a cached call of GPT and a training step spend their time on."""
+    columns = {"in a": "{doing}", "operator of PyTorch": "`{operator}`", "how many": "{in one:.0f}"}
     columns |= {"microseconds each": "{microseconds:.1f}", "share of the operators' time": "{share:.0%}"}
     return table(results("speed")["operators"], columns)
 

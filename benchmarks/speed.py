@@ -81,21 +81,20 @@ def stepper(method, config, windows, device, compiled=True, bf16=True, muon=True
     return step
 
 
-def operators(writer, trial, shown=8):
-    """PyTorch's operators in GPT's cached calls and their draws: how many in a call, and their own time on the CPU.
+def operators(doing, work, calls, shown):
+    """PyTorch's operators in work(), so many calls or steps: how many in each, and their own time on the CPU.
 
     The longest first. What Python does between them is not in it.
     """
-    trials.run(writer, trial)
+    work()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
-        (text,) = trials.run(writer, trial)
-    found = sorted(profiler.key_averages(), key=lambda each: -each.self_cpu_time_total)
-    total = sum(each.self_cpu_time_total for each in found)
-    rows = [(each.key, each.count, each.self_cpu_time_total) for each in found]
-    others = np.reshape([row[1:] for row in rows[shown:]], (-1, 2)).sum(0).tolist()
+        work()
+    rows = [(each.key, each.count, each.self_cpu_time_total) for each in profiler.key_averages()]
+    rows.sort(key=lambda row: -row[-1])
+    total, others = (np.reshape([row[1:] for row in some], (-1, 2)).sum(0) for some in (rows, rows[shown:]))
     return [
-        {"operator": name, "in a call": count / text.nfe, "microseconds": took / count, "share": took / total}
-        for name, count, took in [*rows[:shown], ("all others", *others)]
+        {"doing": doing, "operator": name, "in one": n / calls, "microseconds": took / n, "share": took / total[1]}
+        for name, n, took in [*rows[:shown], ("all others", *others)]
     ]
 
 
@@ -192,12 +191,6 @@ def train_theirs(module):
     return model, step
 
 
-def call_quietly(function, *args, **settings):
-    """Call a function of the origin without what it prints."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        return function(*args, **settings)
-
-
 def against_the_origin(origin, args, corpus, device):
     """A row for GPT's writing, and for a training step of each method."""
     for method, module in origin.items():
@@ -209,7 +202,7 @@ def against_the_origin(origin, args, corpus, device):
             writer = trials.Writer("gpt", model, gpt.generate, corpus.alphabet, "")
             canvas = Canvas.after(torch.zeros(16, dtype=torch.long), args.chars)
             ours = partial(trials.run, writer, trials.Trial(canvas, gpt.Args().decoding, (0,)))
-            theirs = partial(call_quietly, module.generate, other, max_new_tokens=args.chars)
+            theirs = partial(module.generate, other, max_new_tokens=args.chars)
             yield row("GPT writing, 1,000 characters", "seconds", ours, theirs, args.chars / 1000, args.rounds)
         windows = module.batch_size // (1 if method is gpt else 2)  # ours reads each window twice, complemented
         for bf16 in (True, False) if machine.gains_from_bf16(device) else (False,):
@@ -227,11 +220,14 @@ def main(args):
     canvas = Canvas.after(writer.alphabet.encode(writer.opening[:16]), args.chars)
     trial = trials.Trial(canvas, gpt.Args().decoding, (1337,))
     rows = [*(against_before(args) if args.before else ()), *against_ourselves(args, corpus, writer, trial, device)]
-    rows += against_the_origin(origin, args, corpus, device)
-    found = {"rows": rows, "operators": operators(methods.load("gpt"), trial)}
+    with contextlib.redirect_stdout(io.StringIO()):  # the origin prints its texts
+        rows += against_the_origin(origin, args, corpus, device)
+    found = operators("cached call of GPT", partial(trials.run, methods.load("gpt"), trial), args.chars, 8)
+    config = replace(gpt.Args().config, vocab_size=len(corpus.alphabet), n_embd=384, n_head=6)  # the origin's sizes
+    found += operators("training step of GPT, float32", stepper(gpt, config, 64, device, bf16=False), 1, 4)
     show(rows)
-    show(found["operators"])
-    args.write("speed", found, device=str(device))
+    show(found)
+    args.write("speed", {"rows": rows, "operators": found}, device=str(device))
 
 
 if __name__ == "__main__":
