@@ -107,9 +107,9 @@ def speed():
 
 def operators():
     """What a cached call of GPT and a training step spend their time on."""
+    rows = [row | {"operator": row["operator"].split(" f")[0].strip("# ")} for row in results("speed")["operators"]]
     columns = {"in a": "{doing}", "operator of PyTorch": "`{operator}`", "how many": "{in one:.0f}"}
-    columns |= {"microseconds each": "{microseconds:.1f}", "share of the operators' time": "{share:.0%}"}
-    return table(results("speed")["operators"], columns)
+    return table(rows, columns | {"microseconds each": "{microseconds:,.1f}", "share of time": "{share:.0%}"})
 
 
 def draft_models():
