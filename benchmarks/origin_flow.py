@@ -46,7 +46,6 @@ class Model(diffusion.Model):
     def __init__(self, config):
         super().__init__(config)
         C = config.n_embd
-        nn.init.normal_(self.token_emb.weight, std=0.02)  # as there, so that its noise outweighs a character at first
         self.velocity = nn.Sequential(nn.Linear(C, 128, bias=False), nn.SiLU(), nn.Linear(128, C, bias=False))
         self.t_mlp = nn.Sequential(nn.Linear(1, C), nn.SiLU(), nn.Linear(C, C))
         self.register_buffer("steps", torch.zeros((), dtype=torch.long))  # of training so far
