@@ -159,6 +159,7 @@ def test_the_page_speaks_chinese_and_its_film_can_be_kept(tab, address, tmp_path
     page.get_by_role("link", name="中文").click()
     page.get_by_role("button", name="生成").wait_for()
     film = page.frame_locator("iframe[title=film]")
+    film.locator("section").nth(2).wait_for()
     assert [head.split(":")[0] for head in heads(film)] == ["GPT", "掩码扩散", "扩散 + 流"]
     with page.expect_download() as kept:
         film.locator("#save").click()
