@@ -82,7 +82,7 @@ def stepper(method, config, windows, device, compiled=True, bf16=True, muon=True
 
 
 def operators(doing, work, calls, shown):
-    """PyTorch's operators in work(), so many calls or steps: how many in each, and their own time on the CPU.
+    """PyTorch's operators in work(), which makes `calls` calls or steps: how many in one, and their own time on the CPU.
 
     The longest first. What Python does between them is not in it.
     """

@@ -121,12 +121,13 @@ def attend(q, k, v, is_causal):
     F.scaled_dot_product_attention takes a third of a training step.
     """
     T, past, scale = q.size(2), k.size(2) - q.size(2), q.size(-1) ** 0.5
-    mask = torch.ones(T, past + T, dtype=torch.bool, device=q.device).tril(past) if is_causal and T > 1 else None
-    if q.dtype == torch.bfloat16 and q.device.type == "cpu":
+    spelt = q.dtype == torch.bfloat16 and q.device.type == "cpu"
+    own = is_causal and not past and not spelt  # PyTorch's own mask, which skips what it hides
+    mask = q.new_ones(T, past + T, dtype=torch.bool).tril(past) if is_causal and T > 1 and not own else None
+    if spelt:
         scores = q * scale @ k.mT
         return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(-1) @ v
-    whole = is_causal and not past  # PyTorch's own mask, which skips what it hides
-    return F.scaled_dot_product_attention(q, k, v, None if whole else mask, is_causal=whole, scale=scale)
+    return F.scaled_dot_product_attention(q, k, v, mask, is_causal=own, scale=scale)
 
 
 class Attention(nn.Module):
