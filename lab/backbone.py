@@ -34,8 +34,7 @@ class Config:
         whole = all(isinstance(getattr(self, size.name), int) for size in fields(Config) if size.type is int)
         check(whole, f"sizes are whole numbers, not {self}")
         check(0 <= self.dropout < 1, f"dropout must be at least 0 and below 1, not {self.dropout}")
-        even = self.n_embd % (2 * self.n_head) == 0
-        check(even, f"n_embd {self.n_embd} must be a multiple of twice n_head {self.n_head}")
+        check(self.n_embd % (2 * self.n_head) == 0, f"n_embd {self.n_embd} is no multiple of 2 x n_head {self.n_head}")
 
 
 def unit(x):

@@ -19,8 +19,7 @@ def confident(probs, masked, decoding):
 
 def confidence_of(probs, decoding):
     """Confidence of each position, the sum of its k highest probabilities: probs (B, W, V) -> (B, W)."""
-    k = decoding.confidence_top_k or decoding.top_k or 1
-    return probs.topk(min(k, probs.size(-1))).values.sum(-1)
+    return probs.topk(min(decoding.confidence_top_k or decoding.top_k or 1, probs.size(-1))).values.sum(-1)
 
 
 def spaced(entropy, candidates, spacing):
