@@ -79,7 +79,8 @@ def test_the_draft_model_keeps_gpts_distribution(start, temp):
     exact = log_p.gather(-1, texts[:, 1:, None])[:, 1:, 0].sum(1).exp()
     found = (idx[:, None] == texts).all(-1).double().mean(0)
     assert exact.sum().item() == pytest.approx(1)
-    assert ((found - exact).abs() < 4.5 * (exact * (1 - exact) / rows).sqrt()).all()
+    seldom = 2 / rows  # a text far too rare for the normal approximation may still come up
+    assert ((found - exact).abs() < 4.5 * (exact * (1 - exact) / rows).sqrt() + seldom).all()
 
 
 def test_at_temperature_zero_the_draft_model_writes_gpts_text_in_fewer_calls():

@@ -233,7 +233,7 @@ def test_evaluate_likelihood_runs(shakespeare_like, own_root, tiny, capsys):
 
 
 def test_shipped_weights_are_there_small_and_named_after_their_method():
-    paths = sorted((ROOT / "weights").glob("*.pt"))
+    paths = sorted((ROOT / "weights").rglob("*.pt"))
     paths = [path for path in paths if not path.name.endswith(".resume.pt")]
     assert sum(path.stat().st_size for path in paths) < 30e6
     for path in paths:
