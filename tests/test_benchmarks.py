@@ -71,6 +71,7 @@ START = {  # all poor: the first never proposes character 2 often, the second is
 def test_the_draft_model_keeps_gpts_distribution(start, temp):
     """Four thousand texts of three characters, against their exact probabilities under GPT."""
     model, rows = make_gpt(), 4000
+    torch.nn.init.normal_(model.lm_head.weight, std=0.3)  # no text is too rare for the normal approximation below
     draft_model = DraftModel(start, drafts=2)
     canvas = Canvas.after(torch.tensor([0, 1]), 3, rows)
     idx = last(draft_model.generate(model, canvas, gpt.Decoding(temp, None), generators(rows)))
@@ -79,8 +80,7 @@ def test_the_draft_model_keeps_gpts_distribution(start, temp):
     exact = log_p.gather(-1, texts[:, 1:, None])[:, 1:, 0].sum(1).exp()
     found = (idx[:, None] == texts).all(-1).double().mean(0)
     assert exact.sum().item() == pytest.approx(1)
-    seldom = 2 / rows  # a text far too rare for the normal approximation may still come up
-    assert ((found - exact).abs() < 4.5 * (exact * (1 - exact) / rows).sqrt() + seldom).all()
+    assert ((found - exact).abs() < 4.5 * (exact * (1 - exact) / rows).sqrt()).all()
 
 
 def test_at_temperature_zero_the_draft_model_writes_gpts_text_in_fewer_calls():
