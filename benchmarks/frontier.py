@@ -223,7 +223,7 @@ def picture(axes, points, x, real):
     plots.log_axes(axes)
     named = {p["name"]: p for p in points}
     best = stats.pareto([p | {"rate": -p[x]} for p in points], ("rate",), ("generative_nll",))[::-1]
-    near = {"textcoords": "offset points", "fontsize": 11, "bbox": {"color": "white", "alpha": 0.8, "pad": 0.5}}
+    near = {"textcoords": "offset points", "fontsize": 11, "zorder": 1, "bbox": {"color": "white", "pad": 0.5}}
     grey, levels = {"color": "#777777", "zorder": 0}, [p["generative_nll"] for p in best]
     axes.plot([p[x] for p in best], levels, drawstyle="steps-post", **grey)
     above = 22 if best[0]["name"] in LABELLED else 6

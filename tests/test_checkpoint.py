@@ -46,10 +46,10 @@ GPT = checkpoint.default_path("gpt")
 
 @pytest.mark.parametrize("path", [GPT.with_stem(method.NAME) for method in METHODS], ids=lambda path: path.stem)
 def test_the_shipped_weights_are_of_a_documented_training(path):
-    """What the pages say of them: `--train`, for GPT with `--iters 10000`, makes them again."""
+    """What the pages say of them: `--train` with `--iters 10000` (GPT) or `--batch-size 12` makes them again."""
     newest = checkpoint.read(path, "--train")
     made, args = newest["provenance"], methods.METHODS[newest["name"]].Args()
-    assert made["recipe"] == asdict(replace(args.recipe, iters=10000))
+    assert made["recipe"] == asdict(replace(args.recipe, iters=10000, batch_size=12))
     assert (made["seed"], made["init"], made["steps"]) == (args.seed, None, 10000) and made["temperature"]
     assert type(args.config)(**newest["config"]) == replace(args.config, vocab_size=len(newest["characters"]))
 
