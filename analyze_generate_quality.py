@@ -32,7 +32,7 @@ def main(args):
     first, *others = groups
     sets = {name: stats.summarise(group, reference) for name, group in groups.items()}
     differences = {name: stats.compare(groups[first], groups[name], reference) for name in others}
-    verdicts = [stats.in_words(found, first, name) for name, all_found in differences.items() for found in all_found]
+    verdicts = [line for name, found in differences.items() for line in stats.verdicts(found, first, name)]
     real = stats.real_text(groups[first], reference)
     summary = {"verdicts": verdicts, "sets": sets, "real_text": real, "differences": differences}
     measured = [{key: value for key, value in row.items() if key != "text"} for row in rows]

@@ -60,7 +60,7 @@ def main(args):
     summary = {"verdicts": [], "differences": {}, "real_text": stats.real_text(by_name["flow"], reference)}
     for a, b in (("baseline", "flow"), ("flow_off", "flow")):
         summary["differences"][f"{b} - {a}"] = found = stats.compare(by_name[a], by_name[b], reference)
-        summary["verdicts"] += [stats.in_words(each, a, b) for each in found]
+        summary["verdicts"] += stats.verdicts(found, a, b)
     stamp = records.stamp(**{**vars(args), "weights": [writer.weights for writer in writers]})
     for name in ("baseline", "flow"):
         folder.write(f"samples_{name}.csv", by_name[name])

@@ -56,7 +56,7 @@ def main(args):
     rows, folder = trials.experiment(settings, args, reference, args.module, "results.json")
     a, b = stats.grouped(rows, "name").values()
     found = stats.compare(a, b, reference)
-    verdicts = [stats.in_words(each, *sides) for each in found]
+    verdicts = stats.verdicts(found, *sides)
     real = stats.real_text(a, reference)
     stamp = records.stamp(**{**vars(args), "weights": writer.weights})
     folder.write("summary.json", {"verdicts": verdicts, "differences": found, "real_text": real, "stamp": stamp})

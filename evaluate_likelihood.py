@@ -83,12 +83,12 @@ def strategy_costs(writer, corpus, args):
             nll, calls = likelihood.given_left(writer.model, held, masked), masked.sum().float()
         else:
             nll, calls = likelihood.path(writer.model, held, masked, methods.strategy(strategy))
-        low, high = stats.mean_interval(nll.numpy())
+        low, high, _ = stats.mean_interval(nll.numpy())
         row = {"module": writer.name, "strategy": strategy, "windows": len(held), "calls": calls.mean().item()}
         rows.append(row | {"nats": nll.mean().item(), "low": low, "high": high, "each": nll.tolist()})
     for row in rows:  # paired, over the same windows
         difference = np.array(row["each"]) - np.array(rows[-1]["each"])
-        low, high = stats.mean_interval(difference)
+        low, high, _ = stats.mean_interval(difference)
         row |= {"against": rows[-1]["strategy"], "difference": difference.mean().item()}
         row |= {"difference_low": low, "difference_high": high}
     return rows

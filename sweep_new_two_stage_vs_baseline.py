@@ -20,7 +20,7 @@ from lab import cli, plots, records, stats, trials
 from lab.cli import check, listed
 from lab.quality import Pool
 
-NOT_WORSE = 0.02  # bits of `distance` that the whole interval of the difference may reach
+NOT_WORSE = 0.02  # of `distance`, which the whole interval of the difference may reach
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,17 @@ def new_against_baseline(groups, reference):
 
 def aggregate(rows, groups, reference):
     """One dictionary per setting: its own measures, its paired differences to the baseline, whether it is not worse."""
-    points = {point["name"]: point for point in stats.by_setting(rows, reference)}
+    points, distances = {point["name"]: point for point in stats.by_setting(rows, reference)}, []
     for name in groups.keys() - {"baseline"}:
         found = stats.compare(groups["baseline"], groups[name], reference)
-        distance = next((each for each in found if each["measure"] == "distance"), {"high": None})
-        not_worse = distance["high"] is not None and distance["high"] <= NOT_WORSE
-        verdict = stats.in_words(distance, "baseline", name) if "unit" in distance else None
-        points[name] |= {"differences": found, "not_worse": not_worse, "verdict": verdict}
+        points[name] |= {"differences": found, "not_worse": False, "verdict": None}
+        distances += [row | {"name": name} for row in found if row["measure"] == "distance"]
+    for row in stats.judged(distances):  # together: the grid is searched for the settings that are better
+        not_worse, verdict = (
+            row["high"] is not None and row["high"] <= NOT_WORSE,
+            stats.in_words(row, "baseline", row["name"]),
+        )
+        points[row["name"]] |= {"not_worse": not_worse, "verdict": verdict}
     return points
 
 
@@ -110,7 +114,7 @@ def draw(points, best, real, folder):
 def summary(points, better, args, writer, real):
     """What the grid found in short; better: the settings that beat the baseline, those of fewest calls first."""
     top_5 = [{key: p[key] for key in ("name", "nfe", "chars_per_second", "verdict")} for p in better[:5]]
-    rule = f"fewer calls than the baseline, and the 95 % interval of the difference in distance ends below {NOT_WORSE} bits"
+    rule = f"fewer calls than the baseline, and the 95 % interval of the difference in distance ends below {NOT_WORSE}"
     short = {"top_5": top_5, "top_5_rule": rule, "settings": len(points) - 1, "not_worse_and_faster": len(better)}
     return short | {"real_text": real, "stamp": records.stamp(**{**vars(args), "weights": writer.weights})}
 

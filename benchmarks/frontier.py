@@ -4,8 +4,8 @@
 
 A low temperature makes any method look good to an evaluator model and dull to a reader, so every configuration writes at several
 temperatures, and its figures are read off where the trigram entropy of its texts (of one seed, all prompts) has a given
-value: by linear interpolation between the two temperatures on either side of it. Intervals are 95 % bootstrap intervals
-over prompts, with the same resamples for all configurations, so that differences are paired. Forward passes are compiled where
+value: by linear interpolation between the two temperatures on either side of it. Intervals are 95 % intervals over prompts
+(`stats.interval`): all is read off again without each prompt in turn, so that differences are paired. Forward passes are compiled where
 that is safe: PyTorch's own overhead is most of a cached call of GPT, and would flatter whoever makes fewer calls. The
 limit of a configuration is what this machine's rates would allow: the products of its passes at the rate of a large product, or
 the weights of each call at the rate at which a product reads them, whichever takes longer.
@@ -71,31 +71,31 @@ def write(field, args, reference):
     return trials.produce(todo, args, reference, "frontier", "rows.json")
 
 
-def draws(rows, reference, weights):
-    """Every measure of one setting on the resamples of prompts: {measure: (1 + draws,)}, the first the sample itself.
+def jackknifed(rows, reference):
+    """Every measure of one setting, of all prompts and without each of them: {measure: (1 + prompts,)}.
 
     Those of one seed's texts, averaged over seeds: entropy and divergence depend on how much text there is.
     """
     found = []
     for texts in stats.grouped(rows, "seed").values():
-        measured = stats.resampled([stats.grouped(texts, "prompt")], reference, MEASURES, weights)
-        found.append({name: np.r_[value, drawn] for name, (value,), (drawn,), _ in measured})
+        measured = stats.jackknifed([stats.grouped(texts, "prompt")], reference, MEASURES)
+        found.append({name: figures for name, (figures,), _ in measured})
     return {name: np.mean([measures[name] for measures in found], axis=0) for name in found[0]}
 
 
 def at_entropy(curve, target):
-    """Every measure where the entropy of a curve passes the target, on each resample; None where it never does.
+    """Every measure where the entropy of a curve passes the target, as `jackknifed`; None where it never does.
 
-    curve: [(temperature, draws of that temperature)] in order of temperature.
+    curve: [(temperature, what `jackknifed` says of it)] in order of temperature.
     """
-    entropy = np.array([found["trigram_entropy"] for _, found in curve])  # (temperatures, 1 + draws)
+    entropy = np.array([found["trigram_entropy"] for _, found in curve])  # (temperatures, 1 + prompts)
     if not entropy[:, 0].min() <= target <= entropy[:, 0].max():
         return None
     below = entropy < target  # the last rise past it counts: at its coldest a broken sampler is diverse again
     upper = np.where(below.any(0), len(curve) - below[::-1].argmax(0), 1).clip(1, len(curve) - 1)
     pair = np.stack((upper - 1, upper))  # the temperatures on either side
     low, high = np.take_along_axis(entropy, pair, axis=0)
-    share = (target - low) / (high - low)
+    share = np.divide(target - low, high - low, out=np.zeros_like(low), where=high != low)
 
     def read_off(values):
         below, above = np.take_along_axis(values, pair, axis=0)
@@ -105,7 +105,7 @@ def at_entropy(curve, target):
     return each | {"temp": read_off(np.broadcast_to([[temp] for temp, _ in curve], entropy.shape))}
 
 
-def compare(curves, entropies, clusters):
+def compare(curves, entropies):
     """The configurations at each entropy: rows with means, intervals, and the differences in generative NLL of PAIRS."""
     rows = []
     for target in entropies:
@@ -114,11 +114,11 @@ def compare(curves, entropies, clusters):
             if each is None:
                 continue
             row = {"name": name, "entropy": target} | {key: values[0] for key, values in each.items()}
-            row["generative_nll_low"], row["generative_nll_high"] = stats.interval(each["generative_nll"][1:], clusters)
+            row["generative_nll_low"], row["generative_nll_high"], _ = stats.interval(each["generative_nll"])
             for other in PAIRS:
                 if found.get(other) and name != other:
                     difference = each["generative_nll"] - found[other]["generative_nll"]
-                    row[f"minus {other}"] = [difference[0], *stats.interval(difference[1:], clusters)]
+                    row[f"minus {other}"] = [difference[0], *stats.interval(difference)[:2]]
             rows.append(row)
     return rows
 
@@ -253,11 +253,10 @@ def main(args):
     check(reference is not None and reference.evaluator is not None, "this needs the corpus and weights/evaluator.pt")
     rows, folder = write(field, args, reference)
     groups, prompts = stats.grouped(rows, "name"), list(dict.fromkeys(row["prompt"] for row in rows))
-    weights = stats.resamples(len(prompts), 1000)
-    curves = {one.name: [(d.temp, draws(groups[n], reference, weights)) for n, _, d in one.sets()] for one in field}
-    found = {"matched": compare(curves, args.entropies, len(prompts))}
-    measured = [(name, temp, drawn) for name, curve in curves.items() for temp, drawn in curve]
-    found["points"] = [{"name": n, "temp": t} | {key: x[0] for key, x in drawn.items()} for n, t, drawn in measured]
+    curves = {one.name: [(d.temp, jackknifed(groups[n], reference)) for n, _, d in one.sets()] for one in field}
+    found = {"matched": compare(curves, args.entropies)}
+    measured = [(name, temp, values) for name, curve in curves.items() for temp, values in curve]
+    found["points"] = [{"name": n, "temp": t} | {key: x[0] for key, x in values.items()} for n, t, values in measured]
     nearest = [row for row in found["matched"] if row["entropy"] == middle(args.entropies)]
     costs = {row["name"]: row for row in found["points"] + found["matched"] + nearest}
     found["seconds"] = seconds(field, costs, args, prompts) if args.rounds else []

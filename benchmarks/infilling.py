@@ -54,7 +54,7 @@ def main(args):
         for name, seen, nll, calls in measure(writers, held, length, args.spacing):
             gpt = nll if name == "gpt" else gpt
             row = {"length": length, "module": name, "sees": seen, "calls": calls, "nats": nll.mean().item()}
-            low, high = stats.mean_interval((nll - gpt).numpy())
+            low, high, _ = stats.mean_interval((nll - gpt).numpy())
             rows.append(row | {"difference": (nll - gpt).mean().item(), "low": low, "high": high})
     show(rows)
     args.write("infilling", {"rows": rows}, weights=[writer.weights for writer in writers.values()])

@@ -16,14 +16,22 @@ from torch.nn import functional as F
 
 from lab.cli import UserError, check
 from lab.corpus import Alphabet, Corpus, codes_of
-from lab.records import Row, warn
+from lab.records import warn
 
 COPIED = 32  # characters in a row that make a copy
 SHORTEST = 8  # characters in a row that count as a run that stands in the training text
 LONGEST = 1024  # characters in a row beyond which a run is not followed
 REPEATED = 16  # characters in a row that make a repetition
 MOST = 4_000_000  # characters of the training text that are searched for copies
-SAMPLE_MEASURES = Row.__struct_fields__[-7:]  # from generative_nll on: what `measure` adds
+SAMPLE_MEASURES = (  # what `measure` adds to a row
+    "generative_nll",
+    "real_words",
+    "long_words",
+    "distinct_2",
+    "repetition",
+    "copied_run",
+    "copied_share",
+)
 
 
 @dataclass(frozen=True)
@@ -87,8 +95,10 @@ def measure(rows, reference):
     for row, value in zip(rows, nll, strict=True):
         new = row["text"][-row["chars"] :]
         run, share = copied(new, reference.train) if reference else (None, None)
-        figures = (value, *word_shares(new, reference), distinct(words_of(new), 2), repetition(new), run, share)
-        measured.append(row | dict(zip(SAMPLE_MEASURES, figures, strict=True)))
+        words, long_words = word_shares(new, reference)
+        found = {"generative_nll": value, "real_words": words, "long_words": long_words}
+        found |= {"distinct_2": distinct(words_of(new), 2), "repetition": repetition(new)}
+        measured.append(row | found | {"copied_run": run, "copied_share": share})
     return measured
 
 
@@ -229,7 +239,7 @@ class Pool:
         """weights: (..., groups), how often each group counts; default once. Returns arrays (...) by measure.
 
         trigram_entropy: bits; jsd_3, jsd_4: divergence from held-out text, bits; distance: jsd_4 plus the share of
-        copied text beyond real text's own.
+        copied text beyond real text's own, a sum of two quantities and so without a unit.
         """
         weights = np.ones(len(self.copied_share)) if weights is None else weights
         jsd = {n: divergence(weights @ self.counts[n], self.target[n], self.unseen[n]) for n in self.counts}

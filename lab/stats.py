@@ -1,10 +1,14 @@
 """Numbers -> intervals, paired differences, Pareto-optimal points; and the verdict in words.
 
-Intervals are 95 % percentile bootstrap intervals over clusters: samples of one prompt resemble each other. With a
-single prompt the clusters are seeds, and the interval says nothing of other prompts.
+Intervals are 95 % intervals over clusters: samples of one prompt resemble each other. With a single prompt the clusters
+are seeds, and the interval says nothing of other prompts.
 """
 
+import functools
+from typing import NamedTuple
+
 import numpy as np
+from scipy.special import stdtr, stdtrit
 
 from lab.cli import check
 from lab.quality import SAMPLE_MEASURES, Pool, measure
@@ -12,6 +16,8 @@ from lab.records import Row
 
 DRAWS = 2000  # bootstrap samples
 FEWEST_CLUSTERS = 5  # clusters that an interval needs
+LEVEL = 0.05  # of the verdicts: how often equal things may be called different
+RULE = "Higher and lower stand after Holm's correction for all measures of a comparison; an interval is of one measure alone."
 POOLED = ("trigram_entropy", "jsd_3", "jsd_4", "distance")
 FIXED = {*Row.__struct_fields__} - {"name", "module", "weights", "chars"}  # columns that are not settings
 MEASURES = ("nfe", "full_passes", "chars_per_call", "seconds", *SAMPLE_MEASURES)
@@ -24,7 +30,6 @@ UNITS = {
     "trigram_entropy": "bits",
     "jsd_3": "bits",
     "jsd_4": "bits",
-    "distance": "bits",
 }
 
 
@@ -43,24 +48,62 @@ def grouped(rows, *keys):
     return groups
 
 
-def resamples(n, draws=DRAWS):
-    """How often each of n clusters is drawn in each bootstrap sample: (draws, n).
+class Interval(NamedTuple):
+    """Where a figure lies in 95 of 100 cases, and the p-value of its being 0; all None where too few clusters know it."""
 
-    As counts, so that one draw serves every measure, pooled n-grams too; scipy's bootstrap draws values anew for each.
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+
+
+def leave_one_out(n):
+    """Weights of n clusters: all of them, then all but each in turn, (1 + n, n); (1, n) where no interval is given."""
+    return np.concatenate((np.ones((1, n)), 1 - np.eye(n)))[: None if n >= FEWEST_CLUSTERS else 1]
+
+
+@functools.lru_cache
+def resamples(n):
+    """How often each of n clusters is drawn in each bootstrap sample: (DRAWS, n)."""
+    return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(float)
+
+
+def interval(figures):
+    """The Interval of a figure over n clusters.
+
+    figures: (1 + n,), of all clusters, then without each of them. Their jackknife pseudo-values (Tukey 1958) stand for
+    the clusters; those of a mean are its values. On either side the wider of two limits counts: Student's t covers 95 %
+    where the clusters are normal and few, the studentised bootstrap (Efron and Tibshirani 1993, chapter 12) holds
+    where they are skewed.
     """
-    return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=draws).astype(float)
-
-
-def interval(drawn, n):
-    """95 % of the bootstrap values of n clusters; (None, None) for fewer than FEWEST_CLUSTERS, which would say too much."""
-    if n < FEWEST_CLUSTERS or not np.isfinite(drawn).all():
-        return None, None
-    return tuple(float(v) for v in np.percentile(drawn, (2.5, 97.5)))
+    value, others, n = float(figures[0]), figures[1:], len(figures) - 1
+    if n < FEWEST_CLUSTERS:
+        return Interval()
+    pseudo = (n - 1) * (others.mean() - others)  # about their mean
+    error = pseudo.std(ddof=1) / n**0.5
+    if error <= 1e-9 * np.abs(figures).max():  # all clusters agree
+        return Interval(value, value, float(value == 0))
+    weights = resamples(n)
+    means = weights @ pseudo / n
+    errors = np.sqrt(np.maximum(weights @ pseudo**2 / n - means**2, 0) / (n - 1))
+    varied = errors > 1e-6 * error  # a resample of one value has no error
+    drawn, student = means[varied] / errors[varied], stdtrit(n - 1, 1 - LEVEL / 2)
+    low, high = np.quantile(drawn, (LEVEL / 2, 1 - LEVEL / 2))
+    beyond = min((drawn >= value / error).sum(), (drawn <= value / error).sum()) + 1
+    p = max(2 * stdtr(n - 1, -abs(value) / error), 2 * beyond / (len(drawn) + 1))
+    return Interval(value - error * max(student, high), value + error * max(student, -low), min(1.0, float(p)))
 
 
 def mean_interval(values):
-    """95 % bootstrap interval of the mean of values (n,), each a cluster of its own."""
-    return interval(resamples(len(values)) @ values / len(values), len(values))
+    """The Interval of the mean of values (n,), each a cluster of its own."""
+    weights = leave_one_out(len(values))
+    return interval(weights @ values / weights.sum(1))
+
+
+def holm(p_values):
+    """P-values of figures that are judged together, corrected by the step-down procedure of Holm (1979)."""
+    order, corrected = np.argsort(p_values), np.empty(len(p_values))
+    corrected[order] = np.maximum.accumulate(np.sort(p_values) * np.arange(len(p_values), 0, -1))
+    return np.minimum(corrected, 1).tolist()
 
 
 def column(group, name):
@@ -75,53 +118,57 @@ def column(group, name):
 def summarise(rows, reference, names=MEASURES):
     """Each measure of a set of rows: {measure: {mean, low, high}} with n, clusters and what they are."""
     over, groups = clusters(rows)
-    weights = resamples(len(groups))
     result = {"n": len(rows), "clusters": len(groups), "over": over}
-    for name, (value,), (drawn,), known in resampled([groups], reference, names, weights):
-        low, high = interval(drawn, known)
-        result[name] = {"mean": value, "low": low, "high": high}
+    for name, (figures,), _ in jackknifed([groups], reference, names):
+        low, high, _ = interval(figures)
+        result[name] = {"mean": float(figures[0]), "low": low, "high": high}
     return result
 
 
 def compare(a_rows, b_rows, reference, names=MEASURES):
-    """Paired differences b - a of each measure, over the clusters that both have: a list of dictionaries."""
+    """Paired differences b - a of each measure, over the clusters that both have: a list of dictionaries.
+
+    p: of a difference of 0; p_holm: the same, corrected for all measures of the list.
+    """
     over, a_groups = clusters(a_rows)
     b_groups = clusters(b_rows)[1]
     shared = [key for key in a_groups if key in b_groups]
     sides = [{key: groups[key] for key in shared} for groups in (a_groups, b_groups)]
     check(shared, f"two sets of texts have no {over[:-1]} in common: nothing to compare")
-    weights, found = resamples(len(shared)), []
-    for name, (a, b), (a_drawn, b_drawn), known in resampled(sides, reference, names, weights):
-        low, high = interval(b_drawn - a_drawn, known)
-        row = {"measure": name, "unit": UNITS.get(name, ""), "a": a, "b": b, "difference": b - a}
-        found.append(row | {"low": low, "high": high, "n": len(a_rows), "clusters": known, "over": over})
-    return found
+    found = []
+    for name, (a, b), known in jackknifed(sides, reference, names):
+        row = {"measure": name, "unit": UNITS.get(name, ""), "a": float(a[0]), "b": float(b[0])}
+        row |= {"difference": float(b[0] - a[0])} | interval(b - a)._asdict()
+        found.append(row | {"n": len(a_rows), "clusters": known, "over": over})
+    return judged(found)
 
 
-def resampled(sides, reference, names, weights):
-    """(name, each side's value, each side's values over resamples, clusters that all sides have it in) of every measure.
+def judged(found):
+    """Differences that are judged together, with p_holm added."""
+    known = [row for row in found if row["p"] is not None]
+    corrected = dict(zip(map(id, known), holm([row["p"] for row in known]), strict=True))
+    return [row | {"p_holm": corrected.get(id(row))} for row in found]
 
-    sides: [{cluster: rows}], the same clusters in each; weights: (draws, clusters) from `resamples`.
+
+def jackknifed(sides, reference, names):
+    """(name, figures (sides, 1 + clusters) as `interval` takes them, clusters that all sides have it in) of each measure.
+
+    sides: [{cluster: rows}], the same clusters in each.
     """
     for name in names:
         means = np.array([[column(group, name) for group in groups.values()] for groups in sides])  # (sides, clusters)
-        known = np.isfinite(means).all(0)
-        if known.any():
-            own = weights[:, known]
-            drawn = means[:, known] @ (own / np.maximum(own.sum(1, keepdims=True), 1e-9)).T
-            yield name, means[:, known].mean(1).tolist(), drawn, int(known.sum())
+        means = means[:, np.isfinite(means).all(0)]
+        if means.size:
+            weights = leave_one_out(means.shape[1])
+            yield name, means @ weights.T / weights.sum(1), means.shape[1]
     if reference is None:
         return
-    pools, parts = [Pool(list(groups.values()), reference) for groups in sides], np.array_split(weights, 20)
-    if not all(pool.has_counts() for pool in pools):
-        return
-    whole, drawn = [pool.figures() for pool in pools], [[pool.figures(part) for part in parts] for pool in pools]
-    for name in POOLED:
-        values = [float(side[name]) for side in whole]
-        spread = [np.concatenate([part[name] for part in side]) for side in drawn]
-        # a resample has fewer distinct n-grams than the sample: only its spread is taken
-        spread = [own - own.mean() + value for own, value in zip(spread, values, strict=True)]
-        yield name, values, spread, weights.shape[1]
+    pools = [Pool(list(groups.values()), reference) for groups in sides]
+    if all(pool.has_counts() for pool in pools):
+        weights = leave_one_out(len(sides[0]))
+        figures = [pool.figures(weights) for pool in pools]
+        for name in POOLED:
+            yield name, np.array([side[name] for side in figures]), weights.shape[1]
 
 
 def settings(rows):
@@ -165,19 +212,25 @@ def real_text(rows, reference):
     return summarise(real, reference, SAMPLE_MEASURES) if real else None
 
 
+def verdicts(found, a="a", b="b"):
+    """What `compare` found, in sentences: the verdict of each measure, and by what rule."""
+    return [*(in_words(row, a, b) for row in found), RULE]
+
+
 def in_words(found, a="a", b="b"):
     """A comparison's verdict in a sentence: which way, how far, how sure."""
     what, unit = found["measure"].replace("_", " "), found["unit"]
     size = f"{what} {found['a']:.4g} ({a}), {found['b']:.4g} ({b})"
-    if found["low"] is None:
+    if found["p"] is None:
         return f"{size}: too few {found['over']} ({found['clusters']}) to tell a difference from chance"
     spread = f"[{found['low']:.3g}, {found['high']:.3g}] {unit}".strip()
     spread += f", {found['clusters']} {found['over']}"
     if found["low"] == found["high"] == 0:
         return f"{size}: equal"
-    if found["low"] <= 0 <= found["high"]:
+    if found["p_holm"] > LEVEL:
         return f"{size}: no difference seen, 95 % interval {spread}"
-    return f"{size}: {b} {'higher' if found['low'] > 0 else 'lower'} by {abs(found['difference']):.3g}, 95 % interval {spread}"
+    way = "higher" if found["difference"] > 0 else "lower"
+    return f"{size}: {b} {way} by {abs(found['difference']):.3g}, 95 % interval {spread}"
 
 
 def pareto(points, high, low=()):

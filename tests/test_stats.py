@@ -1,10 +1,17 @@
 """Intervals, paired differences, Pareto-optimal points, verdicts."""
 
+import itertools
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from lab import stats
+from lab import records, stats
 from lab.cli import UserError
+from lab.corpus import Alphabet
+from lab.quality import Reference
+
+SWEEPS = sorted((Path(__file__).resolve().parent.parent / "results" / "sweep").glob("*/rows.jsonl"))
 
 
 def rows(values, name="a", prompts=None):
@@ -14,11 +21,73 @@ def rows(values, name="a", prompts=None):
     ]
 
 
-def test_interval_of_a_mean_has_the_width_of_theory():
+@pytest.mark.parametrize("n", [5, 8, 10, 32])
+@pytest.mark.parametrize("kind, mean, least", [("normal", 0, 0.94), ("lognormal", np.exp(0.5), 0.90)])
+def test_an_interval_covers_what_it_promises(kind, mean, least, n):
+    """Of 2,000 samples of n clusters, in how many the interval holds the mean that they were drawn around."""
+    samples = getattr(np.random.default_rng(n), kind)(size=(2000, n))
+    found = [stats.mean_interval(sample) for sample in samples]
+    assert np.mean([low <= mean <= high for low, high, _ in found]) >= least
+
+
+def test_an_interval_of_many_clusters_has_the_width_of_theory():
     values = np.random.default_rng(0).normal(5, 2, 400)
-    low, high = stats.interval(stats.resamples(400) @ values / 400, 400)
-    assert high - low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
-    assert low < values.mean() < high
+    low, high, p = stats.mean_interval(values)
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.05)
+    assert low < values.mean() < high and p < 0.01
+
+
+def test_the_interval_of_a_ratio_is_that_of_the_delta_method():
+    """A figure that is no mean, mean(x) / mean(y), of many clusters: what the jackknife is for."""
+    x, y = np.random.default_rng(1).normal((4, 8), 1, size=(300, 2)).T
+    weights = stats.leave_one_out(300)
+    low, high, _ = stats.interval((weights @ x) / (weights @ y))
+    error = ((x - x.mean() / y.mean() * y) / y.mean()).std() / 300**0.5
+    assert (high - low) / 2 == pytest.approx(1.97 * error, rel=0.05)
+
+
+def test_the_p_value_and_the_interval_agree():
+    for sample in np.random.default_rng(2).normal(0.6, 1, size=(200, 8)):
+        low, high, p = stats.mean_interval(sample)
+        assert (p <= 0.05) == (not low <= 0 <= high) or abs(p - 0.05) < 0.003
+
+
+def test_rare_events_have_a_finite_interval():
+    """Seven clusters of eight know nothing of it: most resamples hold equal values only."""
+    with np.errstate(all="raise"):
+        low, high, p = stats.mean_interval(np.array([0, 0, 0, 0, 0, 0, 0, 0.1]))
+    assert low < 0 < high < 0.1 and p > 0.05
+
+
+def test_an_interval_is_at_least_as_wide_as_students():
+    for sample in np.random.default_rng(4).lognormal(size=(50, 8)):
+        low, high, _ = stats.mean_interval(sample)
+        least = 2.3646 * sample.std(ddof=1) / 8**0.5  # t of 7 degrees of freedom, from a table
+        assert min(sample.mean() - low, high - sample.mean()) > 0.999 * least
+
+
+def test_holm_is_as_in_the_textbook():
+    """Holm (1979): .01 x 4, .02 x 3, .03 x 2 and .04 x 1, none below the one before."""
+    assert stats.holm([0.03, 0.01, 0.04, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert stats.holm([0.5, 0.9]) == pytest.approx([1, 1])
+
+
+def test_a_setting_is_not_found_to_differ_from_itself():
+    """The committed sweeps: each setting against itself under another seed, in at most 5 of 100 comparisons a verdict."""
+    compared = differing = alone = 0
+    for path in SWEEPS:
+        rows = records.read_rows(path)
+        text = "".join(row["text"] for row in rows[:24])  # stands for real text: what is measured against does not matter
+        alphabet = Alphabet("".join(sorted({*"".join(row["text"] for row in rows)})), "_")
+        reference = Reference(text, text[: len(text) // 2], text[len(text) // 2 :], frozenset(), alphabet)
+        for group in stats.settings(rows):
+            for pair in itertools.combinations(stats.grouped(group, "seed").values(), 2):
+                found = stats.compare(*pair, reference)
+                compared += 1
+                differing += any("higher" in line or "lower" in line for line in stats.verdicts(found)[:-1])
+                alone += sum(row["p"] < 0.05 for row in found) / len(found)
+    assert compared >= 84 and differing <= 0.05 * compared
+    assert alone <= 0.06 * compared  # each interval by itself
 
 
 def test_samples_of_one_prompt_count_as_one_cluster():
@@ -54,6 +123,20 @@ def test_no_difference_is_said_in_words():
     assert stats.in_words(found).endswith("equal")
 
 
+def test_a_verdict_is_corrected_for_the_measures_beside_it():
+    """A difference that would be one alone (p = .02) is none among ten measures, and the rule stands beside it."""
+    a, b = [dict(row) for row in rows([0.0] * 8)], [dict(row) for row in rows([0.0] * 8)]
+    noise = np.random.default_rng(3).normal(size=(9, 8))
+    for i, row in enumerate(b):
+        row |= {"nfe": [1.0, 2, -1, 3, 1, 0, 2, 1][i], **{f"m{k}": noise[k, i] for k in range(9)}}
+        a[i] |= {f"m{k}": 0.0 for k in range(9)}
+    (alone,) = stats.compare(a, b, None, ("nfe",))
+    together = stats.compare(a, b, None, ("nfe", *(f"m{k}" for k in range(9))))
+    assert alone["p"] == together[0]["p"] == alone["p_holm"] < 0.05 < together[0]["p_holm"]
+    assert "b higher by 1.12" in stats.in_words(alone) and "no difference seen" in stats.in_words(together[0])
+    assert "Holm" in stats.verdicts(together)[-1]
+
+
 def test_pareto_keeps_what_nothing_beats():
     points = [
         {"name": n, "v": v, "c": c} for n, v, c in (("a", 1, 1), ("b", 2, 2), ("c", 1, 2), ("d", 3, None), ("e", 2, 2))
@@ -77,4 +160,4 @@ def test_texts_without_a_common_prompt_are_not_compared():
 def test_the_interval_of_a_mean():
     values = np.array([1.0, 2, 3, 4, 5])
     found = stats.summarise(rows(list(values)), None, ("nfe",))["nfe"]
-    assert stats.mean_interval(values) == (found["low"], found["high"])
+    assert stats.mean_interval(values)[:2] == pytest.approx((found["low"], found["high"]))
