@@ -19,11 +19,11 @@ from lab import cli, command, training
 from lab.backbone import Backbone, Config
 from lab.canvas import Windows
 from lab.cli import check_range
-from lab.likelihood import bound_loss
+from lab.likelihood import validation_bound
 from lab.sampling import probabilities, sample_tokens, uniforms
 from lab.training import Recipe
 from lab.two_stage import judge_drafts
-from lab.unmasking import confident
+from lab.unmasking import confidence_temp, confident
 
 NAME = "diffusion"
 MOST = 10**6  # the largest spacing and number of steps
@@ -37,7 +37,8 @@ class Decoding:
     top_k: cli.one_number_or_all() = None  # draw from the k likeliest characters only, or from all
     # [NEW] which positions a call unmasks: those with enough confidence, apart from each other, or at random (steps)
     confidence_threshold: float = 0.0  # unmask positions at least this confident; if none is, the most confident one
-    confidence_top_k: int | None = None  # confidence: sum of the k highest probabilities; default top_k, or 1 for all
+    confidence_top_k: int | None = None  # confidence: sum of the k highest probabilities; default top_k up to 3, else 1
+    confidence_temp: float | None = None  # temperature of confidence and entropy; default temp, or 1 below temp 0.25
     spacing: int = 8  # positions unmasked in one call lie more than this apart; 0: anywhere
     draft_threshold: float = 1.0  # below confidence_threshold: two stages, with drafts at least this confident
     confirm_threshold: float = 0.85  # two stages: a draft becomes final at this probability
@@ -47,6 +48,7 @@ class Decoding:
 
     def __post_init__(self):
         check_range(self, 0, math.inf, "temp")
+        check_range(self, 0.01, math.inf, "confidence_temp")
         check_range(self, 0, MOST, "spacing", "steps")
         check_range(self, 1, math.inf, "top_k", "confidence_top_k", "target_chunk_len")
         check_range(self, 0, 1, "confidence_threshold", "draft_threshold", "confirm_threshold", "replace_margin")
@@ -99,15 +101,15 @@ def ancestral(masked, left, rngs):
     return masked & (uniforms(masked.size(1), rngs, masked.any(1)) * left < 1)  # (t - s) / t = 1 / left
 
 
-def unmask(window, probs, decoding, rngs):
-    """[NEW] What one call makes of a canvas.Window, given probs (B, W, V): new idx, masked and drafts, (B, W) each."""
+def unmask(window, probs, conf_probs, decoding, rngs):
+    """[NEW] A denoising step: positions by conf_probs, tokens from probs, (B, W, V) both -> idx, masked, drafts (B, W)."""
     drawn = sample_tokens(probs, decoding.top_k, rngs, window.masked.any(1))
     if decoding.steps:
         chosen = ancestral(window.masked, decoding.steps - window.calls, rngs)
     else:
-        chosen = confident(probs, window.masked, decoding)  # the surest, more than `spacing` apart
+        chosen = confident(conf_probs, window.masked, decoding)  # lowest entropy first, more than `spacing` apart
         if decoding.draft_threshold < decoding.confidence_threshold:
-            return judge_drafts(window, probs, chosen, drawn, decoding)
+            return judge_drafts(window, conf_probs, chosen, drawn, decoding)
     return torch.where(chosen, drawn, window.idx), window.masked & ~chosen, window.drafts
 
 
@@ -123,8 +125,9 @@ def generate(model, canvas, decoding, rngs):
     while windows.masked.any():
         window = windows.read()  # [NEW]
         x = window.idx.masked_fill(window.hidden, config.vocab_size)  # [NEW] shown as masks
-        probs = probabilities(model(x.to(device)), decoding.temp)  # (B, W, V)
-        yield windows.write(window, *unmask(window, probs, decoding, rngs), probs)
+        logits = model(x.to(device))
+        probs, conf_probs = (probabilities(logits, temp) for temp in (decoding.temp, confidence_temp(decoding)))
+        yield windows.write(window, *unmask(window, probs, conf_probs, decoding, rngs), probs)
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ class Args(command.Args):
 def main(args):
     """Train when asked to, or when there is nothing to load yet; then write."""
     if command.must_train(args, NAME):
-        training.train(NAME, Model, loss, args, validate=bound_loss)  # [NEW] the likelihood bound
+        training.train(NAME, Model, loss, args, validate=validation_bound)  # [NEW] the likelihood bound
     command.write(args, NAME, Model, generate)
 
 

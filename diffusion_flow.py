@@ -41,8 +41,9 @@ from diffusion import corrupt, unmask
 from lab import backbone, cli, command, training
 from lab.canvas import Windows
 from lab.cli import check_range
-from lab.likelihood import bound_loss
+from lab.likelihood import validation_bound
 from lab.sampling import probabilities, sample_tokens
+from lab.unmasking import confidence_temp
 
 NAME = "diffusion_flow"
 SNR_HALF = 3.0  # signal-to-noise ratio at t = 1/2, where the evidence tells about a third of a character out of 65
@@ -170,9 +171,10 @@ def generate(model, canvas, decoding, rngs, flow=advance_evidence):
         carries = guided & (window.calls > 0)  # a new chunk starts without evidence
         snr, y = snr * carries, y * carries[..., None]  # [NEW]
         x = window.idx.masked_fill(window.hidden, config.vocab_size)
-        probs = probabilities(model(x.to(device), y.float().to(device), snr.float().to(device)), decoding.temp)
-        probs = torch.where(guided[..., None], posterior(probs, y), probs)  # [NEW] (B, W, V)
-        idx, masked, draft = unmask(window, probs, decoding, rngs)
+        logits = model(x.to(device), y.float().to(device), snr.float().to(device))
+        both = (probabilities(logits, temp) for temp in (decoding.temp, confidence_temp(decoding)))
+        probs, conf_probs = (torch.where(guided[..., None], posterior(p, y), p) for p in both)  # [NEW] (B, W, V)
+        idx, masked, draft = unmask(window, probs, conf_probs, decoding, rngs)
         if guided.any():  # [NEW]
             y, snr = flow(probs, y, snr, guided & masked, decoding, rngs)
         yield windows.write(window, idx, masked, draft, probs)
@@ -187,7 +189,7 @@ class Args(diffusion.Args):
 def main(args):
     """Train when asked to, or when there is nothing to load yet; then write."""
     if command.must_train(args, NAME):
-        training.train(NAME, Model, loss, args, validate=bound_loss)
+        training.train(NAME, Model, loss, args, validate=validation_bound)
     command.write(args, NAME, Model, generate)
 
 

@@ -35,7 +35,7 @@ def writer(method, path=None, device="cpu", remedy=None):
     name, path = method.NAME, Path(path or checkpoint.default_path(method.NAME))
     model, alphabet, opening, _ = checkpoint.load(path, name, method.Model, type(method.Args().config), remedy)
     label = f"{path.name} sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
-    return trials.Writer(name, model.to(device), method.generate, alphabet, opening, label, method.Decoding())
+    return trials.Writer(name, model.to(device), method.generate, alphabet, opening, method.Decoding(), label)
 
 
 def starting_point(module):

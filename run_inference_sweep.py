@@ -23,6 +23,7 @@ class Args(trials.Args):
     top_k: listed(number_or_all) = ()  # numbers, or all
     confidence_threshold: listed(float) = ()
     confidence_top_k: listed(int) = ()
+    confidence_temp: listed(float) = ()
     spacing: listed(int) = ()
     draft_threshold: listed(float) = ()
     confirm_threshold: listed(float) = ()

@@ -16,7 +16,7 @@ from lab.canvas import Canvas
 from lab.cli import check
 from lab.files import check_place
 from lab.records import warn
-from lab.trials import Trial, run
+from lab.trials import Trial, warm_up
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def recordings(args):
         prompt = writer.alphabet.encode(writer.prompt(args.prompt_len))
         chunk = getattr(decoding, "target_chunk_len", 240)
         trial = Trial(Canvas.after(prompt, args.blocks * chunk), decoding, (args.seed,))
-        run(writer, replace(trial, canvas=Canvas.after(prompt, 20)))  # the first calls are slow: not in the film
+        warm_up(writer, trial)
         yield film.record(writer, trial)
 
 

@@ -21,8 +21,9 @@ import diffusion
 from lab import cli, command, training
 from lab.canvas import Windows
 from lab.cli import check_range
-from lab.likelihood import bound_loss
+from lab.likelihood import validation_bound
 from lab.sampling import probabilities
+from lab.unmasking import confidence_temp
 
 NAME = "origin_flow"
 WEIGHT, WARMUP, LAST_STEP, BETA = 0.1, 1000, 6000, 0.1  # of the flow loss
@@ -48,24 +49,33 @@ class Model(diffusion.Model):
         C = config.n_embd
         self.velocity = nn.Sequential(nn.Linear(C, 128, bias=False), nn.SiLU(), nn.Linear(128, C, bias=False))
         self.t_mlp = nn.Sequential(nn.Linear(1, C), nn.SiLU(), nn.Linear(C, C))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.long))  # of training so far
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long))  # unused; the shipped weights have it
 
-    def forward(self, idx, t=None, x=None):
-        """idx: (B, T) tokens -> (B, T, V) logits; with t (B,): also the velocity (B, T, C), of x (B, T, C) in their place."""
-        h = self.backbone(self.token_emb(idx) if x is None else x)
-        return self.lm_head(h) if t is None else (self.lm_head(h), self.velocity(h + self.t_mlp(t[:, None, None])))
+    def forward(self, idx, t=None, noise=None):
+        """idx: (B, T) tokens -> (B, T, V) logits; with t (B,): also the velocity (B, T, C).
+
+        With noise (B, T, C), which t mixes into the embeddings: in place of logits the velocity that is to be regressed.
+        """
+        x = e = self.token_emb(idx)
+        if noise is not None:
+            e = e.detach()
+            x = torch.lerp(noise, e, t[:, None, None])
+        h = self.backbone(x)
+        if t is None:
+            return self.lm_head(h)
+        return self.lm_head(h) if noise is None else e - noise, self.velocity(h + self.t_mlp(t[:, None, None]))
 
 
 def loss(model, idx, config, rng):
     """Cross-entropy of masked characters plus the weighted flow loss. Returns the scalar and its parts."""
     ce, _ = diffusion.loss(model, idx, config, rng)
-    step, flow = int(model.steps.add_(1)), torch.zeros(())
+    step, flow = rng.step + 1, torch.zeros(())
     weight = WEIGHT * min(1, step / WARMUP) * (step <= LAST_STEP and step % 2 == 0)
     if weight:
-        e = model.token_emb(idx[:, :-1]).detach()
-        z, t = rng.randn(*e.shape).to(e), 0.02 + 0.96 * rng.rand(len(e)).to(e)
-        _, velocity = model(idx[:, :-1], t, torch.lerp(z, e, t[:, None, None]))
-        flow = F.smooth_l1_loss(velocity, e - z, beta=BETA)
+        noise = rng.randn(*idx[:, :-1].shape, config.n_embd).to(idx.device)
+        t = 0.02 + 0.96 * rng.rand(len(idx)).to(idx.device)
+        target, velocity = model(idx[:, :-1], t, noise)
+        flow = F.smooth_l1_loss(velocity, target, beta=BETA)
     parts = {"batch_ce_loss": ce.detach(), "batch_flow_loss": flow.detach(), "flow_weight": weight}
     return ce + weight * flow, parts
 
@@ -82,8 +92,9 @@ def generate(model, canvas, decoding, rngs):
         logits, velocity = model(x, 1 - left)
         nearest = (model.token_emb(x) + decoding.flow_step * velocity) @ embeddings[: config.vocab_size].T
         share = (left > decoding.flow_until) * (0.25 + 0.55 * left).clamp(max=0.8)
-        probs = probabilities(torch.lerp(logits, nearest, share[:, None, None]), decoding.temp)
-        yield windows.write(window, *diffusion.unmask(window, probs, decoding, rngs), probs)
+        mixed = torch.lerp(logits, nearest, share[:, None, None])
+        probs, conf_probs = (probabilities(mixed, temp) for temp in (decoding.temp, confidence_temp(decoding)))
+        yield windows.write(window, *diffusion.unmask(window, probs, conf_probs, decoding, rngs), probs)
 
 
 @dataclass(frozen=True)
@@ -94,7 +105,7 @@ class Args(diffusion.Args):
 def main(args):
     """Train when asked to, or when there is nothing to load yet; then write."""
     if command.must_train(args, NAME):
-        training.train(NAME, Model, loss, args, validate=bound_loss)
+        training.train(NAME, Model, loss, args, validate=validation_bound)
     command.write(args, NAME, Model, generate)
 
 

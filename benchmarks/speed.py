@@ -199,7 +199,7 @@ def against_the_origin(origin, args, corpus, device):
         if method is gpt:
             model = gpt.Model(config).to(device).eval()
             torch.nn.init.normal_(model.lm_head.weight, std=0.02)
-            writer = trials.Writer("gpt", model, gpt.generate, corpus.alphabet, "")
+            writer = trials.Writer("gpt", model, gpt.generate, corpus.alphabet, "", gpt.Decoding())
             canvas = Canvas.after(torch.zeros(16, dtype=torch.long), args.chars)
             ours = partial(trials.run, writer, trials.Trial(canvas, gpt.Args().decoding, (0,)))
             theirs = partial(module.generate, other, max_new_tokens=args.chars)

@@ -93,26 +93,40 @@ def load(path, name, Model, Config=Config, remedy=None):
     made_for = payload["name"]
     hint = f", or use {made_for}.py" if os.path.isfile(ROOT / f"{made_for}.py") else ""
     check(made_for == name, f"{path}: holds weights of {made_for!r}, not of {name}; name weights of {name}{hint}")
-    try:
-        model = Model(Config(**payload["config"]))
+    with blamed(path, name, remedy):
+        config, alphabet = Config(**payload["config"]), Alphabet(payload["characters"], payload["mask"])
+        opening, provenance = payload["opening"], dict(payload["provenance"])
+        check_text(config, alphabet, opening)
+    model = Model(config)  # outside: an error of the method's own code keeps its traceback
+    with blamed(path, name, remedy):
         model.load_state_dict(payload["model"])
-        right = all(payload["model"][key].is_floating_point() for key, _ in model.named_parameters())
-        check(right, "its weights are numbers of another kind")
-        alphabet, opening = Alphabet(payload["characters"], payload["mask"]), payload["opening"]
-        check_values(model, alphabet, opening)
-        return model.eval(), alphabet, opening, dict(payload["provenance"])
+        check_weights(model, payload["model"])
+    return model.eval(), alphabet, opening, provenance
+
+
+@contextlib.contextmanager
+def blamed(path, name, remedy):
+    """Turns what can only be the weights file's fault into a UserError that names the remedy."""
+    try:
+        yield
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError, UserError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: does not fit {name}.py ({reason}). To replace it: {remedy}") from error
 
 
-def check_values(model, alphabet, opening):
-    """Raise UserError for what can be loaded and not used: texts that are none, weights that are no numbers."""
+def check_text(config, alphabet, opening):
+    """Raise UserError for texts that are none."""
     characters, mask = alphabet.characters, alphabet.mask
     check(isinstance(characters, str) and isinstance(mask, str), "its alphabet is not a text")
-    right = len(set(characters)) == len(characters) == model.config.vocab_size
-    check(right, f"its alphabet is not {model.config.vocab_size} different characters")
+    right = len(set(characters)) == len(characters) == config.vocab_size
+    check(right, f"its alphabet is not {config.vocab_size} different characters")
     check(len(mask) == 1 and mask not in characters, f"its mask symbol is {mask!r}")
     check(isinstance(opening, str) and set(opening) <= set(characters), "its opening is not a text of its alphabet")
+
+
+def check_weights(model, stored):
+    """Raise UserError for weights that are no numbers: a model, and the state dictionary that it was loaded from."""
     for name, value in model.state_dict().items():
         check(value.isfinite().all(), f"{name} holds NaN or infinite weights")
+    right = all(stored[name].is_floating_point() for name, _ in model.named_parameters())
+    check(right, "its weights are not floating-point numbers")

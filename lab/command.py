@@ -88,7 +88,7 @@ def write(args, name, Model, generate):
     console = terminal.terminal()
     with console.status(f"loading {path.name}"):
         model, alphabet, opening, _ = checkpoint.load(path, name, Model, type(args.config), remedy)
-    writer = trials.Writer(name, model.to(device), generate, alphabet, opening)
+    writer = trials.Writer(name, model.to(device), generate, alphabet, opening, args.decoding)
     trial = trials.Trial(canvas_of(args, alphabet, opening), args.decoding, (args.seed,))
     if console.is_terminal:
         sample = terminal.typed(writer, trial, console)

@@ -70,27 +70,27 @@ def masked_bound(model, windows, repeats=4, seed=0):
     return torch.cat(rows).view(repeats, n).mean(0)
 
 
-def bound_loss(model, idx, config, rng):
-    """The bound as a loss for validation, on one scale with gpt.py's exact one; same arguments and returns as a loss.
+def validation_bound(model, windows):
+    """The bound by which training chooses weights, on one scale with gpt.py's exact loss; the same masks at every call.
 
-    idx: (B, block_size + 1) tokens. Both rows of a window have fixed random masks.
+    windows: (n, block_size + 1), each masked twice. Returns (n,) nats per character.
     """
-    return masked_bound(model, idx[:, :-1], repeats=2).mean(), {}
+    return masked_bound(model, windows[:, :-1], repeats=2)
 
 
 @torch.no_grad()
 def calibrate(model, measure):
-    """Divide a model's logits, in the weights of its heads, by the temperature (.8 to 1.6) of the least validation loss.
+    """Divide a model's logits, in the weights of lm_head, by the temperature (.8 to 1.6) of the least validation loss.
 
     One number fitted on text that was not trained on (temperature scaling; Guo et al. 2017, arXiv 1706.04599): a model
     that has read its text many times is too confident elsewhere. measure: () -> loss of the model as it is.
     Returns the temperature and the loss.
     """
-    heads = [(head.weight, head.weight.clone()) for name, head in model.named_children() if name.endswith("head")]
+    weight = model.lm_head.weight
+    full = weight.clone()
 
     def loss_at(k):
-        for weight, full in heads:
-            weight.copy_(full / (k / 20))
+        weight.copy_(full / (k / 20))
         return measure()
 
     # cross-entropy is convex in 1 / temperature: it falls up to one place and rises from there

@@ -53,7 +53,6 @@ def can_compile(device):
     """Whether torch.compile is safe and can work: Linux (Mac and Windows builds break), a C++ compiler, headers."""
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     headers = Path(sysconfig.get_path("include"), "Python.h").exists()
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # compiling warns that there is no CUDA
     return sys.platform == "linux" and device.type in ("cpu", "cuda") and compiler is not None and headers
 
 
@@ -64,6 +63,7 @@ def compile_or_not(model, attempt):
     """
     from torch._dynamo.exc import BackendCompilerFailed  # not at the top: it takes seconds
 
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns that there is no CUDA
     compiled = torch.compile(model, dynamic=False)  # shapes never change; dynamic ones cost three times as much
     try:
         attempt(compiled)
@@ -133,11 +133,12 @@ class Rng:
     """Random numbers for the rows of a batch, drawn on the CPU so that every device sees the same ones.
 
     Each of several processes gets its own rows of one joint draw: together they train on what one would.
+    step: of the training, which a loss may depend on.
     """
 
-    def __init__(self, seed, rank=0, world=1):
-        self.rank, self.world = rank, world
-        self.generator = generator(seed)
+    def __init__(self, seed, step=0, rank=0, world=1):
+        self.step, self.rank, self.world = step, rank, world
+        self.generator = generator(seed, step)
 
     def _mine(self, joint, rows):
         return joint[self.rank * rows : (self.rank + 1) * rows]

@@ -42,10 +42,14 @@ def sample_tokens(probs, top_k, rngs, rows):
     return choose_tokens(probs, top_k, uniforms(probs.size(1), rngs, rows))
 
 
-def generator(*parts):
-    """A torch.Generator whose stream depends on every bit of the parts (numbers, bytes, texts).
+def seed_of(*parts):
+    """A seed that depends on every bit of the parts (numbers, bytes, texts): neighbouring numbers have unrelated streams.
 
     They are hashed, because torch's CPU generator keeps only the low 32 bits of its seed.
     """
-    digest = hashlib.blake2b(repr(parts).encode(), digest_size=4).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "little"))
+    return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=4).digest(), "little")
+
+
+def generator(*parts):
+    """A torch.Generator with the seed of these parts."""
+    return torch.Generator().manual_seed(seed_of(*parts))

@@ -25,6 +25,7 @@ from lab.cli import ROOT, UserError, check, check_range, command
 from lab.command import canvas_of
 from lab.corpus import Corpus, windows
 from lab.muon import Muon
+from lab.sampling import seed_of
 
 
 @dataclass(frozen=True)
@@ -147,11 +148,13 @@ class Run:
 def train(name, Model, loss, args, validate=None):
     """Train method `name` and leave the weights that did best on the validation split in args.weights.
 
-    args: the command's own (see lab/command.py); validate: the loss to choose by, when it is not the one trained on.
+    args: the command's own (see lab/command.py); validate: (model, windows (n, block_size + 1)) -> nats per character (n,),
+    by which the weights are chosen; None: the loss.
     Raises UserError, and KeyboardInterrupt after a Ctrl-C, when what was learned so far lies in the resume file.
     """
     recipe, path = args.recipe, args.weights or checkpoint.default_path(name)
-    with machine.Ranks() as ranks, files.locked(path) if ranks.is_main else contextlib.nullcontext():
+    lock = files.locked(path) if machine.Ranks().is_main else contextlib.nullcontext()
+    with torch.random.fork_rng(), machine.Ranks() as ranks, lock:  # the caller's random numbers stay as they are
         device, corpus = ranks.join(machine.pick_device(args.device)), Corpus(args.data)
         model, description = prepare(name, Model, args, corpus, ranks, device)
         run = Run(path, description, model, optimisers(model, recipe), recipe)
@@ -162,7 +165,7 @@ def train(name, Model, loss, args, validate=None):
         began, length = time.monotonic() - run.elapsed, model.config.block_size + 1
         batch_loss, precision = prepare_loss(run, loss, ranks, device)
         splits = [windows(part, length, most=recipe.eval_windows) for part in (corpus.train, corpus.validation)]
-        measure = partial(evaluate, model, validate or loss, precision)
+        measure = partial(evaluate, model, validate or partial(loss_of_windows, loss), precision)
         ready, worked = time.monotonic(), time.thread_time()
         console = Console(stderr=True)
         hidden = not (ranks.is_main and console.is_terminal)
@@ -178,8 +181,8 @@ def train(name, Model, loss, args, validate=None):
                     saved = time.monotonic()
                 if ended:
                     break
-                torch.manual_seed(args.seed + run.step * ranks.world + ranks.rank)  # of dropout
-                rng = machine.Rng(args.seed * 1_000_003 + run.step, ranks.rank, ranks.world)
+                torch.manual_seed(seed_of("dropout", args.seed, run.step, ranks.rank))
+                rng = machine.Rng(args.seed, run.step, ranks.rank, ranks.world)
                 x = corpus.batch(recipe.batch_size // ranks.world, length, rng).to(device)
                 run.note(*advance(batch_loss, run.optimisers, recipe.lr_scale(run.step), x, rng))
                 run.elapsed = time.monotonic() - began
@@ -276,17 +279,22 @@ def advance(batch_loss, optimisers, scale, x, rng):
 
 
 @torch.no_grad()
-def evaluate(model, loss, precision, split):
-    """Mean loss over fixed windows with fixed random numbers, the same for every model and step; nats per character.
+def evaluate(model, validate, precision, split):
+    """Mean validation loss of fixed windows, nats per character.
 
-    split: (n, block_size + 1) tokens of the training or the validation split.
+    validate: as in `train`; split: (n, block_size + 1) tokens of the training or the validation split.
     """
-    rng, device = machine.Rng(0), next(model.parameters()).device
     model.eval()
     with precision:
-        total = sum(len(x) * loss(model, x.to(device), model.config, rng)[0].item() for x in split.split(8))
+        nats = validate(model, split.to(next(model.parameters()).device)).mean().item()
     model.train()
-    return total / len(split)
+    return nats
+
+
+def loss_of_windows(loss, model, windows):
+    """A method's loss as a measure of windows, with the same random numbers at every call; for a method without a likelihood."""
+    rng = machine.Rng(0)
+    return torch.cat([loss(model, x, model.config, rng)[0].expand(len(x)) for x in windows.split(8)])
 
 
 def announce(run, args):

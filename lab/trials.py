@@ -34,8 +34,8 @@ class Writer:
     generate: Callable  # the method's sampler
     alphabet: Alphabet  # of the text it was trained on
     opening: str  # the first characters of that text
+    decoding: object  # the method's Decoding, as it writes by default
     weights: str = ""  # name and digest of the file it came from
-    decoding: object = None  # the method's own settings
 
     def prompt(self, length):
         """The default prompt: the first `length` characters. Raises UserError when so many are not known."""
@@ -127,6 +127,13 @@ def run(writer, trial, watch=None):
     clocks = (seconds, cpu_seconds if on_cpu else None) if texts == 1 else (None, None)
     counts = zip(canvas.masked.sum(1).tolist(), nfe.tolist(), full_passes.tolist(), strict=True)
     return [Sample(*count, *clocks, writer.alphabet.decode(text)) for count, text in zip(counts, idx, strict=True)]
+
+
+def warm_up(writer, trial):
+    """Write the first 20 characters of a trial's first text for nobody: the first passes of a process are slow."""
+    stop = int((~trial.canvas.masked[0]).sum()) + 20
+    start = Canvas(trial.canvas.idx[:1, :stop], trial.canvas.masked[:1, :stop])
+    run(writer, replace(trial, canvas=start, seeds=trial.seeds[:1]))
 
 
 @dataclass(frozen=True)
@@ -270,6 +277,9 @@ def produce(todo, args, reference, label, rows_file):
         folder = records.Folder(args.output_dir, label, rows_file, args.resume)
         done = begun(folder, list(itertools.chain(*planned)))
         first = bisect.bisect_right(ends, done)  # the trial that is not written yet, or not to its end
+        if args.is_timed:
+            for writer, trial in {id(task[0]): task for task in todo[first:]}.values():
+                warm_up(writer, trial)
         futures = [submit((id(writer), trial)) for writer, trial in todo[first:]]
         try:
             with Bar(ends[-1], done) as bar:

@@ -3,6 +3,9 @@
 import torch
 from torch.nn import functional as F
 
+COLD = 0.25  # temperature below which tempered probabilities no longer tell positions apart
+FEW = 3  # characters to draw from, up to which their probabilities together are a confidence
+
 
 def confident(probs, masked, decoding):
     """Positions with enough confidence and apart from each other, or the one with most: (B, W) bool.
@@ -19,7 +22,21 @@ def confident(probs, masked, decoding):
 
 def confidence_of(probs, decoding):
     """Confidence of each position, the sum of its k highest probabilities: probs (B, W, V) -> (B, W)."""
-    return probs.topk(min(decoding.confidence_top_k or decoding.top_k or 1, probs.size(-1))).values.sum(-1)
+    k = decoding.confidence_top_k or decoding.top_k or 1
+    if decoding.confidence_top_k is None and k > FEW:
+        k = 1  # the sum of many says nothing
+    return probs.topk(min(k, probs.size(-1))).values.sum(-1)
+
+
+def confidence_temp(decoding):
+    """The temperature of the probabilities that confidence and entropy are taken of.
+
+    That of the draws, as in nathan-barry/tiny-diffusion; 1, as in LLaDA (arXiv 2502.09992) and Fast-dLLM, where they are
+    cold: near temperature 0 all positions seem certain.
+    """
+    if decoding.confidence_temp is not None:
+        return decoding.confidence_temp
+    return decoding.temp if decoding.temp >= COLD else 1.0
 
 
 def spaced(entropy, candidates, spacing):

@@ -169,7 +169,9 @@ def make_masked(method, **parts):
     model = method.Model(type(method.Args().config)(vocab_size=5, block_size=32, n_layer=1, n_head=1, n_embd=8)).eval()
     for weights in model.parameters():
         torch.nn.init.normal_(weights)
-    return Writer(method.NAME, model, partial(method.generate, **parts), alphabet=None, opening="")
+    return Writer(
+        method.NAME, model, partial(method.generate, **parts), alphabet=None, opening="", decoding=method.Decoding()
+    )
 
 
 def evidence(writer, seed):
@@ -270,7 +272,7 @@ def test_the_timed_step_learns(method, monkeypatch):
 
 def test_the_operators_of_a_cached_call_are_all_counted():
     """A block multiplies by four matrices, the head by one."""
-    writer = Writer("gpt", make_gpt(), gpt.generate, corpus.Alphabet("abc"), "abc")
+    writer = Writer("gpt", make_gpt(), gpt.generate, corpus.Alphabet("abc"), "abc", gpt.Decoding())
     trial = trials.Trial(Canvas.after(torch.tensor([0, 1]), 12), gpt.Decoding(), (1,))
     rows = speed.operators("call", lambda: trials.run(writer, trial), 12, shown=20)
     found = {row["operator"]: row for row in rows}
@@ -333,7 +335,7 @@ def test_without_timings_there_are_no_plots_of_seconds(tmp_path):
 def test_the_limit_is_the_slower_of_computing_and_reading(monkeypatch):
     """A large product and reading a square of weights take a millisecond each, in float32."""
     monkeypatch.setattr(frontier, "clock", lambda function: 1e-3)
-    writer = Writer("gpt", make_gpt(), gpt.generate, None, "")
+    writer = Writer("gpt", make_gpt(), gpt.generate, None, "", gpt.Decoding())
     one, args = configurations.Configuration("x", writer, {}, (1.0,)), frontier.Args(batch=32, max_new_tokens=100)
     weights = sum(p.numel() for p in writer.model.parameters())
     for nfe, passes in ((50.0, 1e-9), (1e-9, 50.0)):
@@ -380,8 +382,7 @@ def make_origin_flow():
 def test_the_origins_flow_counts_on_every_second_step_until_its_last():
     model, idx, weights = make_origin_flow(), torch.randint(3, (2, 17)), []
     for done in (0, 1, 1999, 5999, 6000, 6001):
-        model.steps.fill_(done)
-        total, parts = origin_flow.loss(model, idx, model.config, machine.Rng(0))
+        total, parts = origin_flow.loss(model, idx, model.config, machine.Rng(0, done))
         weights.append(parts["flow_weight"])
         assert total.item() == pytest.approx((parts["batch_ce_loss"] + weights[-1] * parts["batch_flow_loss"]).item())
     assert weights == pytest.approx([0, 0.0002, 0.1, 0.1, 0, 0])

@@ -239,7 +239,19 @@ def test_what_cannot_be_read_is_not_called_damaged(tmp_path):
 @pytest.mark.parametrize("kind", [torch.int8, torch.complex64])
 def test_weights_of_another_kind_of_number_are_refused(make_weights, kind):
     path = altered(make_weights(gpt), "model", "lm_head.weight", lambda old: old.to(kind))
-    assert "numbers of another kind" in refusal(path)
+    assert "its weights are not floating-point numbers" in refusal(path)
+
+
+def test_an_error_of_the_methods_own_code_keeps_its_traceback(make_weights):
+    """The file is not to blame for it, and 40 minutes of training would not mend it."""
+
+    class Model(gpt.Model):
+        def __init__(self, config):
+            super().__init__(config)
+            self.size = config.vocabsize
+
+    with pytest.raises(AttributeError, match="vocabsize"):
+        checkpoint.load(make_weights(gpt), "gpt", Model)
 
 
 @pytest.mark.parametrize("size", [16.5, "16", None])

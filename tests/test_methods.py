@@ -44,7 +44,7 @@ def make_canvas(length=40, prompt="abc", rows=1):
 
 
 def write(method, model, canvas, decoding, seeds):
-    writer = trials.Writer(method.NAME, model, method.generate, CHARACTERS, "abc")
+    writer = trials.Writer(method.NAME, model, method.generate, CHARACTERS, "abc", decoding)
     return trials.run(writer, trials.Trial(canvas, decoding, seeds))
 
 
@@ -204,7 +204,7 @@ def step(probs, masked=None, idx=None, drafts=None, **settings):
     calls = torch.full((B, 1), settings.pop("calls", 0))
     window = Window(idx, masked | drafts, masked, drafts, masked.sum(1, keepdim=True), calls)
     decoding = diffusion.Decoding(**({"temp": 1.0, "spacing": 0} | settings))
-    return diffusion.unmask(window, probs, decoding, generators(*range(B)))
+    return diffusion.unmask(window, probs, probs, decoding, generators(*range(B)))
 
 
 def random_probs(rows=2, width=30, characters=5, seed=0):
@@ -221,12 +221,33 @@ def test_threshold_fills_what_passes_or_else_the_most_confident(threshold, top_k
     masked[:, 0] = True
     idx, still, _ = step(probs, masked, confidence_threshold=threshold, top_k=top_k)
     filled = masked & ~still
-    confidence = probs.topk(top_k or 1).values.sum(-1).masked_fill(~masked, -1)
+    confidence = probs.topk(top_k if top_k in (2, 3) else 1).values.sum(-1).masked_fill(~masked, -1)
     for b in range(2):
         passing = masked[b] & (confidence[b] >= threshold)
         expected = passing.nonzero().flatten() if passing.any() else confidence[b].argmax()[None]
         assert torch.equal(filled[b].nonzero().flatten(), expected)
     assert torch.equal(idx >= 0, filled)
+
+
+@masked_method
+@pytest.mark.parametrize("rule", [{"confidence_threshold": 0.5, "spacing": 0}, {"spacing": 3}])
+def test_when_cold_positions_are_chosen_by_the_untempered_probabilities(method, rule):
+    """The first call of temperatures 0 to .2 fills the positions that it fills at 1, with the likeliest characters at 0."""
+    logits = torch.zeros(16, 9)
+    logits[::2, 7:], logits[1::2, 3] = torch.tensor([8.0, 8.1]), 2.0  # one of two; surer than this when it is cold
+    model, canvas = Mock(method, logits), Canvas.after(torch.tensor([0, 1]), 14, rows=2)
+
+    def first(**settings):
+        return next(method.generate(model, canvas, method.Decoding(**rule, **settings), generators(1, 2)))
+
+    warm, cold = first(temp=1.0), first(temp=0.0)
+    for temp in (0.0, 0.05, 0.2):
+        frame = first(temp=temp)
+        assert torch.equal(frame.masked, warm.masked) and torch.equal(frame.draft, warm.draft)
+        assert not torch.equal(frame.masked, first(temp=temp, confidence_temp=0.3).masked)
+    filled = canvas.masked & ~cold.masked
+    assert torch.equal(cold.idx[filled], logits.argmax(-1).expand(2, 16)[filled])
+    assert torch.equal(first(temp=0.4).masked, first(temp=0.4, confidence_temp=0.4).masked)
 
 
 @given(st.integers(1, 8), st.integers(0, 1000))
@@ -253,7 +274,7 @@ def test_draws_stay_within_the_top_k(top_k, seed):
 
 
 @pytest.mark.parametrize(
-    ("top_k", "confidence_top_k", "settled"), [(None, None, 1), (3, None, 3), (None, 3, 3), (3, 1, 1)]
+    ("top_k", "confidence_top_k", "settled"), [(None, None, 1), (3, None, 3), (None, 3, 3), (3, 1, 1), (40, None, 1)]
 )
 def test_confidence_is_of_the_top_k_unless_it_has_a_number_of_its_own(top_k, confidence_top_k, settled):
     probs = torch.tensor([[[0.4, 0.3, 0.3], [0.5, 0.3, 0.2], [0.35, 0.35, 0.3]]], dtype=torch.float64)

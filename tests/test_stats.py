@@ -77,7 +77,9 @@ def test_a_setting_is_not_found_to_differ_from_itself():
     compared = differing = alone = 0
     for path in SWEEPS:
         rows = records.read_rows(path)
-        text = "".join(row["text"] for row in rows[:24])  # stands for real text: what is measured against does not matter
+        text = "".join(
+            row["text"] for row in rows[:24]
+        )  # stands for real text: what is measured against does not matter
         alphabet = Alphabet("".join(sorted({*"".join(row["text"] for row in rows)})), "_")
         reference = Reference(text, text[: len(text) // 2], text[len(text) // 2 :], frozenset(), alphabet)
         for group in stats.settings(rows):

@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -35,7 +36,9 @@ def draws(seed, prompt):
 def make_writer(generate=None):
     config = type(diffusion.Args().config)(vocab_size=3, block_size=8, n_layer=1, n_head=2, n_embd=16)
     torch.manual_seed(0)
-    return trials.Writer("diffusion", diffusion.Model(config).eval(), generate or diffusion.generate, ABC, "abcabc")
+    return trials.Writer(
+        "diffusion", diffusion.Model(config).eval(), generate or diffusion.generate, ABC, "abcabc", diffusion.Decoding()
+    )
 
 
 def write_one(writer):
@@ -105,6 +108,27 @@ def test_a_pipe_gets_an_estimate_and_then_a_line_every_minute(monkeypatch, capsy
     assert lines[0] == "note: 12 of 100 texts, at most 0:07:20 to go: temp 12"
     assert lines[1] == "note: 24 of 100 texts, about 0:06:20 to go: temp 24"
     assert len(lines) == 4
+
+
+def test_the_first_passes_of_a_process_are_not_timed(monkeypatch, tmp_path, capsys):
+    """They take a thousand seconds here; no row says so."""
+    now, passes = [0.0], []
+    monkeypatch.setattr(trials.time, "perf_counter", lambda: now[0])
+
+    def slow_at_first(*args):
+        for frame in diffusion.generate(*args):
+            now[0] += 1 if len(passes) > 2 else 1000
+            passes.append(frame)
+            yield frame
+
+    args = SimpleNamespace(
+        **vars(trials.Args(seeds=(1, 2), prompts=1, prompt_len=2, max_new_tokens=20)),
+        is_timed=True,
+        output_dir=tmp_path,
+    )
+    settings = {"a": (make_writer(slow_at_first), diffusion.Decoding(spacing=1))}
+    rows, _ = trials.experiment(settings, args, None, "", "rows.json")
+    assert [row["seconds"] for row in rows] == [row["nfe"] for row in rows]
 
 
 def test_a_short_run_says_nothing(capsys):
