@@ -147,7 +147,8 @@ def differences(found, real, a, b):
         if row["measure"] in SHOWN
     ]
     columns = {"measure": "{name}", a: "{a:.3f}", b: "{b:.3f}", "difference": "{difference:+.3g}"}
-    return table(rows, columns | {"95 % interval": "{low:+.3g} to {high:+.3g}", "real text": "{real[mean]:.3f}"})
+    columns |= {"95 % interval": "{low:+.3g} to {high:+.3g}", "verdict": "{verdict}"}
+    return table(rows, columns | {"real text": "{real[mean]:.3f}"})
 
 
 def two_stage():

@@ -128,7 +128,8 @@ def summarise(rows, reference, names=MEASURES):
 def compare(a_rows, b_rows, reference, names=MEASURES):
     """Paired differences b - a of each measure, over the clusters that both have: a list of dictionaries.
 
-    p: of a difference of 0; p_holm: the same, corrected for all measures of the list.
+    p: of a difference of 0; p_holm: the same, corrected for all measures of the list; verdict: higher or lower where that
+    is at most LEVEL.
     """
     over, a_groups = clusters(a_rows)
     b_groups = clusters(b_rows)[1]
@@ -144,10 +145,13 @@ def compare(a_rows, b_rows, reference, names=MEASURES):
 
 
 def judged(found):
-    """Differences that are judged together, with p_holm added."""
+    """Differences that are judged together, with p_holm and verdict added where there is an interval."""
     known = [row for row in found if row["p"] is not None]
-    corrected = dict(zip(map(id, known), holm([row["p"] for row in known]), strict=True))
-    return [row | {"p_holm": corrected.get(id(row))} for row in found]
+    for row, p in zip(known, holm([row["p"] for row in known]), strict=True):
+        way = "higher" if row["difference"] > 0 else "lower"
+        equal = "equal" if row["low"] == row["high"] == 0 else "no difference seen"
+        row |= {"p_holm": p, "verdict": way if p <= LEVEL else equal}
+    return found
 
 
 def jackknifed(sides, reference, names):
@@ -225,12 +229,11 @@ def in_words(found, a="a", b="b"):
         return f"{size}: too few {found['over']} ({found['clusters']}) to tell a difference from chance"
     spread = f"[{found['low']:.3g}, {found['high']:.3g}] {unit}".strip()
     spread += f", {found['clusters']} {found['over']}"
-    if found["low"] == found["high"] == 0:
+    if found["verdict"] == "equal":
         return f"{size}: equal"
-    if found["p_holm"] > LEVEL:
-        return f"{size}: no difference seen, 95 % interval {spread}"
-    way = "higher" if found["difference"] > 0 else "lower"
-    return f"{size}: {b} {way} by {abs(found['difference']):.3g}, 95 % interval {spread}"
+    differs = found["verdict"] in ("higher", "lower")
+    verdict = f"{b} {found['verdict']} by {abs(found['difference']):.3g}" if differs else found["verdict"]
+    return f"{size}: {verdict}, 95 % interval {spread}"
 
 
 def pareto(points, high, low=()):
