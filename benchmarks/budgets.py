@@ -5,6 +5,7 @@
 Reads the weights and the logs of their trainings, results/*_train.csv. A position computed is one character that goes
 through the network: the masked methods compute each window twice, under complementary masks. GPT's loss is exact, the
 others' is the likelihood bound; both before calibration. FLOP are those of the loss and its gradient, products only.
+Because a log is of the validation of its time, the calibrated weights are validated again beside what it said of them.
 """
 
 import sys
@@ -15,8 +16,9 @@ import torch
 
 import methods
 from benchmarks.timing import Output, flop, show
-from lab import checkpoint, cli, machine, plots, records
+from lab import checkpoint, cli, likelihood, machine, plots, records
 from lab.corpus import Corpus
+from lab.corpus import windows as cut
 
 LABELS = {"gpt": "GPT (exact)", "diffusion": "diffusion (bound)", "diffusion_flow": "diffusion + flow (bound)"}
 
@@ -33,8 +35,8 @@ def flop_of_window(method, config):
     return flop(lambda: method.loss(model, x, config, machine.Rng(0))[0].backward())
 
 
-def budget(name, log, length):
-    """What a training computed; log: its table; length: characters of the training split."""
+def budget(name, log, corpus):
+    """What a training computed, and where it ended; log: its table."""
     method, path = methods.METHODS[name], checkpoint.default_path(name)
     model, *_, made = checkpoint.load(path, name, method.Model, type(method.Args().config))
     config = model.config
@@ -42,17 +44,21 @@ def budget(name, log, length):
     per_step = {"positions": batch * config.block_size * copies, "flop": batch * flop_of_window(method, config)}
     windows = made["steps"] * batch
     row = {"module": name, "steps": made["steps"], "batch": batch, "windows": windows, "minutes": made["minutes"]}
-    row |= {"passes": windows * config.block_size / length, "processor": made["processor"], "commit": made["commit"]}
+    row |= {"passes": windows * config.block_size / len(corpus.train)}
+    row |= {key: made[key] for key in ("processor", "commit", "temperature")} | {"calibrated": made["val_loss"]}
+    held = cut(corpus.validation, config.block_size + 1, most=made["recipe"]["eval_windows"])
+    nll = likelihood.next_character if name == "gpt" else likelihood.validation_bound
+    row["calibrated_now"] = nll(model, held).mean().item()
     row |= {key: value * made["steps"] for key, value in per_step.items()} | {"val_loss": log["val_loss"].min()}
     return row, log.assign(**{key: value * log["step"] for key, value in per_step.items()})
 
 
 def main(args):
     """Count, interpolate at the smallest budget, draw, store."""
-    length, rows, curves = len(Corpus(None).train), [], {}
+    corpus, rows, curves = Corpus(None), [], {}
     for name in methods.METHODS:
         log = records.read_log(cli.ROOT / "results" / f"{name}_train.csv", ("step", "val_loss"))
-        row, curves[name] = budget(name, log, length)
+        row, curves[name] = budget(name, log, corpus)
         rows.append(row)
     for key in ("positions", "flop"):
         least = min(row[key] for row in rows)

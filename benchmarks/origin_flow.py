@@ -69,13 +69,12 @@ class Model(diffusion.Model):
 def loss(model, idx, config, rng):
     """Cross-entropy of masked characters plus the weighted flow loss. Returns the scalar and its parts."""
     ce, _ = diffusion.loss(model, idx, config, rng)
-    step, flow = rng.step + 1, torch.zeros(())
+    step = rng.step + 1
     weight = WEIGHT * min(1, step / WARMUP) * (step <= LAST_STEP and step % 2 == 0)
-    if weight:
-        noise = rng.randn(*idx[:, :-1].shape, config.n_embd).to(idx.device)
-        t = 0.02 + 0.96 * rng.rand(len(idx)).to(idx.device)
-        target, velocity = model(idx[:, :-1], t, noise)
-        flow = F.smooth_l1_loss(velocity, target, beta=BETA)
+    x = idx[:, :-1] if weight else idx[:1, :-1]  # never none: several processes want all parameters in every step
+    noise, t = rng.randn(*x.shape, config.n_embd).to(x.device), 0.02 + 0.96 * rng.rand(len(x)).to(x.device)
+    target, velocity = model(x, t, noise)
+    flow = F.smooth_l1_loss(velocity, target, beta=BETA)
     parts = {"batch_ce_loss": ce.detach(), "batch_flow_loss": flow.detach(), "flow_weight": weight}
     return ce + weight * flow, parts
 

@@ -224,7 +224,9 @@ def budgets():
     columns = {"method": "`{module}`", "windows": "{windows:,}", "passes over the text": "{passes:.1f}"}
     columns |= {"positions computed": "{positions:,}", "FLOP": "{flop:.2g}", "minutes": "{minutes:.0f}"}
     columns |= {"validation loss": "{val_loss:.3f}", "at equal positions": "{val_loss_at_equal_positions:.3f}"}
-    return table(results("budgets")["rows"], columns | {"at equal FLOP": "{val_loss_at_equal_flop:.3f}"})
+    columns |= {"at equal FLOP": "{val_loss_at_equal_flop:.3f}"}
+    columns |= {"calibrated, then": "{calibrated:.3f}", "calibrated, now": "{calibrated_now:.3f}"}
+    return table(results("budgets")["rows"], columns)
 
 
 def figures():

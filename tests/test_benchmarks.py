@@ -388,6 +388,14 @@ def test_the_origins_flow_counts_on_every_second_step_until_its_last():
     assert weights == pytest.approx([0, 0.0002, 0.1, 0.1, 0, 0])
 
 
+@pytest.mark.parametrize("step", [0, 1, 6000])
+def test_every_parameter_of_the_origins_flow_takes_part_in_every_step(step):
+    """Else several processes, each with a part of the batch, cannot train it."""
+    model = make_origin_flow()
+    origin_flow.loss(model, torch.randint(3, (2, 17)), model.config, machine.Rng(0, step))[0].backward()
+    assert all(p.grad is not None for p in model.parameters())
+
+
 def test_without_its_flow_the_origins_model_writes_as_diffusion_does():
     model, canvas = make_origin_flow().eval(), Canvas.after(torch.tensor([0, 1]), 20, rows=2)
 
