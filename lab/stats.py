@@ -147,8 +147,10 @@ def compare(a_rows, b_rows, reference, names=MEASURES):
 def judged(found):
     """Differences that are judged together, with p_holm and verdict added where there is an interval."""
     known = [row for row in found if row["p"] is not None]
-    for row, p in zip(known, holm([row["p"] for row in known]), strict=True):
-        way = "higher" if row["difference"] > 0 else "lower"
+    told = {(row["p"], row["difference"]): row["p"] for row in known}  # calls and full passes of a masked model are one
+    corrected = dict(zip(told, holm([*told.values()]), strict=True))
+    for row in known:
+        p, way = corrected[row["p"], row["difference"]], "higher" if row["difference"] > 0 else "lower"
         equal = "equal" if row["low"] == row["high"] == 0 else "no difference seen"
         row |= {"p_holm": p, "verdict": way if p <= LEVEL else equal}
     return found
