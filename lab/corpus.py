@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from lab.cli import ROOT, UserError, check
-from lab.files import atomic, check_ends, others
+from lab.files import atomic, check_ends
 
 URL = "https://github.com/nathan-barry/tiny-diffusion/releases/download/v2.0.0/data.txt"
 SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
@@ -178,8 +178,6 @@ def encode(path, folder):
     kind = np.uint8 if len(characters) <= 256 else np.uint16 if len(characters) <= 65536 else np.uint32
     table = np.zeros(0x110000, dtype=kind)
     table[characters] = np.arange(len(characters))
-    for each in folder.parent.glob("*"):
-        others(each / "ids.npy", "part")  # sweeps away what killed runs left of any text
     with atomic(folder / "ids.npy") as file:  # not through a memory map: a full disk would kill the process
         header = {"descr": np.dtype(kind).str, "fortran_order": False, "shape": (count,)}
         np.lib.format.write_array_header_1_0(file, header)

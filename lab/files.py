@@ -1,15 +1,16 @@
 """Files that are whole or absent, and files that one process at a time may make.
 
-What a process leaves beside FILE while it works is named FILE.PID.part or FILE.PID.lock, and deleted by the next one when
-that process is dead: a lock needs no kind of lock of the system's, which differ between Linux, macOS and Windows.
+While FILE is written it is named FILE.RANDOM.part; what a crash leaves of it is harmless and may be deleted.
 """
 
 import contextlib
 import errno
-import glob
 import itertools
 import os
+import secrets
 from pathlib import Path
+
+from filelock import SoftFileLock, Timeout
 
 from lab.cli import UserError, check
 
@@ -21,10 +22,9 @@ def atomic(path):
     Makes the folder; writes through a symbolic link. Raises UserError when there is no room or no place for the file.
     """
     target = destination(path)
-    part = beside(target, "part")
+    part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")  # ids of processes repeat on other machines
     with writing(path):
         target.parent.mkdir(parents=True, exist_ok=True)
-        others(target, "part")
         try:
             with open(part, "wb") as file:
                 yield file
@@ -37,21 +37,25 @@ def atomic(path):
 
 @contextlib.contextmanager
 def locked(path):
-    """No other process of this machine has the lock of the same file meanwhile. Raises UserError that names it."""
+    """No other process has the lock of the same file, FILE.lock, meanwhile. Raises UserError that names the one that has.
+
+    It names its process, machine and container, and is seen by all that share the disk; locks of the system (flock) keep
+    nobody out on some network disks. That of a dead process is taken over where its death can be known: on its machine, in
+    its container.
+    """
     target = destination(path)
-    lock = beside(target, "lock")
+    lock = SoftFileLock(f"{target}.lock", timeout=0.2)  # seconds; enough to take one over
     with writing(path):
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(lock, os.O_CREAT | os.O_WRONLY)  # open until the end: see `is_alive`
+        try:
+            lock.acquire()
+        except Timeout as error:
+            remedy = f"Wait, name another file, or if it is not, delete {lock.lock_file}"
+            raise UserError(f"{path}: process {lock.pid}, here or elsewhere, is making it. {remedy}") from error
     try:
-        for pid in others(target, "lock"):  # after making ours: of two that start together, one at least sees the other
-            other = beside(target, "lock", pid)
-            remedy = f"Wait, name another file, or if it is not, delete {other}"
-            raise UserError(f"{path}: process {pid} is making it. {remedy}")
         yield
     finally:
-        os.close(descriptor)
-        lock.unlink(missing_ok=True)
+        lock.release()
 
 
 def destination(path):
@@ -72,36 +76,6 @@ def check_ends(path):
     """Raise UserError for a device or a pipe to read: it need not end, and cannot be read twice."""
     ends = os.path.isfile(path) or os.path.isdir(path) or not os.path.exists(path)
     check(ends, f"{path}: is a device or a pipe; name a file")
-
-
-def beside(target, kind, pid=None):
-    """The name of what a process (default: this one) leaves beside a file."""
-    return target.with_name(f"{target.name}.{pid or os.getpid()}.{kind}")
-
-
-def others(target, kind):
-    """Ids of the other living processes that left such a file; those of dead ones are deleted."""
-    found = []
-    for path in target.parent.glob(f"{glob.escape(target.name)}.*.{kind}"):
-        pid = path.name[len(target.name) + 1 : -len(kind) - 1]
-        if pid.isdecimal() and int(pid) != os.getpid():
-            try:
-                if not is_alive(int(pid)):
-                    path.unlink(missing_ok=True)
-                    continue
-            except PermissionError:  # another user's process, or on Windows a file that its process has open
-                pass
-            found.append(int(pid))
-    return found
-
-
-def is_alive(pid):
-    """Whether a process runs; False on Windows, where os.kill would end it but a file in use cannot be deleted."""
-    try:
-        os.kill(pid, 0) if os.name == "posix" else None
-    except (ProcessLookupError, OverflowError):
-        return False
-    return os.name == "posix"
 
 
 def unused(path, is_folder=False):

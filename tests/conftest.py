@@ -2,8 +2,6 @@
 
 import os
 import random
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -52,14 +50,6 @@ def chinese_file(own_root):
 def _text(path, text):
     path.write_text(text, encoding="utf-8", newline="")
     return path
-
-
-@pytest.fixture
-def dead_pid():
-    """The id of a process that has ended."""
-    with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        process.wait()
-    return process.pid
 
 
 @pytest.fixture

@@ -324,11 +324,12 @@ def test_full_disk_is_reported_and_leaves_the_old_file_as_it_was(make_weights, t
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is full")
-def test_weights_for_a_full_device_are_reported_by_the_system_not_by_torch(make_weights, tmp_path):
+def test_weights_for_a_full_device_are_reported_by_the_system_not_by_torch(make_weights, tmp_path, monkeypatch):
     path = make_weights(gpt)
     model, alphabet, opening, provenance = load(path)
     before, description = path.read_bytes(), checkpoint.describe("gpt", model.config, alphabet, opening, provenance)
-    files.beside(path, "part").symlink_to("/dev/full")
+    path.with_name(f"{path.name}.x.part").symlink_to("/dev/full")
+    monkeypatch.setattr(files.secrets, "token_hex", lambda _: "x")
     with pytest.raises(UserError, match="the disk is full"):
         checkpoint.save(path, model, description)
     assert path.read_bytes() == before

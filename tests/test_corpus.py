@@ -318,16 +318,6 @@ def test_damaged_cache_is_made_again(text_file, own_root, damage):
     assert text_of(Corpus(text_file)) == text_file.read_text(encoding="utf-8")
 
 
-def test_parts_of_killed_runs_are_swept_and_those_being_written_are_not(text_file, own_root, dead_pid):
-    folder = own_root / ".cache" / "some text"
-    folder.mkdir(parents=True)
-    old, new = folder / f"ids.npy.{dead_pid}.part", folder / f"ids.npy.{os.getppid()}.part"
-    for part in (old, new):
-        part.touch()
-    Corpus(text_file)
-    assert new.exists() and not old.exists()
-
-
 def test_copy_of_a_text_elsewhere_is_the_same_corpus(text_file, own_root):
     (own_root / "copy.txt").write_bytes(text_file.read_bytes())
     copy = Corpus(own_root / "copy.txt")

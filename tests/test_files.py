@@ -1,7 +1,12 @@
 """Files that are whole or absent, and locks."""
 
+import contextlib
 import errno
 import os
+import shutil
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import fontTools.ttLib  # noqa: F401 (what is imported later is not found by another user)
@@ -14,6 +19,7 @@ import methods
 from lab import checkpoint, corpus, files, painter, records, trials
 from lab.cli import UserError
 
+ROOT = Path(__file__).resolve().parent.parent
 FULL = Path("/dev/full")  # a device without room: every write to it fails
 
 
@@ -75,10 +81,11 @@ def test_what_is_no_file_is_refused_and_stays(tmp_path):
 
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no device that is full")
 @pytest.mark.parametrize("size", [3, 1_000_000], ids=["at its end", "on the way"])
-def test_a_disk_that_is_full_is_called_so(size, tmp_path):
+def test_a_disk_that_is_full_is_called_so(size, tmp_path, monkeypatch):
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    files.beside(path, "part").symlink_to(FULL)
+    (tmp_path / "file.x.part").symlink_to(FULL)
+    monkeypatch.setattr(files.secrets, "token_hex", lambda _: "x")
     message = refusal(path, bytes(size))
     assert "the disk is full" in message and "Free some space" in message
     assert path.read_bytes() == b"old" and [*tmp_path.iterdir()] == [path]
@@ -94,36 +101,70 @@ def test_a_quota_that_is_used_up_is_a_full_disk(code, tmp_path, monkeypatch):
     assert not [*tmp_path.iterdir()]
 
 
-def test_what_dead_processes_left_is_swept_away(tmp_path, dead_pid):
-    path, ours = tmp_path / "a[1]", tmp_path / "a[1].txt.part"
-    for name in (f"a[1].{dead_pid}.part", "a[1].99999999999999999999.part", f"a[1].{os.getppid()}.part", ours.name):
-        (tmp_path / name).touch()
-    (tmp_path / f"a1.{dead_pid}.part").touch()  # of another file
-    write(path)
-    left = {path.name, f"a[1].{os.getppid()}.part", ours.name, f"a1.{dead_pid}.part"}
-    assert {entry.name for entry in tmp_path.iterdir()} == left
+def test_two_that_write_one_file_at_once_do_not_meet(tmp_path):
+    """Nor does one take away what another is writing, though its process, on another machine, seems dead."""
+    path, other = tmp_path / "file", tmp_path / "file.999999999.part"
+    other.touch()
+    with files.atomic(path) as first:
+        first.write(b"first")
+        write(path, b"second")
+        assert path.read_bytes() == b"second"
+    assert path.read_bytes() == b"first" and sorted(tmp_path.iterdir()) == [path, other]
+
+
+LOCK = """
+import os, pathlib, socket, sys
+from lab import files
+_, path, machine, end = sys.argv
+socket.gethostname = lambda: machine
+with files.locked(pathlib.Path(path)):
+    print(os.getpid(), flush=True)
+    if end == "wait":
+        sys.stdin.read()
+    os._exit(0)
+"""
+
+
+def lock(path, machine=None, end="die", start=()):
+    """A process that locks a file and waits, or dies without taking the lock back."""
+    command = [*start, sys.executable, "-c", LOCK, path, machine or socket.gethostname(), end]
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def test_a_lock_is_of_the_file_behind_a_link_and_names_its_process(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "file")
-    lock = tmp_path / f"file.{os.getppid()}.lock"
-    lock.touch()
-    with pytest.raises(UserError, match=f"process {os.getppid()} .* delete {lock}"), files.locked(tmp_path / "link"):
-        pass
-    assert [entry.name for entry in tmp_path.glob("*.lock")] == [lock.name]
-    lock.unlink()
+    with lock(tmp_path / "file", end="wait") as process:
+        pid = process.stdout.readline().strip()
+        with (
+            pytest.raises(UserError, match=f"link: process {pid}, .* delete {tmp_path}/file.lock"),
+            files.locked(tmp_path / "link"),
+        ):
+            pass
     with files.locked(tmp_path / "link"):
-        assert (tmp_path / f"file.{os.getpid()}.lock").exists()
+        assert (tmp_path / "file.lock").exists()
     assert not [*tmp_path.glob("*.lock")]
 
 
-def test_another_users_process_is_alive(monkeypatch):
-    def refuse(*_):
-        raise PermissionError
+CONTAINER = ["unshare", "--pid", "--fork"]  # process ids of its own
+apart = shutil.which("unshare") and subprocess.run([*CONTAINER, "true"], capture_output=True).returncode == 0
 
-    monkeypatch.setattr(os, "kill", refuse)
-    with pytest.raises(PermissionError):
-        files.is_alive(1)
+
+@pytest.mark.parametrize(
+    ("where", "free"),
+    [
+        ({}, True),
+        ({"machine": "elsewhere"}, False),
+        pytest.param({"start": CONTAINER}, False, marks=pytest.mark.skipif(not apart, reason="needs rights")),
+    ],
+    ids=["here", "another machine", "a container"],
+)
+def test_a_lock_is_taken_over_from_a_process_that_is_known_to_be_dead_only(where, free, tmp_path):
+    with lock(tmp_path / "file", **where) as process:
+        pid = process.communicate()[0].strip()
+    found = contextlib.nullcontext() if free else pytest.raises(UserError, match=f"process {pid}, here or elsewhere")
+    with found, files.locked(tmp_path / "file"):
+        assert free
+    assert (tmp_path / "file.lock").exists() != free
 
 
 def test_unused_names_are_numbered_and_never_given_twice(tmp_path):

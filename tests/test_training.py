@@ -20,7 +20,7 @@ import diffusion
 import diffusion_flow
 import gpt
 import plot_training_curves
-from lab import backbone, checkpoint, cli, likelihood, muon, records, training
+from lab import backbone, checkpoint, cli, files, likelihood, muon, records, training
 from lab.machine import Rng
 from methods import METHODS
 
@@ -506,18 +506,15 @@ def test_minutes_on_a_busy_machine_are_called_so(is_busy, text_file, own_root, t
 
 
 def test_a_second_training_of_one_file_is_refused_and_names_the_first(text_file, own_root, tiny, capsys):
-    (own_root / f"w.pt.{os.getppid()}.lock").touch()
-    before = sorted(own_root.iterdir())
-    assert train(gpt, text_file, own_root / "w.pt", "--iters", "1", *tiny) == 2
-    assert f"process {os.getppid()}" in capsys.readouterr().err
-    assert sorted(own_root.iterdir()) == before
+    with files.locked(own_root / "w.pt"):
+        before = sorted(own_root.iterdir())
+        assert train(gpt, text_file, own_root / "w.pt", "--iters", "1", *tiny) == 2
+        assert f"process {os.getpid()}" in capsys.readouterr().err
+        assert sorted(own_root.iterdir()) == before
     assert train(gpt, text_file, own_root / "other.pt", "--iters", "1", *tiny) == 0
 
 
-def test_a_lock_ends_with_its_training_and_that_of_a_dead_process_is_taken_over(
-    text_file, own_root, tiny, monkeypatch, dead_pid
-):
-    (own_root / f"w.pt.{dead_pid}.lock").touch()
+def test_a_lock_ends_with_its_training(text_file, own_root, tiny, monkeypatch):
     assert train(gpt, text_file, own_root / "w.pt", "--iters", "1", *tiny) == 0
     assert not list(own_root.glob("*.lock"))
     monkeypatch.setattr(training, "advance", lambda *_: 1 / 0)
