@@ -8,6 +8,7 @@ validation losses are the likelihood bound over the same windows and masks.
 
 import sys
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from lab import cli, plots, records
@@ -62,8 +63,8 @@ def main(args):
         weighted = flow["flow_weight"] * flow["batch_flow_loss"]
         curve(axes, flow["step"], weighted, "flow_weight x characters with evidence", red)
         curve(axes, flow["step"], flow["grad_norm"], "norm of the gradient", green, ":")
-    minutes = " and ".join(f"{log['elapsed_sec'].max() / 60:.0f} ({name})" for name, log, _ in pairs)
-    with figure("val_vs_time", f"Minutes of training: {minutes}", "minutes of training", loss) as axes:
+    took = " and ".join(f"{timedelta(seconds=round(log['elapsed_sec'].max()))} ({name})" for name, log, _ in pairs)
+    with figure("val_vs_time", f"Time of training: {took}", "minutes of training", loss) as axes:
         for name, log, colour in pairs:
             curve(axes, log["elapsed_sec"] / 60, log["val_loss"], name, colour)
     print(*sorted(args.output_dir.glob(f"{args.tag}_*.png")), sep="\n")

@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import sys
 import textwrap
 from dataclasses import replace
@@ -30,6 +31,17 @@ def check(ok, message):
         raise UserError(message)
 
 
+def is_heard():
+    """Whether this process speaks to the user: the first on its machine of those that torchrun starts, as any other."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def say(message):
+    """A line on standard error, once."""
+    if is_heard():
+        print(message, file=sys.stderr, flush=True)
+
+
 def check_range(settings, least, most, *names):
     """Raise UserError unless these fields of a dataclass lie in least..most; None always does."""
     for name in names:
@@ -47,8 +59,10 @@ def check_seeds(*seeds):
 def run(main, Args, argv=None):
     """Parse argv (default: the process's own) into Args and call main with it.
 
-    Returns the exit status: 0, 2 for a user's mistake, 130 for Ctrl-C, 141 when the reader of our output left.
+    Returns the exit status: 0, 2 for a user's mistake, 130 for Ctrl-C or SIGTERM, 141 when the reader of our output left.
     """
+    if is_heard():  # the others may wait for the first one's, where no signal would be noticed
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # of a scheduler or a container: as Ctrl-C
     for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
         if getattr(sys, name) is None:  # closed, as by >&-
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (until the process ends)
@@ -72,7 +86,7 @@ def run(main, Args, argv=None):
             print(f"error: standard output: {full if error.errno == errno.ENOSPC else error.strerror}", file=sys.stderr)
         return 2
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return 2
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not re.search("allocate|out of memory", str(error)):
@@ -82,7 +96,7 @@ def run(main, Args, argv=None):
     except SystemExit as stop:  # tyro has printed its box, or the help
         return stop.code or 0
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        say("interrupted")
         return 130
     return 0
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lab import checkpoint, machine, terminal, trials
 from lab.canvas import Canvas
-from lab.cli import check, check_seeds, command
+from lab.cli import check, check_seeds, command, say
 from lab.corpus import Corpus
 
 MOST = 10_000_000  # characters of one text: what still fits a small machine's memory
@@ -54,7 +54,7 @@ def must_train(args, name):
     check_idle(args.decoding)
     missing = args.weights is None and not checkpoint.default_path(name).exists()
     if missing and not args.train:
-        print(f"{checkpoint.default_path(name)}: no such file; training it first", file=sys.stderr)
+        say(f"{checkpoint.default_path(name)}: no such file; training it first")
     usual = type(args)()
     for part, default in ((args.recipe, usual.recipe), (args.config, usual.config)):
         changed = [field.name for field in fields(part) if getattr(part, field.name) != getattr(default, field.name)]

@@ -9,14 +9,13 @@ import codecs
 import hashlib
 import http.client
 import json
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from lab.cli import ROOT, UserError, check
+from lab.cli import ROOT, UserError, check, say
 from lab.files import atomic, check_ends
 
 URL = "https://github.com/nathan-barry/tiny-diffusion/releases/download/v2.0.0/data.txt"
@@ -73,7 +72,7 @@ class Alphabet:
 
 def fetch():
     """Download the default corpus to data.txt, checked and atomically. Raises UserError when it cannot be had."""
-    print(f"{DEFAULT.name} is missing; downloading {URL}", file=sys.stderr, flush=True)
+    say(f"{DEFAULT.name} is missing; downloading {URL}")
     try:
         torch.hub.download_url_to_file(URL, str(DEFAULT), hash_prefix=SHA256)
     except (OSError, RuntimeError, http.client.HTTPException) as error:

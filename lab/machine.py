@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy
 import torch
 
-from lab.cli import ROOT, UserError, check
+from lab.cli import ROOT, UserError, check, say
 from lab.sampling import generator
 
 BUSY = 0.8  # CPU seconds by seconds, below which a computation was kept waiting
@@ -70,7 +70,7 @@ def compile_or_not(model, attempt):
         return compiled
     except BackendCompilerFailed as error:
         reason = str(error).partition("\n")[0]
-        print(f"training goes on uncompiled ({reason}); to skip the attempt: --compile False", file=sys.stderr)
+        say(f"training goes on uncompiled ({reason}); to skip the attempt: --compile False")
         return model
 
 
@@ -113,12 +113,14 @@ class Ranks:
             torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
         return device
 
-    def any(self, flag):
-        """Whether the flag is set in any of the processes; all get the same answer."""
-        flags = [flag] * self.world
-        if self.world > 1:
-            torch.distributed.all_gather_object(flags, flag)
-        return any(flags)
+    def mean(self, numbers):
+        """The means over the processes of numbers that each has, by name; all get the same ones."""
+        if self.world == 1:
+            return numbers
+        device = next(value.device for value in numbers.values() if torch.is_tensor(value))
+        sums = torch.stack([torch.as_tensor(value, dtype=torch.float32, device=device) for value in numbers.values()])
+        torch.distributed.all_reduce(sums)
+        return dict(zip(numbers, sums / self.world, strict=True))
 
     def __enter__(self):
         return self

@@ -7,10 +7,12 @@ one would have seen, and several processes together see what one would have, apa
 import contextlib
 import math
 import os
+import shlex
 import signal
 import sys
 import time
 from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lab import checkpoint, files, likelihood, machine
 from lab.backbone import Config
-from lab.cli import ROOT, UserError, check, check_range, command
+from lab.cli import ROOT, UserError, check, check_range, command, is_heard, say
 from lab.command import canvas_of
 from lab.corpus import Corpus, windows
 from lab.muon import Muon
@@ -88,16 +90,21 @@ class Run:
 
     SAVED = ("step", "elapsed", "best", "best_model", "rows", "sums")
 
+    @property
+    def device(self):
+        """Where it is trained now; its provenance says where it began."""
+        return next(self.model.parameters()).device
+
     def is_due(self):
         """Whether the losses of both splits are to be measured now."""
         every = min(self.recipe.eval_every, max(1, self.recipe.iters // 20))
         recorded = self.rows and self.rows[-1]["step"] == self.step
         return not recorded and (self.step % every == 0 or self.step == self.recipe.iters)
 
-    def note(self, total, parts):
-        """Count a step and what `advance` returned."""
+    def note(self, losses):
+        """Count a step and its losses, by name."""
         self.step += 1
-        for name, value in {"batch_total_loss": total, **parts}.items():
+        for name, value in losses.items():
             self.sums[name] = self.sums.get(name, 0) + value
 
     def record(self, train_loss, val_loss):
@@ -126,6 +133,9 @@ class Run:
         """Take up what `save` wrote. Raises UserError when it is damaged or its settings were others."""
         resume, mine = checkpoint.resume_path(self.path), self.description
         anew = command("--train", without=("--resume",))
+        from_it = f"{anew} --init {shlex.quote(str(self.path))}"
+        finished = not resume.exists() and self.path.exists()
+        check(not finished, f"{self.path}: its training is finished; to go on from it: {from_it}")
         state = checkpoint.read(resume, anew)
         check("optimisers" in state, f"{resume}: holds weights, not an unfinished training. To start anew: {anew}")
         try:
@@ -133,12 +143,14 @@ class Run:
             keys = {"name", "config", "characters", "seed", "data_sha256", "processes", "calibrate"}
             keys |= mine["provenance"]["recipe"].keys() - {"save_every"}  # the one that changes nothing
             differing = ", ".join(key for key in sorted(keys) if then.get(key) != now[key])
-            began = f"{resume}: was started with another {differing}; --resume goes on with the same"
+            began = f"{resume}: was started with other settings ({differing}); --resume goes on with the same"
             check(not differing, f"{began}. It was started by: {then['command']}")
             self.model.load_state_dict(state["model"])
             for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
                 optimiser.load_state_dict(saved)
             vars(self).update({key: state[key] for key in self.SAVED}, description={key: state[key] for key in mine})
+            moved = {key: now[key] for key in ("device", "processor", "torch", "commit") if then.get(key) != now[key]}
+            self.description["provenance"] |= {"resumed_on": moved} if moved else {}
             if not (self.rows[-1]["step"] <= self.step <= self.recipe.iters and self.elapsed >= 0 and then["log"]):
                 raise ValueError("its numbers contradict each other")
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
@@ -167,9 +179,7 @@ def train(name, Model, loss, args, validate=None):
         splits = [windows(part, length, most=recipe.eval_windows) for part in (corpus.train, corpus.validation)]
         measure = partial(evaluate, model, validate or partial(loss_of_windows, loss), precision)
         ready, worked = time.monotonic(), time.thread_time()
-        console = Console(stderr=True)
-        hidden = not (ranks.is_main and console.is_terminal)
-        with Interrupt() as interrupt, Progress(console=console, disable=hidden) as bar:
+        with Interrupt() as interrupt, progress(ranks.is_main) as bar:
             task, saved, stopped = bar.add_task("steps", total=recipe.iters), -math.inf, False
             while True:
                 ended = stopped or run.step == recipe.iters
@@ -184,10 +194,12 @@ def train(name, Model, loss, args, validate=None):
                 torch.manual_seed(seed_of("dropout", args.seed, run.step, ranks.rank))
                 rng = machine.Rng(args.seed, run.step, ranks.rank, ranks.world)
                 x = corpus.batch(recipe.batch_size // ranks.world, length, rng).to(device)
-                run.note(*advance(batch_loss, run.optimisers, recipe.lr_scale(run.step), x, rng))
+                total, parts = advance(batch_loss, run.optimisers, recipe.lr_scale(run.step), x, rng)
+                losses = ranks.mean({"batch_total_loss": total, **parts, "stopped": interrupt.seen is not None})
+                stopped = losses.pop("stopped") > 0
+                run.note(losses)
                 run.elapsed = time.monotonic() - began
                 bar.update(task, completed=run.step)
-                stopped = ranks.any(interrupt.seen is not None)
         if ranks.is_main:
             finish(run, partial(measure, splits[1]) if args.calibrate else None)
         if run.step < recipe.iters:
@@ -232,7 +244,11 @@ def prepare_loss(run, loss, ranks, device):
     """
     machine.keep_memory()
     model, recipe, made = run.model, run.recipe, run.description["provenance"]
-    bf16 = machine.gains_from_bf16(device) if recipe.bf16 is None else recipe.bf16
+    gains = machine.gains_from_bf16(device) if recipe.bf16 is None else recipe.bf16
+    bf16 = made.get("bf16", gains)  # a training ends in the format it began with
+    if bf16 != gains and ranks.is_main:
+        began, other = ("bfloat16", "float32") if bf16 else ("float32", "bfloat16")
+        say(f"goes on in {began}, as it began; a training that begins on this machine takes {other}")
     precision = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     plain = forward = DistributedDataParallel(model) if ranks.world > 1 else model
 
@@ -242,8 +258,7 @@ def prepare_loss(run, loss, ranks, device):
         model.zero_grad()
 
     if machine.can_compile(device) if recipe.compile is None else recipe.compile:
-        if ranks.is_main:
-            say("compiling, which takes about half a minute")
+        say("compiling, which takes about half a minute")
         forward = machine.compile_or_not(plain, attempt)
     made |= {"compiled": forward is not plain, "bf16": bf16}
     return objective(forward, loss, model.config, precision), precision
@@ -312,8 +327,14 @@ def announce(run, args):
     if run.path.exists():
         say(f"{run.path}: these weights will be replaced when the training ends; to keep them: --weights my.pt")
     size, steps = sum(p.numel() for p in run.model.parameters()) / 1e6, f"steps {run.step:,} to {run.recipe.iters:,}"
-    where = f"on {made['device']}; log {ROOT / made['log']}"
+    where = f"on {run.device}; log {ROOT / made['log']}"
     say(f"training {run.description['name']}: {size:.2f} M parameters, {steps}, {where}")
+
+
+def progress(is_main):
+    """A bar on a terminal."""
+    console = Console(stderr=True)
+    return Progress(console=console, disable=not (is_main and console.is_terminal))
 
 
 def report(run, busy):
@@ -326,8 +347,8 @@ def report(run, busy):
     said = f"step {run.step:,}/{run.recipe.iters:,}  train {row['train_loss']:.4f}  val {row['val_loss']:.4f}"
     if run.step:
         left = run.elapsed / run.step * (run.recipe.iters - run.step)
-        said += f"  {run.elapsed / 60:.1f} min, about {left / 60:.0f} left"
-        alone = made["device"] == "cpu" and made["processes"] == 1  # else this thread waits for others
+        said += f"  {timedelta(seconds=round(run.elapsed))}, about {timedelta(seconds=round(left))} left"
+        alone = run.device.type == "cpu" and made["processes"] == 1  # else this thread waits for others
         said += " (the machine is busy)" if alone and busy else ""
     say(said)
 
@@ -358,7 +379,7 @@ def keep_best(run, measure):
         said += f", {best['val_loss']:.4f} with logits divided by {best['temperature']}"
     run.description["provenance"] |= best
     checkpoint.save(run.path, run.model, run.description)
-    say(f"{run.path}: written; {said}, {run.elapsed / 60:.1f} min")
+    say(f"{run.path}: written; {said}, {timedelta(seconds=round(run.elapsed))}")
 
 
 def how_to_resume():
@@ -367,23 +388,24 @@ def how_to_resume():
 
 
 class Interrupt:
-    """Notes a Ctrl-C and lets the step in progress end; one that comes later than two seconds after it stops at once."""
+    """Notes a Ctrl-C, or the SIGTERM of a scheduler, and lets the step in progress end.
+
+    One that comes later than two seconds after it stops at once.
+    """
 
     def __enter__(self):
-        self.seen, self.before = None, signal.signal(signal.SIGINT, self.note)  # seen: when the first one came
+        self.seen = None  # when the first one came
+        self.before = {number: signal.signal(number, self.note) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def note(self, *_):
         if self.seen is None:
             self.seen = time.monotonic()
             note = b"\nfinishing this step; another Ctrl-C, after two seconds, stops at once\n"
-            os.write(2, note)  # print may be busy
+            os.write(2, note * is_heard())  # print may be busy
         elif time.monotonic() - self.seen > 2:  # `uv run` passes on a Ctrl-C that came already
             raise KeyboardInterrupt
 
     def __exit__(self, *_):
-        signal.signal(signal.SIGINT, self.before)
-
-
-def say(message):
-    print(message, file=sys.stderr, flush=True)
+        for number, handler in self.before.items():
+            signal.signal(number, handler)

@@ -52,7 +52,8 @@ def several(function, shared, workers):
 def _begin(theirs, threads, shared):
     """What a process of `several` does first."""
     global SHARED
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches them too, and is the first process's to answer
+    for number in (signal.SIGINT, signal.SIGTERM):  # they may reach them too, and are the first process's to answer
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(theirs,), daemon=True).start()
     torch.set_num_threads(threads)
     SHARED = pickle.loads(shared)

@@ -614,6 +614,18 @@ def test_processes_that_torchrun_never_starts_are_one_message(monkeypatch, capsy
     assert "start with `torchrun`" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("fault", [UserError("no such text"), KeyboardInterrupt()])
+@pytest.mark.parametrize(("rank", "lines"), [("0", 1), ("1", 0)])
+def test_of_processes_that_torchrun_starts_the_first_speaks(rank, lines, fault, monkeypatch, capsys):
+    monkeypatch.setenv("LOCAL_RANK", rank)
+
+    def fail(args):
+        raise fault
+
+    assert cli.run(fail, gpt.Args, []) in (2, 130)
+    assert capsys.readouterr().err.count("\n") == lines
+
+
 def test_lists_may_have_a_space_behind_each_comma():
     args = run_inference_sweep.Args
     kept = []

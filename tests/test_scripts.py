@@ -387,9 +387,10 @@ def test_a_killed_run_can_be_resumed(lab, capsys):
     assert [row["text"] for row in resumed] == [row["text"] for row in alone]
 
 
-def test_ctrl_c_says_how_to_go_on(lab, capsys, monkeypatch):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_a_scheduler_that_ends_it_say_how_to_go_on(how, lab, capsys, monkeypatch):
     def interrupted(writer, trial):
-        raise KeyboardInterrupt
+        signal.raise_signal(how)
 
     monkeypatch.setattr(trials, "run", interrupted)
     argv = ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]

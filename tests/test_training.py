@@ -107,8 +107,12 @@ def test_it_trains_on_chinese(method, chinese_file, own_root, tiny, capsys):
     assert len(capsys.readouterr().out) == 16 + 8 + 1
 
 
-@every_method
-def test_interrupted_and_resumed_equals_uninterrupted(method, text_file, own_root, tiny, monkeypatch, capfd):
+@pytest.mark.parametrize(
+    ("method", "how"),
+    [(gpt, signal.SIGTERM), (diffusion, signal.SIGINT), (diffusion_flow, signal.SIGINT)],
+    ids=["gpt by its scheduler", "diffusion by Ctrl-C", "diffusion_flow by Ctrl-C"],
+)
+def test_interrupted_and_resumed_equals_uninterrupted(method, how, text_file, own_root, tiny, monkeypatch, capfd):
     flags = ["--iters", "60", "--bf16", "False", *tiny]  # evaluated every 3 steps: interrupted between two
     final, steps, real, keep = [], [], training.advance, training.keep_best
 
@@ -119,7 +123,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(method, text_file, own_roo
     def interrupting(*args):
         steps.append(1)
         if len(steps) == 7:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), how)
         return real(*args)
 
     monkeypatch.setattr(training, "keep_best", keeping)
@@ -162,9 +166,40 @@ def test_resume_refuses_other_settings_and_a_missing_state(text_file, own_root, 
     stop_after(2, monkeypatch)
     assert train(gpt, text_file, own_root / "w.pt", *flags) == 130
     assert train(gpt, text_file, own_root / "w.pt", "--resume", "--no-calibrate", *flags) == 2
-    assert "another calibrate;" in capsys.readouterr().err
+    assert "other settings (calibrate);" in capsys.readouterr().err
     assert train(gpt, text_file, own_root / "w.pt", "--resume", "--muon-lr", "0.5", *flags) == 2
     assert "muon_lr" in capsys.readouterr().err
+
+
+def test_resume_of_a_finished_training_says_so_and_how_to_go_on_from_it(text_file, own_root, tiny, monkeypatch, capsys):
+    path = own_root / "my w.pt"
+    assert train(gpt, text_file, path, "--iters", "1", *tiny) == 0
+    before = path.read_bytes()
+    monkeypatch.setattr(sys, "argv", ["gpt.py", "--train", "--resume", "--weights", str(path), "--iters", "1"])
+    assert train(gpt, text_file, path, "--resume", "--iters", "1", *tiny) == 2
+    said = capsys.readouterr().err
+    assert f"{path}: its training is finished; to go on from it: uv run gpt.py" in said
+    assert f" --train --init '{path}'\n" in said and path.read_bytes() == before
+
+
+@pytest.mark.parametrize("began", [False, True], ids=["float32", "bfloat16"])
+def test_a_training_goes_on_in_the_number_format_that_it_began_with(
+    began, text_file, own_root, tiny, monkeypatch, capsys
+):
+    flags = ["--iters", "4", "--no-calibrate", *tiny]
+    monkeypatch.setattr(training.machine, "gains_from_bf16", lambda _: began)
+    assert train(gpt, text_file, own_root / "a.pt", *flags) == 0
+    with monkeypatch.context() as patch:
+        stop_after(2, patch)
+        assert train(gpt, text_file, own_root / "b.pt", *flags) == 130
+    monkeypatch.setattr(training.machine, "gains_from_bf16", lambda _: not began)
+    monkeypatch.setattr(training.machine, "processor", lambda: "another")
+    assert "goes on in" not in capsys.readouterr().err
+    assert train(gpt, text_file, own_root / "b.pt", "--resume", *flags) == 0
+    assert f"goes on in {'bfloat16' if began else 'float32'}, as it began" in capsys.readouterr().err
+    a, b = (torch.load(own_root / f"{name}.pt", weights_only=True) for name in "ab")
+    assert same(a["model"], b["model"]) and b["provenance"]["bf16"] == began
+    assert b["provenance"]["resumed_on"]["processor"] == "another" and "resumed_on" not in a["provenance"]
 
 
 def test_weights_are_replaced_only_at_the_end(text_file, own_root, tiny, monkeypatch):
@@ -221,10 +256,16 @@ def test_what_was_stopped_says_how_to_go_on(typed, processes, advice, monkeypatc
 def test_after_a_ctrl_c_the_best_weights_are_kept_and_calibrated_if_the_user_says_so(
     answer, kept, text_file, own_root, tiny, monkeypatch
 ):
-    terminal, asked = io.StringIO(answer), iter([False, False, True])
+    terminal, steps, real = io.StringIO(answer), iter(range(6)), training.advance
     terminal.isatty = lambda: True
     monkeypatch.setattr(sys, "stdin", terminal)
-    monkeypatch.setattr(training.machine.Ranks, "any", lambda *_: next(asked))
+
+    def interrupting(*args):
+        if next(steps) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return real(*args)
+
+    monkeypatch.setattr(training, "advance", interrupting)
     path = own_root / "w.pt"
     assert train(gpt, text_file, path, "--iters", "6", "--eval-every", "1", *tiny) == 130
     assert path.exists() == kept
@@ -271,6 +312,10 @@ def test_two_processes_train_like_one_on_the_joined_batch(text_file, own_root, t
     assert made["processes"] == 2 and made["command"].startswith("uv run torchrun --nproc-per-node 2 ")
     one, both, other = (flat(weights_of(own_root / f"{which}.pt")) for which in ("one", "two", "other"))
     assert (one - both).norm() < 0.02 * (one - other).norm()
+    alone, _, shared = logs(own_root)
+    for one, both in zip(rows(alone), rows(shared), strict=True):
+        for name in {*one} - {"step"}:
+            assert float(one[name] or 0) == pytest.approx(float(both[name] or 0), rel=1e-3), name
 
 
 def flat(weights):
@@ -475,6 +520,7 @@ def test_curves_of_a_short_training_are_visible(text_file, own_root, tiny, monke
     monkeypatch.setattr(plot_training_curves, "curve", keeping)
     plot_training_curves.main(args)
     assert len(lines) == 4 + 2 + 3 + 2
+    assert lines[-1].axes.get_title().startswith("Time of training: 0:00:")
     assert all(len(line.get_xdata()) and line.get_marker() not in ("", "None", None) for line in lines)
 
 
@@ -566,7 +612,7 @@ def test_an_unfinished_training_is_named_with_its_command(text_file, own_root, t
     capsys.readouterr()
     assert train(gpt, text_file, own_root / "w.pt", "--iters", "5", *tiny, "--resume") == 2
     said = capsys.readouterr().err
-    assert "was started with another iters; --resume goes on with the same. It was started by: uv run" in said
+    assert "was started with other settings (iters); --resume goes on with the same. It was started by: uv run" in said
     assert said.endswith("gpt.py --train --iters 4\n")
     assert cli.run(gpt.main, gpt.Args, ["--weights", str(own_root / "w.pt")]) == 2
     said = capsys.readouterr().err
