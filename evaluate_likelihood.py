@@ -47,26 +47,34 @@ class Args:
 
 
 def load_all(args, corpus):
-    """Path -> Writer of every weights file. Raises UserError when one of them knows other characters than the corpus."""
+    """Path -> Writer of every weights file. Raises UserError when one of them does not know a character of the corpus."""
     writers = {path: methods.load(path=path) for path in dict.fromkeys(args.weights)}
     for path, writer in writers.items():
         text = f"{len(writer.alphabet)} characters, of a text that begins {writer.opening[:40]!r}"
-        other = f"{path} knows {text}; {corpus.path} has others ({len(corpus.alphabet)}): give the text with --data"
-        check(writer.alphabet == corpus.alphabet, f"{other}, and models of another text in a run of its own")
+        other = f"{path} knows {text}; {corpus.path} has others: give the text with --data"
+        known = {*corpus.alphabet.characters} <= {*writer.alphabet.characters}
+        check(known, f"{other}, and models of another text in a run of its own")
         check(writer.model.config.block_size > 1, f"{path}: its window of one character holds nothing to predict from")
         corpus.require(writer.model.config.block_size + 1)
         print(f"{path}: {writer.name}, {text}", file=sys.stderr)
     return writers
 
 
-def likelihoods(writer, parts, args):
+def read(writer, corpus, part, most, every=None):
+    """Windows of a part of the corpus as the model's tokens: it may know more characters than there are."""
+    tokens = writer.alphabet.encode(corpus.alphabet.characters)
+    return tokens[windows(part, writer.model.config.block_size + 1, every, most)]
+
+
+def likelihoods(writer, corpus, args):
     """Of one model, for each part of the held-out text: (measure, part, nats per character of each window)."""
-    size, model = writer.model.config.block_size, writer.model
+    parts = {"test split": corpus.test, "validation split": corpus.validation, "whole": corpus.held_out}
+    model = writer.model
     for part, ids in parts.items():
-        held = windows(ids, size + 1, most=args.most)
+        held = read(writer, corpus, ids, args.most)
         if writer.name == "gpt":
             yield "exact, non-overlapping windows", part, likelihood.next_character(model, held)
-            halves = windows(ids, size + 1, every=size // 2, most=2 * args.most)
+            halves = read(writer, corpus, ids, 2 * args.most, every=model.config.block_size // 2)
             yield "exact, half a window of context", part, likelihood.next_character_sliding(model, halves)
         else:
             bound = likelihood.masked_bound(model, held[:, :-1], args.repeats)
@@ -76,7 +84,7 @@ def likelihoods(writer, parts, args):
 def strategy_costs(writer, corpus, args):
     """Rows: what each unmasking strategy costs a masked model, beside the last one; GPT has one."""
     size, rows = writer.model.config.block_size, []
-    held = windows(corpus.test, size + 1, most=args.windows)[:, :-1]
+    held = read(writer, corpus, corpus.test, args.windows)[:, :-1]
     masked = torch.arange(size) >= min(16, size // 2)
     for strategy in args.chosen if writer.name != "gpt" else args.chosen and ["left"]:
         if writer.name == "gpt":
@@ -97,14 +105,13 @@ def strategy_costs(writer, corpus, args):
 def main(args):
     """Measure every model on both splits and the whole of the held-out text."""
     corpus = Corpus(args.data)
-    parts = {"test split": corpus.test, "validation split": corpus.validation, "whole": corpus.held_out}
     writers, rows, path_rows = load_all(args, corpus), [], []
     folder = args.output_dir or records.fresh(cli.ROOT / "likelihood_reports", "")
     files.check_place(folder / "likelihood.json")
     names = [path.name for path in writers]
     for path, writer in writers.items():
         name = path.name if names.count(path.name) == 1 else str(path)
-        for what, part, nll in likelihoods(writer, parts, args):
+        for what, part, nll in likelihoods(writer, corpus, args):
             row = {"module": writer.name, "weights": name, "measure": what, "part": part, "windows": len(nll)}
             rows.append(row | {"nats": nll.mean().item(), "bits": nll.mean().item() / math.log(2)})
         path_rows += [{"weights": name, **row} for row in strategy_costs(writer, corpus, args)]
