@@ -33,8 +33,8 @@ class Args(trials.Args):
 
 
 def blind(rows):
-    """Pairs of texts, baseline and flow, in random order -> (what a reader gets, the key to it)."""
-    rng, pairs, samples, key = random.Random(0), {}, [], []
+    """Pairs of texts, baseline and flow, in an order drawn from them -> (what a reader gets, the key to it)."""
+    rng, pairs, samples, key = random.Random("".join(row["text"] for row in rows)), {}, [], []
     for row in rows:
         pairs.setdefault((row["seed"], row["prompt"]), {})[row["name"]] = row["text"]
     order = list(pairs.values())
