@@ -29,6 +29,7 @@ def main(args):
     rows = records.read_rows(args.input)
     reference = Reference.of_data(args.data, rows)
     groups = stats.grouped(rows, "name")
+    groups = dict(zip(groups, stats.common_texts(list(groups.values())), strict=True))
     first, *others = groups
     sets = {name: stats.summarise(group, reference) for name, group in groups.items()}
     differences = {name: stats.compare(groups[first], groups[name], reference) for name in others}

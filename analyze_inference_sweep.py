@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import methods
 from lab import cli, files, plots, records, stats
 from lab.cli import listed
 from lab.quality import Reference
@@ -29,15 +30,28 @@ class Args:
         cli.check_tag(self.tag)
 
 
-def named(points):
-    """The points, named by their module, weights and settings, without those that all have in common."""
-    files = [str(p.get("weights")) for p in points]
+def whole(row):
+    """A row with the settings that its version did not have yet, at their defaults."""
+    method = methods.METHODS.get(row.get("module"))
+    return (vars(method.Decoding()) if method else {}) | row
+
+
+def names_of(rows):
+    """A name for the setting of each row: its module, weights and settings, without those that all have in common.
+
+    Those that would have one name are told apart by whatever differs.
+    """
+    files = [str(row.get("weights")) for row in rows]
     short = [file.partition(" ")[0] for file in files]  # without its digest, unless two files have one name
     files = short if len(set(short)) == len(set(files)) else files
-    parts = [[str(p.get("module")), f, *p["name"].split(", ")] for p, f in zip(points, files, strict=True)]
+    parts = [[str(row.get("module")), f, *row["name"].split(", ")] for row, f in zip(rows, files, strict=True)]
+    for own, row in list(zip(parts, rows, strict=True)):
+        same = [other for other, each in zip(rows, parts, strict=True) if each[: len(own)] == own]
+        keys = dict.fromkeys(key for other in same for key in other if key not in stats.FIXED)
+        own += [f"{key} {row.get(key)}" for key in keys if len({str(other.get(key)) for other in same}) > 1]
     common = set.intersection(*map(set, parts)) if len(parts) > 1 else set()
     names = [", ".join(part for part in each if part not in common) for each in parts]
-    return [point | {"name": name or point["name"]} for point, name in zip(points, names, strict=True)]
+    return [name or row["name"] for name, row in zip(names, rows, strict=True)]
 
 
 def optimal(points, speed):
@@ -62,10 +76,12 @@ def plot(path, points, best, speed, label, y, real):
 
 def main(args):
     """Gather, measure, compare, plot."""
-    rows = [row for path in args.inputs for row in records.read_rows(path)]
+    rows = [whole(row) for path in args.inputs for row in records.read_rows(path)]
     reference = Reference.of_data(args.data, rows)
-    points = named(stats.by_setting(rows, reference))
-    real = stats.real_text(stats.settings(rows)[0], reference)
+    groups = stats.settings(rows)
+    points, names = stats.by_setting(groups, reference), names_of([group[0] for group in groups])
+    points = [point | {"name": name} for point, name in zip(points, names, strict=True)]
+    real = stats.real_text(groups[0], reference)
     speed, label = plots.speed_axis(points)
     start = args.output_dir / args.tag
     records.write_csv(start.with_name(f"{args.tag}_aggregated.csv"), points)

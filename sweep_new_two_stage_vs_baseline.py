@@ -75,9 +75,9 @@ def new_against_baseline(groups, reference):
     return pairs.to_dict("records")
 
 
-def aggregate(rows, groups, reference):
+def aggregate(groups, reference):
     """One dictionary per setting: its own measures, its paired differences to the baseline, whether it is not worse."""
-    points, distances = {point["name"]: point for point in stats.by_setting(rows, reference)}, []
+    points, distances = {point["name"]: point for point in stats.by_setting(groups.values(), reference)}, []
     for name in groups.keys() - {"baseline"}:
         found = stats.compare(groups["baseline"], groups[name], reference)
         points[name] |= {"differences": found, "not_worse": False, "verdict": None}
@@ -126,7 +126,7 @@ def main(args):
     reference = trials.reference(args, writer, methods.load)
     rows, folder = trials.experiment(settings, args, reference, args.module, "rows.json")
     groups = stats.grouped(rows, "name")
-    points, real = aggregate(rows, groups, reference), stats.real_text(groups["baseline"], reference)
+    points, real = aggregate(groups, reference), stats.real_text(groups["baseline"], reference)
     better = [p for p in points.values() if p.get("not_worse") and p["nfe"] < points["baseline"]["nfe"]]
     better.sort(key=lambda p: p["nfe"])
     found = summary(points, better, args, writer, real)

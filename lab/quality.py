@@ -39,7 +39,7 @@ class Reference:
     """The real text that samples are measured against, and an independent evaluator model.
 
     train: where copies and words are looked up; known: half of the held-out text, whose n-grams are the target; real:
-    the other half, which is measured beside the samples.
+    the other half, which is measured beside the samples; corpus: name and digest of the text.
     """
 
     train: str
@@ -47,13 +47,19 @@ class Reference:
     real: str
     words: frozenset
     alphabet: Alphabet
+    corpus: str = ""
     evaluator: object = None  # a Writer
 
     @classmethod
     def of(cls, corpus):
         """From a Corpus, without an evaluator model."""
         train, known, real = (corpus.alphabet.decode(x) for x in (corpus.train[:MOST], corpus.validation, corpus.test))
-        return cls(train, known, real, frozenset(words_of(train)), corpus.alphabet)
+        label = f"{corpus.path.name} sha256 {corpus.sha256[:12]}"
+        return cls(train, known, real, frozenset(words_of(train)), corpus.alphabet, label)
+
+    def sources(self):
+        """The columns of a row that say what its measures depend on."""
+        return {"corpus": self.corpus, "evaluator": self.evaluator and self.evaluator.weights}
 
     @classmethod
     def of_data(cls, path, rows=()):

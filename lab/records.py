@@ -27,6 +27,8 @@ class Row(msgspec.Struct, kw_only=True):
     name: str  # of the settings
     module: str | None = None  # the method
     weights: str | None = None  # name and digest of the file
+    corpus: str | None = None  # name and digest of the text that it is measured against
+    evaluator: str | None = None  # name and digest of the evaluator model's weights
     seed: int
     prompt: str
     text: str  # prompt included

@@ -12,14 +12,15 @@ from scipy.special import stdtr, stdtrit
 
 from lab.cli import check
 from lab.quality import SAMPLE_MEASURES, Pool, measure
-from lab.records import Row
+from lab.records import Row, warn
 
 DRAWS = 2000  # bootstrap samples
 FEWEST_CLUSTERS = 5  # clusters that an interval needs
 LEVEL = 0.05  # of the verdicts: how often equal things may be called different
 RULE = "Higher and lower stand after Holm's correction for all measures of a comparison; an interval is of one measure alone."
 POOLED = ("trigram_entropy", "jsd_3", "jsd_4", "distance")
-FIXED = {*Row.__struct_fields__} - {"name", "module", "weights", "chars"}  # columns that are not settings
+SETTINGS = {"name", "module", "weights", "corpus", "evaluator", "chars"}  # and what Row does not name
+FIXED = {*Row.__struct_fields__} - SETTINGS  # columns that are not settings
 MEASURES = ("nfe", "full_passes", "chars_per_call", "seconds", *SAMPLE_MEASURES)
 UNITS = {
     "nfe": "calls",
@@ -178,21 +179,39 @@ def jackknifed(sides, reference, names):
 
 
 def settings(rows):
-    """The rows of each setting, name and weights included, in order."""
-    return list(grouped(rows, *dict.fromkeys(key for row in rows for key in row if key not in FIXED)).values())
+    """The texts of each setting, name and weights included, in order; see `common_texts`."""
+    keys = dict.fromkeys(key for row in rows for key in row if key not in FIXED)
+    return common_texts(list(grouped(rows, *keys).values()))
 
 
-def by_setting(rows, reference):
-    """One point per settings, name and weights included: each measure with its interval (measure_low, measure_high).
+def common_texts(groups):
+    """Of each group of rows the texts that all groups have, by seed and prompt, in one order; says so where some have more.
+
+    Measures of unequal numbers of texts cannot be compared, nor of unequal lengths. Raises UserError.
+    """
+    texts = [{(row["seed"], row["prompt"]): row for row in group} for group in groups]
+    for own, group in zip(texts, groups, strict=True):
+        twice = f"{group[0]['name']}: has two texts of one seed and prompt: was a file given twice?"
+        check(len(own) == len(group), twice)
+    lengths = sorted({row["chars"] for group in groups for row in group})
+    check(len(lengths) == 1, f"texts of {lengths} characters: give those of one length at a time")
+    common = [text for text in texts[0] if all(text in own for own in texts)]
+    least, most = min(groups, key=len), max(map(len, groups))
+    has = f"{least[0]['name']} has {len(least)} texts, others up to {most}"
+    check(common, f"no seed and prompt is common to all settings ({has}): nothing to compare")
+    if len(common) < most:
+        warn(f"only the {len(common)} texts whose seed and prompt all settings have are compared ({has})")
+    return [[own[text] for text in common] for own in texts]
+
+
+def by_setting(groups, reference):
+    """One point per group of `settings`: each measure with its interval (measure_low, measure_high).
 
     chars_per_second comes from the texts that were written alone.
     """
     points = []
-    for group in settings(rows):
+    for group in groups:
         point = {key: value for key, value in group[0].items() if key not in FIXED}
-        texts = {(row["seed"], row["prompt"]) for row in group}
-        twice = f"{point['name']}: has texts of the same seed and prompt: was a file given twice?"
-        check(len(texts) == len(group), twice)
         timed = [row["chars"] / row["seconds"] for row in group if row.get("seconds")]
         for name, found in summarise(equal_size(group, reference), reference).items():
             if isinstance(found, dict):

@@ -271,7 +271,8 @@ def produce(todo, args, reference, label, rows_file):
     stored. A run that was interrupted and resumed ends with the rows of one that was not. What cannot be done is refused
     before there is a folder.
     """
-    planned, writers = [list(heads(*task)) for task in todo], {id(writer): writer for writer, _ in todo}
+    sources = reference.sources() if reference else {"corpus": None, "evaluator": None}
+    planned, writers = [[head | sources for head in heads(*task)] for task in todo], {id(w): w for w, _ in todo}
     ends = list(itertools.accumulate(map(len, planned)))
     with workers.choose(_write, writers, args.workers, args.cluster) as submit:
         folder = records.Folder(args.output_dir, label, rows_file, args.resume)
@@ -299,9 +300,11 @@ def produce(todo, args, reference, label, rows_file):
 
 def begun(folder, planned):
     """How many of the planned texts, the heads of their rows, a folder holds. Raises UserError if it holds others."""
-    pairs = itertools.zip_longest(folder.rows, planned[: len(folder.rows)])  # a row too many has no head
-    same = all(head and row == row | records.plain(head) for row, head in pairs)
-    check(same, f"{folder.path}: holds rows of a run with other settings; --resume goes on with the same ones")
+    other = f"{folder.path}: holds rows of a run with other settings ({{}}); --resume goes on with the same ones"
+    for row, head in zip(folder.rows, records.plain(planned), strict=False):
+        differing = ", ".join(key for key, value in head.items() if row.get(key) != value)
+        check(not differing, other.format(differing))
+    check(len(folder.rows) <= len(planned), other.format(f"{len(planned)} texts"))
     settings = len({head["name"] for head in planned})
     records.warn(f"{len(planned)} texts of {settings} settings, {len(folder.rows)} of them written before")
     return len(folder.rows)

@@ -163,7 +163,7 @@ def test_what_was_not_measured_has_no_table_and_no_plot(own_root, capsys):
 
 
 def test_texts_of_one_name_and_different_settings_are_not_one_setting(own_root):
-    rows = [ROW | {"spacing": 9}, ROW | {"spacing": 0}, ROW | {"spacing": 9, "chars": ROW["chars"] - 1}]
+    rows = [ROW | {"spacing": 9}, ROW | {"spacing": 0}, ROW | {"spacing": 9, "weights": "gpt_2.pt"}]
     analysed(own_root, rows, "a.json")
     lines = (own_root / "out" / "analysis_aggregated.csv").read_text(encoding="utf-8-sig").splitlines()
     assert len(lines) == 1 + 3

@@ -39,7 +39,7 @@ def lab(own_root, make_weights, monkeypatch):
 
     def run(script, *argv, writes=True):
         module = importlib.import_module(script)
-        extra = ["--data", str(own_root / "text.txt"), "--evaluator", str(evaluator), *SMALL] if writes else []
+        extra = ["--data", str(own_root / "text.txt"), "--evaluator", str(run.evaluator), *SMALL] if writes else []
         monkeypatch.setattr(sys, "argv", [f"{script}.py", *map(str, argv)])
         return cli.run(module.main, module.Args, [*map(str, argv), *extra])
 
@@ -126,6 +126,15 @@ def test_flow_against_baseline(lab, capsys):
     for pair, names_ in zip(pairs, key, strict=True):
         assert all(pair[side] in texts[names_[side]] for side in ("text_1", "text_2"))
     assert "baseline" not in json.dumps(pairs)
+
+
+def test_the_key_of_a_blind_comparison_is_drawn_from_its_texts(lab):
+    flags = ["--baseline-weights", lab.weights["diffusion"], "--flow-weights", lab.weights["diffusion_flow"]]
+    keys = []
+    for n, seeds in enumerate(["1,2,3,4,5", "1,2,3,4,5", "6,7,8,9,10"]):
+        assert lab("evaluate_flow_vs_baseline", *flags, "--seeds", seeds, "--output-dir", lab.root / str(n)) == 0
+        keys.append((only(lab.root / str(n)) / "blind_key.csv").read_bytes())
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_a_stamp_names_paths_as_seen_from_the_project():
@@ -406,6 +415,106 @@ def test_resume_refuses_the_rows_of_other_settings(lab, capsys):
     assert lab("run_inference_sweep", *SWEEP[:-1], "0.5,0.8", *argv, "--resume", folder) == 2
     assert "other settings" in capsys.readouterr().err
     assert (folder / "results.json").read_bytes() == before
+
+
+def test_resume_refuses_another_evaluator_and_another_text(lab, capsys):
+    """One column would hold figures of two."""
+    argv = ["--weights", lab.weights["diffusion"]]
+    assert lab("run_inference_sweep", *SWEEP, *argv, "--output-dir", lab.root / "out") == 0
+    folder, text, evaluator = only(lab.root / "out"), lab.root / "text.txt", lab.evaluator
+    before = (folder / "results.json").read_bytes()
+    lab.evaluator = lab.weights["gpt"]
+    assert lab("run_inference_sweep", *SWEEP, *argv, "--resume", folder) == 2
+    assert "other settings (evaluator); --resume goes on with the same" in capsys.readouterr().err
+    lab.evaluator = evaluator
+    held_out = text.read_text(encoding="utf-8")
+    text.write_text("zz" + held_out[2:], encoding="utf-8")  # the prompts that are held out stay
+    assert lab("run_inference_sweep", *SWEEP, *argv, "--resume", folder) == 2
+    assert "other settings (corpus); --resume" in capsys.readouterr().err
+    assert (folder / "results.json").read_bytes() == before
+
+
+SPLIT = ["--module", "gpt", "--temp", "0.8,0.8001", "--top-k", "all", "--seeds", "1,2,3", "--timed", "0"]
+
+
+@pytest.fixture
+def interrupted(lab):
+    """The rows of a sweep of two settings that write the same texts, stopped in the second."""
+    argv = [*SPLIT, "--weights", lab.weights["gpt"], "--max-new-tokens", "60", "--output-dir", lab.root / "out"]
+    assert lab("run_inference_sweep", *argv) == 0
+    path = only(lab.root / "out") / "results.json"
+    path.write_text(json.dumps(load(path)[:8]), encoding="utf-8")  # 6 and 2 of 6
+    return path
+
+
+def analysed(lab, *paths, status=0):
+    """The rows of aggregated.csv that the analysis of these files makes."""
+    flags = ["--inputs", ",".join(map(str, paths)), "--data", lab.root / "text.txt", "--output-dir", lab.root / "a"]
+    assert lab("analyze_inference_sweep", *flags, writes=False) == status
+    if status == 0:
+        with open(lab.root / "a" / "analysis_aggregated.csv", newline="", encoding="utf-8-sig") as file:
+            return list(csv.DictReader(file))
+
+
+def test_settings_are_compared_over_the_texts_that_all_have(lab, interrupted, capsys):
+    first, second = analysed(lab, interrupted)
+    assert first["n"] == second["n"] == "2" and first["distance"] == second["distance"]
+    said = "only the 2 texts whose seed and prompt all settings have are compared (temp 0.8001, top_k all has 2 texts"
+    assert said in capsys.readouterr().err
+    flags = ["--input", interrupted, "--data", lab.root / "text.txt", "--output-dir", lab.root / "q"]
+    assert lab("analyze_generate_quality", *flags, writes=False) == 0
+    found = load(lab.root / "q" / "quality_summary.json")
+    (differences,) = found["differences"].values()
+    assert {row["difference"] for row in differences} == {0} and {each["n"] for each in found["sets"].values()} == {2}
+    assert said in capsys.readouterr().err
+
+
+def changed(path, into, *, seeds=0, **columns):
+    """The rows of a file with other seeds and columns, in a file of another name; a column of None is left out."""
+    rows = [row | columns | {"seed": row["seed"] + seeds} for row in load(path)]
+    rows = [{key: value for key, value in row.items() if columns.get(key, 0) is not None} for row in rows]
+    path.with_name(into).write_text(json.dumps(rows), encoding="utf-8")
+    return path.with_name(into)
+
+
+def test_what_cannot_be_compared_is_refused(lab, interrupted, capsys):
+    rows = load(interrupted)
+    apart = [row | {"seed": row["seed"] + 9 * (row["temp"] == 0.8001)} for row in rows]
+    interrupted.write_text(json.dumps(apart), encoding="utf-8")
+    analysed(lab, interrupted, status=2)
+    assert "no seed and prompt is common to all settings (temp 0.8001, top_k all has 2" in capsys.readouterr().err
+    short = [row | {"chars": 9, "text": row["text"][:13], "seed": row["seed"] + 9} for row in rows]
+    interrupted.write_text(json.dumps(rows + short), encoding="utf-8")
+    for script, flag in (("analyze_inference_sweep", "--inputs"), ("analyze_generate_quality", "--input")):
+        flags = [flag, interrupted, "--data", lab.root / "text.txt", "--output-dir", lab.root / "a"]
+        assert lab(script, *flags, writes=False) == 2
+        assert "texts of [9, 12] characters: give those of one length" in capsys.readouterr().err
+
+
+def test_a_setting_that_a_version_did_not_have_is_at_its_default(lab, capsys):
+    argv = ["--module", "diffusion", "--weights", lab.weights["diffusion"], "--temp", "0.5,0.9", "--seeds", "1,2"]
+    assert lab("run_inference_sweep", *argv, "--output-dir", lab.root / "out") == 0
+    path = only(lab.root / "out") / "results.json"
+    older = changed(path, "older.json", seeds=7, steps=None)
+    points = analysed(lab, path, older)
+    assert [(point["name"], point["n"], point["steps"]) for point in points] == [
+        ("temp 0.5", "8", "0"),
+        ("temp 0.9", "8", "0"),
+    ]
+    analysed(lab, path, changed(path, "older.json", steps=None), status=2)
+    assert "temp 0.5: has two texts of one seed and prompt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("other", [{"steps": 7}, {"forgotten": 3}, {"evaluator": "another.pt"}])
+def test_settings_of_one_name_are_told_apart_by_what_differs(other, lab):
+    argv = ["--module", "diffusion", "--weights", lab.weights["diffusion"], "--temp", "0.5,0.9"]
+    assert lab("run_inference_sweep", *argv, "--output-dir", lab.root / "out") == 0
+    path = only(lab.root / "out") / "results.json"
+    (key, value), *_ = other.items()
+    was = load(path)[0].get(key)
+    points = analysed(lab, path, changed(path, "b.json", **other))
+    names = {point["name"] for point in points}
+    assert names == {f"temp {temp}, {key} {which}" for temp in (0.5, 0.9) for which in (was, value)}
 
 
 def test_a_plot_says_that_its_font_lacks_characters(tmp_path, capsys, recwarn):
