@@ -278,11 +278,11 @@ def produce(todo, args, reference, label, rows_file):
         folder = records.Folder(args.output_dir, label, rows_file, args.resume)
         done = begun(folder, list(itertools.chain(*planned)))
         first = bisect.bisect_right(ends, done)  # the trial that is not written yet, or not to its end
-        if args.is_timed:
-            for writer, trial in {id(task[0]): task for task in todo[first:]}.values():
-                warm_up(writer, trial)
         futures = [submit((id(writer), trial)) for writer, trial in todo[first:]]
         try:
+            if args.is_timed:
+                for writer, trial in {id(task[0]): task for task in todo[first:]}.values():
+                    warm_up(writer, trial)
             with Bar(ends[-1], done) as bar:
                 for own, end, future in zip(planned[first:], ends[first:], futures, strict=True):
                     bar.show(len(folder.rows), own[0]["name"])
