@@ -152,8 +152,10 @@ def judged(found):
     corrected = dict(zip(told, holm([*told.values()]), strict=True))
     for row in known:
         p, way = corrected[row["p"], row["difference"]], "higher" if row["difference"] > 0 else "lower"
-        equal = "equal" if row["low"] == row["high"] == 0 else "no difference seen"
-        row |= {"p_holm": p, "verdict": way if p <= LEVEL else equal}
+        none = "equal" if row["low"] == row["high"] == 0 else "no difference seen"
+        if row["low"] > 0 or row["high"] < 0:
+            none += f" (alone p = {row['p']:.2g})"
+        row |= {"p_holm": p, "verdict": way if p <= LEVEL else none}
     return found
 
 
