@@ -48,7 +48,8 @@ def blind(rows):
 
 def main(args):
     """Write the three sets of texts, then compare them."""
-    writers = methods.load("diffusion", args.baseline_weights), methods.load("diffusion_flow", args.flow_weights)
+    files = {"diffusion": args.baseline_weights, "diffusion_flow": args.flow_weights}
+    writers = [methods.load(*file, runtime=args.runtime) for file in files.items()]
     shared = {"temp": args.temp, "top_k": args.top_k, "spacing": args.spacing}
     shared |= {"confidence_threshold": args.confidence_threshold, "draft_threshold": args.draft_threshold}
     flow = diffusion_flow.Decoding(**shared, flow_step=args.flow_step)

@@ -50,7 +50,7 @@ def main(args):
     sides = {args.a_name: decoding_of(args, "a"), args.b_name: decoding_of(args, "b")}
     check(len(sides) == 2 and all(sides), "--a-name and --b-name must be two names, neither of them empty")
     check(sides[args.a_name] != sides[args.b_name], "a and b have the same settings; change one of --b-...")
-    writer = methods.load(args.module, args.weights)
+    writer = methods.load(args.module, args.weights, runtime=args.runtime)
     reference = trials.reference(args, writer, methods.load)
     settings = {name: (writer, decoding) for name, decoding in sides.items()}
     rows, folder = trials.experiment(settings, args, reference, args.module, "results.json")

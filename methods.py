@@ -11,31 +11,32 @@ import torch
 import diffusion
 import diffusion_flow
 import gpt
-from lab import checkpoint, trials, unmasking
+from lab import checkpoint, onnx_runtime, trials, unmasking
 from lab.cli import check
 
 METHODS = {"gpt": gpt, "diffusion": diffusion, "diffusion_flow": diffusion_flow}
 TWO_STAGE = {"temp": 0.8, "top_k": 2, "confidence_threshold": 0.95, "spacing": 0, "draft_threshold": 0.7}
 
 
-def load(name=None, path=None, device="cpu"):
+def load(name=None, path=None, device="cpu", runtime="torch"):
     """Weights -> Writer. Raises UserError when they are missing, or not those of the method `name`.
 
-    path: default the method's own file; name: default the method that the file itself names.
+    path: default the method's own file; name: default the method that the file itself names; runtime: torch or onnx.
     """
     if name is None:
         remedy = f"one of the three commands with --train --weights {shlex.quote(str(path))}"
         name = checkpoint.read(Path(path), remedy)["name"]
     check(isinstance(name, str) and name in METHODS, f"unknown module {name!r}; known: {', '.join(METHODS)}")
-    return writer(METHODS[name], path, device)
+    return writer(METHODS[name], path, device, runtime=runtime)
 
 
-def writer(method, path=None, device="cpu", remedy=None):
+def writer(method, path=None, device="cpu", remedy=None, runtime="torch"):
     """Weights of a method, a module as gpt.py is one -> Writer. Raises UserError that names the remedy, a training."""
     name, path = method.NAME, Path(path or checkpoint.default_path(method.NAME))
     model, alphabet, opening, _ = checkpoint.load(path, name, method.Model, type(method.Args().config), remedy)
     label = f"{path.name} sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
-    return trials.Writer(name, model.to(device), method.generate, alphabet, opening, method.Decoding(), label)
+    model = onnx_runtime.choose(model.to(device), runtime)
+    return trials.Writer(name, model, method.generate, alphabet, opening, method.Decoding(), label)
 
 
 def starting_point(module):

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 import methods
-from lab import cli, command, records, trials
+from lab import cli, command, onnx_runtime, records, trials
 from lab.canvas import Canvas
 from lab.cli import UserError, check
 
@@ -26,10 +26,12 @@ class Args:
     prompt_len: int = 16
     max_new_tokens: int = 512
     seed: int = 1337
+    runtime: onnx_runtime.Runtime = "torch"
 
     def __post_init__(self):
         trials.check_sizes(self, ["max_new_tokens"])
         command.check_prompt(self)
+        onnx_runtime.check_installed(self.runtime)
 
 
 def decoding_of(module, settings):
@@ -58,7 +60,7 @@ def main(args):
     module = settings.pop("module")
     unknown = f"{args.presets_file}: {args.preset}: unknown module {module!r}; known: {', '.join(methods.METHODS)}"
     check(module in [*methods.METHODS], unknown)
-    writer = methods.load(module, args.weights)
+    writer = methods.load(module, args.weights, runtime=args.runtime)
     try:
         decoding = decoding_of(writer.name, settings)
     except UserError as error:

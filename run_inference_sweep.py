@@ -37,7 +37,7 @@ class Args(trials.Args):
 
 def main(args):
     """Write the texts, then the table and the samples."""
-    writer = methods.load(args.module, args.weights)
+    writer = methods.load(args.module, args.weights, runtime=args.runtime)
     every = [field.name for field in fields(diffusion_flow.Decoding)]  # no method has a setting that it lacks
     choices = {name: getattr(args, name) for name in every if getattr(args, name)}
     cells = trials.grid(methods.starting_point(args.module), choices)

@@ -121,7 +121,7 @@ def summary(points, better, args, writer, real):
 
 def main(args):
     """Write the texts, compare every setting with the baseline, draw."""
-    writer = methods.load(args.module, args.weights)
+    writer = methods.load(args.module, args.weights, runtime=args.runtime)
     settings = {name: (writer, decoding) for name, decoding in decodings(args).items()}
     reference = trials.reference(args, writer, methods.load)
     rows, folder = trials.experiment(settings, args, reference, args.module, "rows.json")

@@ -53,6 +53,7 @@ class Args(Output, trials.Args):
     def __post_init__(self):
         super().__post_init__()
         enough = self.prompts >= max(self.batch, stats.FEWEST_CLUSTERS)
+        check(self.runtime == "torch", "--runtime: PyTorch is what this benchmark compiles and times; leave it out")
         check(enough, "--prompts: at least --batch, and 5 for an interval")
         cli.check_range(self, 0, 100, "rounds")
         idle = [

@@ -105,6 +105,20 @@ def speed():
     return table(rows, columns | {"times faster": "**{ratio:.1f}**"})
 
 
+def runtimes():
+    """ONNX Runtime against PyTorch, in turn."""
+    columns = {"measured": "{what}", "unit": "{unit}", "ONNX Runtime": "{ours:.4g}", "PyTorch": "{theirs:.4g}"}
+    return table(results("runtimes")["rows"], columns | {"times faster": "**{ratio:.1f}**"})
+
+
+def runtime_models():
+    """What else is to be said of each method's graph."""
+    columns = {"method": "`{module}`", "export, seconds": "{export_seconds:.0f}"}
+    columns |= {"MB, PyTorch": "{torch_mb:.0f}", "MB, ONNX Runtime": "{onnx_mb:.0f}"}
+    columns |= {"greatest difference of logits": "{logits:.1g}", "of likelihoods, nats": "{likelihood:.1g}"}
+    return table(results("runtimes")["models"], columns | {"equal texts": "{equal} of {texts}"})
+
+
 def operators():
     """What a cached call of GPT and a training step spend their time on."""
     rows = [row | {"operator": row["operator"].split(" f")[0].strip("# ")} for row in results("speed")["operators"]]
@@ -284,7 +298,19 @@ def samples():
     return "\n".join(["```text", *map("$ uv run {command}\n{text}".format_map, results("shipped")["samples"]), "```"])
 
 
-OF_MODELS = (likelihood, trainings, budgets, speed, operators, draft_models, first_minutes, paths, infilling)
+OF_MODELS = (
+    likelihood,
+    trainings,
+    budgets,
+    speed,
+    runtimes,
+    runtime_models,
+    operators,
+    draft_models,
+    first_minutes,
+    paths,
+    infilling,
+)
 OF_TEXTS = (samples, two_stage, flow_spaced, flow_thresholds, grid, frontier, controls, pairs)
 PLACES = {table.__name__: table for table in (*OF_MODELS, *OF_TEXTS, summary, summary_in_chinese)}
 

@@ -7,6 +7,7 @@ before attention gives each position its neighbours at once, which attention alo
 
 import math
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 import tyro
@@ -73,9 +74,9 @@ class Cache:
     def __init__(self, config, rows, like):
         D = config.n_embd // config.n_head
         self.start, self.length, self.size, self.left = 0, 0, config.block_size, config.conv_width - 1
-        keys_values = like.new_empty(2, config.n_layer, rows, config.n_head, config.block_size, D)
-        inputs = like.new_zeros(config.n_layer, rows, self.left + config.block_size, config.n_embd)
-        self.layers = [*zip(*keys_values, inputs, strict=True)]
+        self.keys, self.values = like.new_zeros(2, config.n_layer, rows, config.n_head, config.block_size, D)
+        self.inputs = like.new_zeros(config.n_layer, rows, self.left + config.block_size, config.n_embd)
+        self.layers = [*zip(self.keys, self.values, self.inputs, strict=True)]
 
     def unread(self, idx, n, stop=None):
         """The tokens of idx (B, L) that are to be read, (B, t), before tokens n .. stop (default n) are predicted.
@@ -89,10 +90,29 @@ class Cache:
         return idx[:, self.start + self.length : min(stop or n, self.start + self.size)]
 
     def extend(self, T):
-        """Make room for T positions -> for each layer the keys, values and convolution inputs up to the new ones."""
+        """Make room for T positions -> a Layer for each layer, up to them."""
         first, self.length = self.length, self.length + T
         stop = self.left + self.length
-        return [(k[:, :, : self.length], v[:, :, : self.length], x[:, first:stop]) for k, v, x in self.layers]
+        return [Layer(k[:, :, : self.length], v[:, :, : self.length], x[:, first:stop]) for k, v, x in self.layers]
+
+
+class Layer(NamedTuple):
+    """What a cache holds for one block, whose last T positions are the new ones."""
+
+    keys: torch.Tensor  # (B, H, P + T, D)
+    values: torch.Tensor  # the same
+    inputs: torch.Tensor  # (B, width - 1 + T, C), of the convolution
+
+    def attend(self, q, k, v):
+        """Attention of the new positions to all, of (B, H, T, D) each."""
+        T = q.size(2)
+        self.keys[:, :, -T:], self.values[:, :, -T:] = k, v
+        return attend(q, self.keys, self.values, is_causal=True)
+
+    def windows(self, x, width):
+        """What a convolution sees at each new position, x (B, T, C) being its inputs there: (B, T, C, width)."""
+        self.inputs[:, -x.size(1) :] = x
+        return self.inputs.unfold(1, width, 1)
 
 
 class Convolution(nn.Module):
@@ -103,11 +123,10 @@ class Convolution(nn.Module):
         self.width, self.is_causal = config.conv_width, is_causal
         self.weight = nn.Parameter(torch.zeros(config.n_embd, 1, config.conv_width))
 
-    def forward(self, x, inputs=None):
-        """x: (B, T, C); inputs: (B, width - 1 + T, C), a cache's, whose last T become x."""
-        if inputs is not None:  # a product and a sum: the set-up of conv1d costs ten times as much
-            inputs[:, -x.size(1) :] = x
-            return (inputs.unfold(1, self.width, 1) * self.weight[:, 0]).sum(-1)
+    def forward(self, x, layer=None):
+        """x: (B, T, C), with a cache's Layer behind what it holds."""
+        if layer is not None:  # a product and a sum: the set-up of conv1d costs ten times as much
+            return (layer.windows(x, self.width) * self.weight[:, 0]).sum(-1)
         left = self.width - 1 if self.is_causal else self.width // 2
         padded = F.pad(x, (0, 0, left, self.width - 1 - left))
         return F.conv1d(padded.mT, self.weight, groups=x.size(-1)).mT
@@ -138,15 +157,12 @@ class Attention(nn.Module):
         self.n_head, self.is_causal = config.n_head, is_causal
         self.qkv, self.out = nn.Linear(C, 3 * C, bias=False), nn.Linear(C, C, bias=False)
 
-    def forward(self, x, angles, keys=None, values=None):
-        """x: (B, T, C); angles: cosines and sines of its positions; keys, values: a cache's, whose last T become x's."""
+    def forward(self, x, angles, layer=None):
+        """x: (B, T, C), with a cache's Layer behind what it holds; angles: cosines and sines of its positions."""
         B, T, C = x.shape
         qkv = self.qkv(x).view(B, T, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)  # (3, B, H, T, D)
         (q, k), v = rotate(unit(qkv[:2]), *angles).unbind(), qkv[2]
-        if keys is not None:
-            keys[:, :, -T:], values[:, :, -T:] = k, v
-            k, v = keys, values
-        y = attend(q, k, v, self.is_causal)
+        y = layer.attend(q, k, v) if layer else attend(q, k, v, self.is_causal)
         return self.out(y.transpose(1, 2).reshape(B, T, C))
 
 
@@ -172,12 +188,12 @@ class Block(nn.Module):
         self.conv, self.attn = Convolution(config, is_causal), Attention(config, is_causal)
         self.up, self.down = nn.Linear(C, 4 * C, bias=False), nn.Linear(4 * C, C, bias=False)
 
-    def forward(self, x, angles, keys=None, values=None, inputs=None):
+    def forward(self, x, angles, layer=None):
         def drop(update):
             return dropout(update, self.dropout) if self.training and self.dropout else update
 
-        x = x + drop(self.conv(norm(x), inputs))
-        x = x + drop(self.attn(norm(x), angles, keys, values))
+        x = x + drop(self.conv(norm(x), layer))
+        x = x + drop(self.attn(norm(x), angles, layer))
         return x + drop(self.down(F.relu(self.up(norm(x))).square()))
 
 
@@ -197,8 +213,8 @@ class Backbone(nn.Module):
         """x: (B, T, C) embeddings -> (B, T, C) features; with a cache, x follows the positions that it holds."""
         start, T = cache.length if cache else 0, x.size(1)
         angles = self.angles[:, start : start + T].unbind()
-        layers = cache.extend(T) if cache else [()] * len(self.blocks)
+        layers = cache.extend(T) if cache else [None] * len(self.blocks)
         x = norm(x)
         for block, layer in zip(self.blocks, layers, strict=True):
-            x = block(x, angles, *layer)
+            x = block(x, angles, layer)
         return norm(x)

@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from lab import checkpoint, machine, terminal, trials
+from lab import checkpoint, machine, onnx_runtime, terminal, trials
 from lab.canvas import Canvas
 from lab.cli import check, check_seeds, command, say
 from lab.corpus import Corpus
@@ -26,6 +26,7 @@ class Args:
     max_new_tokens: int = 2000  # characters to write
     seed: int = 1337  # of everything random
     device: str | None = None  # cpu, cuda, mps...; default the accelerator if there is one
+    runtime: onnx_runtime.Runtime = "torch"  # what computes the network when it writes: PyTorch, or ONNX Runtime
 
     def __post_init__(self):
         check(self.prompt_len >= 0, f"prompt_len must not be negative, but is {self.prompt_len}")
@@ -37,6 +38,7 @@ class Args:
         fills = "--infill fills a text that you give: leave out --prompt, --prompt-len and --max-new-tokens"
         check(self.infill is None or going_on == (None, Args.prompt_len, Args.max_new_tokens), fills)
         check_prompt(self)
+        onnx_runtime.check_installed(self.runtime, self.device)
         check(not (self.resume and self.init), "--resume goes on with a training, --init starts one: choose one")
 
 
@@ -82,13 +84,14 @@ def write(args, name, Model, generate):
     """Load the weights and write one text: on a terminal as it settles, else at its end; its figures on stderr."""
     if not machine.Ranks().is_main:
         return
-    device = machine.pick_device(args.device)
+    device = machine.pick_device("cpu" if args.runtime == "onnx" else args.device)
     path = args.weights or checkpoint.default_path(name)
     remedy = command("--train") if Path(sys.argv[0]).name == f"{name}.py" else None
     console = terminal.terminal()
     with console.status(f"loading {path.name}"):
         model, alphabet, opening, _ = checkpoint.load(path, name, Model, type(args.config), remedy)
-    writer = trials.Writer(name, model.to(device), generate, alphabet, opening, args.decoding)
+        model = onnx_runtime.choose(model.to(device), args.runtime)
+    writer = trials.Writer(name, model, generate, alphabet, opening, args.decoding)
     trial = trials.Trial(canvas_of(args, alphabet, opening), args.decoding, (args.seed,))
     if console.is_terminal:
         sample = terminal.typed(writer, trial, console)

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lab import machine, quality, records, workers
+from lab import machine, onnx_runtime, quality, records, workers
 from lab.canvas import Canvas
 from lab.cli import ROOT, check, check_seeds, listed, uv_run
 from lab.corpus import Alphabet
@@ -148,12 +148,14 @@ class Args:
     timed: int = 1  # texts of each setting written alone, for their seconds
     workers: int = 1  # processes; with more than one nothing is timed
     cluster: str | None = None  # address of a dask scheduler, tcp://host:8786, whose workers write
+    runtime: onnx_runtime.Runtime = "torch"  # what computes the networks that write: PyTorch, or ONNX Runtime
     data: Path | None = None  # the corpus; default data.txt
     evaluator: Path = EVALUATOR  # an independent GPT that scores the texts
     resume: Path | None = None  # folder of an interrupted run to go on with
 
     def __post_init__(self):
         check_sizes(self)
+        onnx_runtime.check_installed(self.runtime)
         check(self.timed >= 0, f"timed must not be negative, but is {self.timed}")
         check(len(set(self.seeds)) == len(self.seeds), "--seeds: the same seed twice gives the same text twice")
         check_seeds(*self.seeds)
