@@ -304,7 +304,9 @@ def begun(folder, planned):
     """How many of the planned texts, the heads of their rows, a folder holds. Raises UserError if it holds others."""
     other = f"{folder.path}: holds rows of a run with other settings ({{}}); --resume goes on with the same ones"
     for row, head in zip(folder.rows, records.plain(planned), strict=False):
-        differing = ", ".join(key for key, value in head.items() if row.get(key, value) != value)  # older rows lack some
+        differing = ", ".join(
+            key for key, value in head.items() if row.get(key, value) != value
+        )  # older rows lack some
         check(not differing, other.format(differing))
     check(len(folder.rows) <= len(planned), other.format(f"{len(planned)} texts"))
     settings = len({head["name"] for head in planned})
