@@ -136,7 +136,7 @@ def watch(net, sampler, x, rows):
         masks = (states == net.mask).sum(-1)
         changed = (states[1:] != states[:-1]).any(-1)  # (passes, B)
         passes = (changed * torch.arange(1, len(states))[:, None]).amax(0)
-        left = masks.gather(0, (passes - 1).clamp(min=0)[None])[0] - masks[-1]
+        left = (masks.gather(0, (passes - 1).clamp(min=0)[None])[0] - masks[-1]).clamp(min=0)
         given = part != net.mask
         kept = ((out == part) & given).sum(1) / given.sum(1).clamp(min=1)
         figures.append(torch.stack((passes, masks[0] - masks[1], left, masks[-1], kept)).float())
@@ -262,7 +262,8 @@ def main(args):
         path = args.folder / "peers.json"
         known = records.read_json(path)["packages"] if path.exists() else {}
         found = {"pinned": pins} | machine.versions() | found
-        args.write("peers", {"packages": known | {name: found}})
+        found = known | {name: found}
+        args.write("peers", {"packages": {key: found[key] for key in PACKAGES if key in found}})
 
 
 def installed(pin):
