@@ -126,7 +126,8 @@ def watch(net, sampler, x, rows):
     """Let a sampler fill in x (B, L), `rows` of its texts at a time -> the texts (B, L), and what it did, means over texts.
 
     passes: until the text no longer changes; first, left: masks that the first pass fills in, and those before the last
-    pass; masks: at the end; known: share of the known characters that are kept; None where the sampler takes none.
+    pass; masks: at the end; known: share of the known characters that are kept, by chance some by a
+    sampler that takes none.
     """
     written, figures = [], []
     for part in x.split(rows):

@@ -15,8 +15,9 @@ def refine(net, x, n):
 def amused(net, x, n):
     scheduler = AmusedScheduler(net.mask)
     scheduler.set_timesteps(n)
+    share = (x[0] == net.mask).float().mean()
     for t in scheduler.timesteps:
-        x = scheduler.step(net(x), t, x, starting_mask_ratio=(x[0] == net.mask).float().mean()).prev_sample
+        x = scheduler.step(net(x), t, x, starting_mask_ratio=share).prev_sample
     return x
 
 
