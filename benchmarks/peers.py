@@ -57,7 +57,7 @@ class Args(Output):
     only: cli.listed(str) = ()  # packages, as the files of adapters/ are called; default all
     passes: cli.listed(int) = (4, 16, 64)  # that a sampler is asked for
     texts: int = 64  # of 240 characters, from the shipped weights
-    draws: int = 4096  # from the toys; a quarter of them by packages that write one text at a time
+    draws: int = 4096  # from the toys; a quarter by packages that write one text at a time, 64 times as many for losses
     rounds: int = 0  # timings of 16 passes, in turn with our ancestral sampler; 0: none
 
     def __post_init__(self):
@@ -126,8 +126,8 @@ def watch(net, sampler, x, rows):
     """Let a sampler fill in x (B, L), `rows` of its texts at a time -> the texts (B, L), and what it did, means over texts.
 
     passes: until the text no longer changes; first, left: masks that the first pass fills in, and those before the last
-    pass; masks: at the end; known: share of the known characters that are kept, by chance some by a
-    sampler that takes none.
+    pass; masks: at the end; known: share of the known characters that are kept, by chance some by one
+    that takes none.
     """
     written, figures = [], []
     for part in x.split(rows):
@@ -220,7 +220,7 @@ def losses(adapter, args):
     for name, loss in getattr(adapter, "LOSSES", {}).items():
         torch.manual_seed(0)
         sequences, joint = toy(2)
-        texts = sequences[joint.multinomial(2**18, replacement=True)]
+        texts = sequences[joint.multinomial(64 * args.draws, replacement=True)]
         entropy = -(joint * joint.log()).sum() / 2
         value = loss(Network(partial(exact, sequences, joint), 3, 2), texts)
         row = {"loss": name, "toy": (value / entropy).item()} | blind(loss, args.draws)

@@ -66,8 +66,8 @@ def test_flow_matching_s_solver_comes_to_the_toy_s_probabilities():
     ],
 )
 def test_a_bound_of_the_exact_network_is_the_entropy_and_of_one_that_knows_nothing_ln_v(name, module, loss):
-    losses = {row["loss"]: row for row in peers.losses(adapter(name, module), peers.Args(draws=2048))}
-    assert losses[loss]["toy"] == pytest.approx(1, abs=0.02)
+    losses = {row["loss"]: row for row in peers.losses(adapter(name, module), peers.Args(draws=1024))}
+    assert losses[loss]["toy"] == pytest.approx(1, abs=0.03)
     assert losses[loss]["blind"] == pytest.approx(1, abs=0.05)
     assert losses[loss]["visible"] == pytest.approx(0, abs=1e-6)
 
@@ -137,7 +137,7 @@ def test_what_weighs_in_a_loss_is_seen():
 def test_a_package_is_measured_and_the_others_stay(own_root, monkeypatch, capsys):
     monkeypatch.setattr(timing, "ROOT", own_root)
     ours, path = adapter("tiny_diffusion", "torch"), own_root / "benchmark_reports" / "peers.json"
-    monkeypatch.setattr(ours, "RULES", {"spacing 120": lambda net, x: ours.ours(net, x, spacing=120)})
+    monkeypatch.setattr(ours, "RULES", {"spacing 8": ours.RULES["spacing 8"]})
     path.parent.mkdir()
     records.write_json(path, {"packages": {"diffusers": {}}})
     flags = ["--only", "tiny_diffusion", "--texts", "1", "--draws", "8", "--passes", "2", "--rounds", "1"]
@@ -147,7 +147,7 @@ def test_a_package_is_measured_and_the_others_stay(own_root, monkeypatch, capsys
     rows = {row["sampler"]: row for row in packages["tiny_diffusion"]["samplers"]}
     assert (rows["ancestral"]["passes"], rows["ancestral"]["masks"], rows["ancestral"]["known"]) == (2, 0, 1)
     assert rows["ancestral"]["nll"] > 1
-    assert rows["spacing 120"]["passes"] > 100 and rows["spacing 120"]["slower"] > 1
+    assert 10 < rows["spacing 8"]["passes"] < 20 and rows["spacing 8"]["slower"] > 0
 
 
 def test_an_unknown_package_is_a_mistake(capsys):
