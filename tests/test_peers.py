@@ -57,6 +57,25 @@ def test_flow_matching_s_solver_comes_to_the_toy_s_probabilities():
     assert drawn(euler, 64) < 0.035
 
 
+def test_to_keep_the_surest_draws_is_another_law():
+    """LLaDA's rule with one position a pass, as docs/peers.md tells it: by enumeration, and as diffusers draws."""
+    sequences, joint = toy(2)
+    pair = joint.view(3, 3)
+    first, second, law = pair.sum(1), pair.sum(0), torch.zeros(3, 3)
+    for a in range(3):
+        for b in range(3):
+            if first[a] > second[b]:  # the first position's draw stays, and the second is drawn anew
+                law[a] += second[b] * pair[a]
+            else:
+                law[:, b] += first[a] * pair[:, b]
+    assert (pair[0, 0].item(), law[0, 0].item()) == (pytest.approx(0.4), pytest.approx(0.6))
+    refine = adapter("diffusers", "diffusers").SAMPLERS["BlockRefinement"]
+    torch.manual_seed(0)
+    net = Network(partial(exact, sequences, joint), 3, 2)
+    texts, _ = watch(net, partial(refine, n=2), torch.full((DRAWS, 2), 3), DRAWS)
+    assert distance(texts, sequences, law.flatten()) < 0.035
+
+
 @pytest.mark.parametrize(
     "name, module, loss",
     [
