@@ -22,9 +22,9 @@ def generate(net, x, n, **settings):
     return wrapper.generate(batch_size=len(x), **settings)
 
 
-def loss(net, x0):
-    return NonAutoregressiveWrapper(Net(net, x0.size(1)), mask_id=net.mask)(x0).loss
+def loss(net, x0, **settings):
+    return NonAutoregressiveWrapper(Net(net, x0.size(1)), mask_id=net.mask, **settings)(x0).loss
 
 
 SAMPLERS = {"as it comes": generate, "all symbols": partial(generate, filter_thres=0.0)}
-LOSSES = {"as it comes": loss}
+LOSSES = {"as it comes": loss, "masks alone": partial(loss, no_replace_prob=0.0, random_token_prob=0.0)}
