@@ -262,7 +262,7 @@ def main(args):
         found = {"samplers": list(samplers(adapter, args)), "losses": list(losses(adapter, args))}
         path = args.folder / "peers.json"
         known = records.read_json(path)["packages"] if path.exists() else {}
-        found = {"pinned": pins} | machine.versions() | found
+        found = {"pinned": pins, "settings": vars(args)} | machine.versions() | found
         found = known | {name: found}
         args.write("peers", {"packages": {key: found[key] for key in PACKAGES if key in found}})
 
