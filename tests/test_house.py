@@ -141,7 +141,7 @@ def test_every_file_of_a_tree_exists_and_none_is_missing(page, heading):
 
 
 def test_the_whole_stays_small():
-    assert sum(len(code_lines(path)) for path in FILES) <= 5240
+    assert sum(len(code_lines(path)) for path in FILES) <= 5480
 
 
 def test_the_diff_of_the_first_two_methods_reads_like_the_paper():
