@@ -293,6 +293,41 @@ def infilling():
     return table([row | both[row["length"]] for row in rows], columns | {"its calls": "{calls:.1f}"})
 
 
+def peers(part):
+    """(package and version, row) of what benchmarks/peers.py found: part is "samplers" or "losses"."""
+    for name, found in results("peers")["packages"].items():
+        yield from (((*found["pinned"], name.replace("_", "-"))[0].replace("==", " "), row) for row in found[part])
+
+
+def peers_samplers():
+    """What other packages' samplers and ours do; a cell has a figure for each number of passes, or one for all."""
+    told = {"passes made": "{passes:.0f}", "left to the last": "{left:.0f}", "masks left": "{masks:.0f}"}
+    told |= {"known kept": "{known:.0%}", "TV, 2 positions": "{tv_2:.2f}", "TV, 3 positions": "{tv_3:.2f}"}
+    told |= {
+        "generative NLL": "{nll:.2f}",
+        "trigram entropy": "{entropy:.1f}",
+        "seconds, by ours in 16 passes": "{slower:.1f}",
+    }
+    rows = {}
+    for package, row in peers("samplers"):
+        mine = rows.setdefault((package, row["sampler"]), {"package": package, "sampler": row["sampler"]})
+        for heading, template in told.items():
+            lacks = row.get(template.split(":")[0][1:]) is None
+            mine.setdefault(heading, []).append("–" if lacks else template.format_map(row))
+    for row in rows.values():
+        row |= {key: cells[0] if len({*cells}) == 1 else " / ".join(cells) for key, cells in row.items() if key in told}
+    shown = [heading for heading in told if any(row[heading] != "–" for row in rows.values())]
+    return table(rows.values(), {heading: f"{{{heading}}}" for heading in ("package", "sampler", *shown)})
+
+
+def peers_losses():
+    """What other packages' losses and ours say where the answer is known, and what weighs in them."""
+    columns = {"package": "{package}", "loss": "{loss}", "exact network": "{toy:.2f}", "knows nothing": "{blind:.2f}"}
+    columns |= {"10 % masks": "{at_10:.2f}", "50 %": "{at_50:.2f}", "90 %": "{at_90:.2f}"}
+    columns |= {"a known position": "{visible:.2f}", "changes": "{changes}"}
+    return table([row | {"package": package} for package, row in peers("losses")], columns)
+
+
 def samples():
     """The first lines that each command writes."""
     return "\n".join(["```text", *map("$ uv run {command}\n{text}".format_map, results("shipped")["samples"]), "```"])
@@ -311,8 +346,9 @@ OF_MODELS = (
     paths,
     infilling,
 )
+OF_PEERS = (peers_samplers, peers_losses)
 OF_TEXTS = (samples, two_stage, flow_spaced, flow_thresholds, grid, frontier, controls, pairs)
-PLACES = {table.__name__: table for table in (*OF_MODELS, *OF_TEXTS, summary, summary_in_chinese)}
+PLACES = {table.__name__: table for table in (*OF_MODELS, *OF_PEERS, *OF_TEXTS, summary, summary_in_chinese)}
 
 
 def render(page):

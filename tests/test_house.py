@@ -23,7 +23,8 @@ BUDGET = {
     "lab/trials.py": 230,
     "benchmarks/draft_model.py": 160,
     "benchmarks/frontier.py": 205,
-    "benchmarks/readme.py": 235,
+    "benchmarks/peers.py": 210,
+    "benchmarks/readme.py": 265,
     "benchmarks/speed.py": 165,
 }
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -140,7 +141,7 @@ def test_every_file_of_a_tree_exists_and_none_is_missing(page, heading):
 
 
 def test_the_whole_stays_small():
-    assert sum(len(code_lines(path)) for path in FILES) <= 5240
+    assert sum(len(code_lines(path)) for path in FILES) <= 5480
 
 
 def test_the_diff_of_the_first_two_methods_reads_like_the_paper():

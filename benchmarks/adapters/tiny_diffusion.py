@@ -1,0 +1,34 @@
+"""This project's own samplers and losses, at temperature 1."""
+
+import torch
+
+import diffusion
+from lab import likelihood, sampling, unmasking
+from lab.canvas import Canvas
+from lab.machine import Rng
+
+
+def ours(net, x, n=0, **settings):
+    decoding = diffusion.Decoding(temp=1, steps=n, target_chunk_len=x.size(1), **settings)
+    rngs = [sampling.generator(i) for i in range(len(x))]
+    return list(diffusion.generate(net, Canvas(x, x == net.mask), decoding, rngs))[-1].idx
+
+
+def budget(net, x):
+    while (x == net.mask).any():
+        probs = sampling.probabilities(net(x), temp=1)
+        chosen = unmasking.within_budget(probs, x == net.mask, nats=1)
+        x = torch.where(chosen, torch.distributions.Categorical(probs).sample(), x)
+    return x
+
+
+SAMPLERS = {"ancestral": ours}
+RULES = {
+    "spacing 8": lambda net, x: ours(net, x, spacing=8),
+    "threshold .85": lambda net, x: ours(net, x, confidence_threshold=0.85, spacing=0),
+    "entropy budget 1": budget,
+}
+LOSSES = {
+    "training loss": lambda net, x0: diffusion.loss(net, torch.nn.functional.pad(x0, (0, 1)), net.config, Rng(0))[0],
+    "bound": lambda net, x0: likelihood.masked_bound.__wrapped__(net, x0, repeats=1).mean(),  # with gradients
+}

@@ -1,0 +1,290 @@
+"""Do samplers sample what they say, and what do losses measure? Other packages on an exact toy and on our weights.
+
+    uv run -m benchmarks.peers --only diffusers    one package
+    uv run -m benchmarks.peers                     all of them
+
+Each runs in an environment of its own, which `uv run --with NAME==VERSION` makes; adapters/NAME.py hands it the network.
+"""
+
+import importlib
+import math
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from importlib import metadata
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import methods
+from benchmarks.timing import Output, compare
+from diffusion import Config
+from lab import cli, machine, quality, records, trials
+from lab.canvas import Canvas
+from lab.cli import check, check_range
+from lab.likelihood import ROWS
+
+PACKAGES = {  # file in adapters/ -> what its environment has beside the project's
+    "tiny_diffusion": (),
+    "flow_matching": ("flow-matching==1.0.10", "tqdm==4.67.1"),  # whose solver needs tqdm and does not say so
+    "bionemo_moco": ("bionemo-moco==0.0.2.2", "pandas==2.3.3"),
+    "diffusers": ("diffusers==0.42.1",),
+    "x_transformers": ("x-transformers==2.31.10",),
+    "dllm_reason": ("dllm-reason==1.6.1",),
+    "telos_ml": ("telos-ml==1.2.0",),
+    "bitnet_dllm": ("bitnet-dllm==1.3.0",),
+    "slm388_torchdiff": ("slm388-torchdiff==0.1.74",),
+    "omgformers": ("omgformers==2.0.6",),
+    "hedgehog_dlm": ("hedgehog-dlm==0.2.0",),
+    "dlmserve": ("dlmserve==0.1.1",),
+    "dfastllm": ("dfastllm==0.0.4",),
+    "d3_dna": ("d3-dna==0.1.3",),
+    "kieve_moe": ("kieve-moe==0.1.0",),
+}
+NEVER = -1e6  # logit of what cannot be: the mask
+START = (0.5, 0.3, 0.2)  # of the toy, a Markov chain of three symbols
+STEP = ((0.8, 0.1, 0.1), (0.2, 0.7, 0.1), (0.1, 0.3, 0.6))
+BLIND = (50, 65)  # length and symbols for the network that knows nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args(Output):
+    only: cli.listed(str) = ()  # packages, as the files of adapters/ are called; default all
+    passes: cli.listed(int) = (4, 16, 64)  # that a sampler is asked for
+    texts: int = 64  # of 240 characters, from the shipped weights
+    draws: int = 4096  # from the toys; a quarter by packages that write one text at a time, 64 times as many for losses
+    rounds: int = 0  # timings of 16 passes, in turn with our ancestral sampler; 0: none
+
+    def __post_init__(self):
+        check_range(self, 1, 10**6, "texts", "draws")
+        check_range(self, 0, 1000, "rounds")
+        unknown = ", ".join(set(self.only) - PACKAGES.keys())
+        check(not unknown, f"--only {unknown}: unknown; known: {', '.join(PACKAGES)}")
+
+
+class Network(nn.Module):
+    """A masked network as packages want one, which keeps what it is shown.
+
+    predict: tokens (B, L), `mask` where masked -> logits (B, L, V); mask: V.
+    """
+
+    def __init__(self, predict, mask, length):
+        super().__init__()
+        self.predict, self.mask, self.config = predict, mask, Config(vocab_size=mask, block_size=length)
+        self.lm_head = nn.Linear(1, 1)  # samplers ask parameters for their device
+        self.shown, self.given = [], None
+
+    def forward(self, x, *ignored, sure=False, **more):
+        """Logits (B, L, V + 1), whose last is never; sure: known characters are certain. No use is made of times and masks."""
+        self.shown.append(x.clone())
+        logits = F.pad(self.predict(x), (0, 1), value=NEVER)
+        if sure:
+            certain = torch.full_like(logits, NEVER).scatter(-1, x[..., None], 0.0)
+            logits = torch.where((x == self.mask)[..., None], logits, certain)
+        if logits.requires_grad:
+            self.given = logits, logits._version
+        return logits
+
+    def hugging_face(self):
+        """The same network with its logits in an object, as `transformers` returns them."""
+        return HuggingFace(self)
+
+
+class HuggingFace(nn.Module):
+    """Wraps a Network."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x, *ignored, **more):
+        return SimpleNamespace(logits=self.net(x))
+
+
+def toy(length):
+    """All sequences of the toy (3^L, L) and their probabilities (3^L,)."""
+    sequences = torch.cartesian_prod(*[torch.arange(3)] * length)
+    joint = torch.tensor(START)[sequences[:, 0]]
+    for i in range(length - 1):
+        joint = joint * torch.tensor(STEP)[sequences[:, i], sequences[:, i + 1]]
+    return sequences, joint
+
+
+def exact(sequences, joint, x):
+    """The right answer by enumeration: log p of each symbol at each position, given what is known: (B, L, 3)."""
+    fits = ((x[:, None] == sequences) | (x[:, None] == 3)).all(-1) * joint  # (B, 3^L)
+    probs = torch.einsum("bs,slv->blv", fits, F.one_hot(sequences).float())
+    return (probs / probs.sum(-1, keepdim=True)).clamp(min=1e-30).log()
+
+
+def watch(net, sampler, x, rows):
+    """Let a sampler fill in x (B, L), `rows` of its texts at a time -> the texts (B, L), and what it did, means over texts.
+
+    passes: until the text no longer changes; first, left: masks that the first pass fills in, and those before the last
+    pass; masks: at the end; known: share of the known characters that are kept, by chance some by one
+    that takes none.
+    """
+    written, figures = [], []
+    for part in x.split(rows):
+        net.shown.clear()
+        out = sampler(net, part.clone())
+        states = torch.stack([*torch.cat(net.shown).view(-1, *part.shape), out])  # (passes + 1, B, L)
+        masks = (states == net.mask).sum(-1)
+        changed = (states[1:] != states[:-1]).any(-1)  # (passes, B)
+        passes = (changed * torch.arange(1, len(states))[:, None]).amax(0)
+        left = (masks.gather(0, (passes - 1).clamp(min=0)[None])[0] - masks[-1]).clamp(min=0)
+        given = part != net.mask
+        kept = ((out == part) & given).sum(1) / given.sum(1).clamp(min=1)
+        figures.append(torch.stack((passes, masks[0] - masks[1], left, masks[-1], kept)).float())
+        written.append(out)
+    means = torch.cat(figures, 1).mean(1).tolist()
+    return torch.cat(written), dict(zip(("passes", "first", "left", "masks", "known"), means, strict=True))
+
+
+def distance(texts, sequences, joint):
+    """Total variation between drawn texts (n, L) and the toy's probabilities; a text with a mask left is outside of them."""
+    shares = (texts[:, None] == sequences).all(-1).float().mean(0)
+    return ((shares - joint).abs().sum() + 1 - shares.sum()).item() / 2
+
+
+def quality_of(texts, writer, evaluator, prompt_len):
+    """Generative NLL and trigram entropy of the texts without a mask, and how many these are."""
+    whole = [writer.alphabet.decode(text) for text in texts if (text < len(writer.alphabet)).all()]
+    if not whole:
+        return {"whole": 0, "nll": None, "entropy": None}
+    nll = quality.generative_nll(whole, evaluator, [prompt_len] * len(whole))
+    counts = Counter(gram for text in whole for gram in quality.grams(text[prompt_len:], 3))
+    return {
+        "whole": len(whole),
+        "nll": float(np.mean(nll)),
+        "entropy": float(quality.entropy(np.array([*counts.values()]))),
+    }
+
+
+def shipped(texts):
+    """A Network of diffusion.pt, a canvas of so many texts, its writer and the evaluator."""
+    writer, evaluator = methods.load("diffusion"), methods.load(path=trials.EVALUATOR)
+    prompt = writer.alphabet.encode(writer.prompt(16))
+    canvas = Canvas.after(prompt, 240, texts)
+    predict = torch.inference_mode()(lambda x: torch.cat([writer.model(part) for part in x.split(ROWS)]))
+    mask = len(writer.alphabet)
+    return Network(predict, mask, 256), canvas.idx.masked_fill(canvas.masked, mask), writer, evaluator
+
+
+def samplers(adapter, args):
+    """A row for each sampler and number of passes."""
+    rows, alone = getattr(adapter, "ROWS", 10**6), hasattr(adapter, "ROWS")
+    net, canvas, writer, evaluator = shipped(args.texts)
+    wanted = [(name, n, partial(sampler, n=n)) for name, sampler in adapter.SAMPLERS.items() for n in args.passes]
+    wanted += [(name, None, sampler) for name, sampler in getattr(adapter, "RULES", {}).items()]
+    for name, n, sampler in wanted:
+        torch.manual_seed(0)
+        row = {"sampler": name, "asked": n}
+        for length in (2, 3):
+            sequences, joint = toy(length)
+            net_of_toy = Network(partial(exact, sequences, joint), 3, length)
+            empty = torch.full((args.draws // 4 if alone else args.draws, length), 3)
+            row[f"tv_{length}"] = distance(watch(net_of_toy, sampler, empty, rows)[0], sequences, joint)
+            right = sequences[joint.multinomial(len(empty), replacement=True)]
+            row[f"floor_{length}"] = distance(right, sequences, joint)
+        texts, did = watch(net, sampler, canvas, rows)
+        row |= did | quality_of(texts, writer, evaluator, 16)
+        if args.rounds and n in (16, None):
+            row["slower"] = ratio(net, canvas, sampler, rows, args.rounds)
+        print({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()}, flush=True)
+        yield row
+
+
+def ratio(net, canvas, sampler, rows, rounds):
+    """Seconds of a sampler for a text by those of our ancestral sampler in 16 passes, measured in turn."""
+    ours = importlib.import_module("benchmarks.adapters.tiny_diffusion").SAMPLERS["ancestral"]
+    one = canvas[:1]
+    return compare(lambda: watch(net, partial(ours, n=16), one, rows), lambda: watch(net, sampler, one, rows), rounds)[
+        2
+    ]
+
+
+def losses(adapter, args):
+    """A row for each loss: its value where the answer is known, and the weight of a position where it is masked.
+
+    toy: of the exact network over texts of two positions, by the entropy per position; blind: of a network that knows
+    nothing, by ln V; at_10, at_50, at_90: the weight that falls on texts with so many per cent of masks, 5 more or less,
+    by that of the bound, which weighs each share of masks the same; visible: the mean weight of a known position.
+    Weights are read from the gradient at equal logits.
+    """
+    for name, loss in getattr(adapter, "LOSSES", {}).items():
+        torch.manual_seed(0)
+        sequences, joint = toy(2)
+        texts = sequences[joint.multinomial(64 * args.draws, replacement=True)]
+        entropy = -(joint * joint.log()).sum() / 2
+        value = loss(Network(partial(exact, sequences, joint), 3, 2), texts)
+        row = {"loss": name, "toy": (value / entropy).item()} | blind(loss, args.draws)
+        print(row, flush=True)
+        yield row
+
+
+def blind(loss, texts):
+    """What `losses` says of a network that knows nothing, over random texts."""
+    (L, V), equal = BLIND, []
+
+    def predict(x):
+        equal.append(torch.zeros(*x.shape, V, requires_grad=True))
+        return equal[-1] * 1.0
+
+    x0, net = torch.randint(V, (texts, L)), Network(predict, V, L)
+    version = x0._version
+    value = loss(net, x0)
+    logits, made = net.given
+    gradient, masked = torch.cat(torch.autograd.grad(value, equal)), torch.cat(net.shown) == V
+    target = gradient.abs().argmax(-1, keepdim=True)  # the gradient is w (1 / V - 1) there, w / V elsewhere
+    weight = -gradient.gather(-1, target)[..., 0] * masked.numel() / (1 - 1 / V)
+    share = masked.float().mean(1, keepdim=True)
+    changes = ["logits"] * (logits._version > made) + ["text"] * (x0._version > version)
+    row = {"blind": value.item() / math.log(V), "changes": ", ".join(changes), "masks_shown": masked.any().item()}
+    groups = {f"at_{p}": masked & ((share - p / 100).abs() < 0.05) for p in (10, 50, 90)}
+    row |= {key: (weight * group).mean().item() / 0.1 for key, group in groups.items()}
+    return row | {"visible": weight[~masked].mean().item()}
+
+
+def main(args):
+    """Measure each package where it is installed, or begin anew where it will be; store."""
+    for name in args.only or PACKAGES:
+        pins = PACKAGES[name]
+        if pins and not installed(*pins[:1]):
+            begin_anew(name, args)
+            continue
+        adapter = importlib.import_module(f"benchmarks.adapters.{name}")
+        found = {"samplers": list(samplers(adapter, args)), "losses": list(losses(adapter, args))}
+        path = args.folder / "peers.json"
+        known = records.read_json(path)["packages"] if path.exists() else {}
+        found = {"pinned": pins, "settings": vars(args)} | machine.versions() | found
+        found = known | {name: found}
+        args.write("peers", {"packages": {key: found[key] for key in PACKAGES if key in found}})
+
+
+def installed(pin):
+    """Whether a package stands here in this version."""
+    name, version = pin.split("==")
+    try:
+        return metadata.version(name) == version
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def begin_anew(name, args):
+    """This command for one package, in an environment that has it. Raises UserError when it fails."""
+    settings = {"only": name, "passes": ",".join(map(str, args.passes))}
+    settings |= {key: getattr(args, key) for key in ("texts", "draws", "rounds")}
+    pins = [word for pin in PACKAGES[name] for word in ("--with", pin)]
+    flags = [f"--{key}={value}" for key, value in settings.items()] + ["--renew"] * args.renew
+    done = subprocess.run(["uv", "run", *pins, "-m", "benchmarks.peers", *flags], cwd=cli.ROOT, check=False)
+    check(done.returncode == 0, f"{name}: ended with status {done.returncode}; what it says stands above")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, Args))
