@@ -11,6 +11,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import methods
 from lab import cli, files, plots, records, stats
 from lab.cli import listed

@@ -32,6 +32,8 @@ bridge (3), MCB (2605.13681); masks as the start of the flow, MLFM (2606.27617).
 import sys
 from dataclasses import dataclass
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import torch
 from torch import nn
 from torch.nn import functional as F

@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import methods
 from lab import cli, records, stats, trials
 from lab.cli import check

@@ -14,6 +14,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import numpy as np
 import pandas as pd
 import torch
@@ -22,6 +24,7 @@ import methods
 from lab import checkpoint, cli, files, likelihood, records, stats
 from lab.cli import check
 from lab.corpus import Corpus, windows
+from lab.progress import Bar
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Args:
         for name, most in (("repeats", 1000), ("most", 10**6), ("windows", 10**4)):
             check(1 <= getattr(self, name) <= most, f"{name} must lie in 1..{most:,}, not {getattr(self, name):,}")
         for name in self.chosen:
-            methods.strategy(name)
+            methods.named(name)
 
     @property
     def chosen(self):
@@ -72,13 +75,14 @@ def likelihoods(writer, corpus, args):
     model = writer.model
     for part, ids in parts.items():
         held = read(writer, corpus, ids, args.most)
-        if writer.name == "gpt":
-            yield "exact, non-overlapping windows", part, likelihood.next_character(model, held)
-            halves = read(writer, corpus, ids, 2 * args.most, every=model.config.block_size // 2)
-            yield "exact, half a window of context", part, likelihood.next_character_sliding(model, halves)
-        else:
-            bound = likelihood.masked_bound(model, held[:, :-1], args.repeats)
-            yield "upper bound, non-overlapping windows", part, bound
+        with Bar(f"{writer.name}, {part}, {len(held)} windows"):
+            if writer.name == "gpt":
+                yield "exact, non-overlapping windows", part, likelihood.next_character(model, held)
+                halves = read(writer, corpus, ids, 2 * args.most, every=model.config.block_size // 2)
+                yield "exact, half a window of context", part, likelihood.next_character_sliding(model, halves)
+            else:
+                bound = likelihood.masked_bound(model, held[:, :-1], args.repeats)
+                yield "upper bound, non-overlapping windows", part, bound
 
 
 def strategy_costs(writer, corpus, args):
@@ -87,10 +91,11 @@ def strategy_costs(writer, corpus, args):
     held = read(writer, corpus, corpus.test, args.windows)[:, :-1]
     masked = torch.arange(size) >= min(16, size // 2)
     for strategy in args.chosen if writer.name != "gpt" else args.chosen and ["left"]:
-        if writer.name == "gpt":
-            nll, calls = likelihood.given_left(writer.model, held, masked), masked.sum().float()
-        else:
-            nll, calls = likelihood.path(writer.model, held, masked, methods.strategy(strategy))
+        with Bar(f"{writer.name}, {strategy}, {len(held)} windows"):
+            if writer.name == "gpt":
+                nll, calls = likelihood.given_left(writer.model, held, masked), masked.sum().float()
+            else:
+                nll, calls = likelihood.path(writer.model, held, masked, methods.strategy(strategy))
         low, high, _ = stats.mean_interval(nll.numpy())
         row = {"module": writer.name, "strategy": strategy, "windows": len(held), "calls": calls.mean().item()}
         rows.append(row | {"nats": nll.mean().item(), "low": low, "high": high, "each": nll.tolist()})

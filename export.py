@@ -12,6 +12,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import methods
 from lab import checkpoint, cli, files, onnx_runtime
 

@@ -10,6 +10,8 @@ import math
 import sys
 from dataclasses import dataclass
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import torch
 from torch import nn
 from torch.nn import functional as F

@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import torch
 
 import diffusion
@@ -51,8 +53,8 @@ def masked_decoding(module, **settings):
     return replace(starting_point(module), **settings)
 
 
-def strategy(text):
-    """An unmasking strategy by name: left, threshold=P, budget=H (nats), random=K or spacing=S -> choose(probs, masked).
+def named(text):
+    """The kind and the number of an unmasking strategy: left, threshold=P, budget=H (nats), random=K or spacing=S.
 
     Raises UserError, also for those that depend on the characters drawn: they have no path likelihood.
     """
@@ -70,6 +72,12 @@ def strategy(text):
     whole = kind not in ("spacing", "random") or number.is_integer()
     right = "left alone, threshold above 0 and at most 1, budget above 0, spacing and random a whole number, 1 or more"
     check(usable and whole, f"--strategies {text}: {right} (at most {diffusion.MOST:,})")
+    return kind, number
+
+
+def strategy(text):
+    """An unmasking strategy by name, as `named` takes it -> choose(probs, masked)."""
+    kind, number = named(text)
     if kind == "random":
         return partial(unmasking.at_random, number=number, rng=torch.Generator().manual_seed(0))
     if kind in ("left", "budget"):

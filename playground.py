@@ -16,11 +16,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import methods
 from lab import cli, film, likelihood, page
 from lab.canvas import Canvas
 from lab.cli import UserError, check, check_range, uv_run
 from lab.film import EMPTY, MASKED, NEW, SETTLED, TITLES
+from lab.progress import Bar
 from lab.quality import generative_nll
 from lab.trials import Trial
 
@@ -250,9 +253,11 @@ def find_gradio():
 
 def main(args):
     """Load the three, then serve until Ctrl-C."""
-    gradio, path = find_gradio(), args.weights_dir / "evaluator.pt"
-    blocks = build(gradio, load(args.weights_dir), methods.load("gpt", path) if path.exists() else None)
-    print(f"Open {serve(gradio, blocks, args.port)} in a browser; Ctrl-C ends it.", flush=True)
+    with Bar("making the page"):
+        gradio, path = find_gradio(), args.weights_dir / "evaluator.pt"
+        blocks = build(gradio, load(args.weights_dir), methods.load("gpt", path) if path.exists() else None)
+        address = serve(gradio, blocks, args.port)
+    print(f"Open {address} in a browser; Ctrl-C ends it.", flush=True)
     blocks.block_thread()
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 from lab import cli, plots, records
 
 COMMON = ("step", "elapsed_sec", "train_loss", "val_loss", "batch_total_loss")

@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import msgspec
 
 import methods

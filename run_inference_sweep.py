@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import diffusion_flow
 import methods
 from lab import cli, trials

@@ -12,6 +12,8 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import numpy as np
 import pandas as pd
 

@@ -10,11 +10,14 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import methods
 from lab import cli, film, page, painter, terminal
 from lab.canvas import Canvas
 from lab.cli import check
 from lab.files import check_place
+from lab.progress import Bar
 from lab.records import warn
 from lab.trials import Trial, warm_up
 
@@ -56,8 +59,10 @@ def recordings(args):
         prompt = writer.alphabet.encode(writer.prompt(args.prompt_len))
         chunk = getattr(decoding, "target_chunk_len", 240)
         trial = Trial(Canvas.after(prompt, args.blocks * chunk), decoding, (args.seed,))
-        warm_up(writer, trial)
-        yield film.record(writer, trial)
+        with Bar(f"recording {film.TITLES[name]}"):
+            warm_up(writer, trial)
+            made = film.record(writer, trial)
+        yield made
 
 
 def main(args):
@@ -69,7 +74,9 @@ def main(args):
     films = list(recordings(args))
     suffix = args.save.suffix.lower() if args.save else None
     if suffix == ".gif":
-        print(painter.write_gif(args.save, films, args.fps, args.font), file=sys.stderr)
+        with Bar(f"drawing {args.save.name}"):
+            said = painter.write_gif(args.save, films, args.fps, args.font)
+        print(said, file=sys.stderr)
     elif suffix == ".html":
         page.write_html(args.save, films)
     elif args.terminal:

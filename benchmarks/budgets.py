@@ -11,6 +11,8 @@ Because a log is of the validation of its time, the calibrated weights are valid
 import sys
 from dataclasses import dataclass
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import numpy as np
 import torch
 

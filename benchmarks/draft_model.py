@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import numpy as np
 import torch
 from torch.nn import functional as F

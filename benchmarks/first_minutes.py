@@ -16,6 +16,8 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import torch
 from torch import nn
 

@@ -19,6 +19,8 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import numpy as np
 import pandas as pd
 import torch

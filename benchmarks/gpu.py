@@ -13,6 +13,8 @@ import sys
 from dataclasses import dataclass
 from functools import partial
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import torch
 
 import gpt

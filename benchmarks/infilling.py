@@ -9,6 +9,8 @@ GPT reads the left side only: its figure is exact. For the masked models it is t
 import sys
 from dataclasses import dataclass
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import torch
 
 import methods

@@ -13,6 +13,8 @@ sampler is, and only there; here both models unmask by one strategy, so that wha
 import sys
 from dataclasses import dataclass
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import torch
 from torch import nn
 from torch.nn import functional as F

@@ -16,6 +16,8 @@ from functools import partial
 from importlib import metadata
 from types import SimpleNamespace
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import numpy as np
 import torch
 from torch import nn

@@ -7,6 +7,8 @@ import re
 import sys
 from dataclasses import dataclass
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import pandas as pd
 
 from lab import cli, records
@@ -95,11 +97,16 @@ def trainings():
     return table(rows, columns | {"on": "{processor}, {threads} threads", "commit": "`{commit}`"})
 
 
-def speed():
+def busy():
+    """Ratios beside another program."""
+    return speed("busy")
+
+
+def speed(name="speed"):
     """Ratios measured side by side."""
     rows = [
         row | {key: f"{row[key]:,.0f}" if row[key] >= 100 else f"{row[key]:.3g}" for key in ("ours", "theirs")}
-        for row in results("speed")["rows"]
+        for row in results(name)["rows"]
     ]
     columns = {"measured": "{what}", "unit": "{unit}", "ours": "{ours}", "against": "{theirs}"}
     return table(rows, columns | {"times faster": "**{ratio:.1f}**"})

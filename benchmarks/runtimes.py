@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import torch
 
 import methods

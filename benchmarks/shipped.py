@@ -7,6 +7,8 @@ import shlex
 import sys
 from dataclasses import dataclass
 
+import lab.start  # noqa: F401 (before PyTorch)
+
 import methods
 from benchmarks.timing import Output
 from lab import checkpoint, cli

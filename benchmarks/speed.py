@@ -3,7 +3,6 @@
     uv run -m benchmarks.speed
     git clone https://github.com/JayCheng113/tiny-diffusion
     uv run -m benchmarks.speed --path tiny-diffusion
-    uv run -m benchmarks.speed --before older    a checkout of this project at an earlier commit
 
 Beside that project both models have its sizes (6 blocks, 384 wide) and random weights: the GPTs write as many characters, and
 both methods train on as many characters a step. Its own code is imported and run with its own settings; nothing of it is
@@ -14,13 +13,12 @@ import contextlib
 import importlib.util
 import io
 import os
-import re
-import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+import lab.start  # noqa: F401 (before PyTorch)
 
 import numpy as np
 import torch
@@ -30,9 +28,9 @@ import gpt
 import methods
 from benchmarks.draft_model import DraftModel, NGrams
 from benchmarks.timing import Output, compare, show
-from lab import cli, machine, records, training, trials
+from lab import cli, machine, training, trials
 from lab.canvas import Canvas
-from lab.cli import ROOT, UserError, check, check_range
+from lab.cli import UserError, check, check_range
 from lab.corpus import DEFAULT, Corpus
 
 RATE = "characters per second"
@@ -43,8 +41,7 @@ ORIGIN = ("Model", "device", "generate", "get_batch", "batch_size", "learning_ra
 @dataclass(frozen=True, kw_only=True)
 class Args(Output):
     path: Path | None = None  # folder of a checkout of the origin, with gpt.py and diffusion.py in it
-    before: Path | None = None  # folder of a checkout of this project at an earlier commit
-    chars: int = 240  # characters that GPT writes; the commands of an earlier commit: as many as by default
+    chars: int = 240  # characters that GPT writes
     drafts: int = 8  # characters that the draft model proposes at each call
     rounds: int = 3  # timed pairs
 
@@ -110,46 +107,6 @@ def against_ourselves(args, corpus, writer, trial, device):
     drafted = partial(trials.run, replace(writer, generate=drafting.generate), trial)
     what = "GPT with an n-gram draft model, against GPT with its cache"
     yield row(what, RATE, drafted, partial(trials.run, writer, trial), args.chars, args.rounds)
-
-
-def printed(folder, name, *flags):
-    """What a command of this project prints, run in a checkout of it."""
-    check((folder / f"{name}.py").is_file(), f"{folder}: no checkout of this project: it has no {name}.py")
-    command = [sys.executable, f"{name}.py", *flags]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False)
-    return done.stdout + done.stderr
-
-
-def printed_rate(folder, name):
-    """Characters per second as a command says at the end of its text."""
-    said = printed(folder, name)
-    found = re.search(r"([1-9][\d,]*) characters per second", said)
-    check(found, f"{folder}: its {name}.py prints no characters per second: {said.strip()[-200:]}")
-    return float(found[1].replace(",", ""))
-
-
-def logged_rate(folder, name):
-    """Characters per second that a training of 8 windows a step reads in float32, by its log from step 30 to 60."""
-    flags = {"iters": 60, "eval-every": 30, "eval-windows": 1, "batch-size": 8, "bf16": False, "max-new-tokens": 1}
-    older = {*folder.glob(f"logs/{name}_*.csv")}
-    with tempfile.TemporaryDirectory() as place:
-        flags |= {"weights": f"{place}/{name}.pt"}
-        said = printed(folder, name, "--train", *(f"--{flag}={value}" for flag, value in flags.items()))
-    logs = {*folder.glob(f"logs/{name}_*.csv")} - older
-    check(len(logs) == 1, f"{folder}: its {name}.py leaves no log: {said.strip()[-200:]}")
-    log = records.read_log(logs.pop(), ("step", "elapsed_sec")).set_index("step")["elapsed_sec"]
-    return 30 * 8 * 256 / (log[60] - log[30])
-
-
-def against_before(args):
-    """Rows against an earlier commit of this project: the writing of each method by default, and two trainings."""
-    asked = [(name, "writing", printed_rate) for name in methods.METHODS]
-    asked += [(name, "training in float32", logged_rate) for name in ("gpt", "diffusion")]
-    for name, doing, rate in asked:
-        pairs = [[rate(folder, name) for folder in (ROOT, args.before)] for _ in range(args.rounds)]
-        ours, theirs, ratio = np.median([(a, b, a / b) for a, b in pairs], axis=0).tolist()
-        what = f"{name}.py, {doing}, against an earlier commit"
-        yield {"what": what, "unit": RATE, "ours": ours, "theirs": theirs, "ratio": ratio}
 
 
 def load_module(path, *names):
@@ -219,7 +176,7 @@ def main(args):
     trials.check_text(corpus.alphabet, corpus.path, writer)
     canvas = Canvas.after(writer.alphabet.encode(writer.opening[:16]), args.chars)
     trial = trials.Trial(canvas, gpt.Args().decoding, (1337,))
-    rows = [*(against_before(args) if args.before else ()), *against_ourselves(args, corpus, writer, trial, device)]
+    rows = list(against_ourselves(args, corpus, writer, trial, device))
     with contextlib.redirect_stdout(io.StringIO()):  # the origin prints its texts
         rows += against_the_origin(origin, args, corpus, device)
     found = operators("cached call of GPT", partial(trials.run, methods.load("gpt"), trial), args.chars, 8)

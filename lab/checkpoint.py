@@ -45,23 +45,28 @@ def is_foreign(path):
     return False
 
 
-def read(path, remedy):
-    """Load a dictionary that `write` saved. Raises UserError that names the file and the command that makes it."""
+def raw(path, remedy):
+    """The bytes of a file that `write` made. Raises UserError that names the file and the command that makes it."""
     check_ends(path)
     check(not os.path.isdir(path), f"{path}: is a folder, not a weights file; name another")
-    foreign = f"{path}: not a weights file of this project (damaged, truncated or foreign). To replace it: {remedy}"
     try:
-        raw = io.BytesIO(path.read_bytes())
+        return io.BytesIO(path.read_bytes())
     except FileNotFoundError as error:
         unfinished = os.path.exists(resume_path(path)) and remedy.startswith("uv run")
         go_on = " --resume" if unfinished else ""
         raise UserError(f"{path}: no such file. Train it: {remedy}{go_on}") from error
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}. Name a weights file") from error
+
+
+def read(path, remedy):
+    """Load a dictionary that `write` saved. Raises UserError as `raw` does."""
+    foreign = f"{path}: not a weights file of this project (damaged, truncated or foreign). To replace it: {remedy}"
+    whole = raw(path, remedy)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch has advice on pickles that are not its own
-            payload = torch.load(raw, map_location="cpu", weights_only=True)
+            payload = torch.load(whole, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError(foreign) from error
     known = isinstance(payload, dict) and payload.get("format") == FORMAT and isinstance(payload.get("name"), str)

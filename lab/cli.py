@@ -18,6 +18,9 @@ from typing import Annotated, get_args
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
+from lab import progress
+from lab.progress import is_heard
+
 ROOT = Path(__file__).resolve().parent.parent  # default paths lie here, typed paths where they were typed
 
 
@@ -29,11 +32,6 @@ def check(ok, message):
     """Raise UserError(message) unless ok."""
     if not ok:
         raise UserError(message)
-
-
-def is_heard():
-    """Whether this process speaks to the user: the first on its machine of those that torchrun starts, as any other."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def say(message):
@@ -57,7 +55,22 @@ def check_seeds(*seeds):
 
 
 def run(main, Args, argv=None):
-    """Parse argv (default: the process's own) into Args and call main with it.
+    """Parse argv (default: the process's own) into Args and call main with it -> the exit status, as `guard` gives it."""
+    progress.end()
+    last = (
+        progress.Bar(program()) if program().startswith("-m") else contextlib.nullcontext()
+    )  # a benchmark takes minutes
+
+    def action():
+        args = parse(Args, argv, sys.modules[main.__module__].__doc__ or "")
+        with last:
+            main(args)
+
+    return guard(action)
+
+
+def guard(action):
+    """Call action and say what is wrong in a message.
 
     Returns the exit status: 0, 2 for a user's mistake, 130 for Ctrl-C or SIGTERM, 141 when the reader of our output left.
     """
@@ -72,7 +85,7 @@ def run(main, Args, argv=None):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # a file name may be no UTF-8
     try:
-        main(parse(Args, argv, sys.modules[main.__module__].__doc__ or ""))
+        action()
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at exit

@@ -8,6 +8,7 @@ from lab import checkpoint, machine, onnx_runtime, terminal, trials
 from lab.canvas import Canvas
 from lab.cli import check, check_seeds, command, say
 from lab.corpus import Corpus
+from lab.progress import Bar
 
 MOST = 10_000_000  # characters of one text: what still fits a small machine's memory
 
@@ -84,12 +85,12 @@ def write(args, name, Model, generate):
     """Load the weights and write one text: on a terminal as it settles, else at its end; its figures on stderr."""
     if not machine.Ranks().is_main:
         return
-    device = machine.pick_device("cpu" if args.runtime == "onnx" else args.device)
     path = args.weights or checkpoint.default_path(name)
     remedy = command("--train") if Path(sys.argv[0]).name == f"{name}.py" else None
     console = terminal.terminal()
-    with console.status(f"loading {path.name}"):
+    with Bar(f"loading {path.name}"):
         model, alphabet, opening, _ = checkpoint.load(path, name, Model, type(args.config), remedy)
+        device = machine.pick_device("cpu" if args.runtime == "onnx" else args.device)
         model = onnx_runtime.choose(model.to(device), args.runtime)
     writer = trials.Writer(name, model, generate, alphabet, opening, args.decoding)
     trial = trials.Trial(canvas_of(args, alphabet, opening), args.decoding, (args.seed,))

@@ -7,7 +7,6 @@ reported on the test split.
 
 import codecs
 import hashlib
-import http.client
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,6 +71,8 @@ class Alphabet:
 
 def fetch():
     """Download the default corpus to data.txt, checked and atomically. Raises UserError when it cannot be had."""
+    import http.client  # not at the top: whoever has a text need not wait for it
+
     say(f"{DEFAULT.name} is missing; downloading {URL}")
     try:
         torch.hub.download_url_to_file(URL, str(DEFAULT), hash_prefix=SHA256)

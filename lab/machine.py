@@ -18,6 +18,7 @@ import torch
 from lab.cli import ROOT, UserError, check, say
 from lab.sampling import generator
 
+FEW = 8  # positions of a forward pass, below which threads do not pay
 BUSY = 0.8  # CPU seconds by seconds, below which a computation was kept waiting
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 
@@ -74,6 +75,20 @@ def compile_or_not(model, attempt):
         return model
 
 
+@contextlib.contextmanager
+def threads(positions):
+    """Within it, one thread where a forward pass computes few positions, in all rows together.
+
+    There, threads wait for each other longer than they work. PyTorch's own number elsewhere, or OMP_NUM_THREADS.
+    """
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1 if positions < FEW else usual)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
+
+
 def is_busy(seconds, cpu_seconds):
     """Whether what only computes had to wait for a busy machine, so that its seconds say too much; None: not measured."""
     return None not in (seconds, cpu_seconds) and cpu_seconds < BUSY * seconds
@@ -127,7 +142,7 @@ class Ranks:
 
     def __exit__(self, *_):
         """Let the other processes go."""
-        if torch.distributed.is_initialized():
+        if self.world > 1 and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
 
 

@@ -1,31 +1,93 @@
-"""How far a long run is, on standard error: a bar on a terminal, a line every minute elsewhere."""
+"""What a long work is at, on standard error: a bar or a clock on a terminal; elsewhere a line soon, and one every minute."""
 
-import math
+import os
+import sys
+import threading
 import time
 from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lab.records import warn
+SOON, EVERY = 3, 60  # seconds until the first line where there is no terminal, and between two
 
 
 class Bar(Progress):
-    """A context; of a run that takes more than some seconds it first says how long at most."""
+    """A context. total: how much there is to do; None where nobody knows, and a clock runs.
 
-    def __init__(self, total, done):
-        """total: texts to write; done: those that an earlier run has written."""
+    One within another takes its place meanwhile.
+    """
+
+    shown = None
+
+    def __init__(self, what, total=None, done=0, unit=""):
+        """what: the work, as in "compiling"; done: how much an earlier run did; unit: of total, as in "texts"."""
         console = Console(stderr=True)
-        super().__init__(console=console, disable=not console.is_terminal)
-        self.task, self.total, self.before = self.add_task("", total=total, completed=done), total, done
-        self.began, self.due = time.monotonic(), 0.0
+        columns = [TextColumn("{task.description}"), *([BarColumn()] if total else []), TimeElapsedColumn()]
+        columns.append(TextColumn("{task.fields[left]}"))
+        hidden = not (console.is_terminal and is_heard())
+        super().__init__(*columns, console=console, disable=hidden, transient=True, redirect_stdout=sys.stdout.isatty())
+        self.what, self.total, self.unit, self.before, self.completed = what, total, unit, done, done
+        self.began, self.ended, self.outer = time.monotonic(), threading.Event(), None
+        self.task = self.add_task(what, total=total, completed=done, left="")
 
-    def show(self, done, name):
-        """done: texts of all that are written; name: of the settings at work."""
-        self.update(self.task, completed=done, description=name)
-        now, new = time.monotonic(), done - self.before
-        left = round((now - self.began) / max(1, new) * (self.total - done))
-        if new > 0 and now >= self.due and left >= 10:
-            most = "about" if self.due else "at most"  # texts written together take less time than the first, alone
-            warn(f"{done} of {self.total} texts, {most} {timedelta(seconds=left)} to go: {name}")
-            self.due = now + 60 if self.disable else math.inf
+    def show(self, completed, what=None):
+        """completed: how much of the total is done; what: the work now."""
+        self.completed, self.what = completed, what or self.what
+        self.update(self.task, completed=completed, description=self.what, left=self.left())
+
+    def left(self):
+        """How long the rest takes at the pace so far, in words; nothing before there is a pace."""
+        new = self.completed - self.before
+        if not new or not self.total:
+            return ""
+        pace = (time.monotonic() - self.began) / new
+        return f"about {timedelta(seconds=round(pace * (self.total - self.completed)))} left"
+
+    def line(self):
+        """How far the work is, in words."""
+        so_far = [f"{timedelta(seconds=round(time.monotonic() - self.began))}", self.left()]
+        if self.total:
+            so_far.insert(0, f"{self.completed:,} of {self.total:,} {self.unit}".rstrip())
+        return f"{self.what}: {', '.join(filter(None, so_far))}"
+
+    def start(self):
+        """Show it, in place of the one that is shown."""
+        self.outer, Bar.shown = Bar.shown, self
+        if self.outer:
+            self.outer.live.stop()
+        super().start()
+        if self.disable and is_heard():
+            threading.Thread(target=self.tell, daemon=True).start()
+
+    def stop(self):
+        """Take it away; the one before is shown again."""
+        self.ended.set()
+        super().stop()
+        Bar.shown = self.outer
+        if self.outer and not self.disable:
+            self.outer.live.start()
+
+    def tell(self):
+        """Print lines until the work has ended."""
+        pause = SOON
+        while not self.ended.wait(pause):
+            if Bar.shown in (self, None):
+                self.say(self.line())
+            pause = EVERY
+
+    @staticmethod
+    def say(line):
+        """Print a line on standard error."""
+        print(f"note: {line}", file=sys.stderr, flush=True)
+
+
+def is_heard():
+    """Whether this process speaks to the user: the first on its machine of those that torchrun starts, as any other."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def end():
+    """Take away what is shown, before anything else is printed."""
+    if Bar.shown:
+        Bar.shown.stop()

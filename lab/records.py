@@ -138,12 +138,13 @@ def read_log(path, needed, lacking=()):
 
     lacking: columns that it must not have, of other methods.
     """
-    import pandas  # not at the top: whoever only writes need not wait for it
-
     check_ends(path)
     text = {"encoding": "utf-8-sig", "encoding_errors": "replace", "compression": None}
     none = f"{path}: no training log"
     try:
+        open(path).close()
+        import pandas  # not at the top: whoever only writes, or has no log, need not wait for it
+
         with warnings.catch_warnings():
             warnings.simplefilter("error", pandas.errors.ParserWarning)  # of rows with more cells than the first
             log = pandas.read_csv(path, index_col=False, **text)

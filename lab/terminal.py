@@ -5,7 +5,6 @@ import time
 import torch
 from rich.cells import cell_len
 from rich.console import Console, Group
-from rich.layout import Layout
 from rich.live import Live
 from rich.text import Text
 
@@ -43,6 +42,8 @@ def play(films, fps, console=None):
 
 def screen(films, picture, caption, size):
     """A picture that fills a terminal of that size: columns side by side where they fit, else one above the other."""
+    from rich.layout import Layout  # not at the top: only films need it
+
     beside = size.width >= len(films) * (COLUMNS + 2)
     legend = Text(f"{caption}  ")
     for state in sorted(set().union(*(still.states for made in films for still in made.stills)) & LEGEND.keys()):

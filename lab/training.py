@@ -17,17 +17,19 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.progress import Progress
 from torch.nn.parallel import DistributedDataParallel
 
 from lab import checkpoint, files, likelihood, machine
 from lab.backbone import Config
-from lab.cli import ROOT, UserError, check, check_range, command, is_heard, say
+from lab.cli import ROOT, UserError, check, check_range, command, is_heard, say, uv_run
 from lab.command import canvas_of
 from lab.corpus import Corpus, windows
 from lab.muon import Muon
+from lab.progress import Bar
 from lab.sampling import seed_of
+
+WORTH = 300  # steps from which on compiling saves more time than it costs
+SHARE = 0.1  # of a short training's time that evaluations take, about
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,12 @@ class Recipe:
     adam_lr: float = 0.003  # learning rate of embedding, head and convolutions
     warmup: int = 20  # steps of linear warm-up
     decay: float = 0.6  # share of the steps, at the end, over which the learning rates fall to 0
-    eval_every: int = 250  # steps between evaluations, at most: a short training measures 20 times
+    eval_every: int = (
+        250  # steps between evaluations, at most: a short training measures 20 times, or less for its time
+    )
     eval_windows: int = 64  # fixed windows of text in an evaluation, of each split
     save_every: float = 60.0  # seconds between checkpoints of an unfinished training
-    compile: bool | None = None  # torch.compile; None = where it is safe and pays
+    compile: bool | None = None  # torch.compile; None = where it is safe and pays: from 300 steps on
     bf16: bool | None = None  # bfloat16 products; None = where they are faster
 
     def __post_init__(self):
@@ -97,7 +101,9 @@ class Run:
 
     def is_due(self):
         """Whether the losses of both splits are to be measured now."""
-        every = min(self.recipe.eval_every, max(1, self.recipe.iters // 20))
+        # an evaluation in steps: a window that is trained on costs three times as much as one that is read
+        cost = 2 * self.recipe.eval_windows / (3 * self.recipe.batch_size)
+        every = min(self.recipe.eval_every, max(1, self.recipe.iters // 20, int(cost / SHARE)))
         recorded = self.rows and self.rows[-1]["step"] == self.step
         return not recorded and (self.step % every == 0 or self.step == self.recipe.iters)
 
@@ -165,9 +171,10 @@ def train(name, Model, loss, args, validate=None):
     Raises UserError, and KeyboardInterrupt after a Ctrl-C, when what was learned so far lies in the resume file.
     """
     recipe, path = args.recipe, args.weights or checkpoint.default_path(name)
-    lock = files.locked(path) if machine.Ranks().is_main else contextlib.nullcontext()
+    check_files(name, args, path)
+    corpus, lock = Corpus(args.data), files.locked(path) if machine.Ranks().is_main else contextlib.nullcontext()
     with torch.random.fork_rng(), machine.Ranks() as ranks, lock:  # the caller's random numbers stay as they are
-        device, corpus = ranks.join(machine.pick_device(args.device)), Corpus(args.data)
+        device = ranks.join(machine.pick_device(args.device))
         model, description = prepare(name, Model, args, corpus, ranks, device)
         run = Run(path, description, model, optimisers(model, recipe), recipe)
         if args.resume:
@@ -179,13 +186,13 @@ def train(name, Model, loss, args, validate=None):
         splits = [windows(part, length, most=recipe.eval_windows) for part in (corpus.train, corpus.validation)]
         measure = partial(evaluate, model, validate or partial(loss_of_windows, loss), precision)
         ready, worked = time.monotonic(), time.thread_time()
-        with Interrupt() as interrupt, progress(ranks.is_main) as bar:
-            task, saved, stopped = bar.add_task("steps", total=recipe.iters), -math.inf, False
+        with Interrupt() as interrupt, Bar("training", recipe.iters, run.step, "steps") as bar:
+            saved, stopped = -math.inf, False
             while True:
                 ended = stopped or run.step == recipe.iters
                 if ranks.is_main and run.is_due():
                     run.record(*map(measure, splits))
-                    report(run, machine.is_busy(time.monotonic() - ready, time.thread_time() - worked))
+                    report(run, bar, machine.is_busy(time.monotonic() - ready, time.thread_time() - worked))
                 if ranks.is_main and (ended or time.monotonic() - saved > recipe.save_every):
                     run.save()
                     saved = time.monotonic()
@@ -199,18 +206,26 @@ def train(name, Model, loss, args, validate=None):
                 stopped = losses.pop("stopped") > 0
                 run.note(losses)
                 run.elapsed = time.monotonic() - began
-                bar.update(task, completed=run.step)
+                bar.show(run.step)
         if ranks.is_main:
             finish(run, partial(measure, splits[1]) if args.calibrate else None)
         if run.step < recipe.iters:
             raise KeyboardInterrupt
 
 
-def prepare(name, Model, args, corpus, ranks, device):
-    """A model, random or that of --init, and what its checkpoint will say of it. Raises UserError."""
-    config, path = replace(args.config, vocab_size=len(corpus.alphabet)), args.weights or checkpoint.default_path(name)
+def check_files(name, args, path):
+    """Raise UserError for files that cannot be replaced or gone on from, before anything is loaded."""
     foreign = f"{path}: holds something other than weights, which a training does not replace; name another file"
     check(not checkpoint.is_foreign(path), foreign)
+    if args.init:
+        checkpoint.raw(args.init, uv_run(f"{name}.py", "--train", "--weights", args.init))
+    if args.resume:
+        checkpoint.raw(checkpoint.resume_path(path), command("--train", without=("--resume",)))
+
+
+def prepare(name, Model, args, corpus, ranks, device):
+    """A model, random or that of --init, and what its checkpoint will say of it. Raises UserError."""
+    config = replace(args.config, vocab_size=len(corpus.alphabet))
     corpus.require(config.block_size + 1)
     opening = corpus.opening(config.block_size if args.data is None else args.prompt_len)
     canvas = canvas_of(replace(args, data=None), corpus.alphabet, opening)  # what cannot be written is refused before
@@ -257,9 +272,10 @@ def prepare_loss(run, loss, ranks, device):
         objective(compiled, loss, model.config, precision)(x, machine.Rng(0))[0].backward()
         model.zero_grad()
 
-    if machine.can_compile(device) if recipe.compile is None else recipe.compile:
-        say("compiling, which takes about half a minute")
-        forward = machine.compile_or_not(plain, attempt)
+    pays = recipe.iters >= WORTH and machine.can_compile(device)
+    if pays if recipe.compile is None else recipe.compile:
+        with Bar("compiling"):
+            forward = machine.compile_or_not(plain, attempt)
     made |= {"compiled": forward is not plain, "bf16": bf16}
     return objective(forward, loss, model.config, precision), precision
 
@@ -331,13 +347,7 @@ def announce(run, args):
     say(f"training {run.description['name']}: {size:.2f} M parameters, {steps}, {where}")
 
 
-def progress(is_main):
-    """A bar on a terminal."""
-    console = Console(stderr=True)
-    return Progress(console=console, disable=not (is_main and console.is_terminal))
-
-
-def report(run, busy):
+def report(run, bar, busy):
     """Write the log, and its last row to the screen. busy: whether this thread had to wait for others."""
     import pandas  # not at the top: whoever only writes need not wait for it
 
@@ -346,8 +356,7 @@ def report(run, busy):
         file.write(pandas.DataFrame(run.rows).to_csv(index=False).encode())
     said = f"step {run.step:,}/{run.recipe.iters:,}  train {row['train_loss']:.4f}  val {row['val_loss']:.4f}"
     if run.step:
-        left = run.elapsed / run.step * (run.recipe.iters - run.step)
-        said += f"  {timedelta(seconds=round(run.elapsed))}, about {timedelta(seconds=round(left))} left"
+        said += f"  {', '.join(filter(None, (str(timedelta(seconds=round(run.elapsed))), bar.left())))}"
         alone = run.device.type == "cpu" and made["processes"] == 1  # else this thread waits for others
         said += " (the machine is busy)" if alone and busy else ""
     say(said)
@@ -375,7 +384,8 @@ def keep_best(run, measure):
     run.model.load_state_dict(run.best_model)
     said = f"best val {run.best:.4f}"
     if measure is not None:
-        best["temperature"], best["val_loss"] = likelihood.calibrate(run.model, measure)
+        with Bar("calibrating"):
+            best["temperature"], best["val_loss"] = likelihood.calibrate(run.model, measure)
         said += f", {best['val_loss']:.4f} with logits divided by {best['temperature']}"
     run.description["provenance"] |= best
     checkpoint.save(run.path, run.model, run.description)

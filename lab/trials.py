@@ -96,11 +96,14 @@ def frames(writer, trial):
     """Drain a trial's sampler: yields each Frame and the seconds that it took, whatever is done between two of them."""
     rngs = [stream(*text) for text in zip(trial.seeds, trial.canvas.idx, trial.canvas.masked, strict=True)]
     made = writer.generate(writer.model, trial.canvas, trial.decoding, rngs)
+    positions = trial.canvas.idx.numel()  # the first call may read a whole prompt
     while True:
         began = time.perf_counter()
-        frame = next(made, None)  # the draw of the characters waits for the device
+        with machine.threads(positions):  # at each call: samplers of several models may take turns
+            frame = next(made, None)  # the draw of the characters waits for the device
         if frame is None:
             return
+        positions = frame.columns.numel()
         yield frame, time.perf_counter() - began
 
 
@@ -285,7 +288,7 @@ def produce(todo, args, reference, label, rows_file):
             if args.is_timed:
                 for writer, trial in {id(task[0]): task for task in todo[first:]}.values():
                     warm_up(writer, trial)
-            with Bar(ends[-1], done) as bar:
+            with Bar("writing", ends[-1], done, "texts") as bar:
                 for own, end, future in zip(planned[first:], ends[first:], futures, strict=True):
                     bar.show(len(folder.rows), own[0]["name"])
                     last = {"batch": len(own), "jobs": args.workers}

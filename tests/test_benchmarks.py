@@ -1,5 +1,6 @@
 """The benchmarks' own logic; what they measure is not tested here."""
 
+import contextlib
 import importlib
 import itertools
 import math
@@ -16,7 +17,7 @@ import diffusion
 import diffusion_flow
 import gpt
 import methods
-from benchmarks import budgets, configurations, first_minutes, frontier, gpu, origin_flow, readme, speed, timing
+from benchmarks import budgets, busy, configurations, first_minutes, frontier, gpu, origin_flow, readme, speed, timing
 from benchmarks.draft_model import DraftModel, NGrams, look_up, small_gpt
 from lab import corpus, machine, records, trials
 from lab.backbone import Config
@@ -412,26 +413,43 @@ def test_a_benchmark_of_nothing_is_refused(flag):
         speed.Args(**{flag: 0})
 
 
-def test_a_rate_is_what_a_command_prints_at_its_end(tmp_path):
-    (tmp_path / "gpt.py").write_text("print('240 new characters, 240 calls, 0.2 s, 1,234 characters per second')")
-    assert speed.printed_rate(tmp_path, "gpt") == 1234
-    with pytest.raises(UserError, match="it has no diffusion.py"):
-        speed.printed_rate(tmp_path, "diffusion")
-    (tmp_path / "diffusion.py").write_text("")
-    with pytest.raises(UserError, match="its diffusion.py prints no characters per second"):
-        speed.printed_rate(tmp_path, "diffusion")
+def test_a_ratio_says_how_many_times_ours_is_better_whatever_the_unit():
+    for unit, best in ((busy.RATE, 8), (busy.STEPS, 8), ("seconds of CPU", 2)):
+        found = busy.row("what", unit, partial(int, best), partial(int, 4), 3)
+        assert found["ratio"] == 2 and found["ours"] == best and found["theirs"] == 4
 
 
-def test_the_rate_of_a_training_is_read_from_its_log(tmp_path):
-    """30 steps of 8 windows of 256 characters in 10 seconds, however long the first 30 took."""
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs" / "gpt_train_0.csv").write_text("an older one")
-    log = "step,elapsed_sec\n0,0\n30,99\n60,109\n"
-    (tmp_path / "gpt.py").write_text(f"open('logs/gpt_train_1.csv', 'w').write({log!r})")
-    assert speed.logged_rate(tmp_path, "gpt") == 6144
-    (tmp_path / "gpt.py").write_text("print('no network today')")
-    with pytest.raises(UserError, match=r"its gpt\.py leaves no log: no network today"):
-        speed.logged_rate(tmp_path, "gpt")
+def test_the_busy_process_lasts_as_long_as_it_is_wanted(monkeypatch):
+    started, real = [], busy.subprocess.Popen
+    monkeypatch.setattr(busy.subprocess, "Popen", lambda *words: started.append(real(*words)) or started[-1])
+    with busy.spinning(2):
+        assert len(started) == 2 and all(process.poll() is None for process in started)
+    assert all(process.poll() is not None for process in started)
+
+
+def test_a_checkout_writes_in_a_process_of_its_own_and_one_without_our_code_is_refused(tmp_path):
+    first, rate = busy.work(busy.ROOT, "gpt", "write", 1, 1, 4)
+    assert first > 0 and rate > 0
+    with pytest.raises(UserError, match="No module named 'methods'"):
+        busy.work(tmp_path, "gpt", "write", 1, 1, 4)
+
+
+def test_both_checkouts_are_measured_quiet_and_busy(monkeypatch, tmp_path, capsys):
+    asked, busy_now = [], []
+    monkeypatch.setattr(
+        busy, "work", lambda *asks: asked.append((*asks, len(busy_now))) or (30.0, 2.0 + asks[0].name.count("older"))
+    )
+    monkeypatch.setattr(busy, "cpu_seconds", lambda folder, *_: 9.0 if folder.name == "older" else 1.0)
+    monkeypatch.setattr(busy, "spinning", lambda n: contextlib.nullcontext(busy_now.append(n)))
+    monkeypatch.setattr(busy.Output, "folder", tmp_path)
+    (tmp_path / "older").mkdir()
+    (tmp_path / "older" / "gpt.py").touch()
+    busy.main(busy.Args(before=tmp_path / "older", rounds=2))
+    rows = records.read_json(tmp_path / "busy.json")["rows"]
+    ratios = {row["what"]: row["ratio"] for row in rows}
+    assert ratios["gpt.py, writing, alone"] == ratios["diffusion.py, training, beside a process that spins"] == 2 / 3
+    assert ratios["gpt.py, help"] == ratios["gpt.py, a refusal"] == 9
+    assert {ask[2:5] for ask in asked if ask[1] == "gpt"} >= {("write", 32, 1), ("write", 1, 0), ("step", 1, 0)}
 
 
 @pytest.mark.parametrize("content", [None, "1 / 0", "import nothing_like_this", "Model = 1"])

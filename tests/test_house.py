@@ -3,6 +3,7 @@
 import ast
 import difflib
 import io
+import sys
 import tokenize
 from pathlib import Path
 
@@ -19,13 +20,12 @@ BUDGET = {
     "diffusion.py": 90,
     "diffusion_flow.py": 110,
     "methods.py": 56,
-    "lab/training.py": 308,
+    "lab/training.py": 318,
     "lab/trials.py": 230,
     "benchmarks/draft_model.py": 160,
-    "benchmarks/frontier.py": 205,
-    "benchmarks/peers.py": 210,
-    "benchmarks/readme.py": 265,
-    "benchmarks/speed.py": 165,
+    "benchmarks/frontier.py": 207,
+    "benchmarks/peers.py": 215,
+    "benchmarks/readme.py": 270,
 }
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 
@@ -78,8 +78,11 @@ def test_the_one_edge_between_methods():
 
 @every_file
 def test_nothing_happens_at_import(path):
-    """A file's top level holds its docstring, imports, definitions, constants, and the call of its main."""
-    for node in tree(path).body:
+    """A file's top level holds its docstring, imports, definitions, constants, and the call of its main.
+
+    But for lab/start.py, which is there for what comes first.
+    """
+    for node in tree(path).body if path.name != "start.py" else ():
         is_doc = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         is_main = isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
         is_definition = isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef | ast.Assign)
@@ -87,6 +90,16 @@ def test_nothing_happens_at_import(path):
         if isinstance(node, ast.Assign):
             called = {ast.unparse(call.func) for call in ast.walk(node.value) if isinstance(call, ast.Call)}
             assert called <= {"Path", "Path(__file__).resolve"}, f"{path.name}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.parent.name != "lab"], ids=lambda path: path.name)
+def test_what_a_user_starts_imports_first_what_comes_before_pytorch(path):
+    """Threads are told to sleep before PyTorch is loaded, and --help does without it, only where it stands there."""
+    lines = [node for node in tree(path).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [node.names[0].name if isinstance(node, ast.Import) else node.module for node in lines]
+    others = [name for name in names if name.partition(".")[0] not in sys.stdlib_module_names]
+    is_started = "cli.run(main" in path.read_text(encoding="utf-8")
+    assert not is_started or others[0] == "lab.start"
 
 
 @every_file
@@ -141,7 +154,7 @@ def test_every_file_of_a_tree_exists_and_none_is_missing(page, heading):
 
 
 def test_the_whole_stays_small():
-    assert sum(len(code_lines(path)) for path in FILES) <= 5480
+    assert sum(len(code_lines(path)) for path in FILES) <= 5800
 
 
 def test_the_diff_of_the_first_two_methods_reads_like_the_paper():

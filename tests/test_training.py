@@ -487,6 +487,39 @@ def test_a_log_has_a_row_before_the_first_step_and_twenty_of_a_short_training(te
     assert long.is_due() and not replace(long, step=100).is_due()
 
 
+@pytest.mark.parametrize(("iters", "measured"), [(20, 2), (100, 4), (1000, 21), (10000, 41)])
+def test_evaluations_take_about_a_tenth_of_a_short_training_and_not_fewer_than_before_of_a_long_one(iters, measured):
+    """A window that is measured costs a third of one that is trained on: its gradient costs twice as much again."""
+    recipe, run = training.Recipe(iters=iters, batch_size=12), training.Run(Path("w.pt"), {}, None, (), None)
+    due = sum(replace(run, recipe=recipe, step=step, rows=[{"step": -1}]).is_due() for step in range(iters + 1))
+    assert due == measured
+    share = due * 2 * recipe.eval_windows / (3 * recipe.batch_size) / iters
+    assert iters < 100 or share < 0.15  # the first and the last are always measured
+
+
+def test_a_user_who_wants_more_evaluations_gets_them():
+    run = training.Run(Path("w.pt"), {}, None, (), training.Recipe(iters=100, eval_every=5), step=5, rows=[{"step": 0}])
+    assert run.is_due()
+
+
+@pytest.mark.parametrize(("iters", "flags", "expected"), [(299, (), 0), (300, (), 1), (2, ("--compile", "True"), 1)])
+def test_a_short_training_is_not_compiled_unless_the_user_says_so(
+    iters, flags, expected, text_file, own_root, monkeypatch
+):
+    asked = []
+
+    def compiling(model, attempt):
+        asked.append(model)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.machine, "can_compile", lambda device: True)
+    monkeypatch.setattr(training.machine, "compile_or_not", compiling)
+    monkeypatch.setattr(training, "advance", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    sizes = ["--n-layer", "1", "--n-embd", "16", "--n-head", "2", "--block-size", "32", "--eval-windows", "2"]
+    assert train(gpt, text_file, own_root / "w.pt", "--iters", str(iters), *sizes, *flags) == 130
+    assert len(asked) == expected
+
+
 def test_a_row_of_the_log_holds_the_means_since_the_last_one(text_file, own_root, tiny, monkeypatch):
     seen, real = [], training.advance
 

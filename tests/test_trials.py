@@ -11,13 +11,12 @@ import sys
 import time
 import uuid
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 import diffusion
-from lab import cli, progress, quality, trials, workers
+from lab import cli, quality, trials, workers
 from lab.canvas import Canvas
 from lab.cli import UserError
 from lab.corpus import Alphabet
@@ -95,47 +94,6 @@ def test_a_plan_writes_the_first_text_alone_and_the_others_together():
 def test_sizes_have_limits(flag, value):
     with pytest.raises(UserError, match=f"{flag} must lie in 1"):
         trials.Args(**{flag: value})
-
-
-def test_a_pipe_gets_an_estimate_and_then_a_line_every_minute(monkeypatch, capsys):
-    now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    with progress.Bar(total=100, done=10) as bar:
-        for done in range(10, 50, 2):
-            bar.show(done, f"temp {done}")
-            now[0] += 10
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "note: 12 of 100 texts, at most 0:07:20 to go: temp 12"
-    assert lines[1] == "note: 24 of 100 texts, about 0:06:20 to go: temp 24"
-    assert len(lines) == 4
-
-
-def test_the_first_passes_of_a_process_are_not_timed(monkeypatch, tmp_path, capsys):
-    """They take a thousand seconds here; no row says so."""
-    now, passes = [0.0], []
-    monkeypatch.setattr(trials.time, "perf_counter", lambda: now[0])
-
-    def slow_at_first(*args):
-        for frame in diffusion.generate(*args):
-            now[0] += 1 if len(passes) > 2 else 1000
-            passes.append(frame)
-            yield frame
-
-    args = SimpleNamespace(
-        **vars(trials.Args(seeds=(1, 2), prompts=1, prompt_len=2, max_new_tokens=20)),
-        is_timed=True,
-        output_dir=tmp_path,
-    )
-    settings = {"a": (make_writer(slow_at_first), diffusion.Decoding(spacing=1))}
-    rows, _ = trials.experiment(settings, args, None, "", "rows.json")
-    assert [row["seconds"] for row in rows] == [row["nfe"] for row in rows]
-
-
-def test_a_short_run_says_nothing(capsys):
-    with progress.Bar(total=3, done=0) as bar:
-        for done in range(4):
-            bar.show(done, "temp 0.5")
-    assert capsys.readouterr().err == ""
 
 
 def arrived(folder):

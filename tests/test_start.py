@@ -1,0 +1,181 @@
+"""Before PyTorch: what --help and refusals cost, what a rehearsal leaves behind (nothing), and OpenMP's settings."""
+
+import subprocess
+import sys
+
+import pytest
+
+from lab import cli, start
+
+# runs as any Python does before its script: prints, at the end, which heavy packages were imported, and OpenMP's setting
+WATCH = """
+import atexit, os, sys
+def tell():
+    found = [n for n in ("torch", "numpy", "scipy", "pandas", "matplotlib") if hasattr(sys.modules.get(n), "__version__")]
+    print("loaded:", *found, os.environ.get("OMP_WAIT_POLICY"), file=sys.stderr)
+atexit.register(tell)
+"""
+
+
+@pytest.fixture
+def launch(tmp_path):
+    """launch(*words, **environment) -> (exit status, stdout, stderr without its last line, what that line says was loaded)."""
+    (tmp_path / "sitecustomize.py").write_text(WATCH)
+
+    def run(*words, cwd=cli.ROOT, **environment):
+        environment = {
+            **cli.os.environ,
+            "PYTHONPATH": f"{tmp_path}:{cli.ROOT}".replace(":", cli.os.pathsep),
+            **environment,
+        }
+        done = subprocess.run(
+            [sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+        )
+        *err, loaded = done.stderr.splitlines()
+        return done.returncode, done.stdout, "\n".join(err), loaded.removeprefix("loaded: ").split()
+
+    return run
+
+
+SCRIPTS = sorted(path for path in cli.ROOT.glob("*.py") if "cli.run(main" in path.read_text(encoding="utf-8"))
+BENCHMARKS = ["speed", "frontier", "readme"]
+RUNS = [[path.name] for path in SCRIPTS] + [["-m", f"benchmarks.{name}"] for name in BENCHMARKS]
+
+
+@pytest.mark.parametrize("words", RUNS, ids=lambda words: words[-1])
+def test_help_loads_nothing_heavy(words, launch):
+    status, out, err, loaded = launch(*words, "--help")
+    assert status == 0 and out.startswith("usage: ") and err == ""
+    assert loaded == ["PASSIVE"]
+
+
+REFUSED = {
+    "gpt.py --nonsense": "--nonsense",
+    "gpt.py --temp -1": "temp must be at least 0",
+    "gpt.py --iters 3": "--iters: of a training",
+    "gpt.py --weights nix.pt": "nix.pt: no such file",
+    "gpt.py --weights README.md": "README.md",
+    "gpt.py --train --data nix.txt": "nix.txt",
+    "gpt.py --train --init nix.pt": "nix.pt: no such file",
+    "diffusion.py --steps 3 --spacing 2": "steps",
+    "diffusion_flow.py --train --resume --weights nix.pt": "nix.resume.pt: no such file",
+    "visualize.py --weights nix.pt": "nix.pt: no such file",
+    "evaluate_likelihood.py --strategies sideways": "sideways: unknown",
+    "plot_training_curves.py --baseline-log nix --flow-log nix": "nix",
+    "run_inference_preset.py --preset nix": "unknown",
+    "run_inference_sweep.py --module nix": "unknown module",
+    "analyze_inference_sweep.py --inputs nix.json": "nix.json",
+}
+
+
+@pytest.mark.parametrize("line", REFUSED)
+def test_a_refusal_that_needs_no_model_loads_nothing_heavy(line, launch):
+    status, out, err, loaded = launch(*line.split())
+    assert status == 2 and out == "" and REFUSED[line] in err
+    assert loaded == ["PASSIVE"]
+
+
+def test_from_another_folder_too(launch, tmp_path):
+    status, out, _, loaded = launch(str(cli.ROOT / "gpt.py"), "--help", cwd=tmp_path)
+    assert status == 0 and "--temp" in out and loaded == ["PASSIVE"]
+
+
+def test_a_command_that_writes_says_first_that_it_loads_pytorch_and_no_table_maker(launch):
+    status, out, err, loaded = launch("gpt.py", "--max-new-tokens", "2", "--prompt", "To b")
+    assert status == 0 and len(out) == 7 and err.startswith("loading PyTorch\n") and "2 new characters" in err
+    assert loaded == ["torch", "numpy", "PASSIVE"]
+
+
+def test_the_users_settings_of_openmp_win(launch):
+    assert launch("gpt.py", "--help", OMP_WAIT_POLICY="ACTIVE")[-1] == ["ACTIVE"]
+
+
+@pytest.fixture
+def script(tmp_path):
+    """script(text) -> path of a file that starts as ours do."""
+
+    def write(text):
+        path = tmp_path / "script.py"
+        path.write_text(f"import sys\nimport torch\nfrom torch import nn\nfrom dataclasses import dataclass\n{text}")
+        return path
+
+    return write
+
+
+ARGS = "@dataclass(frozen=True)\nclass Args:\n    what: str = 'x'\n"
+
+
+def rehearsed(path, monkeypatch, *argv):
+    """The exit status of a rehearsal of a script; None where it needs more."""
+    monkeypatch.setattr(sys, "argv", ["script.py", *argv])
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torch"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(start.Hollow, "stage", "defining")
+    try:
+        start.rehearse(path)
+    except SystemExit as stop:
+        return stop.code
+    return None
+
+
+DEFINING = """
+@torch.compile
+class Layer(nn.Module):
+    device = torch.device("cpu")
+    size: torch.Tensor | None = None
+    @torch.inference_mode()
+    def forward(self, x: torch.Tensor, y: "int | torch.Tensor" = 0) -> list[torch.Tensor]:
+        return nn.functional.relu(x)
+"""
+
+
+def test_classes_decorators_and_annotations_of_a_method_need_no_pytorch(script, monkeypatch, capsys):
+    path = script(DEFINING + ARGS + "def main(args):\n    print(args.what)\n")
+    assert rehearsed(path, monkeypatch, "--what", "said") == 0
+    assert capsys.readouterr() == ("said\n", "")
+
+
+USES = {
+    "at the top": "ONE = torch.ones(1) + 1\n",
+    "in a condition at the top": "if torch.cuda.is_available(): pass\n",
+    "a bug": "1 / 0\n",
+}
+
+
+@pytest.mark.parametrize("what", USES)
+def test_what_cannot_be_rehearsed_is_left_to_the_run(what, script, monkeypatch, capsys):
+    assert rehearsed(script(USES[what] + ARGS + "def main(args):\n    pass\n"), monkeypatch, "--help") is None
+    assert capsys.readouterr() == ("", "")
+
+
+BODIES = {
+    "a call": "torch.zeros(3)",
+    "an attribute": "torch.float32",
+    "a lazy import": "import torch.nn",
+    "behind a handler of everything": "try:\n        torch.load('x')\n    except Exception: sys.exit(7)",
+    "a kind": "isinstance(3, nn)",
+    "another process": "import subprocess; subprocess.run(['false'])",
+    "a folder": "import os; os.mkdir('made_twice')",
+    "a line more": "open('log.txt', 'a').write('twice')",
+    "a bug": "raise ZeroDivisionError",
+}
+
+
+@pytest.mark.parametrize("what", BODIES)
+def test_a_main_that_uses_pytorch_leaves_nothing_and_is_no_refusal(what, script, monkeypatch, capsys, tmp_path):
+    before, path = {*sys.modules}, sys.meta_path[:]
+    monkeypatch.chdir(tmp_path)
+    text = script(ARGS + f"def main(args):\n    print('twice')\n    {BODIES[what]}\n    raise SystemExit(3)\n")
+    assert rehearsed(text, monkeypatch) is None
+    assert capsys.readouterr() == ("", "") and sys.meta_path == path
+    assert not any(isinstance(module, start.Hollow) for module in sys.modules.values())
+    assert "rehearsal" not in {*sys.modules} - before and [*tmp_path.iterdir()] == [text]
+
+
+def test_our_modules_are_made_anew_after_a_rehearsal_those_in_c_not(script, monkeypatch):
+    monkeypatch.delitem(sys.modules, "lab.sampling")
+    monkeypatch.delattr(sys.modules["lab"], "sampling")
+    path = script("from lab import sampling\n" + ARGS + "def main(args):\n    torch.ones(1)\n")
+    assert rehearsed(path, monkeypatch) is None
+    assert "lab.sampling" not in sys.modules and not hasattr(sys.modules["lab"], "sampling")
+    assert sys.modules["lab.cli"] is cli
