@@ -47,10 +47,10 @@ def configurations(corpus):
     origin = methods.writer(origin_flow, remedy=cli.uv_run("-m", "benchmarks.origin_flow", "--train"))
     if machine.can_compile(torch.device("cpu")):
         torch._dynamo.config.recompile_limit = 64  # two GPTs, with and without a cache: beyond it they are not compiled
-        for writer in (large, small):
-            writer.model.compile()  # a cached call is longer than the one before: its length stays open
-        for writer in (masked, flow, origin):
-            writer.model.compile(dynamic=False)
+        large, small = map(
+            compiled, (large, small)
+        )  # a cached call is longer than the one before: its length stays open
+        masked, flow, origin = (compiled(writer, dynamic=False) for writer in (masked, flow, origin))
     drafting = DraftModel(NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6).start, drafts=4)
     drafted = replace(large, generate=drafting.generate)
     calibrated, low = (0.2, 0.3, 0.45, 0.6, 0.8, 1.0), (0.25, 0.35, 0.5, 0.65, 0.85, 1.0)
@@ -74,6 +74,16 @@ def configurations(corpus):
         *(Configuration(name, *control, low, slow=True) for name, control in zip(CONTROLS, controls, strict=True)),
         *guided(flow, origin, slow, low),
     ]
+
+
+def compiled(writer, **how):
+    """A writer whose forward passes are compiled."""
+    return replace(writer, model=torch.compile(writer.model, **how))
+
+
+def eager(writer):
+    """The same writer as it is without that."""
+    return replace(writer, model=getattr(writer.model, "_orig_mod", writer.model))
 
 
 def guided(flow, origin, slow, low):

@@ -26,14 +26,14 @@ import pandas as pd
 import torch
 
 import methods
-from benchmarks.configurations import configurations
+from benchmarks.configurations import configurations, eager
 from benchmarks.readme import CONTROLS, PAIRS, SPACED
 from benchmarks.timing import Output, clock, flop, show
 from lab import cli, plots, records, stats, trials
 from lab.canvas import Canvas
 from lab.cli import check
 from lab.corpus import Corpus
-from lab.quality import measure
+from lab.quality import Reference, measure
 
 MEASURES = ("generative_nll", "jsd_4", "real_words", "repetition", "nfe", "full_passes")
 LABELLED = ("GPT", "GPT, draft model", "1-layer GPT", SPACED, "flow, spacing 8", "diffusion, threshold .85")
@@ -51,6 +51,7 @@ class Args(Output, trials.Args):
     rounds: int = 2  # timings of each configuration (of the slow ones: one, of one text); 0: none
     output_dir: Path = cli.ROOT / "benchmark_reports"  # the texts, in a folder of their own
     redraw: bool = False  # only draw what results/frontier.json says
+    retime: bool = False  # only time anew the configurations that results/frontier.json has, and draw
 
     def __post_init__(self):
         super().__post_init__()
@@ -58,10 +59,10 @@ class Args(Output, trials.Args):
         check(self.runtime == "torch", "--runtime: PyTorch is what this benchmark compiles and times; leave it out")
         check(enough, "--prompts: at least --batch, and 5 for an interval")
         cli.check_range(self, 0, 100, "rounds")
-        idle = [
-            f.name for f in fields(self) if f.name not in ("redraw", "renew") and getattr(self, f.name) != f.default
-        ]
-        check(not (self.redraw and idle), f"--redraw writes no texts: leave out --{' --'.join(idle).replace('_', '-')}")
+        changed = {f.name for f in fields(self) if getattr(self, f.name) != f.default}
+        idle = " --".join(sorted(changed - {"redraw", "retime", "renew", "rounds" * self.retime})).replace("_", "-")
+        only = self.redraw or self.retime
+        check(not (only and idle), f"--redraw and --retime write no texts: leave out --{idle}")
         check(self.entropies and all(map(math.isfinite, self.entropies)), "--entropies: one number or more")
 
 
@@ -135,16 +136,16 @@ def seconds(field, costs, args, prompts):
     spent = []
     for turn in range(args.rounds + 1):  # the first is not counted
         for one in random.Random(turn).sample(field, len(field)):
-            for size, compiled in (1, False), (1, True), (args.batch, True):
+            for size, is_compiled in (1, False), (1, True), (args.batch, True):
                 if one.slow and (turn > 1 or size > 1):  # one text only: a batch takes them a minute
                     continue
                 _, writer, decoding = one.sets()[0]
+                writer = writer if is_compiled else eager(writer)
                 decoding = replace(decoding, temp=costs[one.name]["temp"])
                 canvas = Canvas.after(trials.encoded(writer, prompts[:size]), args.max_new_tokens)
                 trial = trials.Trial(canvas, decoding, tuple(range(turn * size, turn * size + size)))
-                with torch.compiler.set_stance("default" if compiled else "force_eager"):
-                    took = 1000 * clock(partial(trials.run, writer, trial)) / (size * args.max_new_tokens)
-                spent += [{"name": one.name, "batch": size, "compiled": compiled, "seconds": took}] * (turn > 0)
+                took = 1000 * clock(partial(trials.run, writer, trial)) / (size * args.max_new_tokens)
+                spent += [{"name": one.name, "batch": size, "compiled": is_compiled, "seconds": took}] * (turn > 0)
     ways = pd.DataFrame(spent, columns=["name", "batch", "compiled", "seconds"]).groupby(["name", "batch", "compiled"])
     return ways.median().reset_index().to_dict("records")
 
@@ -164,9 +165,9 @@ def limits(field, costs, args):
     timed = [[clock(partial(torch.matmul, wide, other)) for _ in range(50)] for other in (square[1], long)]
     product, reading = np.median(timed, axis=1).tolist()
     for one in field:
-        model = one.writer.model
+        model = eager(one.writer).model
         weights = sum(p.numel() for p in model.parameters())
-        with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
+        with torch.inference_mode():
             whole = flop(partial(model, torch.zeros(1, model.config.block_size, dtype=torch.long)))
         for size in (1, args.batch):
             computing = size * costs[one.name]["full_passes"] * whole * product / (2 * 1024**3)
@@ -245,10 +246,31 @@ def picture(axes, points, x, real):
     axes.annotate("better", (0.8, 0.8), (0.86, 0.9), "axes fraction", fontsize=11, arrowprops={"arrowstyle": "->"})
 
 
+def timed(field, found, args, prompts):
+    """What the configurations cost in seconds, and the least that they could, at the temperatures that `found` has."""
+    nearest = [row for row in found["matched"] if row["entropy"] == middle(args.entropies)]
+    costs = {row["name"]: row for row in found["points"] + found["matched"] + nearest}
+    took = {"seconds": seconds(field, costs, args, prompts), "limits": limits(field, costs, args)}
+    return took | {"timed": records.stamp(rounds=args.rounds)}
+
+
+def again(args):
+    """Draw results/frontier.json, timed anew where that is asked for."""
+    found = records.read_json(cli.ROOT / "results" / "frontier.json")
+    if args.retime:
+        corpus = Corpus(args.data)
+        field = configurations(corpus)
+        prompts = trials.prompts(field[0].writer, Reference.of(corpus), args)
+        found |= timed(field, found, args, prompts)
+        records.write_json(args.folder / "frontier.json", found)
+        show(found["seconds"])
+    draw(found, args.folder)
+
+
 def main(args):
     """Write, measure, time, compare, draw."""
-    if args.redraw:
-        draw(records.read_json(cli.ROOT / "results" / "frontier.json"), args.folder)
+    if args.redraw or args.retime:
+        again(args)
         return
     corpus = Corpus(args.data)
     field = configurations(corpus)
@@ -260,10 +282,7 @@ def main(args):
     found = {"matched": compare(curves, args.entropies)}
     measured = [(name, temp, values) for name, curve in curves.items() for temp, values in curve]
     found["points"] = [{"name": n, "temp": t} | {key: x[0] for key, x in values.items()} for n, t, values in measured]
-    nearest = [row for row in found["matched"] if row["entropy"] == middle(args.entropies)]
-    costs = {row["name"]: row for row in found["points"] + found["matched"] + nearest}
-    found["seconds"] = seconds(field, costs, args, prompts) if args.rounds else []
-    found["limits"] = limits(field, costs, args) if args.rounds else []
+    found |= timed(field, found, args, prompts) if args.rounds else {"seconds": [], "limits": []}
     real = measure(reference.cut(args.prompts, args.prompt_len, args.max_new_tokens), reference)
     found["real_text"] = {k: x["mean"] for k, x in stats.summarise(real, reference).items() if isinstance(x, dict)}
     args.write("frontier", found, weights={one.name: one.writer.weights for one in field})

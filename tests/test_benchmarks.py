@@ -352,6 +352,7 @@ def test_the_limit_is_the_slower_of_computing_and_reading(monkeypatch):
 
 def test_redrawing_writes_no_texts_so_that_their_flags_are_idle():
     assert frontier.Args(redraw=True, renew=True).redraw
+    assert frontier.Args(retime=True, rounds=5).retime
     with pytest.raises(UserError, match="leave out --prompts --rounds"):
         frontier.Args(redraw=True, prompts=64, rounds=3)
 
