@@ -139,9 +139,6 @@ class Run:
         """Take up what `save` wrote. Raises UserError when it is damaged or its settings were others."""
         resume, mine = checkpoint.resume_path(self.path), self.description
         anew = command("--train", without=("--resume",))
-        from_it = f"{anew} --init {shlex.quote(str(self.path))}"
-        finished = not resume.exists() and self.path.exists()
-        check(not finished, f"{self.path}: its training is finished; to go on from it: {from_it}")
         state = checkpoint.read(resume, anew)
         check("optimisers" in state, f"{resume}: holds weights, not an unfinished training. To start anew: {anew}")
         try:
@@ -220,7 +217,10 @@ def check_files(name, args, path):
     if args.init:
         checkpoint.raw(args.init, uv_run(f"{name}.py", "--train", "--weights", args.init))
     if args.resume:
-        checkpoint.raw(checkpoint.resume_path(path), command("--train", without=("--resume",)))
+        resume, anew = checkpoint.resume_path(path), command("--train", without=("--resume",))
+        finished = f"{path}: its training is finished; to go on from it: {anew} --init {shlex.quote(str(path))}"
+        check(resume.exists() or not path.exists(), finished)
+        checkpoint.raw(resume, anew)
 
 
 def prepare(name, Model, args, corpus, ranks, device):
