@@ -123,7 +123,10 @@ def runtime_models():
     columns = {"method": "`{module}`", "export, seconds": "{export_seconds:.0f}"}
     columns |= {"MB, PyTorch": "{torch_mb:.0f}", "MB, ONNX Runtime": "{onnx_mb:.0f}"}
     columns |= {"greatest difference of logits": "{logits:.1g}", "of likelihoods, nats": "{likelihood:.1g}"}
-    return table(results("runtimes")["models"], columns | {"equal texts": "{equal} of {texts}"})
+    return table(
+        results("runtimes")["models"],
+        columns | {"equal texts": "{equal} of {texts}", "equal in one batch": "{equal_together} of {texts}"},
+    )
 
 
 def operators():
