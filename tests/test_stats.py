@@ -46,6 +46,14 @@ def test_the_interval_of_a_ratio_is_that_of_the_delta_method():
     assert (high - low) / 2 == pytest.approx(1.97 * error, rel=0.05)
 
 
+def test_an_interval_lies_about_the_figure_of_all_clusters():
+    """A figure of fewer clusters that is higher, as entropy is lower, says nothing of where it lies."""
+    figures = np.random.default_rng(5).lognormal(size=9)
+    moved = figures + np.eye(9)[0] * 0.5
+    found, shifted = (np.array(stats.interval(each)[:2]) for each in (figures, moved))
+    assert shifted == pytest.approx(found + 0.5)
+
+
 def test_the_p_value_and_the_interval_agree():
     for sample in np.random.default_rng(2).normal(0.6, 1, size=(200, 8)):
         low, high, p = stats.mean_interval(sample)
