@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import difflib
 import importlib
+import itertools
 import os
 import random
 import shutil
@@ -17,6 +18,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,19 +27,23 @@ ROOT = Path(__file__).resolve().parent.parent
 HEAVY = "torch numpy pandas scipy.special scipy.stats matplotlib.pyplot PIL.Image tyro rich.progress hypothesis msgspec tabulate"
 
 
-def mutants(path):
-    """(name of the operator, mutated text) of each mutant of a file."""
+def mutants(code, seed):
+    """One (operator, mutated text) at random for each place of a text and kind of operator, in random order."""
     from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator, operator_names
 
-    code = path.read_text(encoding="utf-8")
+    nodes, places = list(ast_nodes(get_ast(code))), {}
     for name in operator_names():
-        Operator = get_operator(name)
-        if not Operator.arguments():
-            nodes = ast_nodes(get_ast(code))
-            for occurrence in range(sum(len([*Operator().mutation_positions(node)]) for node in nodes)):
-                yield name.partition("/")[2], mutate_code(code, Operator(), occurrence)
+        if not get_operator(name).arguments():
+            operator, kind = get_operator(name)(), name.partition("/")[2].partition("_")[0]
+            found = itertools.chain.from_iterable(operator.mutation_positions(node) for node in nodes)
+            for occurrence, place in enumerate(found):
+                places.setdefault((kind, place), []).append((name, operator, occurrence))
+    rng = random.Random(seed)
+    chosen = [rng.choice(places[key]) for key in sorted(places)]
+    rng.shuffle(chosen)
+    return [(name, partial(mutate_code, code, operator, occurrence)) for name, operator, occurrence in chosen]
 
 
 @contextlib.contextmanager
@@ -79,27 +85,26 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=int, default=120, help="a mutant whose tests take longer is killed")
     args = parser.parse_args()
-    tried = list(mutants(ROOT / args.file))
-    if args.sample and args.sample < len(tried):
-        tried = random.Random(args.seed).sample(tried, args.sample)
+    code = (ROOT / args.file).read_text(encoding="utf-8")
+    every = mutants(code, args.seed)
+    tried = every[: args.sample]
     os.environ["OMP_NUM_THREADS"] = "1"
     for name in HEAVY.split():
         importlib.import_module(name)
     with copy() as folder:
         path, alive = folder / args.file, []
-        code = path.read_text(encoding="utf-8")
         passed, said = passes(folder, args.tests, 10 * args.seconds)
         assert passed, said
         sys.dont_write_bytecode = True  # a mutant may be as long and as old as another one
         for n, (name, mutant) in enumerate(tried, 1):
-            path.write_text(mutant, encoding="utf-8")
+            path.write_text(mutant := mutant(), encoding="utf-8")
             if passes(folder, args.tests, args.seconds)[0]:
                 diff = difflib.unified_diff(
                     code.splitlines(), mutant.splitlines(), str(args.file), name, n=0, lineterm=""
                 )
                 alive.append("\n".join(list(diff)[2:]))
                 print(f"{len(alive)} of {n} alive, {name}\n{alive[-1]}", flush=True)
-    print(f"{args.file}: {len(tried) - len(alive)} of {len(tried)} mutants killed")
+    print(f"{args.file}: {len(tried) - len(alive)} of {len(tried)} mutants killed, drawn of {len(every)}")
 
 
 if __name__ == "__main__":

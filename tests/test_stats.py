@@ -1,6 +1,7 @@
 """Intervals, paired differences, Pareto-optimal points, verdicts."""
 
 import itertools
+import random
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from lab import records, stats
 from lab.cli import UserError
 from lab.corpus import Alphabet
-from lab.quality import Reference
+from lab.quality import Pool, Reference
 
 SWEEPS = sorted((Path(__file__).resolve().parent.parent / "results" / "sweep").glob("*/rows.jsonl"))
 
@@ -98,6 +99,43 @@ def test_a_setting_is_not_found_to_differ_from_itself():
                 alone += sum(row["p"] < 0.05 for row in found) / len(found)
     assert compared >= 84 and differing <= 0.05 * compared
     assert alone <= 0.06 * compared  # each interval by itself
+
+
+def test_pooled_figures_and_their_intervals_are_those_of_counting_anew():
+    """Entropy, divergences and distance of all texts of a side, and of all but those of each prompt in turn."""
+    rng = random.Random(0)
+    a, b = (
+        [
+            {
+                "name": "x",
+                "prompt": f"p{i % 6}",
+                "seed": i,
+                "text": "".join(rng.choices(of, k=40)),
+                "chars": 39,
+                "nfe": 1,
+            }
+            | {"copied_share": rng.random()}
+            for i in range(12)
+        ]
+        for of in ("abc", "aabcd")
+    )
+    known = "".join(rng.choices("abcd", k=300))
+    reference = Reference(known[50:200], known, known[100:], frozenset(), Alphabet("abcd"))
+    found = {each["measure"]: each for each in stats.compare(a, b, reference, ())}
+    assert tuple(found) == stats.POOLED
+    prompts = [f"p{i}" for i in range(6)]
+    kept = [[p for p in prompts if p != out] for out in (None, *prompts)]
+    figures = [
+        [Pool([[row for row in rows if row["prompt"] == p] for p in own], reference).figures() for own in kept]
+        for rows in (a, b)
+    ]
+    summary = stats.summarise(b, reference, ())
+    for name in stats.POOLED:
+        one, two = (np.array([each[name] for each in side]) for side in figures)
+        assert (found[name]["a"], found[name]["b"]) == pytest.approx((one[0], two[0]))
+        assert (found[name]["low"], found[name]["high"], found[name]["p"]) == pytest.approx(stats.interval(two - one))
+        assert (summary[name]["low"], summary[name]["high"]) == pytest.approx(stats.interval(two)[:2])
+        assert found[name]["clusters"] == 6
 
 
 def test_samples_of_one_prompt_count_as_one_cluster():
