@@ -212,14 +212,29 @@ def random_probs(rows=2, width=30, characters=5, seed=0):
     )
 
 
-@given(st.floats(0.2, 0.99), st.sampled_from((1, 2, 4, None)), st.integers(0, 1000))
-def test_threshold_fills_what_passes_or_else_the_most_confident(threshold, top_k, seed):
+CONFIDENCE = {
+    (1, None): 1,
+    (2, None): 2,
+    (3, None): 3,
+    (4, None): 1,
+    (None, None): 1,
+    (2, 1): 1,
+    (4, 4): 4,
+    (None, 9): 5,
+}
+
+
+@given(st.floats(0.2, 0.99), st.sampled_from([*CONFIDENCE]), st.integers(0, 1000))
+def test_threshold_fills_what_passes_or_else_the_most_confident(threshold, both, seed):
+    """Confidence sums confidence_top_k probabilities of the 5; not given, as many as are drawn from, if these are 3 or fewer."""
+    top_k, confidence_top_k = both
     probs = random_probs(seed=seed)
     masked = torch.rand(2, 30, generator=generators(seed)[0]) < 0.6
     masked[:, 0] = True
-    idx, still, _ = step(probs, masked, confidence_threshold=threshold, top_k=top_k)
+    settings = {"confidence_threshold": threshold, "top_k": top_k, "confidence_top_k": confidence_top_k}
+    idx, still, _ = step(probs, masked, **settings)
     filled = masked & ~still
-    confidence = probs.topk(top_k if top_k in (2, 3) else 1).values.sum(-1).masked_fill(~masked, -1)
+    confidence = probs.topk(CONFIDENCE[both]).values.sum(-1).masked_fill(~masked, -1)
     for b in range(2):
         passing = masked[b] & (confidence[b] >= threshold)
         expected = passing.nonzero().flatten() if passing.any() else confidence[b].argmax()[None]
@@ -245,7 +260,8 @@ def test_when_cold_positions_are_chosen_by_the_untempered_probabilities(method, 
         assert not torch.equal(frame.masked, first(temp=temp, confidence_temp=0.3).masked)
     filled = canvas.masked & ~cold.masked
     assert torch.equal(cold.idx[filled], logits.argmax(-1).expand(2, 16)[filled])
-    assert torch.equal(first(temp=0.4).masked, first(temp=0.4, confidence_temp=0.4).masked)
+    for temp in (0.25, 0.4):
+        assert torch.equal(first(temp=temp).masked, first(temp=temp, confidence_temp=temp).masked)
 
 
 @given(st.integers(1, 8), st.integers(0, 1000))
@@ -592,7 +608,9 @@ def judged(current, other, **settings):
 def test_a_draft_is_confirmed_kept_or_taken_back():
     final, kept, taken_back = (False, False), (False, True), (True, False)
     assert judged(0.9, 0.05, confirm_threshold=0.85) == final
+    assert judged(0.75, 0.2, confirm_threshold=0.75) == final
     assert judged(0.5, 0.3, confirm_threshold=0.85) == kept
+    assert judged(0.25, 0.5, confirm_threshold=0.85, replace_margin=0.25) == kept
     assert judged(0.3, 0.5, confirm_threshold=0.85, replace_margin=0.1) == taken_back
     assert judged(0.3, 0.5, confirm_threshold=0.85, replace_margin=0.3) == kept
     assert judged(0.0, 1.0, confirm_threshold=0.85, replace_margin=1.0) == kept
@@ -603,6 +621,10 @@ def test_between_the_thresholds_a_position_becomes_a_draft():
     masked = torch.ones(1, 3).bool()
     _, masked, draft = step(probs, masked, confidence_threshold=0.95, draft_threshold=0.7)
     assert masked.tolist() == [[False, False, True]] and draft.tolist() == [[False, True, False]]
+    masked = torch.ones(1, 3).bool()
+    probs = torch.tensor([[[0.75, 0.25], [0.5, 0.5], [0.45, 0.55]]], dtype=torch.float64)
+    _, masked, draft = step(probs, masked, confidence_threshold=0.75, draft_threshold=0.5, top_k=1)  # both included
+    assert masked.tolist() == [[False] * 3] and draft.tolist() == [[False, True, True]]
 
 
 def drafting(method, seed):

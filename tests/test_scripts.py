@@ -403,6 +403,7 @@ def test_a_resumed_run_has_the_rows_of_one_left_alone(lab, capsys):
         assert names(part) == names(whole)
 
 
+@pytest.mark.slow
 def test_a_killed_run_can_be_resumed(lab, capsys):
     argv = [
         *SWEEP,
@@ -567,6 +568,7 @@ def test_names_of_settings_are_one_line(lab, capsys):
     trials.Trial(None, None, (1,), name="\u65e7\u3000\u6cd5")  # with a Chinese space
 
 
+@pytest.mark.slow
 def test_workers_write_the_same_texts_and_time_nothing(lab, capsys):
     argv = [*SWEEP, "--weights", lab.weights["diffusion"]]
     assert lab("run_inference_sweep", *argv, "--output-dir", lab.root / "one") == 0
