@@ -9,6 +9,7 @@ about as much as the tests themselves up to the first that fails. Prints the mut
 import argparse
 import contextlib
 import difflib
+import gc
 import importlib
 import itertools
 import os
@@ -58,6 +59,14 @@ def copy():
         yield Path(folder)
 
 
+def prepare():
+    """Import what takes long, and leave out of the forked processes what does."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    for name in HEAVY.split():
+        importlib.import_module(name)
+    gc.freeze()
+
+
 def passes(folder, tests, limit, options=("-x", "-q")):
     """Whether the tests pass in a copy within so many seconds, and what they printed."""
     (folder / "out.txt").touch()
@@ -88,9 +97,7 @@ def main():
     code = (ROOT / args.file).read_text(encoding="utf-8")
     every = mutants(code, args.seed)
     tried = every[: args.sample]
-    os.environ["OMP_NUM_THREADS"] = "1"
-    for name in HEAVY.split():
-        importlib.import_module(name)
+    prepare()
     with copy() as folder:
         path, alive = folder / args.file, []
         passed, said = passes(folder, args.tests, 10 * args.seconds)

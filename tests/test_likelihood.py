@@ -205,12 +205,12 @@ def test_a_text_of_some_of_the_characters_that_a_model_knows_is_evaluated(name, 
     assert figures[0] == figures[1]
 
 
-def test_a_file_in_the_place_of_the_folder_is_refused_before_anything_is_measured(evaluate, own_root, monkeypatch):
-    monkeypatch.setattr(evaluate_likelihood, "likelihoods", None)
+def test_a_file_in_the_place_of_the_folder_is_refused_before_anything_is_measured(evaluate, own_root, capsys):
     (own_root / "file").write_text("not a folder")
     assert evaluate("gpt-mine.pt", flags=("--output-dir", str(own_root / "file"))) == 2
     (own_root / "likelihood.json").mkdir()
     assert evaluate("gpt-mine.pt", flags=("--output-dir", str(own_root))) == 2
+    assert not capsys.readouterr().out  # no table
 
 
 @pytest.mark.parametrize("flag", ["--windows", "--most", "--repeats"])
