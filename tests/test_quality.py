@@ -116,7 +116,7 @@ def test_the_judge_scores_every_character_after_the_prompt_with_context(referenc
     model = gpt.Model(config).eval()
     torch.nn.init.normal_(model.lm_head.weight)
     evaluator = trials.Writer("gpt", model, gpt.generate, alphabet, "abc", gpt.Decoding())
-    judged = Reference("", "", "", frozenset(), alphabet, evaluator)
+    judged = Reference("", "", "", frozenset(), alphabet, evaluator=evaluator)
     text = "abc abca cab bca a"
     idx, nll = alphabet.encode(text), []
     for i in range(3, len(text)):
