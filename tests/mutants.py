@@ -14,6 +14,7 @@ import importlib
 import itertools
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -68,11 +69,12 @@ def prepare():
 
 
 def passes(folder, tests, limit, options=("-x", "-q")):
-    """Whether the tests pass in a copy within so many seconds, and what they printed."""
+    """Whether the tests pass in a copy within so many seconds of the CPU, and what they printed."""
     (folder / "out.txt").touch()
     if (child := os.fork()) == 0:
         os.chdir(folder)
         os.setpgid(0, 0)
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
         out = os.open("out.txt", os.O_WRONLY | os.O_TRUNC)
         os.dup2(out, 1), os.dup2(out, 2)
         status = 1
@@ -80,7 +82,7 @@ def passes(folder, tests, limit, options=("-x", "-q")):
             status = pytest.main([*options, "-p", "no:cacheprovider", *tests])
         os._exit(status)
     signal.signal(signal.SIGALRM, lambda *_: os.killpg(child, signal.SIGKILL))
-    signal.alarm(limit)
+    signal.alarm(10 * limit)  # of the clock: one that sleeps
     status = os.waitpid(child, 0)[1]
     signal.alarm(0)
     return status == 0, (folder / "out.txt").read_text(errors="replace")
@@ -92,7 +94,7 @@ def main():
     parser.add_argument("tests", nargs="+", help="files, or FILE::TEST")
     parser.add_argument("--sample", type=int, help="try so many of the mutants, drawn at random")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=int, default=120, help="a mutant whose tests take longer is killed")
+    parser.add_argument("--seconds", type=int, default=60, help="of the CPU: a mutant whose tests take more is killed")
     args = parser.parse_args()
     code = (ROOT / args.file).read_text(encoding="utf-8")
     every = mutants(code, args.seed)
