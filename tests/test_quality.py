@@ -106,6 +106,7 @@ def test_real_words_and_scripts_without_spaces(reference):
     known = min(reference.words)
     assert quality.word_shares(f"{known} qqqqqqq {known} {known}", reference) == (0.75, 0.0)
     assert quality.word_shares("天，地。\n" * 100, reference) == (None, None)
+    assert quality.word_shares("some words", None) == quality.word_shares("1 2 3", reference) == (None, None)
 
 
 @pytest.mark.parametrize("size", [1, 2, 8])
@@ -126,6 +127,7 @@ def test_the_judge_scores_every_character_after_the_prompt_with_context(referenc
         nll.append(torch.nn.functional.cross_entropy(logits, idx[i]).item())
     assert quality.generative_nll([text], judged.evaluator, [3])[0] == pytest.approx(np.mean(nll), rel=1e-4)
     assert quality.generative_nll(["xyz"], judged.evaluator, [0]) == [None]
+    assert np.isfinite(quality.generative_nll(["ab"], judged.evaluator, [1])[0])  # shorter than a window
 
 
 class Even(torch.nn.Module):
