@@ -281,6 +281,7 @@ def test_the_operators_of_a_cached_call_are_all_counted():
     assert sum(row["share"] for row in found.values()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_corpus(own_root, monkeypatch):
     """Peaks of encoding a text and drawing from it, of 2 and 12 million characters."""
     monkeypatch.setattr(corpus, "BLOCK", 1 << 18)
@@ -468,6 +469,7 @@ def test_the_pages_need_one_file_of_each_name(monkeypatch, tmp_path):
         readme.results("speed")
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_a_gpu_works_before_it_meets_one(monkeypatch, tmp_path):
     """On a CPU, in eager mode, with the shipped weights and a text of their characters."""
     monkeypatch.setattr(machine, "can_compile", lambda device: False)

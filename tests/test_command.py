@@ -50,11 +50,6 @@ def test_writing_needs_no_corpus(method, make_weights, own_root):
     assert not (own_root / ".cache").exists()
 
 
-def test_infill_keeps_what_is_given(make_weights, capsys):
-    assert run(diffusion, make_weights(diffusion), "--infill", "to be __ not ___be") == 0
-    assert re.fullmatch(r"to be .. not ...be\n", capsys.readouterr().out, re.DOTALL)
-
-
 def test_without_weights_at_the_default_path_it_says_so_and_trains(own_root, text_file, tiny, monkeypatch, capsys):
     monkeypatch.setattr("lab.checkpoint.ROOT", own_root)
     flags = ["--data", str(text_file), "--iters", "1", "--max-new-tokens", "5", *tiny]

@@ -160,6 +160,7 @@ def test_the_legend_has_the_states_of_the_film_alone():
     assert painter.BEHIND[NEW] in colours and painter.BEHIND[DRAFT] not in colours
 
 
+@pytest.mark.slow
 def test_memory_stays_small_for_a_long_film(tmp_path):
     made = many(400, 3.0)
     tracemalloc.start()
@@ -252,7 +253,15 @@ def weights(make_weights):
     return ["--blocks", "1"], paths
 
 
-@pytest.mark.parametrize("argv", ["", "--flow", "--compare", "--flow --compare"])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        pytest.param("", marks=pytest.mark.slow),
+        pytest.param("--flow", marks=pytest.mark.slow),
+        pytest.param("--compare", marks=pytest.mark.slow),
+        "--flow --compare",
+    ],
+)
 def test_the_commands_of_the_order(argv, weights, tmp_path, capsys, monkeypatch):
     """Without a display they play in the terminal; with --save they leave the file, whatever the case of its suffix."""
     monkeypatch.delenv("DISPLAY", raising=False)

@@ -93,6 +93,15 @@ def test_an_entropy_budget_is_spent_on_the_surest():
     assert strategy("budget=0.1")(probs, masked & (torch.arange(4) > 1)).tolist() == [[False, False, False, True]]
 
 
+def test_a_random_rule_takes_as_many_masked_positions_as_it_says_each_as_often_as_another():
+    strategy, masked = methods.strategy("random=2"), torch.tensor([[True, True, False, True, True]]).repeat(4000, 1)
+    taken = strategy(None, masked)
+    assert (taken.sum(1) == 2).all() and not taken[:, 2].any()
+    assert taken.float().mean(0).tolist() == pytest.approx([0.5, 0.5, 0, 0.5, 0.5], abs=0.04)
+    assert not torch.equal(taken, strategy(None, masked))
+    assert methods.strategy("random=9")(None, masked).equal(masked)
+
+
 def test_path_likelihood_from_left_to_right_is_the_chain_rule():
     model, x = make_model(diffusion), torch.randint(5, (3, 8))
     nll, calls = likelihood.path(model, x, torch.arange(8) >= 2, methods.strategy("left"))
@@ -196,12 +205,12 @@ def test_a_text_of_some_of_the_characters_that_a_model_knows_is_evaluated(name, 
     assert figures[0] == figures[1]
 
 
-def test_a_file_in_the_place_of_the_folder_is_refused_before_anything_is_measured(evaluate, own_root, monkeypatch):
-    monkeypatch.setattr(evaluate_likelihood, "likelihoods", None)
+def test_a_file_in_the_place_of_the_folder_is_refused_before_anything_is_measured(evaluate, own_root, capsys):
     (own_root / "file").write_text("not a folder")
     assert evaluate("gpt-mine.pt", flags=("--output-dir", str(own_root / "file"))) == 2
     (own_root / "likelihood.json").mkdir()
     assert evaluate("gpt-mine.pt", flags=("--output-dir", str(own_root))) == 2
+    assert not capsys.readouterr().out  # no table
 
 
 @pytest.mark.parametrize("flag", ["--windows", "--most", "--repeats"])
@@ -224,6 +233,15 @@ def test_calibration_finds_the_temperature_of_the_text():
     temp, loss = likelihood.calibrate(model, lambda: gpt.loss(model, idx, model.config, None)[0].item())
     assert temp == pytest.approx(1.3, abs=0.11) and loss < before
     assert torch.allclose(model.lm_head.weight * temp, right * 1.3)
+
+
+@pytest.mark.parametrize(("best", "found"), [(0.2, 0.8), (0.85, 0.85), (1.55, 1.55), (9.0, 1.6)])
+def test_calibration_stays_within_its_limits(best, found):
+    model = gpt.Model(Config(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16))
+    torch.nn.init.ones_(model.lm_head.weight)
+    temp, loss = likelihood.calibrate(model, lambda: (model.lm_head.weight - 1 / best).abs().mean().item())
+    assert temp == found and loss == pytest.approx(abs(1 / found - 1 / best), abs=1e-6)
+    assert torch.allclose(model.lm_head.weight, torch.tensor(1 / found))
 
 
 def test_calibration_leaves_the_flow_alone():

@@ -106,6 +106,7 @@ def test_real_words_and_scripts_without_spaces(reference):
     known = min(reference.words)
     assert quality.word_shares(f"{known} qqqqqqq {known} {known}", reference) == (0.75, 0.0)
     assert quality.word_shares("天，地。\n" * 100, reference) == (None, None)
+    assert quality.word_shares("some words", None) == quality.word_shares("1 2 3", reference) == (None, None)
 
 
 @pytest.mark.parametrize("size", [1, 2, 8])
@@ -116,7 +117,7 @@ def test_the_judge_scores_every_character_after_the_prompt_with_context(referenc
     model = gpt.Model(config).eval()
     torch.nn.init.normal_(model.lm_head.weight)
     evaluator = trials.Writer("gpt", model, gpt.generate, alphabet, "abc", gpt.Decoding())
-    judged = Reference("", "", "", frozenset(), alphabet, evaluator)
+    judged = Reference("", "", "", frozenset(), alphabet, evaluator=evaluator)
     text = "abc abca cab bca a"
     idx, nll = alphabet.encode(text), []
     for i in range(3, len(text)):
@@ -126,6 +127,47 @@ def test_the_judge_scores_every_character_after_the_prompt_with_context(referenc
         nll.append(torch.nn.functional.cross_entropy(logits, idx[i]).item())
     assert quality.generative_nll([text], judged.evaluator, [3])[0] == pytest.approx(np.mean(nll), rel=1e-4)
     assert quality.generative_nll(["xyz"], judged.evaluator, [0]) == [None]
+    assert np.isfinite(quality.generative_nll(["ab"], judged.evaluator, [1])[0])  # shorter than a window
+
+
+class Even(torch.nn.Module):
+    """Every character is as likely as any other."""
+
+    def __init__(self, vocab_size):
+        super().__init__()
+        self.config = gpt.Config(vocab_size=vocab_size, block_size=8)
+
+    def forward(self, idx):
+        return torch.zeros(*idx.shape, self.config.vocab_size)
+
+
+def test_a_known_text_has_the_measures_that_its_columns_name():
+    train = "the quick brown fox jumps over the lazy dog and sleeps beside a river"
+    start, again = "the quick brown fox jumps over the lazy ", "the quick brown fox jumps "
+    text, alphabet = f"{start}horse; {again}too", Alphabet("abcdefghijklmnopqrstuvwxyz ;")
+    evaluator = trials.Writer("gpt", Even(len(alphabet)), None, alphabet, "", None)
+    reference = Reference(train, "", "", frozenset(train.split()), alphabet, evaluator=evaluator)
+    (found,) = quality.measure([row(text, prompt="zebra zebra zebra zebra ")], reference)
+    assert {name: found[name] for name in quality.SAMPLE_MEASURES} == pytest.approx(
+        {
+            "generative_nll": np.log(len(alphabet)),
+            "real_words": 13 / 15,  # all but horse and too
+            "long_words": 6 / 7,  # quick, brown, jumps, twice, but not horse
+            "distinct_2": 10 / 14,  # four pairs stand twice
+            "repetition": len(again) / len(text),
+            "copied_run": len(start),
+            "copied_share": len(start) / len(text),  # the second run is shorter than 32
+        }
+    )
+
+
+def test_distance_counts_copies_beyond_those_of_real_text():
+    train, rng = "".join(chr(97 + i * i % 23) for i in range(400)), random.Random(0)
+    real = train[100:300] + "".join(rng.choices("xyz", k=200))  # half of it stands in the training text
+    reference = Reference(train, real, real, frozenset(), Alphabet("x"))
+    for copied, excess in ((0.2, 0), (0.5, 0), (0.75, 0.25)):
+        figures = Pool([[row("xyzz" * 9) | {"copied_share": copied}]], reference).figures()
+        assert figures["distance"] - figures["jsd_4"] == pytest.approx(excess)
 
 
 def test_pool_weights_groups(reference):

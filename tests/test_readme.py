@@ -42,7 +42,7 @@ def after_uv_run(line):
     """What `uv run` is to run: a script with its flags, without uv's own options and torchrun's."""
     words = shlex.split(line, comments=True)
     words = words[words.index("run") + 1 :]
-    while words[0] in ("--extra", "--group", "--no-sync"):
+    while words[0] in ("--extra", "--group", "--no-sync", "--with"):
         words = words[1 if words[0] == "--no-sync" else 2 :]
     return tuple(words[3:] if words[0] == "torchrun" else words)
 

@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import itertools
 import json
 import shlex
 import shutil
@@ -99,9 +100,24 @@ def load(path):
     return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
 
 
+def flags_of(settings, prefix=""):
+    """{"top_k": 3} -> ["--top-k", "3"]"""
+    pairs = [(f"--{prefix}{name.replace('_', '-')}", value) for name, value in settings.items()]
+    return [word for pair in pairs for word in pair]
+
+
+def check_settings(rows, typed):
+    """Every row has the settings that were typed for its name."""
+    assert {row["name"] for row in rows} == typed.keys()
+    for row in rows:
+        assert row.items() >= typed[row["name"]].items()
+
+
 def test_flow_against_baseline(lab, capsys):
     flags = ["--baseline-weights", lab.weights["diffusion"], "--flow-weights", lab.weights["diffusion_flow"]]
-    assert lab("evaluate_flow_vs_baseline", *flags, "--seeds", "1,2,3", "--output-dir", lab.root / "out") == 0
+    both = {"temp": 0.9, "top_k": 5, "confidence_threshold": 0.6, "draft_threshold": 0.4, "spacing": 2}
+    flags += [*flags_of(both), "--flow-step", "0.3", "--seeds", "1,2,3", "--output-dir", lab.root / "out"]
+    assert lab("evaluate_flow_vs_baseline", *flags) == 0
     folder = only(lab.root / "out")
     assert names(folder) == {
         "summary.json",
@@ -113,7 +129,9 @@ def test_flow_against_baseline(lab, capsys):
     }
     summary = load(folder / "summary.json")
     assert len(summary["rows"]) == 3 * 3 * 2
-    assert {row["name"] for row in summary["rows"]} == {"baseline", "flow", "flow_off"}
+    flow = both | {"module": "diffusion_flow", "flow_step": 0.3}
+    typed = {"baseline": both | {"module": "diffusion"}, "flow": flow | {"flow_until": 0.5}}
+    check_settings(summary["rows"], typed | {"flow_off": flow | {"flow_until": 1.0}})
     assert summary["stamp"]["settings"]["seeds"] == [1, 2, 3]
     with open(folder / "samples_flow.csv", newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
@@ -151,15 +169,21 @@ def test_top_k_is_a_number_or_all(flags, expected):
 
 
 def test_sweep_and_its_analysis(lab, capsys):
-    argv = ["--module", "diffusion_flow", "--weights", lab.weights["diffusion_flow"], "--seeds", "1337,2027"]
-    argv += ["--temp", "0.7,0.8", "--confidence-threshold", "0.75,0.85,0.95", "--top-k", "2,3"]
+    grid = {"temp": (0.7, 0.8), "top_k": (2, 3), "confidence_threshold": (0.75, 0.85, 0.95), "confidence_top_k": (4,)}
+    grid |= {"confidence_temp": (0.9,), "spacing": (1,), "draft_threshold": (0.5,), "confirm_threshold": (0.6,)}
+    grid |= {"replace_margin": (0.1,), "target_chunk_len": (9,), "flow_step": (0.3,), "flow_until": (0.4,)}
+    argv = flags_of({name: ",".join(map(str, values)) for name, values in grid.items()})
+    argv += ["--module", "diffusion_flow", "--weights", lab.weights["diffusion_flow"], "--seeds", "1337,2027"]
     assert lab("run_inference_sweep", *argv, "--output-dir", lab.root / "out") == 0
     folder = only(lab.root / "out")
     assert folder.name.startswith("diffusion_flow_")
     assert names(folder) == {"results.csv", "results.json", "samples.txt", "rows.jsonl"}
     rows = load(folder / "results.json")
     assert len(rows) == 2 * 3 * 2 * 2 * 2
-    assert len({row["name"] for row in rows}) == 12
+    cells = [dict(zip(grid, cell, strict=True)) for cell in itertools.product(*grid.values())]
+    typed = {", ".join(f"{name} {value}" for name, value in cell.items()): cell for cell in cells}
+    assert len(typed) == 12
+    check_settings(rows, typed)
     assert {row["seconds"] is None for row in rows if row["batch"] > 1} == {True}
     assert all(row["seconds"] > 0 for row in rows if row["batch"] == 1)
     analysis = ["--inputs", folder / "results.json", "--tag", "t", "--output-dir", lab.root / "a"]
@@ -171,16 +195,18 @@ def test_sweep_and_its_analysis(lab, capsys):
 
 
 def test_two_ways_to_decode_and_their_quality(lab, capsys):
-    argv = "--module diffusion --seeds 1337,2027,7 --a-name old_like --a-confidence-threshold 0.85 --a-draft-threshold 0.85"
-    argv += " --a-confirm-threshold 0.85 --a-replace-margin 1.0 --a-target-chunk-len 240 --b-name new_two_stage"
-    argv += " --b-confidence-threshold 0.95 --b-draft-threshold 0.70 --b-confirm-threshold 0.85 --b-replace-margin 0.0"
-    argv += " --b-target-chunk-len 240"
-    argv = [*argv.split(), "--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
+    a = {"confidence_threshold": 0.6, "draft_threshold": 0.5, "confirm_threshold": 0.7, "replace_margin": 0.1}
+    b = {"confidence_threshold": 0.9, "draft_threshold": 0.3, "confirm_threshold": 0.8, "replace_margin": 0.2}
+    a, b = a | {"spacing": 1, "target_chunk_len": 9}, b | {"spacing": 2, "target_chunk_len": 8}
+    typed = {"old_like": a | {"temp": 0.9, "top_k": 5}, "new_two_stage": b | {"temp": 0.9, "top_k": 5}}
+    argv = ["--seeds", "1337,2027,7", "--temp", "0.9", "--top-k", "5", *flags_of(a, "a-"), *flags_of(b, "b-")]
+    argv += ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
     assert lab("evaluate_generate_methods", *argv) == 0
     folder = only(lab.root / "out")
     assert names(folder) == {"summary.json", "results.json", "results.csv", "rows.jsonl"}
     found = {each["measure"]: each for each in load(folder / "summary.json")["differences"]}
     rows = load(folder / "results.json")
+    check_settings(rows, typed)
     mean = {n: sum(r["nfe"] for r in rows if r["name"] == n) / 6 for n in ("old_like", "new_two_stage")}
     assert found["nfe"]["difference"] == pytest.approx(mean["new_two_stage"] - mean["old_like"])
     quality = ["--input", folder / "results.json", "--tag", "ab", "--output-dir", lab.root / "q"]
@@ -190,15 +216,24 @@ def test_two_ways_to_decode_and_their_quality(lab, capsys):
 
 
 def test_grid_against_baseline(lab, capsys):
-    argv = "--module diffusion --seeds 1,2,3 --sweep-draft-threshold 0.2,0.7 --sweep-confirm-threshold 0.85,0.88"
-    argv += " --sweep-replace-margin 0.0 --sweep-target-chunk-len 240"
-    argv = [*argv.split(), "--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
+    shared = {"temp": 0.9, "top_k": 5, "spacing": 2}
+    base = {"confidence_threshold": 0.6, "draft_threshold": 0.5, "confirm_threshold": 0.7, "replace_margin": 0.1}
+    sweep = {"confidence_threshold": 0.9, "replace_margin": 0.2, "target_chunk_len": 8}
+    base, several = base | {"target_chunk_len": 9}, {"draft_threshold": "0.2,0.7", "confirm_threshold": "0.85,0.88"}
+    argv = [*flags_of(shared), *flags_of(base, "base-"), *flags_of(sweep | several, "sweep-"), "--seeds", "1,2,3"]
+    argv += ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
     assert lab("sweep_new_two_stage_vs_baseline", *argv) == 0
     folder = only(lab.root / "out")
     expected = "rows.json run_level.json agg_vs_baseline.json summary.json speed_vs_quality.png speed_vs_parallel.png top_speed_configs.png"
     assert names(folder) == {*expected.split(), "rows.jsonl"}
     points = load(folder / "agg_vs_baseline.json")
     assert len(points) == 5 and points[0]["name"] == "baseline"
+    typed = {
+        f"draft {draft}, confirm {confirm}": sweep | shared | {"draft_threshold": draft, "confirm_threshold": confirm}
+        for draft in (0.2, 0.7)
+        for confirm in (0.85, 0.88)
+    }
+    check_settings(load(folder / "rows.json"), typed | {"baseline": base | shared})
     check_pairs(load(folder / "run_level.json"), load(folder / "rows.json"))
     for name in load(folder / "summary.json")["top_5"]:
         assert next(p for p in points if p["name"] == name["name"])["not_worse"]
@@ -368,6 +403,7 @@ def test_a_resumed_run_has_the_rows_of_one_left_alone(lab, capsys):
         assert names(part) == names(whole)
 
 
+@pytest.mark.slow
 def test_a_killed_run_can_be_resumed(lab, capsys):
     argv = [
         *SWEEP,
@@ -532,6 +568,7 @@ def test_names_of_settings_are_one_line(lab, capsys):
     trials.Trial(None, None, (1,), name="\u65e7\u3000\u6cd5")  # with a Chinese space
 
 
+@pytest.mark.slow
 def test_workers_write_the_same_texts_and_time_nothing(lab, capsys):
     argv = [*SWEEP, "--weights", lab.weights["diffusion"]]
     assert lab("run_inference_sweep", *argv, "--output-dir", lab.root / "one") == 0
@@ -720,6 +757,20 @@ def test_json_has_no_nan_and_csv_opens_in_a_spreadsheet(tmp_path):
 
 def test_two_runs_of_one_second_have_two_folders(tmp_path):
     assert len({records.fresh(tmp_path, "x") for _ in range(3)}) == 3
+
+
+def test_more_texts_than_there_is_real_text_are_thinned_out(lab):
+    """The held-out half that they are measured beside has room for two of 200 characters: the first and the last count."""
+    text = (lab.root / "text.txt").read_text(encoding="utf-8")[:200]
+    measures = dict.fromkeys([*quality.SAMPLE_MEASURES, "seconds"], 0.5) | {"copied_run": 0}
+    row = {"name": "x", "prompt": text[:4], "text": text, "chars": 196, **measures}
+    rows = [row | {"seed": seed, "nfe": nfe} for seed, nfe in enumerate((10, 20, 60))]
+    (lab.root / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
+    flags = ["--inputs", lab.root / "rows.json", "--data", lab.root / "text.txt", "--output-dir", lab.root / "a"]
+    assert lab("analyze_inference_sweep", *flags, writes=False) == 0
+    with open(lab.root / "a" / "analysis_aggregated.csv", newline="", encoding="utf-8-sig") as file:
+        (found,) = csv.DictReader(file)
+    assert (found["n"], float(found["nfe"])) == ("2", 35)
 
 
 def test_a_sweep_is_set_beside_as_much_real_text_as_one_setting_has(lab, capsys, monkeypatch):

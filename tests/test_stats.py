@@ -1,6 +1,7 @@
 """Intervals, paired differences, Pareto-optimal points, verdicts."""
 
 import itertools
+import random
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from lab import records, stats
 from lab.cli import UserError
 from lab.corpus import Alphabet
-from lab.quality import Reference
+from lab.quality import Pool, Reference
 
 SWEEPS = sorted((Path(__file__).resolve().parent.parent / "results" / "sweep").glob("*/rows.jsonl"))
 
@@ -46,6 +47,14 @@ def test_the_interval_of_a_ratio_is_that_of_the_delta_method():
     assert (high - low) / 2 == pytest.approx(1.97 * error, rel=0.05)
 
 
+def test_an_interval_lies_about_the_figure_of_all_clusters():
+    """A figure of fewer clusters that is higher, as entropy is lower, says nothing of where it lies."""
+    figures = np.random.default_rng(5).lognormal(size=9)
+    moved = figures + np.eye(9)[0] * 0.5
+    found, shifted = (np.array(stats.interval(each)[:2]) for each in (figures, moved))
+    assert shifted == pytest.approx(found + 0.5)
+
+
 def test_the_p_value_and_the_interval_agree():
     for sample in np.random.default_rng(2).normal(0.6, 1, size=(200, 8)):
         low, high, p = stats.mean_interval(sample)
@@ -69,7 +78,7 @@ def test_an_interval_is_at_least_as_wide_as_students():
 def test_holm_is_as_in_the_textbook():
     """Holm (1979): .01 x 4, .02 x 3, .03 x 2 and .04 x 1, none below the one before."""
     assert stats.holm([0.03, 0.01, 0.04, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
-    assert stats.holm([0.5, 0.9]) == pytest.approx([1, 1])
+    assert stats.holm([0.6, 0.9]) == pytest.approx([1, 1])
 
 
 def test_a_setting_is_not_found_to_differ_from_itself():
@@ -90,6 +99,43 @@ def test_a_setting_is_not_found_to_differ_from_itself():
                 alone += sum(row["p"] < 0.05 for row in found) / len(found)
     assert compared >= 84 and differing <= 0.05 * compared
     assert alone <= 0.06 * compared  # each interval by itself
+
+
+def test_pooled_figures_and_their_intervals_are_those_of_counting_anew():
+    """Entropy, divergences and distance of all texts of a side, and of all but those of each prompt in turn."""
+    rng = random.Random(0)
+    a, b = (
+        [
+            {
+                "name": "x",
+                "prompt": f"p{i % 6}",
+                "seed": i,
+                "text": "".join(rng.choices(of, k=40)),
+                "chars": 39,
+                "nfe": 1,
+            }
+            | {"copied_share": rng.random()}
+            for i in range(12)
+        ]
+        for of in ("abc", "aabcd")
+    )
+    known = "".join(rng.choices("abcd", k=300))
+    reference = Reference(known[50:200], known, known[100:], frozenset(), Alphabet("abcd"))
+    found = {each["measure"]: each for each in stats.compare(a, b, reference, ())}
+    assert tuple(found) == stats.POOLED
+    prompts = [f"p{i}" for i in range(6)]
+    kept = [[p for p in prompts if p != out] for out in (None, *prompts)]
+    figures = [
+        [Pool([[row for row in rows if row["prompt"] == p] for p in own], reference).figures() for own in kept]
+        for rows in (a, b)
+    ]
+    summary = stats.summarise(b, reference, ())
+    for name in stats.POOLED:
+        one, two = (np.array([each[name] for each in side]) for side in figures)
+        assert (found[name]["a"], found[name]["b"]) == pytest.approx((one[0], two[0]))
+        assert (found[name]["low"], found[name]["high"], found[name]["p"]) == pytest.approx(stats.interval(two - one))
+        assert (summary[name]["low"], summary[name]["high"]) == pytest.approx(stats.interval(two)[:2])
+        assert found[name]["clusters"] == 6
 
 
 def test_samples_of_one_prompt_count_as_one_cluster():

@@ -91,6 +91,7 @@ def test_twenty_iterations_leave_weights_and_a_log_with_the_promised_columns(met
     assert 0.8 <= made["temperature"] <= 1.6
 
 
+@pytest.mark.slow
 @every_method
 def test_it_learns(method, text_file, own_root, tiny):
     flags = ["--iters", "400", "--eval-every", "400", "--adam-lr", "0.02", *tiny]
@@ -141,6 +142,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(method, how, text_file, ow
     assert rows(first) == rows(second)
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_from_its_last_checkpoint(text_file, own_root, tiny):
     flags = ["--iters", "100", "--eval-every", "100", "--seed", "3", *tiny]
     paths = ["--data", str(text_file), "--weights", str(own_root / "w.pt")]
@@ -297,6 +299,7 @@ def test_init_refuses_other_sizes(text_file, own_root, tiny, capsys):
     assert "a.pt" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_processes_train_like_one_on_the_joined_batch(text_file, own_root, tiny):
     """The method that draws the most random numbers, and whose loss has parts."""
     flags = ["--iters", "10", "--eval-every", "10", "--batch-size", "2", "--bf16", "False", "--dropout", "0"]

@@ -140,6 +140,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /
 
 
 @linux
+@pytest.mark.slow
 def test_what_workers_share_is_sent_to_each_once_and_ctrl_c_ends_them(tmp_path):
     with pytest.raises(KeyboardInterrupt), workers.choose(pid_after, Parcel(tmp_path), 2, None) as submit:
         pids = {future.result() for future in [submit(0.02) for _ in range(50)]}
@@ -150,6 +151,7 @@ def test_what_workers_share_is_sent_to_each_once_and_ctrl_c_ends_them(tmp_path):
 
 
 @linux
+@pytest.mark.slow
 def test_a_worker_that_is_killed_is_one_message():
     with pytest.raises(UserError, match="worker process has ended"), workers.several(pid_after, None, 1) as submit:
         os.kill(submit(0).result(), signal.SIGKILL)
@@ -157,6 +159,7 @@ def test_a_worker_that_is_killed_is_one_message():
 
 
 @linux
+@pytest.mark.slow
 def test_a_killed_sweep_leaves_no_workers(make_weights, text_file, tmp_path):
     seeds = ",".join(map(str, range(2000)))
     argv = [*FLAGS, "--seeds", seeds, "--workers", "2", "--output-dir", tmp_path / "out"]
