@@ -25,7 +25,7 @@ from benchmarks.timing import Output, show
 from lab import cli
 from lab.cli import ROOT, check, check_range
 
-# runs in a checkout: METHOD, what to do (write, step, measure, compile), texts, threads (0: as the checkout has it), size
+# runs in a checkout: METHOD, what to do (write, step, compile), texts, threads (0: as the checkout has it), size
 WORK = """
 import sys, time
 from dataclasses import replace
@@ -57,14 +57,8 @@ else:
     precision = torch.autocast("cpu", torch.bfloat16, enabled=bf16)
     forward = torch.compile(model, dynamic=False) if doing == "compile" else model
     batch_loss = training.objective(forward, method.loss, config, precision)
-    if doing == "measure":
-        def work():
-            with torch.no_grad():
-                batch_loss(x, machine.Rng(0))
-    else:
-        optimisers = training.optimisers(model, recipe)
-        work = lambda: training.advance(batch_loss, optimisers, 1.0, x, machine.Rng(0))
-    count = size
+    optimisers = training.optimisers(model, recipe)
+    work, count = lambda: training.advance(batch_loss, optimisers, 1.0, x, machine.Rng(0)), size
 began = time.perf_counter()
 work()
 first, began = time.perf_counter() - began, time.perf_counter()
@@ -145,8 +139,8 @@ def against_before(args):
 
 def against_one_thread(args):
     """Rows of all threads against one, for each kind of work."""
-    asked = [(name, "write", texts, RATE, args.chars) for name in ("gpt", "diffusion") for texts in (1, 8, 32)]
-    asked += [("gpt", doing, 1, STEPS, args.steps) for doing in ("step", "measure")]
+    asked = [(name, "write", texts, RATE, args.chars) for name in ("gpt", "diffusion") for texts in (1, 32)]
+    asked.append(("gpt", "step", 1, STEPS, args.steps))
     for processes, state in enumerate(STATES):
         with spinning(processes):
             for name, doing, texts, unit, size in asked:
