@@ -22,10 +22,10 @@ from lab.backbone import Backbone, Config
 from lab.canvas import Windows
 from lab.cli import check_range
 from lab.likelihood import validation_bound
-from lab.sampling import probabilities, sample_tokens, uniforms
+from lab.sampling import sample_tokens, uniforms
 from lab.training import Recipe
 from lab.two_stage import judge_drafts
-from lab.unmasking import confidence_temp, confident
+from lab.unmasking import confident, two_temps
 
 NAME = "diffusion"
 MOST = 10**6  # the largest spacing and number of steps
@@ -127,8 +127,7 @@ def generate(model, canvas, decoding, rngs):
     while windows.masked.any():
         window = windows.read()  # [NEW]
         x = window.idx.masked_fill(window.hidden, config.vocab_size)  # [NEW] shown as masks
-        logits = model(x.to(device))
-        probs, conf_probs = (probabilities(logits, temp) for temp in (decoding.temp, confidence_temp(decoding)))
+        probs, conf_probs = two_temps(model(x.to(device)), decoding)  # (B, W, V) both
         yield windows.write(window, *unmask(window, probs, conf_probs, decoding, rngs), probs)
 
 

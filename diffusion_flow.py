@@ -44,8 +44,8 @@ from lab import backbone, cli, command, training
 from lab.canvas import Windows
 from lab.cli import check_range
 from lab.likelihood import validation_bound
-from lab.sampling import probabilities, sample_tokens
-from lab.unmasking import confidence_temp
+from lab.sampling import sample_tokens
+from lab.unmasking import two_temps
 
 NAME = "diffusion_flow"
 SNR_HALF = 3.0  # signal-to-noise ratio at t = 1/2, where the evidence tells about a third of a character out of 65
@@ -174,8 +174,9 @@ def generate(model, canvas, decoding, rngs, flow=advance_evidence):
         snr, y = snr * carries, y * carries[..., None]  # [NEW]
         x = window.idx.masked_fill(window.hidden, config.vocab_size)
         logits = model(x.to(device), y.float().to(device), snr.float().to(device))
-        both = (probabilities(logits, temp) for temp in (decoding.temp, confidence_temp(decoding)))
-        probs, conf_probs = (torch.where(guided[..., None], posterior(p, y), p) for p in both)  # [NEW] (B, W, V)
+        probs, conf_probs = two_temps(logits, decoding)  # (B, W, V) both
+        same, probs = probs is conf_probs, torch.where(guided[..., None], posterior(probs, y), probs)  # [NEW]
+        conf_probs = probs if same else torch.where(guided[..., None], posterior(conf_probs, y), conf_probs)
         idx, masked, draft = unmask(window, probs, conf_probs, decoding, rngs)
         if guided.any():  # [NEW]
             y, snr = flow(probs, y, snr, guided & masked, decoding, rngs)

@@ -12,6 +12,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,8 +41,7 @@ from lab.canvas import Canvas
 name, doing, texts, threads, size = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 method = methods.METHODS[name]
 if threads:
-    machine.FEW = 0
-    torch.set_num_threads(threads)
+    machine.use_threads = lambda *_: torch.set_num_threads(threads)
 if doing == "write":
     writer = methods.load(name)
     prompt = writer.alphabet.encode(writer.opening[:16])
@@ -87,6 +87,8 @@ def spinning(processes):
     """So many processes meanwhile that do nothing but take a core."""
     others = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(processes)]
     try:
+        while others and os.getloadavg()[0] < 0.8:  # as after a minute: the load is an average over that
+            time.sleep(1)
         yield
     finally:
         for other in others:
@@ -97,7 +99,9 @@ def spinning(processes):
 def work(folder, name, doing, texts, threads, size):
     """What WORK prints in a checkout: seconds of the first time, and how much is done in a second after it."""
     words = [name, doing, *map(str, (texts, threads, size))]
-    done = subprocess.run([sys.executable, "-c", WORK, *words], cwd=folder, capture_output=True, text=True, check=False)
+    asked = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}  # each sets its own
+    command = [sys.executable, "-c", WORK, *words]
+    done = subprocess.run(command, cwd=folder, env=asked, capture_output=True, text=True, check=False)
     check(done.returncode == 0, f"{folder}: {done.stderr.strip()[-300:]}")
     return tuple(map(float, done.stdout.split()))
 

@@ -24,8 +24,7 @@ from lab import cli, command, training
 from lab.canvas import Windows
 from lab.cli import check_range
 from lab.likelihood import validation_bound
-from lab.sampling import probabilities
-from lab.unmasking import confidence_temp
+from lab.unmasking import two_temps
 
 NAME = "origin_flow"
 WEIGHT, WARMUP, LAST_STEP, BETA = 0.1, 1000, 6000, 0.1  # of the flow loss
@@ -94,7 +93,7 @@ def generate(model, canvas, decoding, rngs):
         nearest = (model.token_emb(x) + decoding.flow_step * velocity) @ embeddings[: config.vocab_size].T
         share = (left > decoding.flow_until) * (0.25 + 0.55 * left).clamp(max=0.8)
         mixed = torch.lerp(logits, nearest, share[:, None, None])
-        probs, conf_probs = (probabilities(mixed, temp) for temp in (decoding.temp, confidence_temp(decoding)))
+        probs, conf_probs = two_temps(mixed, decoding)
         yield windows.write(window, *diffusion.unmask(window, probs, conf_probs, decoding, rngs), probs)
 
 

@@ -97,16 +97,11 @@ def trainings():
     return table(rows, columns | {"on": "{processor}, {threads} threads", "commit": "`{commit}`"})
 
 
-def busy():
-    """Ratios beside another program."""
-    return speed("busy")
-
-
-def speed(name="speed"):
+def speed():
     """Ratios measured side by side."""
     rows = [
         row | {key: f"{row[key]:,.0f}" if row[key] >= 100 else f"{row[key]:.3g}" for key in ("ours", "theirs")}
-        for row in results(name)["rows"]
+        for row in results("speed")["rows"]
     ]
     columns = {"measured": "{what}", "unit": "{unit}", "ours": "{ours}", "against": "{theirs}"}
     return table(rows, columns | {"times faster": "**{ratio:.1f}**"})

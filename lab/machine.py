@@ -2,7 +2,9 @@
 
 import contextlib
 import ctypes
+import functools
 import logging
+import math
 import os
 import platform
 import shutil
@@ -18,7 +20,7 @@ import torch
 from lab.cli import ROOT, UserError, check, say
 from lab.sampling import generator
 
-FEW = 8  # positions of a forward pass, below which threads do not pay
+FEW, WINDOW = 8, 256  # positions of a forward pass, up to which threads do not pay: those that spin; those that sleep
 BUSY = 0.8  # CPU seconds by seconds, below which a computation was kept waiting
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 
@@ -75,18 +77,21 @@ def compile_or_not(model, attempt):
         return model
 
 
-@contextlib.contextmanager
-def threads(positions):
-    """Within it, one thread where a forward pass computes few positions, in all rows together.
+@functools.cache
+def all_threads():
+    """How many PyTorch takes by itself, or by OMP_NUM_THREADS."""
+    return torch.get_num_threads()
 
-    There, threads wait for each other longer than they work. PyTorch's own number elsewhere, or OMP_NUM_THREADS.
+
+def use_threads(positions=math.inf):
+    """Have one thread where a forward pass computes few positions, in all rows together; else all.
+
+    There, threads wait for each other longer than they work.
     """
-    usual = torch.get_num_threads()
-    torch.set_num_threads(1 if positions < FEW else usual)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(usual)
+    sleep = os.environ.get("OMP_WAIT_POLICY", "").upper() == "PASSIVE"
+    wanted = min(all_threads(), 1 if positions <= (WINDOW if sleep else FEW) else all_threads())
+    if wanted != torch.get_num_threads():  # a change costs as much as a pass of GPT
+        torch.set_num_threads(wanted)
 
 
 def is_busy(seconds, cpu_seconds):

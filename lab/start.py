@@ -1,7 +1,8 @@
 """What happens before PyTorch is loaded, which takes seconds: the first import of every script, and of what imports PyTorch.
 
-OpenMP's threads are told to sleep while they wait for each other. Those that spin take from each other, and from other
-programs, the very time that they wait for. OpenMP reads this when it is loaded; what the user has set stays.
+Where the machine is busy OpenMP's threads are told to sleep while they wait for each other. Those that spin, as they do by
+default, take from each other, and from other programs, the very time that they wait for; on a quiet machine they are the
+faster ones. OpenMP reads this when it is loaded; what the user has set stays.
 
 A script is then *rehearsed*: imported and run with hollow stand-ins for the heavy packages, up to where one of them is used.
 So `--help`, and whatever is refused before a model is needed, comes at once, and no script is written in another way for
@@ -157,7 +158,8 @@ def importer():
     return frame.f_globals
 
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # GNU's (Linux), LLVM's (macOS) and Intel's (Windows) listen to it
+if hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1) / 4:  # over the last minute; not on Windows
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # GNU's OpenMP (Linux) listens to it, and LLVM's (macOS)
 if importer()["__name__"] == "__main__" and "__file__" in importer() and "torch" not in sys.modules:
     rehearse(Path(importer()["__file__"]))
     loading = Bar("loading PyTorch")

@@ -91,7 +91,8 @@ def interval(figures):
     low, high = np.quantile(drawn, (LEVEL / 2, 1 - LEVEL / 2))
     beyond = min((drawn >= value / error).sum(), (drawn <= value / error).sum()) + 1
     p = max(2 * stdtr(n - 1, -abs(value) / error), 2 * beyond / (len(drawn) + 1))
-    return Interval(value - error * max(student, high), value + error * max(student, -low), min(1.0, float(p)))
+    limits = value - error * max(student, high), value + error * max(student, -low)
+    return Interval(*map(float, limits), min(1.0, float(p)))
 
 
 def mean_interval(values):

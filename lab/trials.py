@@ -97,14 +97,17 @@ def frames(writer, trial):
     rngs = [stream(*text) for text in zip(trial.seeds, trial.canvas.idx, trial.canvas.masked, strict=True)]
     made = writer.generate(writer.model, trial.canvas, trial.decoding, rngs)
     positions = trial.canvas.idx.numel()  # the first call may read a whole prompt
-    while True:
-        began = time.perf_counter()
-        with machine.threads(positions):  # at each call: samplers of several models may take turns
+    try:
+        while True:
+            began = time.perf_counter()
+            machine.use_threads(positions)  # at each call: samplers of several models may take turns
             frame = next(made, None)  # the draw of the characters waits for the device
-        if frame is None:
-            return
-        positions = frame.columns.numel()
-        yield frame, time.perf_counter() - began
+            if frame is None:
+                return
+            positions = frame.columns.numel()
+            yield frame, time.perf_counter() - began
+    finally:
+        machine.use_threads()
 
 
 def run(writer, trial, watch=None):

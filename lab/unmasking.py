@@ -3,6 +3,8 @@
 import torch
 from torch.nn import functional as F
 
+from lab.sampling import probabilities
+
 COLD = 0.25  # temperature below which tempered probabilities no longer tell positions apart
 FEW = 3  # characters to draw from, up to which their probabilities together are a confidence
 
@@ -28,15 +30,16 @@ def confidence_of(probs, decoding):
     return probs.topk(min(k, probs.size(-1))).values.sum(-1)
 
 
-def confidence_temp(decoding):
-    """The temperature of the probabilities that confidence and entropy are taken of.
+def two_temps(logits, decoding):
+    """Probabilities that tokens are drawn from, and those that confidence and entropy are taken of: (B, W, V) both.
 
-    That of the draws, as in nathan-barry/tiny-diffusion; 1, as in LLaDA (arXiv 2502.09992) and Fast-dLLM, where they are
+    The temperature of the latter: that of the draws, as in nathan-barry/tiny-diffusion; 1, as in LLaDA (arXiv 2502.09992) and Fast-dLLM, where they are
     cold: near temperature 0 all positions seem certain.
     """
-    if decoding.confidence_temp is not None:
-        return decoding.confidence_temp
-    return decoding.temp if decoding.temp >= COLD else 1.0
+    probs, temp = probabilities(logits, decoding.temp), decoding.confidence_temp
+    if temp is None:
+        temp = decoding.temp if decoding.temp >= COLD else 1.0
+    return probs, probs if temp == decoding.temp else probabilities(logits, temp)
 
 
 def spaced(entropy, candidates, spacing):

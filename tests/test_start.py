@@ -10,6 +10,8 @@ from lab import cli, start
 # runs as any Python does before its script: prints, at the end, which heavy packages were imported, and OpenMP's setting
 WATCH = """
 import atexit, os, sys
+if hasattr(os, "getloadavg"):
+    os.getloadavg = lambda: (float(os.environ.get("LOAD", 100)), 0, 0)
 def tell():
     found = [n for n in ("torch", "numpy", "scipy", "pandas", "matplotlib") if hasattr(sys.modules.get(n), "__version__")]
     print("loaded:", *found, os.environ.get("OMP_WAIT_POLICY"), file=sys.stderr)
@@ -88,6 +90,10 @@ def test_a_command_that_writes_says_first_that_it_loads_pytorch_and_no_table_mak
 
 def test_the_users_settings_of_openmp_win(launch):
     assert launch("gpt.py", "--help", OMP_WAIT_POLICY="ACTIVE")[-1] == ["ACTIVE"]
+
+
+def test_on_a_quiet_machine_threads_wait_as_they_come(launch):
+    assert launch("gpt.py", "--help", LOAD="0.1")[-1] == ["None"]
 
 
 @pytest.fixture

@@ -11,12 +11,14 @@ import sys
 import time
 import uuid
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import diffusion
-from lab import cli, quality, trials, workers
+import gpt
+from lab import cli, machine, quality, trials, workers
 from lab.canvas import Canvas
 from lab.cli import UserError
 from lab.corpus import Alphabet
@@ -87,6 +89,46 @@ def test_a_plan_writes_the_first_text_alone_and_the_others_together():
     prompts = [head["prompt"] for trial in planned for head in trials.heads(make_writer(), trial)]
     assert prompts == ["ab", "bc"] * 3
     assert all(trial.canvas.masked.tolist() == [[False, False, True, True]] * len(trial.seeds) for trial in planned)
+
+
+def test_the_first_passes_of_a_process_are_not_timed(monkeypatch, tmp_path, capsys):
+    """They take a thousand seconds here; no row says so."""
+    now, passes = [0.0], []
+    monkeypatch.setattr(trials.time, "perf_counter", lambda: now[0])
+
+    def slow_at_first(*args):
+        for frame in diffusion.generate(*args):
+            now[0] += 1 if len(passes) > 2 else 1000
+            passes.append(frame)
+            yield frame
+
+    flags = trials.Args(seeds=(1, 2), prompts=1, prompt_len=2, max_new_tokens=20)
+    args = SimpleNamespace(**vars(flags), is_timed=True, output_dir=tmp_path)
+    settings = {"a": (make_writer(slow_at_first), diffusion.Decoding(spacing=1))}
+    rows, _ = trials.experiment(settings, args, None, "", "rows.json")
+    assert [row["seconds"] for row in rows] == [row["nfe"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    "policy, texts, counts", [("", 1, {1}), ("", 9, {4}), ("PASSIVE", 9, {1}), ("PASSIVE", 300, {4})]
+)
+def test_threads_where_a_pass_has_work_for_them(policy, texts, counts, monkeypatch):
+    """Passes of one position in each of so many texts, after the first, which reads the prompts."""
+    now, seen = [4], []
+    monkeypatch.setenv("OMP_WAIT_POLICY", policy)
+    monkeypatch.setattr(machine, "all_threads", lambda: 4)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: now[0])
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: now.__setitem__(0, n))
+    config = gpt.Config(vocab_size=3, block_size=8, n_layer=1, n_head=2, n_embd=16)
+
+    def generate(*args):
+        for frame in gpt.generate(*args):
+            seen.append(now[0])
+            yield frame
+
+    writer = trials.Writer("gpt", gpt.Model(config).eval(), generate, ABC, "abcabc", gpt.Decoding())
+    trials.run(writer, trials.Trial(Canvas.after(ABC.encode("ab"), 4), gpt.Decoding(), tuple(range(texts))))
+    assert {*seen[1:]} == counts and now == [4]
 
 
 @pytest.mark.parametrize("flag", ["max_new_tokens", "prompts", "batch", "workers", "prompt_len"])
