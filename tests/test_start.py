@@ -26,7 +26,7 @@ def launch(tmp_path):
 
     def run(*words, cwd=cli.ROOT, **environment):
         environment = {
-            **cli.os.environ,
+            **{key: value for key, value in cli.os.environ.items() if key != "OMP_WAIT_POLICY"},
             "PYTHONPATH": f"{tmp_path}:{cli.ROOT}".replace(":", cli.os.pathsep),
             **environment,
         }
