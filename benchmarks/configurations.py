@@ -1,19 +1,13 @@
-"""Who takes part in benchmarks.frontier: each way of writing with its settings and temperatures.
-
-The controls are the flow with one part changed: what do the length of its steps, its noise, and the place of its evidence do?
-"""
+"""Configurations that benchmarks.frontier compares: each way of writing with its settings and temperatures."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import torch
 
-import diffusion_flow
 import methods
 from benchmarks import origin_flow
 from benchmarks.draft_model import DraftModel, NGrams
-from benchmarks.readme import CONTROLS
 from lab import cli, machine, trials
 
 SWITCH = {"flow": {}, "flow off": {"flow_until": 1.0}}
@@ -26,7 +20,7 @@ STAGED = {  # by thresholds
 
 @dataclass(frozen=True)
 class Configuration:
-    """A way of writing, at several temperatures; slow: one seed only, as it takes many calls or is a control."""
+    """A way of writing, at several temperatures; slow: one seed only, as it takes many calls."""
 
     name: str
     writer: trials.Writer
@@ -55,8 +49,6 @@ def configurations(corpus):
     drafted = replace(large, generate=drafting.generate)
     calibrated, low = (0.2, 0.3, 0.45, 0.6, 0.8, 1.0), (0.25, 0.35, 0.5, 0.65, 0.85, 1.0)
     slow, high, off = (0.35, 0.5, 0.65, 0.9), (0.3, 0.4, 0.6, 0.8, 1.0, 1.1), SWITCH["flow off"]
-    changed = (replace(flow, generate=partial(diffusion_flow.generate, flow=step)) for step in (noiseless, shuffled))
-    controls = [(flow, {"flow_step": 0.3}), (flow, {"flow_step": 1.0}), *((writer, {}) for writer in changed)]
     return [
         Configuration("GPT", large, {}, calibrated),
         Configuration("GPT, draft model", drafted, {}, calibrated, slow=True),
@@ -71,7 +63,6 @@ def configurations(corpus):
         Configuration("the origin's one stage", masked, STAGED["threshold .85"] | {"top_k": 2}, (0.8,), slow=True),
         *(Configuration(f"flow, spacing {n}", flow, {"spacing": n}, low) for n in (3, 8)),
         *(Configuration(f"flow off, spacing {n}", flow, {"spacing": n} | off, low) for n in (3, 8)),
-        *(Configuration(name, *control, low, slow=True) for name, control in zip(CONTROLS, controls, strict=True)),
         *guided(flow, origin, slow, low),
     ]
 
@@ -97,19 +88,3 @@ def guided(flow, origin, slow, low):
         yield Configuration(f"the origin's {who}, spacing 8", origin, {"spacing": 8} | more, low)
     for who, more in SWITCH.items():
         yield Configuration(f"the origin's {who}, two stages", origin, stages | more, slow, slow=True)
-
-
-def shuffled(probs, evidence, snr, guided, decoding, rngs):
-    """A step of the flow, after which the evidence is dealt out anew among the positions that carry some."""
-    evidence, snr = diffusion_flow.advance_evidence(probs, evidence, snr, guided, decoding, rngs)
-    order = torch.arange(guided.size(1)).repeat(len(guided), 1)
-    for b in guided.any(1).nonzero().flatten().tolist():
-        (at,) = guided[b].nonzero(as_tuple=True)
-        order[b, at] = at[torch.randperm(len(at), generator=rngs[b])]
-    return evidence.gather(1, order[..., None].expand_as(evidence)), snr.gather(1, order)
-
-
-def noiseless(probs, evidence, snr, guided, decoding, rngs):
-    """A step of the flow towards the mean of the characters: evidence that is neither drawn nor noisy."""
-    _, after = diffusion_flow.advance_evidence(probs, evidence, snr, guided, decoding, rngs)
-    return (evidence + (after - snr)[..., None] * probs) * guided[..., None], after

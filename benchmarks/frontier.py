@@ -1,21 +1,20 @@
 """Autoregressive, diffusion, or diffusion + flow? Quality at equal diversity, against calls and seconds.
 
-    uv run -m benchmarks.frontier           over an hour; --resume FOLDER goes on with an interrupted one
+    uv run -m benchmarks.frontier                                    over an hour; --resume FOLDER goes on with an interrupted one
+    uv run -m benchmarks.frontier --resume results/frontier --rounds 0    derives the figures of results/frontier.json again
 
 A low temperature makes any method look good to an evaluator model and dull to a reader, so every configuration writes at several
 temperatures, and its figures are read off where the trigram entropy of its texts (of one seed, all prompts) has a given
 value: by linear interpolation between the two temperatures on either side of it. Intervals are 95 % intervals over prompts
 (`stats.interval`): all is read off again without each prompt in turn, so that differences are paired. Forward passes are compiled where
-that is safe: PyTorch's own overhead is most of a cached call of GPT, and would flatter whoever makes fewer calls. The
-limit of a configuration is what this machine's rates would allow: the products of its passes at the rate of a large product, or
-the weights of each call at the rate at which a product reads them, whichever takes longer.
+that is safe: PyTorch's own overhead is most of a cached call of GPT, and would flatter whoever makes fewer calls.
 """
 
 import itertools
 import math
 import random
 import sys
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,20 +22,20 @@ import lab.start  # noqa: F401 (before PyTorch)
 
 import numpy as np
 import pandas as pd
-import torch
 
 import methods
 from benchmarks.configurations import configurations, eager
-from benchmarks.readme import CONTROLS, PAIRS, SPACED
-from benchmarks.timing import Output, clock, flop, show
+from benchmarks.readme import PAIRS, SPACED
+from benchmarks.timing import Output, clock, show
 from lab import cli, plots, records, stats, trials
 from lab.canvas import Canvas
 from lab.cli import check
 from lab.corpus import Corpus
-from lab.quality import Reference, measure
+from lab.quality import measure
 
 MEASURES = ("generative_nll", "jsd_4", "real_words", "repetition", "nfe", "full_passes")
 LABELLED = ("GPT", "GPT, draft model", "1-layer GPT", SPACED, "flow, spacing 8", "diffusion, threshold .85")
+STORED = cli.ROOT / "results" / "frontier.json"
 BELOW = ("GPT", "flow, spacing 8")  # their labels would cover those of their neighbours
 
 
@@ -48,10 +47,8 @@ class Args(Output, trials.Args):
     batch: int = 32
     timed: int = 0
     entropies: cli.listed(float) = (10.3, 9.2, 8.3)  # bits, at which the configurations are compared
-    rounds: int = 2  # timings of each configuration (of the slow ones: one, of one text); 0: none
+    rounds: int = 2  # timings of each configuration, of slow ones one of one text; 0: those of results/frontier.json
     output_dir: Path = cli.ROOT / "benchmark_reports"  # the texts, in a folder of their own
-    redraw: bool = False  # only draw what results/frontier.json says
-    retime: bool = False  # only time anew the configurations that results/frontier.json has, and draw
 
     def __post_init__(self):
         super().__post_init__()
@@ -59,10 +56,6 @@ class Args(Output, trials.Args):
         check(self.runtime == "torch", "--runtime: PyTorch is what this benchmark compiles and times; leave it out")
         check(enough, "--prompts: at least --batch, and 5 for an interval")
         cli.check_range(self, 0, 100, "rounds")
-        changed = {f.name for f in fields(self) if getattr(self, f.name) != f.default}
-        idle = " --".join(sorted(changed - {"redraw", "retime", "renew", "rounds" * self.retime})).replace("_", "-")
-        only = self.redraw or self.retime
-        check(not (only and idle), f"--redraw and --retime write no texts: leave out --{idle}")
         check(self.entropies and all(map(math.isfinite, self.entropies)), "--entropies: one number or more")
 
 
@@ -155,27 +148,6 @@ def middle(entropies):
     return sorted(entropies)[len(entropies) // 2]
 
 
-def limits(field, costs, args):
-    """Seconds per 1,000 characters that this machine's rates would allow, one text at a time and `batch`.
-
-    costs: name -> a row with nfe and full_passes, calls and what they compute. Returns rows as those of `seconds`.
-    """
-    square, found = torch.rand(2, 1024, 1024), []
-    wide, long = square[0], square[1, 0]
-    timed = [[clock(partial(torch.matmul, wide, other)) for _ in range(50)] for other in (square[1], long)]
-    product, reading = np.median(timed, axis=1).tolist()
-    for one in field:
-        model = eager(one.writer).model
-        weights = sum(p.numel() for p in model.parameters())
-        with torch.inference_mode():
-            whole = flop(partial(model, torch.zeros(1, model.config.block_size, dtype=torch.long)))
-        for size in (1, args.batch):
-            computing = size * costs[one.name]["full_passes"] * whole * product / (2 * 1024**3)
-            took = max(computing, costs[one.name]["nfe"] * weights * reading / wide.numel())
-            found.append({"name": one.name, "batch": size, "seconds": 1000 * took / size / args.max_new_tokens})
-    return found
-
-
 def draw(found, folder):
     """A plot for calls, and one for seconds of one text and of many together: generative NLL at the middle entropy."""
     target = middle(found["settings"]["entropies"])
@@ -200,7 +172,7 @@ def draw(found, folder):
         share = f"1/{less:.0f} of" if less > 1.5 else f"{1 / less:.1f} times"
         title = f"Diffusion takes {share} GPT's {what}; its text is "
         title += f"{spaced['generative_nll'] - gpt['generative_nll']:.2f} nats less probable"
-        known = [p for p in points if p[key] is not None and p["name"] not in CONTROLS]
+        known = [p for p in points if p[key] is not None]
         enough = 0.9 * spaced[key], spaced["generative_nll"] - 0.02  # less is noise
         beaten = [p["name"] for p in known if p[key] < enough[0] and p["generative_nll"] < enough[1]]
         better = "; ".join(name for name in LABELLED if name in beaten)
@@ -247,31 +219,16 @@ def picture(axes, points, x, real):
 
 
 def timed(field, found, args, prompts):
-    """What the configurations cost in seconds, and the least that they could, at the temperatures that `found` has."""
+    """What the configurations cost in seconds at the temperatures that `found` has; without rounds, what the last run found."""
+    if not args.rounds:
+        return {key: records.read_json(STORED)[key] for key in ("seconds", "timed")}
     nearest = [row for row in found["matched"] if row["entropy"] == middle(args.entropies)]
     costs = {row["name"]: row for row in found["points"] + found["matched"] + nearest}
-    took = {"seconds": seconds(field, costs, args, prompts), "limits": limits(field, costs, args)}
-    return took | {"timed": records.stamp(rounds=args.rounds)}
-
-
-def again(args):
-    """Draw results/frontier.json, timed anew where that is asked for."""
-    found = records.read_json(cli.ROOT / "results" / "frontier.json")
-    if args.retime:
-        corpus = Corpus(args.data)
-        field = configurations(corpus)
-        prompts = trials.prompts(field[0].writer, Reference.of(corpus), args)
-        found |= timed(field, found, args, prompts)
-        records.write_json(args.folder / "frontier.json", found)
-        show(found["seconds"])
-    draw(found, args.folder)
+    return {"seconds": seconds(field, costs, args, prompts), "timed": records.stamp(rounds=args.rounds)}
 
 
 def main(args):
     """Write, measure, time, compare, draw."""
-    if args.redraw or args.retime:
-        again(args)
-        return
     corpus = Corpus(args.data)
     field = configurations(corpus)
     reference = trials.reference(args, field[0].writer, methods.load)
@@ -282,7 +239,7 @@ def main(args):
     found = {"matched": compare(curves, args.entropies)}
     measured = [(name, temp, values) for name, curve in curves.items() for temp, values in curve]
     found["points"] = [{"name": n, "temp": t} | {key: x[0] for key, x in values.items()} for n, t, values in measured]
-    found |= timed(field, found, args, prompts) if args.rounds else {"seconds": [], "limits": []}
+    found |= timed(field, found, args, prompts)
     real = measure(reference.cut(args.prompts, args.prompt_len, args.max_new_tokens), reference)
     found["real_text"] = {k: x["mean"] for k, x in stats.summarise(real, reference).items() if isinstance(x, dict)}
     args.write("frontier", found, weights={one.name: one.writer.weights for one in field})

@@ -15,12 +15,6 @@ from lab import cli, records
 from lab.cli import ROOT, check
 
 SPACED = "diffusion, spacing 8"  # what the frontier's other configurations are compared with
-CONTROLS = (
-    "flow, spacing 8, steps of .3",
-    "flow, spacing 8, steps of 1",
-    "flow, spacing 8, no noise",
-    "flow, spacing 8, evidence shuffled",
-)
 OTHERS = ("diffusion, spacing 3", "diffusion, spacing 5", "diffusion, threshold .85", "diffusion, two stages")
 PAIRS = {
     "GPT": (SPACED, "1-layer GPT"),
@@ -214,28 +208,20 @@ def costs(found):
         rows.setdefault(row["name"], row | {"jsd_4": None, f"bits {entropies[-1]}".replace(".", ","): once})
     for row in found["seconds"]:
         rows[row["name"]][f"{row['batch']} {row['compiled']}"] = row["seconds"]
-    for row in found["limits"]:
-        rows[row["name"]][f"limit {row['batch']}"] = row["seconds"]
     return rows
 
 
-def frontier(rows=lambda name: name not in CONTROLS):
-    """Configurations: what they cost and their generative NLL; rows: which of them."""
+def frontier():
+    """Configurations: what they cost and their generative NLL."""
     found = results("frontier")
     entropies, batch = found["settings"]["entropies"], found["settings"]["batch"]
     columns = {"configuration": "{name}", "calls": "{nfe:.3g}", "full passes": "{full_passes:.3g}"}
     if found["seconds"]:
-        columns |= {"s / 1,000 characters": "{1 False:.2f}", "compiled": "{1 True:.2f}", "limit": "{limit 1:.2f}"}
-        together = f"compiled, {batch} at a time"
-        columns |= {together: f"{{{batch} True:.2f}}", f"limit, {batch}": f"{{limit {batch}:.2f}}"}
+        columns |= {"s / 1,000 characters": "{1 False:.2f}", "compiled": "{1 True:.2f}"}
+        columns |= {f"compiled, {batch} at a time": f"{{{batch} True:.2f}}"}
     columns |= {f"generative NLL at {bits} bits": f"{{bits {bits}}}".replace(".", ",") for bits in entropies}
     columns[f"JSD 4 at {entropies[len(entropies) // 2]}"] = "{jsd_4:.3f}"
-    return table([row for row in costs(found).values() if rows(row["name"])], columns)
-
-
-def controls():
-    """The flow with one part changed, beside the flow as it is and switched off."""
-    return frontier(rows=lambda name: name in (*CONTROLS, "flow, spacing 8", "flow off, spacing 8"))
+    return table(costs(found).values(), columns)
 
 
 def budgets():
@@ -352,7 +338,7 @@ OF_MODELS = (
     infilling,
 )
 OF_PEERS = (peers_samplers, peers_losses)
-OF_TEXTS = (samples, two_stage, flow_spaced, flow_thresholds, grid, frontier, controls, pairs)
+OF_TEXTS = (samples, two_stage, flow_spaced, flow_thresholds, grid, frontier, pairs)
 PLACES = {table.__name__: table for table in (*OF_MODELS, *OF_PEERS, *OF_TEXTS, summary, summary_in_chinese)}
 
 

@@ -14,10 +14,9 @@ import pytest
 import torch
 
 import diffusion
-import diffusion_flow
 import gpt
 import methods
-from benchmarks import budgets, busy, configurations, first_minutes, frontier, gpu, origin_flow, readme, speed, timing
+from benchmarks import budgets, busy, first_minutes, frontier, gpu, origin_flow, readme, speed, timing
 from benchmarks.draft_model import DraftModel, NGrams, look_up, small_gpt
 from lab import corpus, machine, records, trials
 from lab.backbone import Config
@@ -164,46 +163,6 @@ def test_differences_between_configurations_are_paired():
     assert rows[1]["generative_nll_low"] < 2 < rows[1]["generative_nll_high"]
 
 
-def make_masked(method, **parts):
-    """A writer of random weights, whose sampler has other parts."""
-    torch.manual_seed(0)
-    model = method.Model(type(method.Args().config)(vocab_size=5, block_size=32, n_layer=1, n_head=1, n_embd=8)).eval()
-    for weights in model.parameters():
-        torch.nn.init.normal_(weights)
-    return Writer(
-        method.NAME, model, partial(method.generate, **parts), alphabet=None, opening="", decoding=method.Decoding()
-    )
-
-
-def evidence(writer, seed):
-    """What the second call is told of the undecided positions: one row of numbers each, and the ratios."""
-    seen = []
-    writer.model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
-    canvas, decoding = (
-        Canvas.after(torch.tensor([0, 1]), 30).repeat(1),
-        diffusion_flow.Decoding(1.0, None, 0.0, spacing=8),
-    )
-    list(writer.generate(writer.model, canvas, decoding, [torch.Generator().manual_seed(seed)]))
-    _, y, snr = seen[1]
-    assert (snr > 0).sum() > 5
-    return y[0], snr[0]
-
-
-def test_shuffled_evidence_is_the_same_elsewhere():
-    y, snr = evidence(make_masked(diffusion_flow), seed=0)
-    other, other_snr = evidence(make_masked(diffusion_flow, flow=configurations.shuffled), seed=0)
-    assert not torch.equal(y, other) and torch.equal(snr > 0, other_snr > 0)
-    assert torch.equal(snr.sort().values, other_snr.sort().values)
-    rows = [torch.cat((a, b[:, None]), dim=1).tolist() for a, b in ((y, snr), (other, other_snr))]
-    assert sorted(rows[0]) == sorted(rows[1])
-
-
-def test_noiseless_evidence_depends_on_no_draw():
-    for change, same in ((diffusion_flow.advance_evidence, False), (configurations.noiseless, True)):
-        (y, snr), (other, other_snr) = (evidence(make_masked(diffusion_flow, flow=change), seed) for seed in (0, 1))
-        assert torch.equal(y, other) == same and torch.equal(snr, other_snr)
-
-
 @pytest.fixture
 def own_pages(tmp_path, monkeypatch):
     """A folder in place of the project's, with a page that quotes a benchmark."""
@@ -332,30 +291,6 @@ def test_an_arrow_leads_from_the_flow_off_to_the_flow(tmp_path, monkeypatch):
 def test_without_timings_there_are_no_plots_of_seconds(tmp_path):
     frontier.draw(result("frontier") | {"seconds": []}, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["frontier_flow.png", "frontier_nfe.png"]
-
-
-def test_the_limit_is_the_slower_of_computing_and_reading(monkeypatch):
-    """A large product and reading a square of weights take a millisecond each, in float32."""
-    monkeypatch.setattr(frontier, "clock", lambda function: 1e-3)
-    writer = Writer("gpt", make_gpt(), gpt.generate, None, "", gpt.Decoding())
-    one, args = configurations.Configuration("x", writer, {}, (1.0,)), frontier.Args(batch=32, max_new_tokens=100)
-    weights = sum(p.numel() for p in writer.model.parameters())
-    for nfe, passes in ((50.0, 1e-9), (1e-9, 50.0)):
-        alone, together = frontier.limits([one], {"x": {"nfe": nfe, "full_passes": passes}}, args)
-        if passes < 1:  # reading the weights, once for all texts of a call
-            assert alone["seconds"] == pytest.approx(10 * nfe * weights * 1e-3 / 1024**2)
-            assert together["seconds"] == pytest.approx(alone["seconds"] / 32)
-        else:
-            positions, pairs = 16 * 2 * 8 * (12 * 8 + 3 + 7), 4 * 16**2 * 8  # block, head, convolution; attention
-            assert alone["seconds"] == pytest.approx(10 * passes * (positions + pairs) * 1e-3 / (2 * 1024**3))
-            assert together["seconds"] == pytest.approx(alone["seconds"])
-
-
-def test_redrawing_writes_no_texts_so_that_their_flags_are_idle():
-    assert frontier.Args(redraw=True, renew=True).redraw
-    assert frontier.Args(retime=True, rounds=5).retime
-    with pytest.raises(UserError, match="leave out --prompts --rounds"):
-        frontier.Args(redraw=True, prompts=64, rounds=3)
 
 
 def test_plots_need_the_configurations_that_they_name(tmp_path):

@@ -23,7 +23,6 @@ BUDGET = {
     "lab/training.py": 318,
     "lab/trials.py": 231,
     "benchmarks/draft_model.py": 160,
-    "benchmarks/frontier.py": 219,
     "benchmarks/peers.py": 215,
     "benchmarks/readme.py": 270,
 }
