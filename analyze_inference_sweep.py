@@ -35,7 +35,7 @@ class Args:
 def whole(row):
     """A row with the settings that its version did not have yet, at their defaults."""
     method = methods.METHODS.get(row.get("module"))
-    return (vars(method.Decoding()) if method else {}) | row
+    return (vars(method.decoding) if method else {}) | row
 
 
 def names_of(rows):

@@ -17,18 +17,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lab import cli, command, training
+from lab import cli, command, two_stage
 from lab.backbone import Backbone, Config
 from lab.canvas import Windows
 from lab.cli import check_range
-from lab.likelihood import validation_bound
+from lab.likelihood import nelbo
+from lab.method import Method
 from lab.sampling import sample_tokens, uniforms
 from lab.training import Recipe
-from lab.two_stage import judge_drafts
-from lab.unmasking import confident, two_temps
-
-NAME = "diffusion"
-MOST = 10**6  # the largest spacing and number of steps
+from lab.unmasking import MOST, select_positions, two_temps
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ def corrupt(x0, config, rng):
     x0: (B, T) clean tokens -> xt (2B, T), x0 twice (2B, T), masked (2B, T). Complementary masks lower the variance, and
     every character counts once. t is logit-normal, not uniform: values near 1/2 teach faster (arXiv 2605.13026).
     """
-    t = torch.special.ndtri(rng.strata(len(x0))).sigmoid()  # (B,)
+    t = torch.special.ndtri(rng.stratified(len(x0))).sigmoid()  # (B,)
     masked = rng.rand(*x0.shape) < t[:, None]
     masked, x0 = torch.cat((masked, ~masked)).to(x0.device), torch.cat((x0, x0))
     return x0.masked_fill(masked, config.vocab_size), x0, masked
@@ -95,23 +92,17 @@ def loss(model, idx, config, rng):
     return (nll * masked).sum() / masked.sum(), {}  # [NEW] masked positions only; unlike MDLM without weight 1 / t
 
 
-def ancestral(masked, left, rngs):
-    """[NEW] MDLM's reverse step from t = left / steps to s = t - 1 / steps: unmask with probability (t - s) / t.
-
-    masked: (B, W) bool, which positions may be chosen; left: (B, 1) steps left, this one included -> (B, W) bool.
-    """
-    return masked & (uniforms(masked.size(1), rngs, masked.any(1)) * left < 1)  # (t - s) / t = 1 / left
-
-
 def unmask(window, probs, conf_probs, decoding, rngs):
     """[NEW] A denoising step: positions by conf_probs, tokens from probs, (B, W, V) both -> idx, masked, drafts (B, W)."""
     drawn = sample_tokens(probs, decoding.top_k, rngs, window.masked.any(1))
-    if decoding.steps:
-        chosen = ancestral(window.masked, decoding.steps - window.calls, rngs)
+    if decoding.steps:  # ancestral sampling: MDLM's reverse step from t to s unmasks with probability (t - s) / t
+        left = decoding.steps - window.calls  # (B, 1) passes, this one included
+        t, s = left / decoding.steps, (left - 1) / decoding.steps
+        chosen = window.masked & (uniforms(window.masked.size(1), rngs, window.masked.any(1)) < (t - s) / t)
     else:
-        chosen = confident(conf_probs, window.masked, decoding)  # lowest entropy first, more than `spacing` apart
-        if decoding.draft_threshold < decoding.confidence_threshold:
-            return judge_drafts(window, conf_probs, chosen, drawn, decoding)
+        chosen = select_positions(conf_probs, window.masked, decoding)  # lowest entropy first, `spacing` apart
+        if two_stage.is_on(decoding):
+            return two_stage.verify_drafts(window, conf_probs, chosen, drawn, decoding)
     return torch.where(chosen, drawn, window.idx), window.masked & ~chosen, window.drafts
 
 
@@ -125,25 +116,24 @@ def generate(model, canvas, decoding, rngs):
     device, config = model.lm_head.weight.device, model.config
     windows = Windows(canvas, config.block_size, decoding.target_chunk_len)  # [NEW]
     while windows.masked.any():
-        window = windows.read()  # [NEW]
+        window = windows.next_window()  # [NEW]
         x = window.idx.masked_fill(window.hidden, config.vocab_size)  # [NEW] shown as masks
         probs, conf_probs = two_temps(model(x.to(device)), decoding)  # (B, W, V) both
-        yield windows.write(window, *unmask(window, probs, conf_probs, decoding, rngs), probs)
+        yield windows.commit(window, *unmask(window, probs, conf_probs, decoding, rngs), probs)
 
 
-@dataclass(frozen=True)
-class Args(command.Args):
-    decoding: Decoding = Decoding()
-    recipe: Recipe = Recipe(iters=10000, muon_lr=0.015, adam_lr=0.0045, eval_every=500)
-    config: Config = Config()
-
-
-def main(args):
-    """Train when asked to, or when there is nothing to load yet; then write."""
-    if command.must_train(args, NAME):
-        training.train(NAME, Model, loss, args, validate=validation_bound)  # [NEW] the likelihood bound
-    command.write(args, NAME, Model, generate)
+METHOD = Method(
+    name="diffusion",
+    title="Masked diffusion",
+    config=Config(),
+    recipe=Recipe(iters=10000, muon_lr=0.015, adam_lr=0.0045, eval_every=500),
+    decoding=Decoding(),
+    Model=Model,
+    loss=loss,
+    generate=generate,
+    nll=nelbo,  # [NEW] the likelihood bound
+)
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main, Args))
+    sys.exit(command.run(METHOD))

@@ -30,7 +30,7 @@ bridge (3), MCB (2605.13681); masks as the start of the flow, MLFM (2606.27617).
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import lab.start  # noqa: F401 (before PyTorch)
 
@@ -40,14 +40,12 @@ from torch.nn import functional as F
 
 import diffusion
 from diffusion import corrupt, unmask
-from lab import backbone, cli, command, training
+from lab import backbone, command
 from lab.canvas import Windows
 from lab.cli import check_range
-from lab.likelihood import validation_bound
 from lab.sampling import sample_tokens
 from lab.unmasking import two_temps
 
-NAME = "diffusion_flow"
 SNR_HALF = 3.0  # signal-to-noise ratio at t = 1/2, where the evidence tells about a third of a character out of 65
 SNR_MOST = 30.0  # beyond it a character is certain
 SPREAD = 0.7  # standard deviation, in training, of the logit of t among the positions of a window: each has its pace
@@ -124,7 +122,7 @@ def loss(model, idx, config, rng):
     """
     xt, x0, masked = corrupt(idx[:, :-1], config, rng)  # (2B, T)
     (B, T), V = idx[:, :-1].shape, config.vocab_size
-    t = torch.sigmoid(rng.strata(B).logit(eps=1e-4)[:, None] + SPREAD * rng.randn(B, T))  # [NEW]
+    t = torch.sigmoid(rng.stratified(B).logit(eps=1e-4)[:, None] + SPREAD * rng.randn(B, T))  # [NEW]
     snr = torch.cat((torch.zeros(B, T), snr_at(t))).to(idx.device) * masked  # [NEW]
     noise = torch.cat((torch.zeros(B, T, V), rng.randn(B, T, V))).to(idx.device)
     evidence = add_noise(x0, snr, noise)  # [NEW]
@@ -168,7 +166,7 @@ def generate(model, canvas, decoding, rngs, flow=advance_evidence):
     snr = torch.zeros(len(canvas.idx), windows.width, dtype=torch.float64)  # [NEW]
     y = torch.zeros(*snr.shape, config.vocab_size, dtype=torch.float64)  # [NEW] evidence
     while windows.masked.any():
-        window = windows.read()
+        window = windows.next_window()
         guided = window.masked & (window.masked.sum(1, keepdim=True) > decoding.flow_until * window.chunk_size)  # [NEW]
         carries = guided & (window.calls > 0)  # a new chunk starts without evidence
         snr, y = snr * carries, y * carries[..., None]  # [NEW]
@@ -180,21 +178,20 @@ def generate(model, canvas, decoding, rngs, flow=advance_evidence):
         idx, masked, draft = unmask(window, probs, conf_probs, decoding, rngs)
         if guided.any():  # [NEW]
             y, snr = flow(probs, y, snr, guided & masked, decoding, rngs)
-        yield windows.write(window, idx, masked, draft, probs)
+        yield windows.commit(window, idx, masked, draft, probs)
 
 
-@dataclass(frozen=True)
-class Args(diffusion.Args):
-    decoding: Decoding = Decoding()
-    config: Config = Config()
-
-
-def main(args):
-    """Train when asked to, or when there is nothing to load yet; then write."""
-    if command.must_train(args, NAME):
-        training.train(NAME, Model, loss, args, validate=validation_bound)
-    command.write(args, NAME, Model, generate)
+METHOD = replace(
+    diffusion.METHOD,
+    name="diffusion_flow",
+    title="Diffusion + flow",
+    Model=Model,
+    config=Config(),
+    decoding=Decoding(),
+    loss=loss,
+    generate=generate,
+)
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main, Args))
+    sys.exit(command.run(METHOD))

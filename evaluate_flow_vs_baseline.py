@@ -17,20 +17,21 @@ import lab.start  # noqa: F401 (before PyTorch)
 import diffusion
 import diffusion_flow
 import methods
-from lab import cli, records, stats, trials
+from lab import cli, experiment, records, stats
+from methods import STAGED, TWO_STAGE
 
 
 @dataclass(frozen=True)
-class Args(trials.Args):
+class Args(experiment.Args):
     seeds: cli.listed(int) = (1337, 2027, 7)
     baseline_weights: Path | None = None  # default weights/diffusion.pt
     flow_weights: Path | None = None  # default weights/diffusion_flow.pt
-    temp: float = 0.8  # of both
-    top_k: cli.one_number_or_all() = 2  # of both
-    confidence_threshold: float = 0.95  # of both
-    draft_threshold: float = 0.7  # of both
-    spacing: int = 0  # of both
-    flow_step: float = 0.6
+    temp: float = STAGED["temp"]  # of both
+    top_k: cli.one_number_or_all() = STAGED["top_k"]  # of both
+    confidence_threshold: float = TWO_STAGE["confidence_threshold"]  # of both
+    draft_threshold: float = TWO_STAGE["draft_threshold"]  # of both
+    spacing: int = STAGED["spacing"]  # of both
+    flow_step: float = diffusion_flow.Decoding.flow_step
     output_dir: Path = cli.ROOT / "eval_reports"
 
 
@@ -51,27 +52,27 @@ def blind(rows):
 def main(args):
     """Write the three sets of texts, then compare them."""
     files = {"diffusion": args.baseline_weights, "diffusion_flow": args.flow_weights}
-    writers = [methods.load(*file, runtime=args.runtime) for file in files.items()]
+    engines = [methods.load(*file, runtime=args.runtime, sampler=args.sampler) for file in files.items()]
     shared = {"temp": args.temp, "top_k": args.top_k, "spacing": args.spacing}
     shared |= {"confidence_threshold": args.confidence_threshold, "draft_threshold": args.draft_threshold}
     flow = diffusion_flow.Decoding(**shared, flow_step=args.flow_step)
-    settings = {"baseline": (writers[0], diffusion.Decoding(**shared)), "flow": (writers[1], flow)}
-    settings["flow_off"] = writers[1], replace(flow, flow_until=1.0)
-    reference = trials.reference(args, writers[0], methods.load)
-    rows, folder = trials.experiment(settings, args, reference, "", "summary.json")
+    settings = {"baseline": (engines[0], diffusion.Decoding(**shared)), "flow": (engines[1], flow)}
+    settings["flow_off"] = engines[1], replace(flow, flow_until=1.0)
+    reference = experiment.reference(args, engines[0], methods.load)
+    rows, folder = experiment.write(settings, args, reference, "", "summary.json")
     by_name = stats.grouped(rows, "name")
     summary = {"verdicts": [], "differences": {}, "real_text": stats.real_text(by_name["flow"], reference)}
     for a, b in (("baseline", "flow"), ("flow_off", "flow")):
         summary["differences"][f"{b} - {a}"] = found = stats.compare(by_name[a], by_name[b], reference)
         summary["verdicts"] += stats.verdicts(found, a, b)
-    stamp = records.stamp(**{**vars(args), "weights": [writer.weights for writer in writers]})
+    stamp = records.stamp(**{**vars(args), "weights": [engine.weights for engine in engines]})
     for name in ("baseline", "flow"):
         folder.write(f"samples_{name}.csv", by_name[name])
     for name, part in zip(("samples", "key"), blind(by_name["baseline"] + by_name["flow"]), strict=True):
         folder.write(f"blind_{name}.csv", part)
     folder.write("summary.json", summary | {"stamp": stamp, "rows": rows})
     analysis = "analyze_generate_quality.py", "--input", folder.path / "summary.json", "--tag", "flow"
-    trials.conclude(summary["verdicts"], rows, folder, *analysis)
+    experiment.print_summary(summary["verdicts"], rows, folder, *analysis)
 
 
 if __name__ == "__main__":

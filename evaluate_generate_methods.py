@@ -12,32 +12,34 @@ from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
 
+import diffusion
 import methods
-from lab import cli, records, stats, trials
+from lab import cli, experiment, records, stats
 from lab.cli import check
+from methods import ONE_STAGE, STAGED, TWO_STAGE
 
 
 @dataclass(frozen=True)
-class Args(trials.Args):
+class Args(experiment.Args):
     seeds: cli.listed(int) = (1337, 2027, 7, 42, 123)
-    module: str = "diffusion"  # diffusion or diffusion_flow
+    module: methods.Name = "diffusion"  # diffusion or diffusion_flow
     weights: Path | None = None  # default weights/MODULE.pt
-    temp: float = 0.8  # of both
-    top_k: cli.one_number_or_all() = 2  # of both
+    temp: float = STAGED["temp"]  # of both
+    top_k: cli.one_number_or_all() = STAGED["top_k"]  # of both
     a_name: str = "old_like"  # one stage: whatever reaches the threshold is final
-    a_confidence_threshold: float = 0.85
-    a_draft_threshold: float = 0.85
-    a_confirm_threshold: float = 0.85
-    a_replace_margin: float = 1.0
-    a_spacing: int = 0
-    a_target_chunk_len: int = 240
+    a_confidence_threshold: float = ONE_STAGE["confidence_threshold"]
+    a_draft_threshold: float = ONE_STAGE["draft_threshold"]
+    a_confirm_threshold: float = ONE_STAGE["confirm_threshold"]
+    a_replace_margin: float = ONE_STAGE["replace_margin"]
+    a_spacing: int = STAGED["spacing"]
+    a_target_chunk_len: int = diffusion.Decoding.target_chunk_len
     b_name: str = "new_two_stage"  # drafts first, confirmed or taken back later
-    b_confidence_threshold: float = 0.95
-    b_draft_threshold: float = 0.7
-    b_confirm_threshold: float = 0.85
-    b_replace_margin: float = 0.0
-    b_spacing: int = 0
-    b_target_chunk_len: int = 240
+    b_confidence_threshold: float = TWO_STAGE["confidence_threshold"]
+    b_draft_threshold: float = TWO_STAGE["draft_threshold"]
+    b_confirm_threshold: float = TWO_STAGE["confirm_threshold"]
+    b_replace_margin: float = TWO_STAGE["replace_margin"]
+    b_spacing: int = STAGED["spacing"]
+    b_target_chunk_len: int = diffusion.Decoding.target_chunk_len
     output_dir: Path = cli.ROOT / "eval_generate_reports"
 
 
@@ -52,19 +54,19 @@ def main(args):
     sides = {args.a_name: decoding_of(args, "a"), args.b_name: decoding_of(args, "b")}
     check(len(sides) == 2 and all(sides), "--a-name and --b-name must be two names, neither of them empty")
     check(sides[args.a_name] != sides[args.b_name], "a and b have the same settings; change one of --b-...")
-    writer = methods.load(args.module, args.weights, runtime=args.runtime)
-    reference = trials.reference(args, writer, methods.load)
-    settings = {name: (writer, decoding) for name, decoding in sides.items()}
-    rows, folder = trials.experiment(settings, args, reference, args.module, "results.json")
+    engine = methods.load(args.module, args.weights, runtime=args.runtime, sampler=args.sampler)
+    reference = experiment.reference(args, engine, methods.load)
+    settings = {name: (engine, decoding) for name, decoding in sides.items()}
+    rows, folder = experiment.write(settings, args, reference, engine.name, "results.json")
     a, b = stats.grouped(rows, "name").values()
     found = stats.compare(a, b, reference)
     verdicts = stats.verdicts(found, *sides)
     real = stats.real_text(a, reference)
-    stamp = records.stamp(**{**vars(args), "weights": writer.weights})
+    stamp = records.stamp(**{**vars(args), "weights": engine.weights})
     folder.write("summary.json", {"verdicts": verdicts, "differences": found, "real_text": real, "stamp": stamp})
     folder.write("results.csv", rows)
-    analysis = "analyze_generate_quality.py", "--input", folder.path / "results.json", "--tag", args.module
-    trials.conclude(verdicts, rows, folder, *analysis)
+    analysis = "analyze_generate_quality.py", "--input", folder.path / "results.json", "--tag", engine.name
+    experiment.print_summary(verdicts, rows, folder, *analysis)
 
 
 if __name__ == "__main__":

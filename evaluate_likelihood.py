@@ -29,6 +29,7 @@ from lab.progress import Bar
 
 @dataclass(frozen=True)
 class Args:
+    method: cli.listed(Path) = ()  # files that define methods of your own
     weights: cli.listed(Path) = tuple(map(checkpoint.default_path, methods.METHODS))  # files of any name and method
     data: Path | None = None  # UTF-8 text whose last tenth is held out; default data.txt
     repeats: int = 4  # random masks per window in the bound
@@ -50,54 +51,52 @@ class Args:
 
 
 def load_all(args, corpus):
-    """Path -> Writer of every weights file. Raises UserError when one of them does not know a character of the corpus."""
-    writers = {path: methods.load(path=path) for path in dict.fromkeys(args.weights)}
-    for path, writer in writers.items():
-        text = f"{len(writer.alphabet)} characters, of a text that begins {writer.opening[:40]!r}"
+    """Path -> Engine of every weights file. Raises UserError when one of them does not know a character of the corpus."""
+    engines = {path: methods.load(path=path) for path in dict.fromkeys(args.weights)}
+    for path, engine in engines.items():
+        text = f"{len(engine.alphabet)} characters, of a text that begins {engine.opening[:40]!r}"
         other = f"{path} knows {text}; {corpus.path} has others: give the text with --data"
-        known = {*corpus.alphabet.characters} <= {*writer.alphabet.characters}
+        known = {*corpus.alphabet.characters} <= {*engine.alphabet.characters}
         check(known, f"{other}, and models of another text in a run of its own")
-        check(writer.model.config.block_size > 1, f"{path}: its window of one character holds nothing to predict from")
-        corpus.require(writer.model.config.block_size + 1)
-        print(f"{path}: {writer.name}, {text}", file=sys.stderr)
-    return writers
+        check(engine.model.config.block_size > 1, f"{path}: its window of one character holds nothing to predict from")
+        corpus.require(engine.model.config.block_size + 1)
+        print(f"{path}: {engine.name}, {text}", file=sys.stderr)
+    return engines
 
 
-def read(writer, corpus, part, most, every=None):
+def read(engine, corpus, part, most, every=None):
     """Windows of a part of the corpus as the model's tokens: it may know more characters than there are."""
-    tokens = writer.alphabet.encode(corpus.alphabet.characters)
-    return tokens[windows(part, writer.model.config.block_size + 1, every, most)]
+    tokens = engine.alphabet.encode(corpus.alphabet.characters)
+    return tokens[windows(part, engine.model.config.block_size + 1, every, most)]
 
 
-def likelihoods(writer, corpus, args):
+def likelihoods(engine, corpus, args):
     """Of one model, for each part of the held-out text: (measure, part, nats per character of each window)."""
     parts = {"test split": corpus.test, "validation split": corpus.validation, "whole": corpus.held_out}
-    model = writer.model
+    model = engine.model
     for part, ids in parts.items():
-        held = read(writer, corpus, ids, args.most)
-        with Bar(f"{writer.name}, {part}, {len(held)} windows"):
-            if writer.name == "gpt":
-                yield "exact, non-overlapping windows", part, likelihood.next_character(model, held)
-                halves = read(writer, corpus, ids, 2 * args.most, every=model.config.block_size // 2)
-                yield "exact, half a window of context", part, likelihood.next_character_sliding(model, halves)
-            else:
-                bound = likelihood.masked_bound(model, held[:, :-1], args.repeats)
-                yield "upper bound, non-overlapping windows", part, bound
+        held = read(engine, corpus, ids, args.most)
+        with Bar(f"{engine.name}, {part}, {len(held)} windows"):
+            kind = "exact" if engine.method.is_exact else "upper bound"
+            yield f"{kind}, non-overlapping windows", part, engine.method.nll(model, held, args.repeats)
+            if engine.method.is_causal:
+                halves = read(engine, corpus, ids, 2 * args.most, every=model.config.block_size // 2)
+                yield "exact, half a window of context", part, likelihood.sliding_nll(model, halves)
 
 
-def strategy_costs(writer, corpus, args):
-    """Rows: what each unmasking strategy costs a masked model, beside the last one; GPT has one."""
-    size, rows = writer.model.config.block_size, []
-    held = read(writer, corpus, corpus.test, args.windows)[:, :-1]
+def strategy_costs(engine, corpus, args):
+    """Rows: what each unmasking strategy costs a masked model, beside the last one; a left-to-right model has one."""
+    size, rows = engine.model.config.block_size, []
+    held = read(engine, corpus, corpus.test, args.windows)[:, :-1]
     masked = torch.arange(size) >= min(16, size // 2)
-    for strategy in args.chosen if writer.name != "gpt" else args.chosen and ["left"]:
-        with Bar(f"{writer.name}, {strategy}, {len(held)} windows"):
-            if writer.name == "gpt":
-                nll, calls = likelihood.given_left(writer.model, held, masked), masked.sum().float()
+    for strategy in args.chosen and ["left"] if engine.method.is_causal else args.chosen:
+        with Bar(f"{engine.name}, {strategy}, {len(held)} windows"):
+            if engine.method.is_causal:
+                nll, calls = likelihood.nll_given_prefix(engine.model, held, masked), masked.sum().float()
             else:
-                nll, calls = likelihood.path(writer.model, held, masked, methods.strategy(strategy))
+                nll, calls = likelihood.path_nll(engine.model, held, masked, methods.strategy(strategy))
         low, high, _ = stats.mean_interval(nll.numpy())
-        row = {"module": writer.name, "strategy": strategy, "windows": len(held), "calls": calls.mean().item()}
+        row = {"module": engine.name, "strategy": strategy, "windows": len(held), "calls": calls.mean().item()}
         rows.append(row | {"nats": nll.mean().item(), "low": low, "high": high, "each": nll.tolist()})
     for row in rows:  # paired, over the same windows
         difference = np.array(row["each"]) - np.array(rows[-1]["each"])
@@ -109,18 +108,20 @@ def strategy_costs(writer, corpus, args):
 
 def main(args):
     """Measure every model on both splits and the whole of the held-out text."""
+    for path in args.method:
+        methods.add(path)
     corpus = Corpus(args.data)
-    writers, rows, path_rows = load_all(args, corpus), [], []
+    engines, rows, path_rows = load_all(args, corpus), [], []
     folder = args.output_dir or records.fresh(cli.ROOT / "likelihood_reports", "")
     files.check_place(folder / "likelihood.json")
-    names = [path.name for path in writers]
-    for path, writer in writers.items():
+    names = [path.name for path in engines]
+    for path, engine in engines.items():
         name = path.name if names.count(path.name) == 1 else str(path)
-        for what, part, nll in likelihoods(writer, corpus, args):
-            row = {"module": writer.name, "weights": name, "measure": what, "part": part, "windows": len(nll)}
+        for what, part, nll in likelihoods(engine, corpus, args):
+            row = {"module": engine.name, "weights": name, "measure": what, "part": part, "windows": len(nll)}
             rows.append(row | {"nats": nll.mean().item(), "bits": nll.mean().item() / math.log(2)})
-        path_rows += [{"weights": name, **row} for row in strategy_costs(writer, corpus, args)]
-    used = [writer.weights for writer in writers.values()]
+        path_rows += [{"weights": name, **row} for row in strategy_costs(engine, corpus, args)]
+    used = [engine.weights for engine in engines.values()]
     stamp = records.stamp(**{**vars(args), "weights": used, "data_sha256": corpus.sha256})
     shown = ["weights", "strategy", "calls", "nats", "low", "high", "difference", "difference_low", "difference_high"]
     for table in (pd.DataFrame(rows), pd.DataFrame(path_rows, columns=shown)):

@@ -16,14 +16,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lab import cli, command, training
+from lab import cli, command
 from lab.backbone import Backbone, Cache, Config
 from lab.canvas import Frame
 from lab.cli import check_range
+from lab.likelihood import exact_nll
+from lab.method import Method
 from lab.sampling import probabilities, sample_tokens
 from lab.training import Recipe
-
-NAME = "gpt"
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def generate(model, canvas, decoding, rngs):
     device, idx, masked = model.lm_head.weight.device, canvas.idx, canvas.masked
     cache = Cache(model.config, len(idx), like=model.lm_head.weight)
     for n in range(int(canvas.prompt_lengths().min()), idx.size(1)):
-        x = cache.unread(idx, n)
+        x = cache.next_input(idx, n)
         probs = probabilities(model(x.to(device), cache)[:, -1:], decoding.temp)  # (B, 1, V)
         drawn = sample_tokens(probs, decoding.top_k, rngs, masked[:, n])  # (B, 1)
         column = torch.full_like(drawn, n)
@@ -83,19 +83,20 @@ def generate(model, canvas, decoding, rngs):
         yield Frame(idx, masked, torch.zeros_like(masked), column, probs, x.size(1) / cache.size)
 
 
-@dataclass(frozen=True)
-class Args(command.Args):
-    decoding: Decoding = Decoding()
-    recipe: Recipe = Recipe(iters=5000, batch_size=12)
-    config: Config = Config(dropout=0.2)
-
-
-def main(args):
-    """Train when asked to, or when there is nothing to load yet; then write."""
-    if command.must_train(args, NAME):
-        training.train(NAME, Model, loss, args)
-    command.write(args, NAME, Model, generate)
+METHOD = Method(
+    name="gpt",
+    title="GPT",
+    config=Config(dropout=0.2),
+    recipe=Recipe(iters=5000, batch_size=12),
+    decoding=Decoding(),
+    Model=Model,
+    loss=loss,
+    generate=generate,
+    nll=exact_nll,
+    is_exact=True,
+    is_causal=True,
+)
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main, Args))
+    sys.exit(command.run(METHOD))

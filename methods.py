@@ -1,56 +1,77 @@
-"""The three methods by name, and what is made by name from them: writers, decodings, unmasking strategies."""
+"""The methods by name, and what is made by name from them: engines, decodings, unmasking strategies."""
 
 import hashlib
 import shlex
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import lab.start  # noqa: F401 (before PyTorch)
 
 import torch
+import tyro
 
 import diffusion
 import diffusion_flow
 import gpt
-from lab import checkpoint, onnx_runtime, trials, unmasking
+from lab import checkpoint, command, onnx_runtime, trials, unmasking
 from lab.cli import check
+from lab.method import Method, import_file, sampler_of
 
-METHODS = {"gpt": gpt, "diffusion": diffusion, "diffusion_flow": diffusion_flow}
-TWO_STAGE = {"temp": 0.8, "top_k": 2, "confidence_threshold": 0.95, "spacing": 0, "draft_threshold": 0.7}
+METHODS = {module.METHOD.name: module.METHOD for module in (gpt, diffusion, diffusion_flow)}
+ONE_STAGE = {"confidence_threshold": 0.85, "draft_threshold": 0.85, "confirm_threshold": 0.85, "replace_margin": 1.0}
+TWO_STAGE = {"confidence_threshold": 0.95, "draft_threshold": 0.7, "confirm_threshold": 0.85, "replace_margin": 0.0}
+STAGED = {"temp": 0.8, "top_k": 2, "spacing": 0}  # of both
+Name = Annotated[str, tyro.conf.arg(aliases=("--method",), metavar="NAME|FILE.py")]  # what `find` takes
 
 
-def load(name=None, path=None, device="cpu", runtime="torch"):
-    """Weights -> Writer. Raises UserError when they are missing, or not those of the method `name`.
+def find(name):
+    """A Method by its name, or the one that a file such as my_method.py calls METHOD. Raises UserError."""
+    if isinstance(name, str) and name.endswith(".py"):
+        return add(Path(name))
+    check(isinstance(name, str) and name in METHODS, f"unknown module {name!r}; known: {', '.join(METHODS)}")
+    return METHODS[name]
 
-    path: default the method's own file; name: default the method that the file itself names; runtime: torch or onnx.
+
+def add(path):
+    """Add the METHOD of a file to METHODS -> the Method. Raises UserError; what is wrong in the file itself is raised."""
+    method = getattr(import_file(path), "METHOD", None)
+    check(isinstance(method, Method), f"{path}: defines no METHOD; see CONTRIBUTING.md")
+    check(METHODS.setdefault(method.name, method) is method, f"{path}: there is a method {method.name!r}; rename it")
+    return method
+
+
+def load(name=None, path=None, device="cpu", runtime="torch", sampler=None, remedy=None):
+    """Weights -> Engine. Raises UserError when they are missing, or not those of the method.
+
+    name: as `find` takes it, or a Method; default the method that the file itself names; path: default the method's own
+    file; runtime: torch or onnx; sampler: FILE.py:FUNCTION in place of the method's; remedy: the command that makes the
+    file.
     """
     if name is None:
-        remedy = f"one of the three commands with --train --weights {shlex.quote(str(path))}"
-        name = checkpoint.read(Path(path), remedy)["name"]
-    check(isinstance(name, str) and name in METHODS, f"unknown module {name!r}; known: {', '.join(METHODS)}")
-    return writer(METHODS[name], path, device, runtime=runtime)
-
-
-def writer(method, path=None, device="cpu", remedy=None, runtime="torch"):
-    """Weights of a method, a module as gpt.py is one -> Writer. Raises UserError that names the remedy, a training."""
-    name, path = method.NAME, Path(path or checkpoint.default_path(method.NAME))
-    model, alphabet, opening, _ = checkpoint.load(path, name, method.Model, type(method.Args().config), remedy)
+        any_method = f"one of the three commands with --train --weights {shlex.quote(str(path))}"
+        name = checkpoint.read(Path(path), any_method)["name"]
+    method = name if isinstance(name, Method) else find(name)
+    path = Path(path or checkpoint.default_path(method.name))
+    model, alphabet, opening, _ = checkpoint.load(path, method, remedy)
     label = f"{path.name} sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
-    model = onnx_runtime.choose(model.to(device), runtime)
-    return trials.Writer(name, model, method.generate, alphabet, opening, method.Decoding(), label)
+    engine = trials.Engine(method, onnx_runtime.choose(model.to(device), runtime), alphabet, opening, label)
+    return engine.sampled_by(sampler_of(sampler)) if sampler else engine
 
 
-def starting_point(module):
-    """The Decoding that the experiments vary: what a method has of TWO_STAGE, the rest as it writes by default."""
-    decoding = METHODS[module].Decoding()
-    return replace(decoding, **{name: value for name, value in TWO_STAGE.items() if hasattr(decoding, name)})
+def starting_point(name):
+    """The Decoding that the experiments vary: two stages where the method has them, the rest as it writes by default."""
+    decoding = find(name).decoding
+    return replace(decoding, **{key: x for key, x in (TWO_STAGE | STAGED).items() if hasattr(decoding, key)})
 
 
-def masked_decoding(module, **settings):
-    """The starting point of a masked method with these settings. Raises UserError for another module."""
-    check(module in METHODS and module != gpt.NAME, f"--module {module}: choose diffusion or diffusion_flow")
-    return replace(starting_point(module), **settings)
+def masked_decoding(name, **settings):
+    """The starting point of a masked method with these settings. Raises UserError for another method."""
+    decoding = starting_point(name)
+    check(hasattr(decoding, "draft_threshold"), f"--module {name}: has no drafts; choose diffusion or diffusion_flow")
+    return replace(decoding, **settings)
 
 
 def named(text):
@@ -67,11 +88,11 @@ def named(text):
         number = float(value or 0)
     except ValueError:
         number = -1.0
-    most = 1 if kind == "threshold" else diffusion.MOST
+    most = 1 if kind == "threshold" else unmasking.MOST
     usable = least[kind] <= number <= most and (kind != "left" or not value)
     whole = kind not in ("spacing", "random") or number.is_integer()
     right = "left alone, threshold above 0 and at most 1, budget above 0, spacing and random a whole number, 1 or more"
-    check(usable and whole, f"--strategies {text}: {right} (at most {diffusion.MOST:,})")
+    check(usable and whole, f"--strategies {text}: {right} (at most {unmasking.MOST:,})")
     return kind, number
 
 
@@ -83,4 +104,8 @@ def strategy(text):
     if kind in ("left", "budget"):
         return unmasking.leftmost if kind == "left" else partial(unmasking.within_budget, nats=number)
     settings = {"confidence_threshold": number, "spacing": 0} if kind == "threshold" else {"spacing": int(number)}
-    return partial(unmasking.confident, decoding=diffusion.Decoding(**settings))
+    return partial(unmasking.select_positions, decoding=diffusion.Decoding(**settings))
+
+
+if __name__ == "__main__":  # uv run methods.py my_method.py: the command of a file that lies elsewhere
+    sys.exit(command.run(find(sys.argv[1]), sys.argv[2:]))

@@ -22,7 +22,7 @@ import methods
 from lab import cli, film, likelihood, page
 from lab.canvas import Canvas
 from lab.cli import UserError, check, check_range, uv_run
-from lab.film import EMPTY, MASKED, NEW, SETTLED, TITLES
+from lab.film import EMPTY, MASKED, NEW, SETTLED
 from lab.progress import Bar
 from lab.quality import generative_nll
 from lab.trials import Trial
@@ -89,28 +89,28 @@ class Wish:
         """The trial of a method: its default settings, but for those of the page that it has."""
         chosen = zip(SLIDERS.values(), self.settings, strict=False)
         known = {key: int(x) if step == 1 else x for (of, key, _, step, _), x in chosen if name in of}
-        decoding = replace(methods.METHODS[name].Args().decoding, **known)
+        decoding = replace(methods.METHODS[name].decoding, **known)
         return Trial(self.canvas(alphabet), decoding, (int(self.seed),))
 
 
 def load(folder):
-    """The three writers by name, warmed up: the first calls are slow. Raises UserError."""
-    writers = {name: methods.load(name, folder / f"{name}.pt") for name in TITLES}
-    opening = writers["gpt"].prompt(1)
-    alphabets = {writer.alphabet for writer in writers.values()}
+    """The three engines by name, warmed up: the first calls are slow. Raises UserError."""
+    engines = {name: methods.load(name, folder / f"{name}.pt") for name in methods.METHODS}
+    opening = engines["gpt"].prompt(1)
+    alphabets = {engine.alphabet for engine in engines.values()}
     check(len(alphabets) == 1, f"{folder}: the three were trained on texts with different characters")
-    for _ in write_together(writers, Wish(opening, 20, 0)):
+    for _ in write_together(engines, Wish(opening, 20, 0)):
         pass
-    return writers
+    return engines
 
 
-def write_together(writers, wish):
+def write_together(engines, wish):
     """Let all write on one clock: whoever has spent least makes the next call. Yields (seconds of that clock, Films).
 
     A method that refuses stands still, with its reason as note.
     """
-    streams = {name: film.stills(writer, wish.trial(name, writer.alphabet)) for name, writer in writers.items()}
-    films = {name: film.Film(wish.say(TITLES[name]), [next(stream)]) for name, stream in streams.items()}
+    streams = {name: film.stills(engine, wish.trial(name, engine.alphabet)) for name, engine in engines.items()}
+    films = {name: film.Film(wish.say(engines[name].method.title), [next(stream)]) for name, stream in streams.items()}
     while streams:
         name = min(streams, key=lambda name: films[name].stills[-1].seconds)
         try:
@@ -123,19 +123,19 @@ def write_together(writers, wish):
         yield min((films[name].stills[-1].seconds for name in streams), default=0.0), list(films.values())
 
 
-def answer(writers, evaluator, say, text, chars, seed, slower, *settings):
+def answer(engines, evaluator, say, text, chars, seed, slower, *settings):
     """Carry out a wish: yields (message, what stands on the canvases), and at last the film with its slider."""
     try:
         wish = Wish(text or "", chars, seed, slower, settings, say)
         pace = f"{say('Writing, on one clock')}: {film.pace([film.Picture((), 1.0, slower)], say)}"
         began = shown = time.monotonic()
-        for clock, films in write_together(writers, wish):
+        for clock, films in write_together(engines, wish):
             time.sleep(max(0.0, began + min(clock * slower, LONGEST) - time.monotonic()))
             if time.monotonic() - shown >= PICTURE:
                 shown = time.monotonic()
                 yield f'<span class="writing">{pace}</span>', live(films, say)
         whole = replay([scored(made, evaluator, say) for made in films], say)
-        yield say("Done. Move the slider, or point at a character."), whole + fillings(writers["diffusion"], wish)
+        yield say("Done. Move the slider, or point at a character."), whole + fillings(engines["diffusion"], wish)
     except UserError as error:
         yield f'<span class="refused">{html.escape(str(error))}{say(".")}</span>', ""
 
@@ -147,15 +147,15 @@ def scored(made, evaluator, say):
     return made if nll is None else replace(made, note=say("generative NLL: {:.2f} nats per character").format(nll))
 
 
-def fillings(writer, wish):
+def fillings(engine, wish):
     """The likeliest ways to fill the masked spans of a short text, in HTML; nothing where there is none."""
-    canvas = wish.canvas(writer.alphabet)
+    canvas = wish.canvas(engine.alphabet)
     idx, masked = canvas.idx[0], canvas.masked[0]
-    if writer.alphabet.mask not in wish.text or masked.sum() > FILLED or len(idx) > writer.model.config.block_size:
+    if engine.alphabet.mask not in wish.text or masked.sum() > FILLED or len(idx) > engine.model.config.block_size:
         return ""
     rows, states = "", [NEW if each else SETTLED for each in masked.tolist()]
-    for tokens, probability in zip(*likelihood.best_fillings(writer.model, idx, masked), strict=True):
-        signs = film.visible(writer.alphabet.decode(tokens))
+    for tokens, probability in zip(*likelihood.best_fillings(engine.model, idx, masked), strict=True):
+        signs = film.visible(engine.alphabet.decode(tokens))
         cells = "".join(page.span(state, 9, sign) for state, sign in zip(states, signs, strict=True))
         rows += f"<p>{probability:.1%}</p><pre>{cells}</pre>"
     said = wish.say("The likeliest fillings of masked diffusion, with their probability from left to right")
@@ -175,17 +175,17 @@ def replay(films, say):
     return f'<iframe title="film" style="width: 100%; border: 0" srcdoc="{whole}"></iframe>'
 
 
-def build(gradio, writers, evaluator=None):
+def build(gradio, engines, evaluator=None):
     """The page in each language, English at /."""
-    alphabet, opening = writers["gpt"].alphabet, writers["gpt"].opening[:15]
+    alphabet, opening = engines["gpt"].alphabet, engines["gpt"].opening[:15]
     evaluator = evaluator if evaluator and evaluator.alphabet == alphabet else None
     blocks = gradio.Blocks(title="tiny-diffusion", analytics_enabled=False)
-    *_, (_, first) = write_together(writers, Wish(opening, 240, 1337))
+    *_, (_, first) = write_together(engines, Wish(opening, 240, 1337))
     for language, say in page.languages().items():
         with blocks if say is str else blocks.route(language, say("en")):
             gradio.Navbar(main_page_name="English")
             titled = [replace(scored(made, evaluator, say), title=say(made.title)) for made in first]
-            fill(gradio, partial(answer, writers, evaluator, say), say, alphabet, opening, titled)
+            fill(gradio, partial(answer, engines, evaluator, say), say, alphabet, opening, titled)
     return blocks
 
 
@@ -204,7 +204,7 @@ def fill(gradio, answer, say, alphabet, opening, first):
         seed = gradio.Number(1337, label=say("Seed"), info=say("the same seed writes the same text"), min_width=260)
         sliders = [slider(gradio, say, "Slow motion", 1, 20, 10, 1, "1: as fast as they are")]
         for label, (of, name, most, step, info) in SLIDERS.items():
-            default = getattr(methods.METHODS[of[0]].Args().decoding, name)
+            default = getattr(methods.METHODS[of[0]].decoding, name)
             sliders.append(slider(gradio, say, label, 0, most, default, step, info))
     gradio.Markdown(say(ABOUT))
     shared = {"outputs": [message, view], "api_visibility": "private", "show_progress_on": message}

@@ -14,7 +14,7 @@ import lab.start  # noqa: F401 (before PyTorch)
 import msgspec
 
 import methods
-from lab import cli, command, onnx_runtime, records, trials
+from lab import cli, command, experiment, onnx_runtime, records, trials
 from lab.canvas import Canvas
 from lab.cli import UserError, check
 
@@ -31,23 +31,23 @@ class Args:
     runtime: onnx_runtime.Runtime = "torch"
 
     def __post_init__(self):
-        trials.check_sizes(self, ["max_new_tokens"])
+        experiment.check_sizes(self, ["max_new_tokens"])
         command.check_prompt(self)
         onnx_runtime.check_installed(self.runtime)
 
 
-def decoding_of(module, settings):
+def decoding_of(method, settings):
     """The Decoding of a method with these settings, as JSON has them; top_k may be "all". Raises UserError."""
-    whole = vars(methods.METHODS[module].Decoding())
+    whole = vars(method.decoding)
     unknown = settings.keys() - whole.keys()
-    check(not unknown, f"{module} has no {', '.join(unknown)}; it has {', '.join(whole)}")
+    check(not unknown, f"{method.name} has no {', '.join(unknown)}; it has {', '.join(whole)}")
     if settings.get("top_k") == "all":
         settings = settings | {"top_k": None}
     try:
-        decoding = msgspec.convert(whole | settings, methods.METHODS[module].Decoding)
+        decoding = msgspec.convert(whole | settings, method.Decoding)
     except msgspec.ValidationError as error:
         raise UserError(str(error)) from error
-    command.check_idle(decoding)
+    command.reject_unused(decoding)
     return decoding
 
 
@@ -59,19 +59,19 @@ def main(args):
     check(args.preset in presets, f"--preset {args.preset}: unknown; {known}")
     settings = presets[args.preset]
     check(isinstance(settings, dict) and "module" in settings, f"{args.presets_file}: {args.preset} names no module")
-    module = settings.pop("module")
-    unknown = f"{args.presets_file}: {args.preset}: unknown module {module!r}; known: {', '.join(methods.METHODS)}"
-    check(module in [*methods.METHODS], unknown)
-    writer = methods.load(module, args.weights, runtime=args.runtime)
     try:
-        decoding = decoding_of(writer.name, settings)
+        method = methods.find(settings.pop("module"))
+        decoding = decoding_of(method, settings)
     except UserError as error:
         raise UserError(f"{args.presets_file}: {args.preset}: {error}") from error
-    prompt = writer.prompt(args.prompt_len) if args.prompt is None else args.prompt
-    canvas = Canvas.after(writer.alphabet.encode(prompt), args.max_new_tokens)
-    sample = trials.run(writer, trials.Trial(canvas, decoding, (args.seed,)))[0]
+    engine = methods.load(method, args.weights, runtime=args.runtime)
+    prompt = engine.prompt(args.prompt_len) if args.prompt is None else args.prompt
+    canvas = Canvas.after(engine.alphabet.encode(prompt), args.max_new_tokens)
+    sample = trials.run(engine, trials.Trial(canvas, decoding, (args.seed,)))[0]
     print(sample.text)
-    print(f"{args.preset} ({writer.name}: {trials.name_of(decoding, settings)}): {sample.figures()}", file=sys.stderr)
+    print(
+        f"{args.preset} ({engine.name}: {experiment.name_of(decoding, settings)}): {sample.figures()}", file=sys.stderr
+    )
 
 
 if __name__ == "__main__":

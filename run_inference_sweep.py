@@ -13,13 +13,15 @@ import lab.start  # noqa: F401 (before PyTorch)
 
 import diffusion_flow
 import methods
-from lab import cli, trials
+from lab import cli, experiment
 from lab.cli import listed, number_or_all
+
+SETTINGS = fields(diffusion_flow.Decoding)  # gpt.py and diffusion.py have no others
 
 
 @dataclass(frozen=True)
-class Args(trials.Args):
-    module: str = "diffusion_flow"  # gpt, diffusion or diffusion_flow
+class Args(experiment.Args):
+    module: methods.Name = "diffusion_flow"  # gpt, diffusion or diffusion_flow
     weights: Path | None = None  # default weights/MODULE.pt
     temp: listed(float) = ()  # settings to try, values separated by commas; not given: as in methods.TWO_STAGE
     top_k: listed(number_or_all) = ()  # numbers, or all
@@ -39,18 +41,17 @@ class Args(trials.Args):
 
 def main(args):
     """Write the texts, then the table and the samples."""
-    writer = methods.load(args.module, args.weights, runtime=args.runtime)
-    every = [field.name for field in fields(diffusion_flow.Decoding)]  # no method has a setting that it lacks
-    choices = {name: getattr(args, name) for name in every if getattr(args, name)}
-    cells = trials.grid(methods.starting_point(args.module), choices)
-    reference = trials.reference(args, writer, methods.load)
-    settings = {trials.name_of(cell, choices): (writer, cell) for cell in cells}
-    rows, folder = trials.experiment(settings, args, reference, args.module, "results.json")
+    engine = methods.load(args.module, args.weights, runtime=args.runtime, sampler=args.sampler)
+    choices = {field.name: getattr(args, field.name) for field in SETTINGS if getattr(args, field.name)}
+    cells = experiment.grid(methods.starting_point(args.module), choices)
+    reference = experiment.reference(args, engine, methods.load)
+    settings = {experiment.name_of(cell, choices): (engine, cell) for cell in cells}
+    rows, folder = experiment.write(settings, args, reference, engine.name, "results.json")
     folder.write("results.csv", rows)
     texts = [f"== {row['name']}, seed {row['seed']}, {row['nfe']} calls\n{row['text']}" for row in rows]
     folder.write("samples.txt", "\n\n".join(texts))
-    analysis = "analyze_inference_sweep.py", "--inputs", folder.path / "results.json", "--tag", args.module
-    trials.conclude([f"{len(rows)} texts of {len(settings)} settings"], rows, folder, *analysis)
+    analysis = "analyze_inference_sweep.py", "--inputs", folder.path / "results.json", "--tag", engine.name
+    experiment.print_summary([f"{len(rows)} texts of {len(settings)} settings"], rows, folder, *analysis)
 
 
 if __name__ == "__main__":

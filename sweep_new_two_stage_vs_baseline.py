@@ -17,34 +17,36 @@ import lab.start  # noqa: F401 (before PyTorch)
 import numpy as np
 import pandas as pd
 
+import diffusion
 import methods
-from lab import cli, plots, records, stats, trials
+from lab import cli, experiment, plots, records, stats, two_stage
 from lab.cli import check, listed
-from lab.quality import Pool
+from lab.quality import NgramStats
+from methods import ONE_STAGE, STAGED, TWO_STAGE
 
 NOT_WORSE = 0.02  # of `distance`, which the whole interval of the difference may reach
 
 
 @dataclass(frozen=True)
-class Args(trials.Args):
+class Args(experiment.Args):
     seeds: listed(int) = (1337, 2027, 7, 42, 123, 314, 2718, 9001, 65537, 8888)
     prompts: int = 1
     max_new_tokens: int = 240
-    module: str = "diffusion"  # diffusion or diffusion_flow
+    module: methods.Name = "diffusion"  # diffusion or diffusion_flow
     weights: Path | None = None  # default weights/MODULE.pt
-    temp: float = 0.8  # of all
-    top_k: cli.one_number_or_all() = 2  # of all
-    spacing: int = 0  # of all
-    base_confidence_threshold: float = 0.85
-    base_draft_threshold: float = 0.85
-    base_confirm_threshold: float = 0.85
-    base_replace_margin: float = 1.0
-    base_target_chunk_len: int = 240
-    sweep_confidence_threshold: listed(float) = (0.95,)
+    temp: float = STAGED["temp"]  # of all
+    top_k: cli.one_number_or_all() = STAGED["top_k"]  # of all
+    spacing: int = STAGED["spacing"]  # of all
+    base_confidence_threshold: float = ONE_STAGE["confidence_threshold"]
+    base_draft_threshold: float = ONE_STAGE["draft_threshold"]
+    base_confirm_threshold: float = ONE_STAGE["confirm_threshold"]
+    base_replace_margin: float = ONE_STAGE["replace_margin"]
+    base_target_chunk_len: int = diffusion.Decoding.target_chunk_len
+    sweep_confidence_threshold: listed(float) = (TWO_STAGE["confidence_threshold"],)
     sweep_draft_threshold: listed(float) = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
     sweep_confirm_threshold: listed(float) = (0.85, 0.88)
     sweep_replace_margin: listed(float) = (0.0, 0.02, 0.05)
-    sweep_target_chunk_len: listed(int) = (240,)
+    sweep_target_chunk_len: listed(int) = (diffusion.Decoding.target_chunk_len,)
     output_dir: Path = cli.ROOT / "sweep_generate_reports"
 
 
@@ -53,11 +55,13 @@ def decodings(args):
     start = methods.masked_decoding(args.module, temp=args.temp, top_k=args.top_k, spacing=args.spacing)
     choices = cli.prefixed(args, "sweep")
     varied = [name for name, values in choices.items() if len(values) > 1]
-    cells = trials.grid(start, choices)
-    two = all(cell.draft_threshold < cell.confidence_threshold for cell in cells)
-    check(two, "--sweep-draft-threshold: below every --sweep-confidence-threshold, or it is no second stage")
+    cells = experiment.grid(start, choices)
+    check(
+        all(map(two_stage.is_on, cells)),
+        "--sweep-draft-threshold: below every --sweep-confidence-threshold, or it is no second stage",
+    )
     baseline = {"baseline": replace(start, **cli.prefixed(args, "base"))}
-    return baseline | {trials.name_of(cell, varied).replace("_threshold", ""): cell for cell in cells}
+    return baseline | {experiment.name_of(cell, varied).replace("_threshold", ""): cell for cell in cells}
 
 
 def new_against_baseline(groups, reference):
@@ -67,11 +71,11 @@ def new_against_baseline(groups, reference):
         table = tables[name] = pd.DataFrame(rows)
         table["chars_per_call"], table["distance"] = table.chars / table.nfe, None
         if reference is not None:
-            pool = Pool([[row] for row in rows], reference)
+            pool = NgramStats([[row] for row in rows], reference)
             table["distance"] = pool.figures(np.eye(len(rows)))["distance"]  # of each text
     base = tables.pop("baseline")
     pairs = pd.concat(tables.values()).merge(base, on=["seed", "prompt"], suffixes=("", "_baseline"))
-    for name in (*stats.MEASURES, "distance"):
+    for name in (*stats.PER_TEXT, "distance"):
         new, old = (pd.to_numeric(pairs[column]) for column in (name, f"{name}_baseline"))
         pairs[f"{name}_difference"] = new - old
     return pairs.to_dict("records")
@@ -113,32 +117,32 @@ def draw(points, best, real, folder):
         axes.invert_yaxis()
 
 
-def summary(points, better, args, writer, real):
+def summary(points, better, args, engine, real):
     """What the grid found in short; better: the settings that beat the baseline, those of fewest calls first."""
     top_5 = [{key: p[key] for key in ("name", "nfe", "chars_per_second", "verdict")} for p in better[:5]]
     rule = f"fewer calls than the baseline, and the 95 % interval of the difference in distance ends below {NOT_WORSE}"
     short = {"top_5": top_5, "top_5_rule": rule, "settings": len(points) - 1, "not_worse_and_faster": len(better)}
-    return short | {"real_text": real, "stamp": records.stamp(**{**vars(args), "weights": writer.weights})}
+    return short | {"real_text": real, "stamp": records.stamp(**{**vars(args), "weights": engine.weights})}
 
 
 def main(args):
     """Write the texts, compare every setting with the baseline, draw."""
-    writer = methods.load(args.module, args.weights, runtime=args.runtime)
-    settings = {name: (writer, decoding) for name, decoding in decodings(args).items()}
-    reference = trials.reference(args, writer, methods.load)
-    rows, folder = trials.experiment(settings, args, reference, args.module, "rows.json")
+    engine = methods.load(args.module, args.weights, runtime=args.runtime, sampler=args.sampler)
+    settings = {name: (engine, decoding) for name, decoding in decodings(args).items()}
+    reference = experiment.reference(args, engine, methods.load)
+    rows, folder = experiment.write(settings, args, reference, engine.name, "rows.json")
     groups = stats.grouped(rows, "name")
     points, real = aggregate(groups, reference), stats.real_text(groups["baseline"], reference)
     better = [p for p in points.values() if p.get("not_worse") and p["nfe"] < points["baseline"]["nfe"]]
     better.sort(key=lambda p: p["nfe"])
-    found = summary(points, better, args, writer, real)
+    found = summary(points, better, args, engine, real)
     folder.write("run_level.json", new_against_baseline(groups, reference))
     folder.write("agg_vs_baseline.json", list(points.values()))
     folder.write("summary.json", found)
     draw(points, better[:12], real, folder.path)
     verdicts = [f"{p['name']}: {p['nfe']:.0f} calls; {p['verdict']}" for p in found["top_5"]]
     analysis = "analyze_inference_sweep.py", "--inputs", folder.path / "rows.json", "--tag", "two_stage"
-    trials.conclude(verdicts or ["no setting has fewer calls and is not worse"], rows, folder, *analysis)
+    experiment.print_summary(verdicts or ["no setting has fewer calls and is not worse"], rows, folder, *analysis)
 
 
 if __name__ == "__main__":

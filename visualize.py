@@ -12,6 +12,7 @@ from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
 
+import diffusion
 import methods
 from lab import cli, film, page, painter, terminal
 from lab.canvas import Canvas
@@ -25,6 +26,7 @@ from lab.trials import Trial, warm_up
 @dataclass(frozen=True)
 class Args:
     flow: bool = False  # diffusion_flow.py in place of diffusion.py
+    method: str | None = None  # another method in their place, by its name or its file my_method.py
     compare: bool = False  # GPT beside it
     save: Path | None = None  # a .gif, or a .html page with a slider
     terminal: bool = False  # in the terminal, whether there is a display or not
@@ -43,25 +45,27 @@ class Args:
         cli.check_range(self, 1, 1000, "prompt_len")
         known = self.save is None or self.save.suffix.lower() in (".gif", ".html")
         check(known, f"--save {self.save}: only .gif and .html can be made")
-        check(self.flow or self.flow_step == Args.flow_step, "--flow-step goes with --flow")
+        check(not (self.flow and self.method), "--flow and --method name two methods: choose one")
+        check(self.flow or self.method or self.flow_step == Args.flow_step, "--flow-step goes with --flow")
         check(self.compare or self.gpt_weights is None, "--gpt-weights goes with --compare")
         check(not (self.save and self.terminal), "--save writes a file, --terminal plays here: choose one")
 
 
 def recordings(args):
     """The films asked for: the masked model's, and GPT's beside it."""
-    name = "diffusion_flow" if args.flow else "diffusion"
+    name = args.method or ("diffusion_flow" if args.flow else "diffusion")
     chosen = [(name, args.weights), ("gpt", args.gpt_weights)] if args.compare else [(name, args.weights)]
     for name, path in chosen:
-        writer, decoding = methods.load(name, path), methods.METHODS[name].Args().decoding
-        if name == "diffusion_flow":
+        engine = methods.load(name, path)
+        decoding = engine.method.decoding
+        if hasattr(decoding, "flow_step"):
             decoding = replace(decoding, flow_step=args.flow_step)
-        prompt = writer.alphabet.encode(writer.prompt(args.prompt_len))
-        chunk = getattr(decoding, "target_chunk_len", 240)
+        prompt = engine.alphabet.encode(engine.prompt(args.prompt_len))
+        chunk = getattr(decoding, "target_chunk_len", diffusion.Decoding.target_chunk_len)
         trial = Trial(Canvas.after(prompt, args.blocks * chunk), decoding, (args.seed,))
-        with Bar(f"recording {film.TITLES[name]}"):
-            warm_up(writer, trial)
-            made = film.record(writer, trial)
+        with Bar(f"recording {engine.method.title}"):
+            warm_up(engine, trial)
+            made = film.record(engine, trial)
         yield made
 
 

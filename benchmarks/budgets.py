@@ -49,7 +49,7 @@ def budget(name, log, corpus):
     row |= {"passes": windows * config.block_size / len(corpus.train)}
     row |= {key: made[key] for key in ("processor", "commit", "temperature")} | {"calibrated": made["val_loss"]}
     held = cut(corpus.validation, config.block_size + 1, most=made["recipe"]["eval_windows"])
-    nll = likelihood.next_character if name == "gpt" else likelihood.validation_bound
+    nll = likelihood.exact_nll if name == "gpt" else likelihood.nelbo
     row["calibrated_now"] = nll(model, held).mean().item()
     row |= {key: value * made["steps"] for key, value in per_step.items()} | {"val_loss": log["val_loss"].min()}
     return row, log.assign(**{key: value * log["step"] for key, value in per_step.items()})

@@ -43,11 +43,11 @@ method = methods.METHODS[name]
 if threads:
     machine.use_threads = lambda *_: torch.set_num_threads(threads)
 if doing == "write":
-    writer = methods.load(name)
-    prompt = writer.alphabet.encode(writer.opening[:16])
+    engine = methods.load(name)
+    prompt = engine.alphabet.encode(engine.opening[:16])
     trial = trials.Trial(Canvas.after(prompt, size), method.Args().decoding, tuple(range(texts)))
-    trials.run(writer, replace(trial, canvas=Canvas.after(prompt, 20)))
-    work, count = lambda: trials.run(writer, trial), texts * size
+    trials.run(engine, replace(trial, canvas=Canvas.after(prompt, 20)))
+    work, count = lambda: trials.run(engine, trial), texts * size
 else:
     machine.keep_memory()
     recipe, config = method.Args().recipe, replace(method.Args().config, vocab_size=65)

@@ -23,30 +23,30 @@ class Configuration:
     """A way of writing, at several temperatures; slow: one seed only, as it takes many calls."""
 
     name: str
-    writer: trials.Writer
+    engine: trials.Engine
     settings: dict  # of its Decoding
     temps: tuple
     slow: bool = False
 
     def sets(self):
-        """(name, writer, Decoding) for each temperature."""
-        decoding = replace(self.writer.decoding, **self.settings)
-        return [(f"{self.name}, T {temp}", self.writer, replace(decoding, temp=temp)) for temp in self.temps]
+        """(name, engine, Decoding) for each temperature."""
+        decoding = replace(self.engine.method.decoding, **self.settings)
+        return [(f"{self.name}, T {temp}", self.engine, replace(decoding, temp=temp)) for temp in self.temps]
 
 
 def configurations(corpus):
     """All that take part, on the shipped weights."""
     large, small = methods.load("gpt"), methods.load("gpt", cli.ROOT / "weights" / "gpt_1_layer.pt")
     masked, flow = methods.load("diffusion"), methods.load("diffusion_flow")
-    origin = methods.writer(origin_flow, remedy=cli.uv_run("-m", "benchmarks.origin_flow", "--train"))
+    origin = methods.load(origin_flow.METHOD, remedy=cli.uv_run("-m", "benchmarks.origin_flow", "--train"))
     if machine.can_compile(torch.device("cpu")):
         torch._dynamo.config.recompile_limit = 64  # two GPTs, with and without a cache: beyond it they are not compiled
         large, small = map(
             compiled, (large, small)
         )  # a cached call is longer than the one before: its length stays open
-        masked, flow, origin = (compiled(writer, dynamic=False) for writer in (masked, flow, origin))
+        masked, flow, origin = (compiled(engine, dynamic=False) for engine in (masked, flow, origin))
     drafting = DraftModel(NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6).start, drafts=4)
-    drafted = replace(large, generate=drafting.generate)
+    drafted = large.sampled_by(drafting.generate)
     calibrated, low = (0.2, 0.3, 0.45, 0.6, 0.8, 1.0), (0.25, 0.35, 0.5, 0.65, 0.85, 1.0)
     slow, high, off = (0.35, 0.5, 0.65, 0.9), (0.3, 0.4, 0.6, 0.8, 1.0, 1.1), SWITCH["flow off"]
     return [
@@ -67,14 +67,14 @@ def configurations(corpus):
     ]
 
 
-def compiled(writer, **how):
-    """A writer whose forward passes are compiled."""
-    return replace(writer, model=torch.compile(writer.model, **how))
+def compiled(engine, **how):
+    """A engine whose forward passes are compiled."""
+    return replace(engine, model=torch.compile(engine.model, **how))
 
 
-def eager(writer):
-    """The same writer as it is without that."""
-    return replace(writer, model=getattr(writer.model, "_orig_mod", writer.model))
+def eager(engine):
+    """The same engine as it is without that."""
+    return replace(engine, model=getattr(engine.model, "_orig_mod", engine.model))
 
 
 def guided(flow, origin, slow, low):

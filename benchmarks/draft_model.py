@@ -22,7 +22,7 @@ from torch.nn import functional as F
 import gpt
 import methods
 from benchmarks.timing import Output, compare, show
-from lab import cli, machine, trials
+from lab import cli, experiment, machine, trials
 from lab.backbone import Cache
 from lab.canvas import Canvas, Frame
 from lab.cli import check, check_range, listed
@@ -102,7 +102,7 @@ def small_gpt(model, rows):
     def propose(idx, known, u, temp):
         idx, K, probs, first = idx.clone(), u.size(1), [], int(known.min())
         for n in range(first, min(int(known.max()) + K, idx.size(1) - K - 1)):
-            probs.append(probabilities(model(cache.unread(idx, n), cache)[:, -1:], temp))
+            probs.append(probabilities(model(cache.next_input(idx, n), cache)[:, -1:], temp))
             k = n - known[:, None]  # (B, 1), which of its drafts a row makes here, if any
             drawn = choose_tokens(probs[-1], None, u.gather(1, k.clamp(0, K - 1)))
             idx[:, n : n + 1] = torch.where((k >= 0) & (k < K), drawn, idx[:, n : n + 1])
@@ -133,7 +133,7 @@ class DraftModel:
             guess, drafted = propose(F.pad(idx, (0, K + 1)), known, u[:, :K], decoding.temp)
             offsets = torch.arange(drafted.size(1) + 1)
             columns = known[:, None] + offsets  # (B, k + 1)
-            x = cache.unread(guess, n, min(L - 1, int(known.max()) + drafted.size(1)))
+            x = cache.next_input(guess, n, min(L - 1, int(known.max()) + drafted.size(1)))
             logits = model(x.to(device), cache)[:, n - 1 - cache.length :].cpu()  # of position n and those after it
             wanted = (columns - n).clamp(max=logits.size(1) - 1)[..., None].expand(-1, -1, logits.size(2))
             probs = probabilities(logits.gather(1, wanted), decoding.temp)  # (B, k + 1, V)
@@ -189,20 +189,20 @@ def draft_models(corpus, device):
 def main(args):
     """Write texts with each draft model and number of drafts; print and store calls, and seconds against GPT alone."""
     device, corpus = machine.pick_device(), Corpus()
-    writer, rows = methods.load("gpt", device=device), []
-    trials.check_text(corpus.alphabet, corpus.path, writer)
+    engine, rows = methods.load("gpt", device=device), []
+    experiment.check_text(corpus.alphabet, corpus.path, engine)
     if args.compiled:
-        writer.model.compile()
-    canvas = Canvas.after(writer.alphabet.encode(writer.opening[:16]), args.chars)
+        engine.model.compile()
+    canvas = Canvas.after(engine.alphabet.encode(engine.opening[:16]), args.chars)
     trial = trials.Trial(canvas, gpt.Decoding(args.temp), (0,))
-    plain = partial(trials.run, writer, trial)
+    plain = partial(trials.run, engine, trial)
     for (name, start), drafts in itertools.product(draft_models(corpus, device).items(), args.drafts):
-        drafting = replace(writer, generate=DraftModel(start, drafts).generate)
+        drafting = engine.sampled_by(DraftModel(start, drafts).generate)
         texts = [trials.run(drafting, replace(trial, seeds=(seed,)))[0] for seed in range(args.seeds)]
         calls = sum(text.nfe for text in texts)
         rate = 1000 * calls / args.chars / args.seeds
         row = {"draft model": name, "drafts": drafts, "calls per 1,000 characters": rate}
-        row["positions per call"] = sum(text.full_passes for text in texts) * writer.model.config.block_size / calls
+        row["positions per call"] = sum(text.full_passes for text in texts) * engine.model.config.block_size / calls
         ours, theirs, ratio = compare(partial(trials.run, drafting, trial), plain, args.rounds)
         rates = {"characters per second": args.chars / ours, "of GPT alone": args.chars / theirs, "ratio": ratio}
         rows.append(row | rates)

@@ -129,7 +129,7 @@ def held_out_loss(model, corpus, is_masked):
     T = model.config.block_size
     held_out = windows(corpus.test, T + 1, most=25_600 // T).to(next(model.parameters()).device)
     model.eval()
-    nll = likelihood.masked_bound(model, held_out[:, :-1]) if is_masked else likelihood.next_character(model, held_out)
+    nll = likelihood.masked_bound(model, held_out[:, :-1]) if is_masked else likelihood.exact_nll(model, held_out)
     model.train()
     return nll.mean().item()
 

@@ -27,7 +27,7 @@ import methods
 from benchmarks.configurations import configurations, eager
 from benchmarks.readme import PAIRS, SPACED
 from benchmarks.timing import Output, clock, show
-from lab import cli, plots, records, stats, trials
+from lab import cli, experiment, plots, records, stats, trials
 from lab.canvas import Canvas
 from lab.cli import check
 from lab.corpus import Corpus
@@ -40,7 +40,7 @@ BELOW = ("GPT", "flow, spacing 8")  # their labels would cover those of their ne
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args(Output, trials.Args):
+class Args(Output, experiment.Args):
     seeds: cli.listed(int) = (1, 2, 3)
     prompts: int = 32
     max_new_tokens: int = 240
@@ -61,11 +61,11 @@ class Args(Output, trials.Args):
 
 def write(field, args, reference):
     """A text for each configuration, temperature, seed and prompt -> (rows, their folder)."""
-    prompts, todo = trials.prompts(field[0].writer, reference, args), []
+    prompts, todo = experiment.prompts(field[0].engine, reference, args), []
     for one in field:
         flags = replace(args, seeds=args.seeds[:1]) if one.slow else args
-        todo += [task for each in one.sets() for task in trials.plan(*each, flags, prompts)]
-    return trials.produce(todo, args, reference, "frontier", "rows.json")
+        todo += [task for each in one.sets() for task in experiment.batches(*each, flags, prompts)]
+    return experiment.generate_rows(todo, args, reference, "frontier", "rows.json")
 
 
 def jackknifed(rows, reference):
@@ -132,12 +132,12 @@ def seconds(field, costs, args, prompts):
             for size, is_compiled in (1, False), (1, True), (args.batch, True):
                 if one.slow and (turn > 1 or size > 1):  # one text only: a batch takes them a minute
                     continue
-                _, writer, decoding = one.sets()[0]
-                writer = writer if is_compiled else eager(writer)
+                _, engine, decoding = one.sets()[0]
+                engine = engine if is_compiled else eager(engine)
                 decoding = replace(decoding, temp=costs[one.name]["temp"])
-                canvas = Canvas.after(trials.encoded(writer, prompts[:size]), args.max_new_tokens)
+                canvas = Canvas.after(experiment.encoded(engine, prompts[:size]), args.max_new_tokens)
                 trial = trials.Trial(canvas, decoding, tuple(range(turn * size, turn * size + size)))
-                took = 1000 * clock(partial(trials.run, writer, trial)) / (size * args.max_new_tokens)
+                took = 1000 * clock(partial(trials.run, engine, trial)) / (size * args.max_new_tokens)
                 spent += [{"name": one.name, "batch": size, "compiled": is_compiled, "seconds": took}] * (turn > 0)
     ways = pd.DataFrame(spent, columns=["name", "batch", "compiled", "seconds"]).groupby(["name", "batch", "compiled"])
     return ways.median().reset_index().to_dict("records")
@@ -231,7 +231,7 @@ def main(args):
     """Write, measure, time, compare, draw."""
     corpus = Corpus(args.data)
     field = configurations(corpus)
-    reference = trials.reference(args, field[0].writer, methods.load)
+    reference = experiment.reference(args, field[0].engine, methods.load)
     check(reference is not None and reference.evaluator is not None, "this needs the corpus and weights/evaluator.pt")
     rows, folder = write(field, args, reference)
     groups, prompts = stats.grouped(rows, "name"), list(dict.fromkeys(row["prompt"] for row in rows))
@@ -242,7 +242,7 @@ def main(args):
     found |= timed(field, found, args, prompts)
     real = measure(reference.cut(args.prompts, args.prompt_len, args.max_new_tokens), reference)
     found["real_text"] = {k: x["mean"] for k, x in stats.summarise(real, reference).items() if isinstance(x, dict)}
-    args.write("frontier", found, weights={one.name: one.writer.weights for one in field})
+    args.write("frontier", found, weights={one.name: one.engine.weights for one in field})
     show(found["matched"], "entropy", "name", "temp", "nfe", *MEASURES[:4], "generative_nll_low", "generative_nll_high")
     print(folder.path)
     draw(records.read_json(args.folder / "frontier.json"), args.folder)

@@ -51,15 +51,15 @@ def peak(device):
 
 def writing(name, args, device):
     """A row for each batch size: seconds per 1,000 characters, the second time that they are written."""
-    writer = methods.load(name, device=device)
+    engine = methods.load(name, device=device)
     if machine.can_compile(device):
         static = {"dynamic": False} | ({"mode": "reduce-overhead"} if device.type == "cuda" else {})
-        writer.model.compile(**({} if name == gpt.NAME else static))  # a cached call is longer than the one before
-    canvas = Canvas.after(writer.alphabet.encode(writer.prompt(16)), args.chars)
+        engine.model.compile(**({} if name == gpt.NAME else static))  # a cached call is longer than the one before
+    canvas = Canvas.after(engine.alphabet.encode(engine.prompt(16)), args.chars)
     for batch in args.batches:
-        trial = trials.Trial(canvas, writer.decoding, tuple(range(batch)))
-        trials.run(writer, trial)
-        took = clock(partial(trials.run, writer, trial))
+        trial = trials.Trial(canvas, engine.decoding, tuple(range(batch)))
+        trials.run(engine, trial)
+        took = clock(partial(trials.run, engine, trial))
         row = {"module": name, "batch": batch, "seconds": 1000 * took / batch / args.chars}
         yield row | {"peak_mib": peak(device)}
 

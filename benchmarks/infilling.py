@@ -15,7 +15,7 @@ import torch
 
 import methods
 from benchmarks.timing import Output, show
-from lab import cli, likelihood, stats, trials
+from lab import cli, experiment, likelihood, stats
 from lab.cli import check, check_range
 from lab.corpus import Corpus, windows
 
@@ -30,36 +30,36 @@ class Args(Output):
         check_range(self, 1, 10**6, "windows", "spacing")
 
 
-def measure(writers, held, length, spacing):
+def measure(engines, held, length, spacing):
     """(model, what it sees, nats per character (n,), calls) for one length of the masked span."""
     size = held.size(1)
     first = (size - length) // 2
     written = (torch.arange(size) >= first) & (torch.arange(size) < first + length)
-    yield "gpt", "left side", likelihood.given_left(writers["gpt"].model, held, written), float(length)
+    yield "gpt", "left side", likelihood.nll_given_prefix(engines["gpt"].model, held, written), float(length)
     choose = methods.strategy(f"spacing={spacing}")
     for name in ("diffusion", "diffusion_flow"):
         for seen, stop in (("both sides", size), ("left side", first + length)):
-            nll, calls = likelihood.path(writers[name].model, held[:, :stop], written[:stop], choose)
+            nll, calls = likelihood.path_nll(engines[name].model, held[:, :stop], written[:stop], choose)
             yield name, seen, nll, calls.mean().item()
 
 
 def main(args):
     """Measure each length, print and store."""
-    writers = {name: methods.load(name) for name in methods.METHODS}
+    engines = {name: methods.load(name) for name in methods.METHODS}
     corpus = Corpus()
-    trials.check_text(corpus.alphabet, corpus.path, *writers.values())
-    held = windows(corpus.test, writers["gpt"].model.config.block_size, most=args.windows)
+    experiment.check_text(corpus.alphabet, corpus.path, *engines.values())
+    held = windows(corpus.test, engines["gpt"].model.config.block_size, most=args.windows)
     most = held.size(1) - 2
     check(all(1 <= length <= most for length in args.lengths), f"--lengths must lie in 1..{most}")
     rows, gpt = [], None
     for length in args.lengths:
-        for name, seen, nll, calls in measure(writers, held, length, args.spacing):
+        for name, seen, nll, calls in measure(engines, held, length, args.spacing):
             gpt = nll if name == "gpt" else gpt
             row = {"length": length, "module": name, "sees": seen, "calls": calls, "nats": nll.mean().item()}
             low, high, _ = stats.mean_interval((nll - gpt).numpy())
             rows.append(row | {"difference": (nll - gpt).mean().item(), "low": low, "high": high})
     show(rows)
-    args.write("infilling", {"rows": rows}, weights=[writer.weights for writer in writers.values()])
+    args.write("infilling", {"rows": rows}, weights=[engine.weights for engine in engines.values()])
 
 
 if __name__ == "__main__":

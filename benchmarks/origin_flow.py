@@ -11,7 +11,7 @@ sampler is, and only there; here both models unmask by one strategy, so that wha
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import lab.start  # noqa: F401 (before PyTorch)
 
@@ -20,13 +20,11 @@ from torch import nn
 from torch.nn import functional as F
 
 import diffusion
-from lab import cli, command, training
+from lab import command
 from lab.canvas import Windows
 from lab.cli import check_range
-from lab.likelihood import validation_bound
 from lab.unmasking import two_temps
 
-NAME = "origin_flow"
 WEIGHT, WARMUP, LAST_STEP, BETA = 0.1, 1000, 6000, 0.1  # of the flow loss
 
 
@@ -86,7 +84,7 @@ def generate(model, canvas, decoding, rngs):
     config, embeddings = model.config, model.token_emb.weight
     windows = Windows(canvas, config.block_size, decoding.target_chunk_len)
     while windows.masked.any():
-        window = windows.read()
+        window = windows.next_window()
         x = window.idx.masked_fill(window.hidden, config.vocab_size).to(embeddings.device)
         left = (window.masked.sum(1) / window.chunk_size[:, 0].clamp(min=1)).to(embeddings)  # (B,)
         logits, velocity = model(x, 1 - left)
@@ -94,20 +92,19 @@ def generate(model, canvas, decoding, rngs):
         share = (left > decoding.flow_until) * (0.25 + 0.55 * left).clamp(max=0.8)
         mixed = torch.lerp(logits, nearest, share[:, None, None])
         probs, conf_probs = two_temps(mixed, decoding)
-        yield windows.write(window, *diffusion.unmask(window, probs, conf_probs, decoding, rngs), probs)
+        yield windows.commit(window, *diffusion.unmask(window, probs, conf_probs, decoding, rngs), probs)
 
 
-@dataclass(frozen=True)
-class Args(diffusion.Args):
-    decoding: Decoding = Decoding()
-
-
-def main(args):
-    """Train when asked to, or when there is nothing to load yet; then write."""
-    if command.must_train(args, NAME):
-        training.train(NAME, Model, loss, args, validate=validation_bound)
-    command.write(args, NAME, Model, generate)
+METHOD = replace(
+    diffusion.METHOD,
+    name="origin_flow",
+    title="Diffusion + the origin's flow",
+    Model=Model,
+    decoding=Decoding(),
+    loss=loss,
+    generate=generate,
+)
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main, Args))
+    sys.exit(command.run(METHOD))

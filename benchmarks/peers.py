@@ -26,7 +26,7 @@ from torch.nn import functional as F
 import methods
 from benchmarks.timing import Output, compare
 from diffusion import Config
-from lab import cli, machine, quality, records, trials
+from lab import cli, experiment, machine, quality, records
 from lab.canvas import Canvas
 from lab.cli import check, check_range
 from lab.likelihood import ROWS
@@ -154,9 +154,9 @@ def distance(texts, sequences, joint):
     return ((shares - joint).abs().sum() + 1 - shares.sum()).item() / 2
 
 
-def quality_of(texts, writer, evaluator, prompt_len):
+def quality_of(texts, engine, evaluator, prompt_len):
     """Generative NLL and trigram entropy of the texts without a mask, and how many these are."""
-    whole = [writer.alphabet.decode(text) for text in texts if (text < len(writer.alphabet)).all()]
+    whole = [engine.alphabet.decode(text) for text in texts if (text < len(engine.alphabet)).all()]
     if not whole:
         return {"whole": 0, "nll": None, "entropy": None}
     nll = quality.generative_nll(whole, evaluator, [prompt_len] * len(whole))
@@ -169,19 +169,19 @@ def quality_of(texts, writer, evaluator, prompt_len):
 
 
 def shipped(texts):
-    """A Network of diffusion.pt, a canvas of so many texts, its writer and the evaluator."""
-    writer, evaluator = methods.load("diffusion"), methods.load(path=trials.EVALUATOR)
-    prompt = writer.alphabet.encode(writer.prompt(16))
+    """A Network of diffusion.pt, a canvas of so many texts, its engine and the evaluator."""
+    engine, evaluator = methods.load("diffusion"), methods.load(path=experiment.EVALUATOR)
+    prompt = engine.alphabet.encode(engine.prompt(16))
     canvas = Canvas.after(prompt, 240, texts)
-    predict = torch.inference_mode()(lambda x: torch.cat([writer.model(part) for part in x.split(ROWS)]))
-    mask = len(writer.alphabet)
-    return Network(predict, mask, 256), canvas.idx.masked_fill(canvas.masked, mask), writer, evaluator
+    predict = torch.inference_mode()(lambda x: torch.cat([engine.model(part) for part in x.split(ROWS)]))
+    mask = len(engine.alphabet)
+    return Network(predict, mask, 256), canvas.idx.masked_fill(canvas.masked, mask), engine, evaluator
 
 
 def samplers(adapter, args):
     """A row for each sampler and number of passes."""
     rows, alone = getattr(adapter, "ROWS", 10**6), hasattr(adapter, "ROWS")
-    net, canvas, writer, evaluator = shipped(args.texts)
+    net, canvas, engine, evaluator = shipped(args.texts)
     wanted = [(name, n, partial(sampler, n=n)) for name, sampler in adapter.SAMPLERS.items() for n in args.passes]
     wanted += [(name, None, sampler) for name, sampler in getattr(adapter, "RULES", {}).items()]
     for name, n, sampler in wanted:
@@ -195,7 +195,7 @@ def samplers(adapter, args):
             right = sequences[joint.multinomial(len(empty), replacement=True)]
             row[f"floor_{length}"] = distance(right, sequences, joint)
         texts, did = watch(net, sampler, canvas, rows)
-        row |= did | quality_of(texts, writer, evaluator, 16)
+        row |= did | quality_of(texts, engine, evaluator, 16)
         if args.rounds and n in (16, None):
             row["slower"] = ratio(net, canvas, sampler, rows, args.rounds)
         print({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()}, flush=True)

@@ -21,15 +21,15 @@ import torch
 import methods
 from benchmarks.speed import RATE, row
 from benchmarks.timing import Output, show
-from lab import cli, likelihood, onnx_runtime, trials
+from lab import cli, onnx_runtime, trials
 from lab.backbone import Cache
 from lab.canvas import Canvas
 from lab.cli import ROOT, check_range
 from lab.corpus import Corpus, windows
 
 ALONE = """import pathlib, sys, methods
-writer = methods.load(sys.argv[1], runtime=sys.argv[2])
-writer.write(writer.opening[:16], int(sys.argv[3]))
+engine = methods.load(sys.argv[1], runtime=sys.argv[2])
+engine.write(engine.opening[:16], int(sys.argv[3]))
 print(*(line.split()[1] for line in pathlib.Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line))"""
 
 
@@ -54,12 +54,12 @@ def megabytes(name, runtime, chars):
     return int(done.stdout) / 1024
 
 
-def steps(x, writer):
+def steps(x, engine):
     """Read the second half of a window (1, T) position by position."""
-    half, cache = x.size(1) // 2, Cache(writer.model.config, 1, like=writer.model.lm_head.weight)
-    writer.model(x[:, :half], cache)
+    half, cache = x.size(1) // 2, Cache(engine.model.config, 1, like=engine.model.lm_head.weight)
+    engine.model(x[:, :half], cache)
     for n in range(half, x.size(1)):
-        writer.model(x[:, n : n + 1], cache)
+        engine.model(x[:, n : n + 1], cache)
 
 
 @torch.inference_mode()
@@ -71,23 +71,22 @@ def compared(name, args, corpus):
     seconds, other = time.perf_counter() - began, replace(plain, model=onnx_runtime.choose(plain.model, "onnx"))
     canvas = Canvas.after(plain.alphabet.encode(plain.opening[:16]), args.chars)
     held = windows(corpus.test, plain.model.config.block_size + 1, most=args.windows)
-    held, x, pair = held[:, :-1], held[:1, :-1], (other, plain)
+    x, pair = held[:1, :-1], (other, plain)
 
     def timed(what, unit, function, count):
-        return row(f"{name}, {what}", unit, *(partial(function, writer) for writer in pair), count, args.rounds)
+        return row(f"{name}, {what}", unit, *(partial(function, engine) for engine in pair), count, args.rounds)
 
-    trial = trials.Trial(canvas, plain.decoding, (1337,))
-    rows = [timed("writing", RATE, lambda writer: trials.run(writer, trial), args.chars)]
-    rows.append(timed("a pass of one window", "seconds", lambda writer: writer.model(x), 1))
-    if name == "gpt":
+    trial = trials.Trial(canvas, plain.method.decoding, (1337,))
+    rows = [timed("writing", RATE, lambda engine: trials.run(engine, trial), args.chars)]
+    rows.append(timed("a pass of one window", "seconds", lambda engine: engine.model(x), 1))
+    if plain.method.is_causal:
         rows.append(timed("a cached pass of one position", "seconds", partial(steps, x), x.size(1) // 2))
     texts = [
-        [trials.run(writer, replace(trial, seeds=(seed,)))[0].text for seed in range(args.texts)] for writer in pair
+        [trials.run(engine, replace(trial, seeds=(seed,)))[0].text for seed in range(args.texts)] for engine in pair
     ]
-    measure = likelihood.next_character if name == "gpt" else likelihood.masked_bound
-    one, two = (measure(writer.model, held).mean().item() for writer in pair)
+    one, two = (plain.method.nll(engine.model, held, 4).mean().item() for engine in pair)
     found = {"module": name, "export_seconds": seconds, "texts": args.texts, "likelihood": abs(one - two)}
-    found |= {"logits": (other.model(held) - plain.model(held)).abs().max().item()}
+    found |= {"logits": (other.model(held[:, :-1]) - plain.model(held[:, :-1])).abs().max().item()}
     together = [sample.text for sample in trials.run(plain, replace(trial, seeds=tuple(range(args.texts))))]
     for how, others in {"equal": texts[0], "equal_together": together}.items():
         found[how] = sum(a == b for a, b in zip(others, texts[1], strict=True))

@@ -11,7 +11,7 @@ import lab.start  # noqa: F401 (before PyTorch)
 
 import methods
 from benchmarks.timing import Output
-from lab import checkpoint, cli
+from lab import checkpoint, cli, command
 
 INFILL = "First ________:\nWhat is the ______ of this?"
 MADE = ("command", "steps", "minutes", "processor", "threads", "commit")
@@ -28,9 +28,9 @@ class Args(Output):
 
 def write(name, infill):
     """The text that the command writes without a flag but, perhaps, this --infill."""
-    flags, writer = methods.METHODS[name].Args(), methods.load(name)
-    text, new = (writer.prompt(flags.prompt_len), flags.max_new_tokens) if infill is None else (infill, 0)
-    return writer.write(text, new, flags.seed)
+    flags, engine = command.Args(), methods.load(name)
+    text, new = (engine.prompt(flags.prompt_len), flags.max_new_tokens) if infill is None else (infill, 0)
+    return engine.write(text, new, flags.seed)
 
 
 def describe(name):
@@ -47,10 +47,10 @@ def main(args):
     commands = [(f"{name}.py", name, None) for name in methods.METHODS]
     commands.append((f"diffusion.py --infill {shlex.quote(INFILL)}", "diffusion", INFILL))
     samples = []
-    for command, name, infill in commands:
+    for line, name, infill in commands:
         text = "\n".join(write(name, infill).split("\n")[: args.lines]).rstrip()
-        samples.append({"command": command, "text": text})
-        print(f"{command}:\n{text}\n", flush=True)
+        samples.append({"command": line, "text": text})
+        print(f"{line}:\n{text}\n", flush=True)
     args.write("shipped", {"rows": [describe(name) for name in SHIPPED], "samples": samples})
 
 

@@ -28,7 +28,7 @@ import gpt
 import methods
 from benchmarks.draft_model import DraftModel, NGrams
 from benchmarks.timing import Output, compare, show
-from lab import cli, machine, training, trials
+from lab import cli, experiment, machine, training, trials
 from lab.canvas import Canvas
 from lab.cli import UserError, check, check_range
 from lab.corpus import DEFAULT, Corpus
@@ -95,7 +95,7 @@ def operators(doing, work, calls, shown):
     ]
 
 
-def against_ourselves(args, corpus, writer, trial, device):
+def against_ourselves(args, corpus, engine, trial, device):
     """A row for each thing that is done to our own models to be fast."""
     recipe, config = gpt.Args().recipe, replace(gpt.Args().config, vocab_size=len(corpus.alphabet))
     ours, plain = (stepper(gpt, config, recipe.batch_size, device, fast, fast) for fast in (True, False))
@@ -104,9 +104,9 @@ def against_ourselves(args, corpus, writer, trial, device):
     adam = stepper(gpt, config, recipe.batch_size, device, muon=False)
     yield row("GPT training, against the same with AdamW alone", RATE, ours, adam, read, args.rounds)
     drafting = DraftModel(NGrams(np.asarray(corpus.train), len(corpus.alphabet)).start, args.drafts)
-    drafted = partial(trials.run, replace(writer, generate=drafting.generate), trial)
+    drafted = partial(trials.run, replace(engine, generate=drafting.generate), trial)
     what = "GPT with an n-gram draft model, against GPT with its cache"
-    yield row(what, RATE, drafted, partial(trials.run, writer, trial), args.chars, args.rounds)
+    yield row(what, RATE, drafted, partial(trials.run, engine, trial), args.chars, args.rounds)
 
 
 def load_module(path, *names):
@@ -156,9 +156,9 @@ def against_the_origin(origin, args, corpus, device):
         if method is gpt:
             model = gpt.Model(config).to(device).eval()
             torch.nn.init.normal_(model.lm_head.weight, std=0.02)
-            writer = trials.Writer("gpt", model, gpt.generate, corpus.alphabet, "", gpt.Decoding())
+            engine = trials.Engine("gpt", model, gpt.generate, corpus.alphabet, "", gpt.Decoding())
             canvas = Canvas.after(torch.zeros(16, dtype=torch.long), args.chars)
-            ours = partial(trials.run, writer, trials.Trial(canvas, gpt.Args().decoding, (0,)))
+            ours = partial(trials.run, engine, trials.Trial(canvas, gpt.Args().decoding, (0,)))
             theirs = partial(module.generate, other, max_new_tokens=args.chars)
             yield row("GPT writing, 1,000 characters", "seconds", ours, theirs, args.chars / 1000, args.rounds)
         windows = module.batch_size // (1 if method is gpt else 2)  # ours reads each window twice, complemented
@@ -172,11 +172,11 @@ def main(args):
     """Time every pair, count operators, print and store."""
     device, corpus = machine.pick_device(), Corpus()
     origin = load_origin(args.path) if args.path else {}  # first: a wrong folder is said at once
-    writer = methods.load("gpt", device=device)
-    trials.check_text(corpus.alphabet, corpus.path, writer)
-    canvas = Canvas.after(writer.alphabet.encode(writer.opening[:16]), args.chars)
+    engine = methods.load("gpt", device=device)
+    experiment.check_text(corpus.alphabet, corpus.path, engine)
+    canvas = Canvas.after(engine.alphabet.encode(engine.opening[:16]), args.chars)
     trial = trials.Trial(canvas, gpt.Args().decoding, (1337,))
-    rows = list(against_ourselves(args, corpus, writer, trial, device))
+    rows = list(against_ourselves(args, corpus, engine, trial, device))
     with contextlib.redirect_stdout(io.StringIO()):  # the origin prints its texts
         rows += against_the_origin(origin, args, corpus, device)
     found = operators("cached call of GPT", partial(trials.run, methods.load("gpt"), trial), args.chars, 8)

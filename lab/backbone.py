@@ -38,7 +38,7 @@ class Config:
         check(self.n_embd % (2 * self.n_head) == 0, f"n_embd {self.n_embd} is no multiple of 2 x n_head {self.n_head}")
 
 
-def unit(x):
+def l2_normalize(x):
     """x (..., C) divided by its norm over channels."""
     return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(1e-6)
 
@@ -48,7 +48,7 @@ def norm(x):
 
     F.rms_norm is the same, but slower for the one position of a cached pass on a CPU.
     """
-    return unit(x) * x.size(-1) ** 0.5
+    return l2_normalize(x) * x.size(-1) ** 0.5
 
 
 def rotary(length, head_size):
@@ -65,23 +65,23 @@ def rotate(x, cos, sin):
 
 
 class Cache:
-    """Keys, values and convolution inputs of the positions of a text that are read, so that none is computed twice.
+    """A KV cache that holds the convolutions' inputs too: no position of a text is computed twice.
 
-    start: the first of them; length: how many, at most size, which is config.block_size: to forget the last ones, lower
-    it; like: a tensor of the dtype and device wanted.
+    start: the first position that it holds; length: how many, at most size = config.block_size; lower it to roll back.
+    like: a tensor of the dtype and device wanted.
     """
 
     def __init__(self, config, rows, like):
         D = config.n_embd // config.n_head
-        self.start, self.length, self.size, self.left = 0, 0, config.block_size, config.conv_width - 1
+        self.start, self.length, self.size, self.conv_pad = 0, 0, config.block_size, config.conv_width - 1
         self.keys, self.values = like.new_zeros(2, config.n_layer, rows, config.n_head, config.block_size, D)
-        self.inputs = like.new_zeros(config.n_layer, rows, self.left + config.block_size, config.n_embd)
+        self.inputs = like.new_zeros(config.n_layer, rows, self.conv_pad + config.block_size, config.n_embd)
         self.layers = [*zip(self.keys, self.values, self.inputs, strict=True)]
 
-    def unread(self, idx, n, stop=None):
-        """The tokens of idx (B, L) that are to be read, (B, t), before tokens n .. stop (default n) are predicted.
+    def next_input(self, idx, n, stop=None):
+        """The tokens of idx (B, L) to feed, (B, t), before tokens n .. stop (default n) are predicted: the prefill at first.
 
-        What was read from position n - 1 on is read again. A cache that is too short for n begins again with the newest
+        What was fed from position n - 1 on is fed again. A cache that is too short for n begins again with the newest
         half of the context: the model only ever sees windows like those that it was trained on.
         """
         if n - self.start > self.size:
@@ -89,10 +89,10 @@ class Cache:
         self.length = min(self.length, n - 1 - self.start)
         return idx[:, self.start + self.length : min(stop or n, self.start + self.size)]
 
-    def extend(self, T):
+    def append(self, T):
         """Make room for T positions -> a Layer for each layer, up to them."""
         first, self.length = self.length, self.length + T
-        stop = self.left + self.length
+        stop = self.conv_pad + self.length
         return [Layer(k[:, :, : self.length], v[:, :, : self.length], x[:, first:stop]) for k, v, x in self.layers]
 
 
@@ -135,17 +135,20 @@ class Convolution(nn.Module):
 def attend(q, k, v, is_causal):
     """softmax(sqrt(D) q k^T) v, of (B, H, T, D) each, q and k of unit norm, so that their scores have variance 1.
 
-    is_causal: the positions of q are the last ones of k's. Spelt out in bfloat16 on a CPU, where the backward pass of
+    is_causal: the positions of q are the last ones of k's. Written out in bfloat16 on a CPU, where the backward pass of
     F.scaled_dot_product_attention takes a third of a training step.
     """
     T, past, scale = q.size(2), k.size(2) - q.size(2), q.size(-1) ** 0.5
-    spelt = q.dtype == torch.bfloat16 and q.device.type == "cpu"
-    own = is_causal and not past and not spelt  # PyTorch's own mask, which skips what it hides
-    mask = q.new_ones(T, past + T, dtype=torch.bool).tril(past) if is_causal and T > 1 and not own else None
-    if spelt:
-        scores = q * scale @ k.mT
-        return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(-1) @ v
-    return F.scaled_dot_product_attention(q, k, v, mask, is_causal=own, scale=scale)
+    manual = q.dtype == torch.bfloat16 and q.device.type == "cpu"
+    if is_causal and not past and not manual:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)  # skips what it hides
+    mask = q.new_ones(T, past + T, dtype=torch.bool).tril(past) if is_causal and T > 1 else None
+    if not manual:
+        return F.scaled_dot_product_attention(q, k, v, mask, scale=scale)
+    scores = q * scale @ k.mT
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return scores.softmax(-1) @ v
 
 
 class Attention(nn.Module):
@@ -161,7 +164,7 @@ class Attention(nn.Module):
         """x: (B, T, C), with a cache's Layer behind what it holds; angles: cosines and sines of its positions."""
         B, T, C = x.shape
         qkv = self.qkv(x).view(B, T, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)  # (3, B, H, T, D)
-        (q, k), v = rotate(unit(qkv[:2]), *angles).unbind(), qkv[2]
+        (q, k), v = rotate(l2_normalize(qkv[:2]), *angles).unbind(), qkv[2]
         y = layer.attend(q, k, v) if layer else attend(q, k, v, self.is_causal)
         return self.out(y.transpose(1, 2).reshape(B, T, C))
 
@@ -213,7 +216,7 @@ class Backbone(nn.Module):
         """x: (B, T, C) embeddings -> (B, T, C) features; with a cache, x follows the positions that it holds."""
         start, T = cache.length if cache else 0, x.size(1)
         angles = self.angles[:, start : start + T].unbind()
-        layers = cache.extend(T) if cache else [None] * len(self.blocks)
+        layers = cache.append(T) if cache else [None] * len(self.blocks)
         x = norm(x)
         for block, layer in zip(self.blocks, layers, strict=True):
             x = block(x, angles, layer)

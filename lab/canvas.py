@@ -1,4 +1,4 @@
-"""The page that a model writes on: what is known, what is masked, and what a viewer sees after each call."""
+"""The token buffer that a sampler fills: what is known, what is masked, and the frame after each forward pass."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -55,7 +55,7 @@ class Frame(NamedTuple):
 
     @property
     def confidence(self):
-        """Probability that this pass gave to the characters that stand at its columns, (B, W); of no use where masked."""
+        """Probability that this pass gave to the characters that stand at its columns, (B, W); undefined where masked."""
         return self.probs.gather(-1, self.idx.gather(1, self.columns)[..., None])[..., 0]
 
 
@@ -87,9 +87,9 @@ class Windows:
         B, L = canvas.masked.shape
         self.block_size, self.width, self.chunk = block_size, min(block_size, L), min(chunk, block_size)
         self.start, self.stop, self.size = torch.zeros(3, B, 1, dtype=torch.long)  # stop: of the chunk, exclusive
-        self.calls, self.turn = torch.zeros(B, 1, dtype=torch.long), 0
+        self.calls, self.parity = torch.zeros(B, 1, dtype=torch.long), 0
 
-    def move(self):
+    def advance_chunk(self):
         """Begin the next chunk in each row whose last one is full."""
         masked, positions = self.masked, torch.arange(self.masked.size(1))
         unfinished = (masked & (positions < self.stop)).any(1, keepdim=True)
@@ -105,16 +105,16 @@ class Windows:
         self.size = torch.where(unfinished, self.size, chunk.sum(1, keepdim=True))
         self.calls = torch.where(unfinished, self.calls + 1, 0)
 
-    def read(self):
-        """The Window of the next pass. Every other draft is hidden, in turn: neighbours are judged apart."""
-        self.move()
+    def next_window(self):
+        """The Window of the next pass. Even and odd positions alternate: a draft is scored without its neighbours."""
+        self.advance_chunk()
         self.columns = self.start + torch.arange(self.width)
         idx, masked, draft = (x.gather(1, self.columns) for x in (self.idx, self.masked, self.draft))
-        drafts = draft & ((self.columns + self.turn) % 2 == 0)
-        self.turn += 1
+        drafts = draft & ((self.columns + self.parity) % 2 == 0)
+        self.parity += 1
         return Window(idx, masked | drafts, masked & (self.columns < self.stop), drafts, self.size, self.calls)
 
-    def write(self, window, idx, masked, draft, probs):
+    def commit(self, window, idx, masked, draft, probs):
         """Put a window back after a pass -> Frame. When a row's chunk is full, its remaining drafts stand.
 
         idx, masked, draft: (B, W) what became of the window's idx, masked and drafts; probs: (B, W, V).

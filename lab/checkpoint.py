@@ -11,7 +11,6 @@ from dataclasses import asdict
 
 import torch
 
-from lab.backbone import Config
 from lab.cli import ROOT, UserError, check, uv_run
 from lab.corpus import Alphabet
 from lab.files import atomic, check_ends
@@ -85,12 +84,13 @@ def save(path, model, description):
     write(path, {**description, "model": {k: v.detach().cpu().bfloat16() for k, v in model.state_dict().items()}})
 
 
-def load(path, name, Model, Config=Config, remedy=None):
-    """Read the weights of method `name` -> (model in float32 on the CPU, alphabet, opening, provenance).
+def load(path, method, remedy=None):
+    """Read the weights of a method -> (model in float32 on the CPU, alphabet, opening, provenance).
 
     remedy: the command that makes the file; default: a training without other flags. Raises UserError when the file is
     missing, damaged, foreign, or made for another method.
     """
+    name = method.name
     place = [] if path == default_path(name) else ["--weights", str(path)]
     remedy = remedy or uv_run(f"{name}.py", "--train", *place)
     check(not is_foreign(path), f"{path}: not a weights file; name another")
@@ -99,10 +99,10 @@ def load(path, name, Model, Config=Config, remedy=None):
     hint = f", or use {made_for}.py" if os.path.isfile(ROOT / f"{made_for}.py") else ""
     check(made_for == name, f"{path}: holds weights of {made_for!r}, not of {name}; name weights of {name}{hint}")
     with blamed(path, name, remedy):
-        config, alphabet = Config(**payload["config"]), Alphabet(payload["characters"], payload["mask"])
+        config, alphabet = method.Config(**payload["config"]), Alphabet(payload["characters"], payload["mask"])
         opening, provenance = payload["opening"], dict(payload["provenance"])
         check_text(config, alphabet, opening)
-    model = Model(config)  # outside: an error of the method's own code keeps its traceback
+    model = method.Model(config)  # outside: an error of the method's own code keeps its traceback
     with blamed(path, name, remedy):
         model.load_state_dict(payload["model"])
         check_weights(model, payload["model"])

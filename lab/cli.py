@@ -54,15 +54,18 @@ def check_seeds(*seeds):
         check(0 <= seed < 2**32, f"seed must lie in 0..2^32 - 1, not {seed}")
 
 
-def run(main, Args, argv=None):
-    """Parse argv (default: the process's own) into Args and call main with it -> the exit status, as `guard` gives it."""
+def run(main, Args, argv=None, doc=None):
+    """Parse argv (default: the process's own) into Args and call main with it -> the exit status, as `guard` gives it.
+
+    doc: what --help begins with; default the docstring of main's file.
+    """
     progress.end()
     last = (
         progress.Bar(program()) if program().startswith("-m") else contextlib.nullcontext()
     )  # a benchmark takes minutes
 
     def action():
-        args = parse(Args, argv, sys.modules[main.__module__].__doc__ or "")
+        args = parse(Args, argv, doc or sys.modules[main.__module__].__doc__ or "")
         with last:
             main(args)
 

@@ -1,13 +1,15 @@
-"""What the three commands share: their flags, when they train, and how they write."""
+"""What the methods' commands share: their flags, when they train, and how they write."""
 
+import functools
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
 
-from lab import checkpoint, machine, onnx_runtime, terminal, trials
+from lab import checkpoint, cli, machine, onnx_runtime, session, terminal, trials, two_stage
 from lab.canvas import Canvas
 from lab.cli import check, check_seeds, command, say
 from lab.corpus import Corpus
+from lab.method import sampler_of
 from lab.progress import Bar
 
 MOST = 10_000_000  # characters of one text: what still fits a small machine's memory
@@ -28,6 +30,7 @@ class Args:
     seed: int = 1337  # of everything random
     device: str | None = None  # cpu, cuda, mps...; default the accelerator if there is one
     runtime: onnx_runtime.Runtime = "torch"  # what computes the network when it writes: PyTorch, or ONNX Runtime
+    sampler: str | None = None  # a sampler of your own, FILE.py:FUNCTION, in place of the method's
 
     def __post_init__(self):
         check(self.prompt_len >= 0, f"prompt_len must not be negative, but is {self.prompt_len}")
@@ -46,75 +49,101 @@ class Args:
 def check_prompt(args):
     """Raise UserError for a prompt_len that would have no effect beside a prompt."""
     plain = args.prompt is None or args.prompt_len == type(args).prompt_len
-    check(plain, "--prompt-len: of the default prompt; leave it out, or --prompt")
+    check(plain, "--prompt-len only applies to the default prompt; drop it or --prompt")
 
 
-def must_train(args, name):
+@functools.cache
+def flags(method):
+    """The class of a method's flags: those of every command, and those of its decoding, its training and its sizes."""
+    own = {"decoding": method.decoding, "recipe": method.recipe, "config": method.config}
+    own_fields = [(name, type(default), field(default=default)) for name, default in own.items()]
+    return make_dataclass("Args", own_fields, bases=(Args,), frozen=True)
+
+
+def run(method, argv=None):
+    """A method's command: train when asked to, or when there is nothing to load yet; then write -> the exit status."""
+    return cli.run(functools.partial(main, method), flags(method), argv, method.doc)
+
+
+def main(method, args):
+    """Train when asked to, or when there is nothing to load yet; then write."""
+    if should_train(method, args):
+        session.check_files(method, args)
+        corpus = Corpus(args.data)
+        check_writing(method, args, corpus)
+        session.train(method, args, corpus)
+    write(method, args)
+
+
+def should_train(method, args):
     """Whether to train before writing: when asked to, or when the default weights are not there yet.
 
     Raises UserError for flags of a training that is not to be, and for settings without effect.
     """
-    check_idle(args.decoding)
-    missing = args.weights is None and not checkpoint.default_path(name).exists()
+    reject_unused(args.decoding)
+    missing = args.weights is None and not checkpoint.default_path(method.name).exists()
     if missing and not args.train:
-        say(f"{checkpoint.default_path(name)}: no such file; training it first")
-    usual = type(args)()
-    for part, default in ((args.recipe, usual.recipe), (args.config, usual.config)):
+        say(f"{checkpoint.default_path(method.name)}: no such file; training it first")
+    for part, default in ((args.recipe, method.recipe), (args.config, method.config)):
         changed = [field.name for field in fields(part) if getattr(part, field.name) != getattr(default, field.name)]
-        flags = " ".join(f"--{flag.replace('_', '-')}" for flag in changed)
-        check(args.train or missing or not changed, f"{flags}: of a training; give --train with it, or leave it out")
+        typed = " ".join(f"--{flag.replace('_', '-')}" for flag in changed)
+        check(args.train or missing or not changed, f"{typed}: training only; add --train or drop it")
     typed = args.infill is not None or args.prompt is not None
     read = args.train or missing or not (args.data and typed)
     check(read, "--data: to train on, or to take the prompt from; leave it out, or --prompt and --infill")
     return args.train or missing
 
 
-def check_idle(decoding):
+def reject_unused(decoding):
     """Raise UserError for settings that would have no effect beside the others."""
-    usual, draft = type(decoding)(), getattr(decoding, "draft_threshold", None)
-    if draft is not None and draft >= decoding.confidence_threshold:
+    usual = type(decoding)()
+    if hasattr(decoding, "draft_threshold") and not two_stage.is_on(decoding):
         staged = ("draft_threshold", "confirm_threshold", "replace_margin")
-        idle = " and ".join(name for name in staged if getattr(decoding, name) != getattr(usual, name))
-        check(not idle, f"{idle}: of two stages; give a draft_threshold below confidence_threshold, or leave it out")
+        unused = " and ".join(name for name in staged if getattr(decoding, name) != getattr(usual, name))
+        check(not unused, f"{unused}: no effect without two stages (needs draft_threshold < confidence_threshold)")
     if getattr(decoding, "steps", 0):
         same = all(getattr(decoding, name) == getattr(usual, name) for name in ("confidence_threshold", "spacing"))
-        check(same, "steps: unmasks at random; leave out confidence_threshold and spacing")
+        check(same, "--steps ignores confidence_threshold and spacing; drop them")
 
 
-def write(args, name, Model, generate):
+def check_writing(method, args, corpus):
+    """Raise UserError before a training for what could not be written after it."""
+    opening = corpus.opening(args.config.block_size if args.data is None else args.prompt_len)
+    canvas = canvas_of(args, corpus.alphabet, opening)
+    if method.is_causal:
+        canvas.prompt_lengths()
+
+
+def write(method, args):
     """Load the weights and write one text: on a terminal as it settles, else at its end; its figures on stderr."""
     if not machine.Ranks().is_main:
         return
-    path = args.weights or checkpoint.default_path(name)
-    remedy = command("--train") if Path(sys.argv[0]).name == f"{name}.py" else None
+    path = args.weights or checkpoint.default_path(method.name)
+    hint = command("--train") if Path(sys.argv[0]).name == f"{method.name}.py" else None
     console = terminal.terminal()
     with Bar(f"loading {path.name}"):
-        model, alphabet, opening, _ = checkpoint.load(path, name, Model, type(args.config), remedy)
+        model, alphabet, opening, _ = checkpoint.load(path, method, hint)
         device = machine.pick_device("cpu" if args.runtime == "onnx" else args.device)
         model = onnx_runtime.choose(model.to(device), args.runtime)
-    writer = trials.Writer(name, model, generate, alphabet, opening, args.decoding)
+    engine = trials.Engine(method, model, alphabet, opening)
+    if args.sampler:
+        engine = engine.sampled_by(sampler_of(args.sampler))
+    if args.data is not None and args.prompt is None:
+        opening = Corpus(args.data).opening(args.prompt_len)
     trial = trials.Trial(canvas_of(args, alphabet, opening), args.decoding, (args.seed,))
     if console.is_terminal:
-        sample = terminal.typed(writer, trial, console)
+        sample = terminal.typed(engine, trial, console)
     else:
-        sample = trials.run(writer, trial)[0]
+        sample = trials.run(engine, trial)[0]
         print(sample.text)
     print(sample.figures(), file=sys.stderr)
 
 
 def canvas_of(args, alphabet, opening):
-    """What is to be written on. Raises UserError."""
+    """What is to be written on; opening: of the text that the default prompt is taken from. Raises UserError."""
     if args.infill is not None:
         return Canvas(*alphabet.encode_masked(args.infill)).repeat(1)
-    return Canvas.after(alphabet.encode(choose_prompt(args, opening)), args.max_new_tokens)
-
-
-def choose_prompt(args, opening):
-    """The prompt typed, else the first characters of the text typed, else of the text that the model knows."""
-    if args.prompt is not None:
-        return args.prompt
-    if args.data is not None:
-        opening = Corpus(args.data).opening(args.prompt_len)
     known = f"the corpus's opening is known up to {len(opening)} characters only; use --prompt"
-    check(args.prompt_len <= len(opening), f"prompt_len {args.prompt_len}: {known}")
-    return opening[: args.prompt_len]
+    check(args.prompt is not None or args.prompt_len <= len(opening), f"prompt_len {args.prompt_len}: {known}")
+    prompt = opening[: args.prompt_len] if args.prompt is None else args.prompt
+    return Canvas.after(alphabet.encode(prompt), args.max_new_tokens)

@@ -13,7 +13,6 @@ import torch
 from lab import trials
 
 MASKED, DRAFT, NEW, SETTLED, EMPTY = 0, 1, 2, 3, 4
-TITLES = {"gpt": "GPT", "diffusion": "Masked diffusion", "diffusion_flow": "Diffusion + flow"}
 LEGEND = {
     MASKED: "masked",
     DRAFT: "draft: may be taken back",
@@ -63,18 +62,18 @@ class Picture:
     lasts: float
 
 
-def record(writer, trial):
+def record(engine, trial):
     """Drain a trial of one text -> Film."""
-    return Film(TITLES[writer.name], list(stills(writer, trial)))
+    return Film(engine.method.title, list(stills(engine, trial)))
 
 
-def stills(writer, trial):
+def stills(engine, trial):
     """Write a trial of one text: yields a Still before its first call, one after each, and one at last, all settled.
 
     A causal model has no masks: what it has not written is empty paper. The clock runs round the sampler alone.
     """
-    idx, masked, alphabet = trial.canvas.idx[0], trial.canvas.masked[0], writer.alphabet
-    states, ahead = torch.full(idx.shape, SETTLED), EMPTY if writer.model.backbone.blocks[0].attn.is_causal else MASKED
+    idx, masked, alphabet = trial.canvas.idx[0], trial.canvas.masked[0], engine.alphabet
+    states, ahead = torch.full(idx.shape, SETTLED), EMPTY if engine.method.is_causal else MASKED
     calls, spent, confidence, candidates = 0, 0.0, torch.ones(len(idx), dtype=torch.float64), {}
 
     def still():
@@ -82,7 +81,7 @@ def stills(writer, trial):
         return Still(calls, spent, alphabet.decode(idx, masked), bytes(shown), bytes(shades), candidates)
 
     yield still()
-    for frame, took in trials.frames(writer, trial):
+    for frame, took in trials.frames(engine, trial):
         calls, spent = calls + 1, spent + took
         columns, fresh, idx = frame.columns[0], masked & ~frame.masked[0], frame.idx[0]
         written = confidence.scatter(0, columns, frame.confidence[0])

@@ -15,38 +15,38 @@ from lab.sampling import probabilities
 ROWS = 16  # windows in one forward pass
 
 
-def each_next(model, x):
+def next_losses(model, x):
     """Cross-entropy of each next character of windows: (B, T) -> (B, T - 1)."""
     return F.cross_entropy(model(x[:, :-1]).mT, x[:, 1:], reduction="none")
 
 
 @torch.no_grad()
-def next_character(model, windows):
+def exact_nll(model, windows, repeats=1):
     """Exact negative log-likelihood of a left-to-right model.
 
-    windows: (n, block_size + 1) consecutive windows, each starting on the last character of the one before.
-    Returns (n,) nats per character.
+    windows: (n, block_size + 1) consecutive windows, each starting on the last character of the one before; repeats: of a
+    bound, without effect here. Returns (n,) nats per character.
     """
-    return torch.cat([each_next(model, x).mean(1) for x in windows.split(ROWS)])
+    return torch.cat([next_losses(model, x).mean(1) for x in windows.split(ROWS)])
 
 
 @torch.no_grad()
-def next_character_sliding(model, windows):
+def sliding_nll(model, windows):
     """The same with at least half a window of text before every scored character.
 
     windows: (n, block_size + 1) windows that start half a window apart. Returns (n,) nats per character.
     """
     half = windows.size(1) // 2
-    return torch.cat([each_next(model, x)[:, half:].mean(1) for x in windows.split(ROWS)])
+    return torch.cat([next_losses(model, x)[:, half:].mean(1) for x in windows.split(ROWS)])
 
 
 @torch.no_grad()
-def given_left(model, windows, written):
+def nll_given_prefix(model, windows, written):
     """Exact negative log-likelihood of some characters of each window, each given all that stands before it.
 
     windows: (n, T) windows; written: (T,) bool, which characters, not the first. Returns (n,) nats per character.
     """
-    return torch.cat([each_next(model, x)[:, written[1:]].double().mean(1) for x in windows.split(ROWS)])
+    return torch.cat([next_losses(model, x)[:, written[1:]].double().mean(1) for x in windows.split(ROWS)])
 
 
 @torch.no_grad()
@@ -70,12 +70,12 @@ def masked_bound(model, windows, repeats=4, seed=0):
     return torch.cat(rows).view(repeats, n).mean(0)
 
 
-def validation_bound(model, windows):
-    """The bound by which training chooses weights, on one scale with gpt.py's exact loss; the same masks at every call.
+def nelbo(model, windows, repeats=2):
+    """The same bound of windows as `exact_nll` takes them, which hold one character more; the same masks at every call.
 
-    windows: (n, block_size + 1), each masked twice. Returns (n,) nats per character.
+    windows: (n, block_size + 1), each masked `repeats` times. Returns (n,) nats per character.
     """
-    return masked_bound(model, windows[:, :-1], repeats=2)
+    return masked_bound(model, windows[:, :-1], repeats)
 
 
 @torch.no_grad()
@@ -114,7 +114,7 @@ def best_fillings(model, idx, masked, count=5):
 
 
 @torch.no_grad()
-def path(model, windows, masked, choose):
+def path_nll(model, windows, masked, choose):
     """Exact negative log-likelihood of a parallel sampler at temperature 1, and its number of calls.
 
     The unmasking strategy runs on text that is known but reveals the true characters: with the characters of a call drawn

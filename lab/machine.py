@@ -42,7 +42,7 @@ def pick_device(name=None):
         raise UserError(f"--device {name}: cannot be used here ({reason}). Leave it out, or try: cpu") from error
 
 
-def gains_from_bf16(device):
+def bf16_is_faster(device):
     """Whether matrix products in bfloat16 are faster here than in float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -94,12 +94,12 @@ def use_threads(positions=math.inf):
         torch.set_num_threads(wanted)
 
 
-def is_busy(seconds, cpu_seconds):
-    """Whether what only computes had to wait for a busy machine, so that its seconds say too much; None: not measured."""
+def was_busy(seconds, cpu_seconds):
+    """Whether CPU time fell well below wall time, so that the seconds say too much; None: not measured."""
     return None not in (seconds, cpu_seconds) and cpu_seconds < BUSY * seconds
 
 
-def keep_memory():
+def tune_malloc():
     """Have the C library keep the memory that is freed: else each training step pays for it again in page faults.
 
     A fifth of a step's time on two cores (glibc only; elsewhere nothing happens).
@@ -177,7 +177,7 @@ class Rng:
         """Integers in 0 .. high - 1: (rows,)."""
         return self._mine(torch.randint(high, (rows * self.world,), generator=self.generator), rows)
 
-    def strata(self, rows):
+    def stratified(self, rows):
         """Uniform numbers in [0, 1), one in each of as many equal slices as the joint batch has rows: (rows,)."""
         n = rows * self.world
         return self._mine((torch.rand(1, generator=self.generator) + torch.arange(n) / n) % 1, rows)

@@ -64,7 +64,7 @@ class Past:
         self.layers = [Layer(self, *layer) for layer in zip(keys, values, inputs, strict=True)]
         self.new = [], [], []
 
-    def extend(self, T):
+    def append(self, T):
         """The layers."""
         return self.layers
 
@@ -209,7 +209,7 @@ class Bound:
         (B, T), self.key = shape, (cache, shape, has_past)
         self.session, self.cache, self.binding = session, cache, session.io_binding()
         self.idx, self.length = torch.empty(B, T, dtype=torch.long), torch.tensor(0)
-        self.inputs = cache.inputs[:, :, : cache.left].clone()
+        self.inputs = cache.inputs[:, :, : cache.conv_pad].clone()
         self.taken = {"idx": self.idx, "length": self.length, "past_inputs": self.inputs}
         for i, layer in enumerate(cache.layers):
             keys, values = layer[:2] if has_past else cache.keys.new_zeros(2, *cache.keys[0, :, :, :1].shape)
@@ -227,10 +227,10 @@ class Bound:
         cache, first = self.cache, self.cache.length
         cache.length = last = first + idx.size(1)
         self.idx.copy_(idx), self.length.fill_(first)
-        self.inputs.copy_(cache.inputs[:, :, first : first + cache.left])
+        self.inputs.copy_(cache.inputs[:, :, first : first + cache.conv_pad])
         self.session.run_with_iobinding(self.binding)
         cache.keys[..., first:last, :], cache.values[..., first:last, :] = self.given["keys"], self.given["values"]
-        cache.inputs[:, :, cache.left + first : cache.left + last] = self.given["inputs"]
+        cache.inputs[:, :, cache.conv_pad + first : cache.conv_pad + last] = self.given["inputs"]
         return self.given["logits"].clone()
 
 

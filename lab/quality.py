@@ -4,7 +4,6 @@ No single number ranks texts: repetition has a low generative NLL, random charac
 their best. `distance`, by which we order settings, is one that none of these can win.
 """
 
-import bisect
 import functools
 import re
 from collections import Counter
@@ -19,19 +18,30 @@ from lab.corpus import Alphabet, Corpus, codes_of
 from lab.records import warn
 
 COPIED = 32  # characters in a row that make a copy
-SHORTEST = 8  # characters in a row that count as a run that stands in the training text
-LONGEST = 1024  # characters in a row beyond which a run is not followed
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits mixed
 REPEATED = 16  # characters in a row that make a repetition
 MOST = 4_000_000  # characters of the training text that are searched for copies
-SAMPLE_MEASURES = (  # what `measure` adds to a row
-    "generative_nll",
-    "real_words",
-    "long_words",
-    "distinct_2",
-    "repetition",
-    "copied_run",
-    "copied_share",
-)
+MEASURES = {  # every measure: what it is of (a text's cost, its characters, or a set of texts), and its unit
+    "nfe": ("cost", "calls"),
+    "full_passes": ("cost", "full passes"),
+    "chars_per_call": ("cost", "characters per call"),
+    "seconds": ("cost", "s"),
+    "generative_nll": ("text", "nats per character"),
+    "real_words": ("text", ""),
+    "long_words": ("text", ""),
+    "distinct_2": ("text", ""),
+    "repetition": ("text", ""),
+    "copied_share": ("text", ""),
+    "trigram_entropy": ("set", "bits"),
+    "jsd_3": ("set", "bits"),
+    "jsd_4": ("set", "bits"),
+    "distance": ("set", ""),
+}
+
+
+def measures_of(*kinds):
+    """The names of the measures that are of these."""
+    return [name for name, (kind, _) in MEASURES.items() if kind in kinds]
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,7 @@ class Reference:
     words: frozenset
     alphabet: Alphabet
     corpus: str = ""
-    evaluator: object = None  # a Writer
+    evaluator: object = None  # a Engine
 
     @classmethod
     def of(cls, corpus):
@@ -100,11 +110,10 @@ def measure(rows, reference):
     measured = []
     for row, value in zip(rows, nll, strict=True):
         new = row["text"][-row["chars"] :]
-        run, share = copied(new, reference.train) if reference else (None, None)
         words, long_words = word_shares(new, reference)
         found = {"generative_nll": value, "real_words": words, "long_words": long_words}
         found |= {"distinct_2": distinct(words_of(new), 2), "repetition": repetition(new)}
-        measured.append(row | found | {"copied_run": run, "copied_share": share})
+        measured.append(row | found | {"copied_share": copied_share(new, reference.train) if reference else None})
     return measured
 
 
@@ -112,7 +121,7 @@ def measure(rows, reference):
 def generative_nll(texts, evaluator, skip):
     """Nats per character under the evaluator, with half a window of text before each scored character where there is one.
 
-    evaluator: a Writer; skip: characters at the head of each text that are not scored. None without an evaluator, or for
+    evaluator: a Engine; skip: characters at the head of each text that are not scored. None without an evaluator, or for
     characters that it lacks.
     """
     if not evaluator or set().union(*texts) - set(evaluator.alphabet.characters):
@@ -155,44 +164,27 @@ def repetition(text, n=REPEATED):
     return float(inside.mean()) if len(text) else None
 
 
-def copied(text, source, n=COPIED):
-    """Longest run of characters that stands in `source` (0 when shorter than 8), and the share in such runs of n or more.
+def copied_share(text, source, n=COPIED):
+    """Share of characters that lie in runs of n or more that stand in `source`; None for an empty text."""
+    inside = np.zeros(len(text), dtype=bool)
+    for start in np.flatnonzero(np.isin(fingerprints(text, n), source_fingerprints(source, n))):
+        inside[start : start + n] = True
+    return float(inside.mean()) if len(text) else None
 
-    Time and memory grow no faster than the two texts, whatever repeats in them: a run is followed up to LONGEST only.
-    """
-    order, longest, inside = suffixes(source), 0, np.zeros(len(text), dtype=bool)
 
-    def stands(run):
-        place = bisect.bisect_left(order, run, key=lambda start: source[start : start + len(run)])
-        return place < len(order) and source.startswith(run, order[place])
-
-    for i in range(len(text)):  # the longest run so far is all that a later one has to beat
-        while longest < min(LONGEST, len(text) - i) and stands(text[i : i + longest + 1]):
-            longest += 1
-    for i in range(len(text) - n + 1 if longest >= n else 0):
-        inside[i : i + n] |= stands(text[i : i + n])
-    return longest if longest >= min(SHORTEST, n) else 0, float(inside.mean()) if len(text) else None
+def fingerprints(text, n):
+    """A 64-bit number for each n-gram of a text, the same for the same n-gram: (len(text) - n + 1,)."""
+    codes = codes_of(text).astype(np.uint64)
+    found = np.zeros(max(0, len(codes) - n + 1), dtype=np.uint64)
+    for k in range(n):
+        found = found * MULTIPLIER + codes[k : k + len(found)]  # modulo 2^64
+    return found
 
 
 @functools.lru_cache(maxsize=2)
-def suffixes(text):
-    """Where each suffix of a text begins, in the order of their first LONGEST characters: (n,), a suffix array.
-
-    By doubling (Manber and Myers 1990): the order of all runs of k characters gives that of all runs of 2 k.
-    """
-    rank, k = codes_of(text).astype(np.int64) + 1, 1  # 0 comes after the end of the text
-    while True:
-        base = int(rank.max(initial=0)) + 1
-        if base > 1 << 31 or k >= LONGEST:  # two ranks no longer fit into 64 bits: number them anew
-            order = np.argsort(rank, kind="stable")
-            step = np.diff(rank[order], prepend=0) > 0
-            rank[order] = np.cumsum(step)
-            if step.all() or k >= LONGEST:
-                return order
-            continue
-        rank[:-k] = rank[:-k] * base + rank[k:]
-        rank[-k:] *= base
-        k *= 2
+def source_fingerprints(source, n):
+    """Those of a source, each once, in order."""
+    return np.unique(fingerprints(source, n))
 
 
 def entropy_of(p):
@@ -217,14 +209,14 @@ def divergence(counts, other, unseen=0.0):
     return np.clip(mixed - (entropy_of(p) + entropy_of(r) + entropy_of(rest)) / 2, 0, 1)
 
 
-class Pool:
+class NgramStats:
     """The n-grams of groups of samples, counted once, so that any weighting of the groups is measured at once.
 
     groups: lists of rows. With fewer characters entropy reads lower and divergence higher: compare equal sizes only.
     """
 
     def __init__(self, groups, reference):
-        self.real_share = copied(reference.real[:2000], reference.train)[1]
+        self.real_share = copied_share(reference.real[:2000], reference.train)
         self.copied_share = np.array([np.mean([row["copied_share"] or 0 for row in group]) for group in groups])
         self.counts, self.target, self.unseen = {}, {}, {}
         for n in (3, 4):
@@ -256,7 +248,7 @@ class Pool:
 
 @functools.lru_cache(maxsize=4)
 def counted(text, n):
-    """How often each n-gram occurs in a text that is asked for again and again."""
+    """How often each n-gram occurs in a text (cached)."""
     return Counter(grams(text, n))
 
 

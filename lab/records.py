@@ -44,7 +44,6 @@ class Row(msgspec.Struct, kw_only=True):
     long_words: float | None  # the same of words of 5 letters or more
     distinct_2: float | None  # different pairs of words by all pairs (Li et al. 2016, arXiv 1510.03055)
     repetition: float | None  # share of characters in a run of 16 that stood before
-    copied_run: Annotated[int, Meta(le=2**53)] | None  # longest run of characters that stands in the training text
     copied_share: Annotated[float, Meta(ge=0, le=1)] | None  # share of characters in runs of 32 that stand there
 
     def __post_init__(self):

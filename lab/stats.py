@@ -11,27 +11,16 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from lab.cli import check
-from lab.quality import SAMPLE_MEASURES, Pool, measure
+from lab.quality import MEASURES, NgramStats, measure, measures_of
 from lab.records import Row, warn
 
 DRAWS = 2000  # bootstrap samples
 FEWEST_CLUSTERS = 5  # clusters that an interval needs
 LEVEL = 0.05  # of the verdicts: how often equal things may be called different
 RULE = "Higher and lower stand after Holm's correction for all measures of a comparison; an interval is of one measure alone."
-POOLED = ("trigram_entropy", "jsd_3", "jsd_4", "distance")
+PER_TEXT = measures_of("cost", "text")
 SETTINGS = {"name", "module", "weights", "corpus", "evaluator", "chars"}  # and what Row does not name
-FIXED = {*Row.__struct_fields__} - SETTINGS  # columns that are not settings
-MEASURES = ("nfe", "full_passes", "chars_per_call", "seconds", *SAMPLE_MEASURES)
-UNITS = {
-    "nfe": "calls",
-    "full_passes": "full passes",
-    "chars_per_call": "characters per call",
-    "seconds": "s",
-    "generative_nll": "nats per character",
-    "trigram_entropy": "bits",
-    "jsd_3": "bits",
-    "jsd_4": "bits",
-}
+FIXED = {*Row.__struct_fields__, "copied_run"} - SETTINGS  # columns that are not settings; the last in older rows
 
 
 def clusters(rows):
@@ -117,7 +106,7 @@ def column(group, name):
     return float(np.mean(values)) if values else np.nan
 
 
-def summarise(rows, reference, names=MEASURES):
+def summarise(rows, reference, names=PER_TEXT):
     """Each measure of a set of rows: {measure: {mean, low, high}} with n, clusters and what they are."""
     over, groups = clusters(rows)
     result = {"n": len(rows), "clusters": len(groups), "over": over}
@@ -127,7 +116,7 @@ def summarise(rows, reference, names=MEASURES):
     return result
 
 
-def compare(a_rows, b_rows, reference, names=MEASURES):
+def compare(a_rows, b_rows, reference, names=PER_TEXT):
     """Paired differences b - a of each measure, over the clusters that both have: a list of dictionaries.
 
     p: of a difference of 0; p_holm: the same, corrected for all measures of the list; verdict: higher or lower where that
@@ -140,7 +129,7 @@ def compare(a_rows, b_rows, reference, names=MEASURES):
     check(shared, f"two sets of texts have no {over[:-1]} in common: nothing to compare")
     found = []
     for name, (a, b), known in jackknifed(sides, reference, names):
-        row = {"measure": name, "unit": UNITS.get(name, ""), "a": float(a[0]), "b": float(b[0])}
+        row = {"measure": name, "unit": MEASURES.get(name, ("", ""))[1], "a": float(a[0]), "b": float(b[0])}
         row |= {"difference": float(b[0] - a[0])} | interval(b - a)._asdict()
         found.append(row | {"n": len(a_rows), "clusters": known, "over": over})
     return judged(found)
@@ -173,11 +162,11 @@ def jackknifed(sides, reference, names):
             yield name, means @ weights.T / weights.sum(1), means.shape[1]
     if reference is None:
         return
-    pools = [Pool(list(groups.values()), reference) for groups in sides]
+    pools = [NgramStats(list(groups.values()), reference) for groups in sides]
     if all(pool.has_counts() for pool in pools):
         weights = leave_one_out(len(sides[0]))
         figures = [pool.figures(weights) for pool in pools]
-        for name in POOLED:
+        for name in measures_of("set"):
             yield name, np.array([side[name] for side in figures]), weights.shape[1]
 
 
@@ -237,7 +226,7 @@ def real_text(rows, reference):
         return None
     text, chars = rows[0]["text"], rows[0]["chars"]
     real = measure(reference.cut(len(rows), len(text) - chars, chars), reference)
-    return summarise(real, reference, SAMPLE_MEASURES) if real else None
+    return summarise(real, reference, measures_of("text")) if real else None
 
 
 def verdicts(found, a="a", b="b"):

@@ -82,10 +82,10 @@ def styled(text, states, confidence, width):
     return lines
 
 
-def typed(writer, trial, console):
+def typed(engine, trial, console):
     """Write a trial of one text on a terminal as it settles -> its Sample."""
     with Live(console=console, auto_refresh=False, transient=True) as live:
-        return trials.run(writer, trial, watch=Typist(live, writer.alphabet, trial.canvas).show)[0]
+        return trials.run(engine, trial, watch=Typist(live, engine.alphabet, trial.canvas).show)[0]
 
 
 class Typist:

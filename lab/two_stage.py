@@ -1,4 +1,4 @@
-"""Two-stage decoding: provisional characters (drafts), which later calls confirm or mask again.
+"""Two-stage decoding: provisional characters (drafts), which later passes confirm or remask.
 
 Sources: arXiv 2507.18578, 2604.18738.
 """
@@ -8,11 +8,16 @@ import torch
 from lab.unmasking import confidence_of
 
 
-def judge_drafts(window, probs, chosen, drawn, decoding):
-    """Judge the drafts that this call hid, and add new ones: -> idx, masked, draft (B, W) after the call.
+def is_on(decoding):
+    """Whether some positions become drafts first. False for a method without drafts."""
+    return hasattr(decoding, "draft_threshold") and decoding.draft_threshold < decoding.confidence_threshold
+
+
+def verify_drafts(window, probs, chosen, drawn, decoding):
+    """Verify the drafts that this pass was not shown, and add new ones: -> idx, masked, draft (B, W) after the pass.
 
     The model was not shown a draft, so that it cannot just repeat it. A draft whose character is probable enough is
-    final; one less probable than another character, by more than replace_margin, is masked again. Masked positions
+    final; one less probable than another character, by more than replace_margin, is remasked. Masked positions
     with a confidence between draft_threshold and confidence_threshold become drafts. Each row gets at least one final
     character: a confirmed draft, or the position that was chosen though its confidence is below the threshold.
     window: a canvas.Window; probs: (B, W, V), those of `unmask` that positions are chosen by; chosen: (B, W) bool; drawn: (B, W) tokens.

@@ -5,11 +5,12 @@ from torch.nn import functional as F
 
 from lab.sampling import probabilities
 
+MOST = 10**6  # the largest spacing and number of steps
 COLD = 0.25  # temperature below which tempered probabilities no longer tell positions apart
 FEW = 3  # characters to draw from, up to which their probabilities together are a confidence
 
 
-def confident(probs, masked, decoding):
+def select_positions(probs, masked, decoding):
     """Positions with enough confidence and apart from each other, or the one with most: (B, W) bool.
 
     Characters of one call are drawn independently, and neighbours depend on each other most: hence the spacing.

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from lab import checkpoint, corpus, training
+from lab import checkpoint, corpus, session
 from lab.corpus import Alphabet
 
 torch.set_num_threads(1)  # the models are tiny
@@ -23,7 +23,7 @@ def own_root(tmp_path, monkeypatch):
     Downloads go to a port of this machine that refuses them.
     """
     monkeypatch.setattr(corpus, "ROOT", tmp_path)
-    monkeypatch.setattr(training, "ROOT", tmp_path)
+    monkeypatch.setattr(session, "ROOT", tmp_path)
     monkeypatch.setattr(corpus, "DEFAULT", tmp_path / "data.txt")
     monkeypatch.setattr(corpus, "URL", "http://127.0.0.1:9/data.txt")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -68,13 +68,13 @@ def make_weights(tmp_path):
 
     def make(method, filename="weights.pt", **sizes):
         sizes = {"n_layer": 1, "n_embd": 16, "n_head": 2, "block_size": 32} | sizes
-        config = type(method.Args().config)(vocab_size=len(CHARACTERS), **sizes)
+        config = method.Config(vocab_size=len(CHARACTERS), **sizes)
         torch.manual_seed(0)
         model = method.Model(config)
-        torch.nn.init.normal_(model.lm_head.weight)  # zero at the start of training: all characters would be equal
+        torch.nn.init.normal_(model.lm_head.weight)  # zero at the start of session: all characters would be equal
         path = tmp_path / filename
         checkpoint.save(
-            path, model, checkpoint.describe(method.NAME, config, Alphabet(CHARACTERS), OPENING, {"seed": 0})
+            path, model, checkpoint.describe(method.name, config, Alphabet(CHARACTERS), OPENING, {"seed": 0})
         )
         return path
 

@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-import diffusion
-import gpt
 import methods
 from benchmarks import budgets, busy, first_minutes, frontier, gpu, origin_flow, readme, speed, timing
 from benchmarks.draft_model import DraftModel, NGrams, look_up, small_gpt
+from diffusion import METHOD as diffusion
+from gpt import METHOD as gpt
 from lab import corpus, machine, records, trials
 from lab.backbone import Config
 from lab.canvas import Canvas
 from lab.cli import UserError
-from lab.trials import Writer
+from lab.trials import Engine
 
 IDS = np.random.default_rng(0).integers(0, 3, 400)
 
@@ -214,8 +214,8 @@ def test_a_row_is_a_rate_or_seconds_for_one(monkeypatch, unit, figures):
 
 @pytest.mark.parametrize("method", [gpt, diffusion], ids=["gpt", "diffusion"])
 def test_the_timed_step_learns(method, monkeypatch):
-    config = replace(method.Args().config, vocab_size=5, block_size=16, n_layer=1, n_head=1, n_embd=8, dropout=0.0)
-    monkeypatch.setattr(speed.machine, "keep_memory", lambda: None)
+    config = replace(method.config, vocab_size=5, block_size=16, n_layer=1, n_head=1, n_embd=8, dropout=0.0)
+    monkeypatch.setattr(speed.machine, "tune_malloc", lambda: None)
     losses, loss = [], method.loss
 
     def watched(*args):
@@ -232,9 +232,9 @@ def test_the_timed_step_learns(method, monkeypatch):
 
 def test_the_operators_of_a_cached_call_are_all_counted():
     """A block multiplies by four matrices, the head by one."""
-    writer = Writer("gpt", make_gpt(), gpt.generate, corpus.Alphabet("abc"), "abc", gpt.Decoding())
+    engine = Engine("gpt", make_gpt(), gpt.generate, corpus.Alphabet("abc"), "abc", gpt.Decoding())
     trial = trials.Trial(Canvas.after(torch.tensor([0, 1]), 12), gpt.Decoding(), (1,))
-    rows = speed.operators("call", lambda: trials.run(writer, trial), 12, shown=20)
+    rows = speed.operators("call", lambda: trials.run(engine, trial), 12, shown=20)
     found = {row["operator"]: row for row in rows}
     assert found["aten::mm"]["in one"] == 5
     assert sum(row["share"] for row in found.values()) == pytest.approx(1)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-import diffusion
-import diffusion_flow
-import gpt
 import playground
 import visualize
+from diffusion import METHOD as diffusion
+from diffusion_flow import METHOD as diffusion_flow
+from gpt import METHOD as gpt
 from lab import cli
 
 pytest.importorskip("gradio", reason="the extra `page` is not installed")
@@ -72,7 +72,7 @@ def served(folder):
 def address(make_weights, tmp_path):
     """Where a page with random weights of all three is served during a test."""
     for method in (gpt, diffusion, diffusion_flow):
-        make_weights(method, f"{method.NAME}.pt")
+        make_weights(method, f"{method.name}.pt")
     with served(tmp_path) as address:
         yield address
 
@@ -240,7 +240,7 @@ def test_ten_tabs_are_served_one_after_the_other(tab, address):
 
 @pytest.mark.parametrize("width", [1280, 400])
 def test_the_film_opens_from_disk_and_obeys_slider_keys_and_button(tab, make_weights, tmp_path, width):
-    weights = {method.NAME: str(make_weights(method, f"{method.NAME}.pt")) for method in (gpt, diffusion)}
+    weights = {method.name: str(make_weights(method, f"{method.name}.pt")) for method in (gpt, diffusion)}
     argv = ["--weights", weights["diffusion"], "--gpt-weights", weights["gpt"], "--blocks", "1", "--compare"]
     path = tmp_path / "film.html"
     assert cli.run(visualize.main, visualize.Args, [*argv, "--save", str(path)]) == 0

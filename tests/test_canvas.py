@@ -41,7 +41,7 @@ def test_repeated_rows_are_equal_and_independent():
 def look(windows, masked):
     """The columns of the next pass and which of them may be filled, (B, W) each."""
     windows.masked = masked
-    window = windows.read()
+    window = windows.next_window()
     return windows.columns, window.masked
 
 

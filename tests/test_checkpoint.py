@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 
-import diffusion
-import diffusion_flow
-import gpt
 import methods
-from lab import checkpoint, files, machine
+from diffusion import METHOD as diffusion
+from diffusion_flow import METHOD as diffusion_flow
+from gpt import METHOD as gpt
+from lab import checkpoint, command, files, machine
 from lab.cli import UserError
 from lab.corpus import Alphabet
 
@@ -24,7 +24,7 @@ METHODS = [gpt, diffusion, diffusion_flow]
 
 
 def load(path, method=gpt):
-    return checkpoint.load(path, method.NAME, method.Model, type(method.Args().config))
+    return checkpoint.load(path, method)
 
 
 def refusal(path, method=gpt):
@@ -38,30 +38,30 @@ def refusal(path, method=gpt):
 
 def test_refusal_names_the_file_and_the_command_that_trains(make_weights, tmp_path):
     for method in METHODS:
-        assert f"uv run {method.NAME}.py --train" in refusal(tmp_path / "nowhere.pt", method)
+        assert f"uv run {method.name}.py --train" in refusal(tmp_path / "nowhere.pt", method)
 
 
 GPT = checkpoint.default_path("gpt")
 
 
-@pytest.mark.parametrize("path", [GPT.with_stem(method.NAME) for method in METHODS], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [GPT.with_stem(method.name) for method in METHODS], ids=lambda path: path.stem)
 def test_the_shipped_weights_are_of_a_documented_training(path):
     """What the pages say of them: `--train` with `--iters 10000` (GPT) or `--batch-size 12` makes them again."""
     newest = checkpoint.read(path, "--train")
-    made, args = newest["provenance"], methods.METHODS[newest["name"]].Args()
-    assert made["recipe"] == asdict(replace(args.recipe, iters=10000, batch_size=12))
-    assert (made["seed"], made["init"], made["steps"]) == (args.seed, None, 10000) and made["temperature"]
-    assert type(args.config)(**newest["config"]) == replace(args.config, vocab_size=len(newest["characters"]))
+    made, method = newest["provenance"], methods.METHODS[newest["name"]]
+    assert made["recipe"] == asdict(replace(method.recipe, iters=10000, batch_size=12))
+    assert (made["seed"], made["init"], made["steps"]) == (command.Args.seed, None, 10000) and made["temperature"]
+    assert method.Config(**newest["config"]) == replace(method.config, vocab_size=len(newest["characters"]))
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.NAME)
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_what_was_saved_is_loaded(tmp_path, method):
-    config = type(method.Args().config)(vocab_size=3, n_layer=1, n_embd=16, n_head=2, block_size=8)
+    config = method.Config(vocab_size=3, n_layer=1, n_embd=16, n_head=2, block_size=8)
     torch.manual_seed(1)
     model = method.Model(config)
     path, alphabet = tmp_path / "new" / "folder" / "w.pt", Alphabet("_ab")
     provenance = {"seed": 1, "minutes": 0.5, "init": None, "recipe": {"iters": 3}, **machine.versions()}
-    checkpoint.save(path, model, checkpoint.describe(method.NAME, config, alphabet, "ab_a", provenance))
+    checkpoint.save(path, model, checkpoint.describe(method.name, config, alphabet, "ab_a", provenance))
 
     found, found_alphabet, opening, found_provenance = load(path, method)
     assert type(found) is method.Model and found.config == config and not found.training
@@ -150,12 +150,12 @@ def test_file_that_lacks_a_part_is_refused(make_weights, key):
     assert "uv run gpt.py --train" in refusal(path)
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.NAME)
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_weights_of_another_method_are_refused_and_both_are_named(make_weights, method):
     for other in METHODS:
         if other is not method:
             message = refusal(make_weights(other), method)
-            assert f"{other.NAME}.py" in message and f"not of {method.NAME}" in message
+            assert f"{other.name}.py" in message and f"not of {method.name}" in message
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_an_error_of_the_methods_own_code_keeps_its_traceback(make_weights):
             self.size = config.vocabsize
 
     with pytest.raises(AttributeError, match="vocabsize"):
-        checkpoint.load(make_weights(gpt), "gpt", Model)
+        checkpoint.load(make_weights(gpt), replace(gpt, Model=Model))
 
 
 @pytest.mark.parametrize("size", [16.5, "16", None])

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-import diffusion
-import diffusion_flow
-import gpt
 import run_inference_sweep
-from lab import cli, corpus, records
+from diffusion import METHOD as diffusion
+from diffusion_flow import METHOD as diffusion_flow
+from gpt import METHOD as gpt
+from lab import cli, command, corpus, records
 from lab.cli import UserError, check
 
 
@@ -138,7 +138,7 @@ def invoke(make_weights, own_root, monkeypatch, capsys):
     def run(method, *argv):
         weights = [] if "--weights" in argv else ["--weights", str(make_weights(method))]
         capsys.readouterr()
-        status = cli.run(method.main, method.Args, [*weights, *argv])
+        status = command.run(method, [*weights, *argv])
         return status, *capsys.readouterr()
 
     return run
@@ -176,7 +176,7 @@ def test_opening_of_a_typed_text_is_the_prompt(invoke, method, own_root):
     assert invoke(method, *argv)[1].startswith("whether")
 
 
-@pytest.mark.parametrize("masked_method", MASKED, ids=lambda method: method.NAME)
+@pytest.mark.parametrize("masked_method", MASKED, ids=lambda method: method.name)
 def test_infill_fills_the_gaps_and_keeps_the_rest(invoke, masked_method):
     status, out, _ = invoke(masked_method, "--infill", "__be or n__ to b_")
     assert status == 0 and len(out) == 17 + 1 and "_" not in out
@@ -241,8 +241,8 @@ IMPOSSIBLE_MASKED = [
     ("--confidence-threshold nan", "confidence_threshold"),
     ("--spacing -1", "spacing"),
     ("--draft-threshold 0.5", "give a draft_threshold below confidence_threshold"),
-    ("--confidence-threshold 0.8 --draft-threshold 0.8", "draft_threshold: of two stages"),
-    ("--replace-margin 0.3 --confirm-threshold 0.2", "confirm_threshold and replace_margin: of two stages"),
+    ("--confidence-threshold 0.8 --draft-threshold 0.8", "draft_threshold: no effect without two stages"),
+    ("--replace-margin 0.3 --confirm-threshold 0.2", "confirm_threshold and replace_margin: no effect without two stages"),
     ("--prompt abc --prompt-len 3", "--prompt-len: of the default prompt"),
     ("--weights /dev/null", "is a device or a pipe; name a file"),
     ("--target-chunk-len 0", "target_chunk_len"),
@@ -273,7 +273,7 @@ LACKING = [(gpt, "--spacing 1"), (gpt, "--confidence-threshold 1"), (gpt, "--flo
 LACKING += [(diffusion, "--flow-step 1"), (diffusion, "--flow-until 1"), (diffusion, "--flow-weight 1")]
 
 
-@pytest.mark.parametrize(("lacking", "argv"), LACKING, ids=[f"{method.NAME} {argv}" for method, argv in LACKING])
+@pytest.mark.parametrize(("lacking", "argv"), LACKING, ids=[f"{method.name} {argv}" for method, argv in LACKING])
 def test_setting_that_the_method_lacks_is_refused_and_named(refused, lacking, argv):
     assert argv.split()[0] in refused(lacking, *argv.split())
 
@@ -295,14 +295,14 @@ def test_gpt_needs_a_prompt(refused):
     assert "prompt" in refused(gpt, "--prompt-len", "0")
 
 
-@pytest.mark.parametrize("masked_method", MASKED, ids=lambda method: method.NAME)
+@pytest.mark.parametrize("masked_method", MASKED, ids=lambda method: method.name)
 def test_masked_methods_need_no_prompt(invoke, masked_method):
     status, out, _ = invoke(masked_method, "--prompt", "", "--max-new-tokens", "5")
     assert status == 0 and len(out) == 6
 
 
 def test_missing_weights_name_the_command_that_makes_them(refused, method):
-    assert cli.uv_run(f"{method.NAME}.py", "--train") in refused(method, "--weights", "folder/nowhere.pt")
+    assert cli.uv_run(f"{method.name}.py", "--train") in refused(method, "--weights", "folder/nowhere.pt")
 
 
 def test_a_command_to_type_works_in_the_users_folder(tmp_path, monkeypatch):
@@ -414,7 +414,7 @@ def test_folder_in_the_place_of_the_weights_is_refused_before_training(train, me
     assert "folder.pt" in train(method, "--weights", str(own_root / "folder.pt"))
 
 
-@pytest.mark.parametrize("masked_method", MASKED, ids=lambda method: method.NAME)
+@pytest.mark.parametrize("masked_method", MASKED, ids=lambda method: method.name)
 def test_prompt_and_infill_together_are_refused_before_training(train, masked_method):
     assert "--infill fills a text that you give" in train(masked_method, "--prompt", "the", "--infill", "the_")
 
@@ -505,7 +505,7 @@ def test_help_names_what_is_typed_and_breaks_no_word(capsys, monkeypatch):
 @pytest.mark.parametrize("columns", ["1", "5"])
 def test_help_ends_however_narrow_the_terminal(columns, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)
-    assert cli.run(gpt.main, gpt.Args, ["--help"]) == 0
+    assert command.run(gpt, ["--help"]) == 0
     assert "--temp" in capsys.readouterr().out
 
 
@@ -513,9 +513,9 @@ def test_help_ends_however_narrow_the_terminal(columns, capsys, monkeypatch):
 def test_help_of_a_method_is_its_purpose_and_commands_without_theory(capsys, monkeypatch, method):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys, "argv", ["command.py"])
-    assert cli.run(method.main, method.Args, ["--help"]) == 0
+    assert command.run(method, ["--help"]) == 0
     head = capsys.readouterr().out.partition("╭")[0]
-    assert f"uv run {method.NAME}.py" in head and len(head.splitlines()) < 12
+    assert f"uv run {method.name}.py" in head and len(head.splitlines()) < 12
     assert max(map(len, head.splitlines())) <= 80 and "noise ~" not in head
 
 
@@ -591,7 +591,7 @@ def test_a_text_that_is_no_utf8_is_refused_and_such_a_path_can_be_stored(capsys)
 
 def test_an_environment_that_torchrun_never_sets_is_one_message(monkeypatch, capsys):
     monkeypatch.setenv("RANK", "x")
-    assert cli.run(gpt.main, gpt.Args, ["--max-new-tokens", "5"]) == 2
+    assert command.run(gpt, ["--max-new-tokens", "5"]) == 2
     assert "RANK='x' in the environment" in capsys.readouterr().err
 
 
@@ -601,7 +601,7 @@ def test_an_environment_that_torchrun_never_sets_is_one_message(monkeypatch, cap
 def test_processes_that_torchrun_never_starts_are_one_message(monkeypatch, capsys, env):
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    assert cli.run(gpt.main, gpt.Args, ["--max-new-tokens", "5"]) == 2
+    assert command.run(gpt, ["--max-new-tokens", "5"]) == 2
     assert "start with `torchrun`" in capsys.readouterr().err
 
 
@@ -613,7 +613,7 @@ def test_of_processes_that_torchrun_starts_the_first_speaks(rank, lines, fault, 
     def fail(args):
         raise fault
 
-    assert cli.run(fail, gpt.Args, []) in (2, 130)
+    assert cli.run(fail, command.flags(gpt), []) in (2, 130)
     assert capsys.readouterr().err.count("\n") == lines
 
 

@@ -6,8 +6,8 @@ import sys
 import pytest
 import torch
 
-import diffusion
-import gpt
+from diffusion import METHOD as diffusion
+from gpt import METHOD as gpt
 from lab import cli, command, machine
 from methods import METHODS
 
@@ -16,7 +16,7 @@ FIGURES = r"[\d,]+ new characters, [\d,]+ calls \(NFE; .* full passes\), .* s, [
 
 
 def run(method, path, *flags):
-    return cli.run(method.main, method.Args, ["--weights", str(path), *flags])
+    return command.run(method, ["--weights", str(path), *flags])
 
 
 @every_method
@@ -53,17 +53,17 @@ def test_writing_needs_no_corpus(method, make_weights, own_root):
 def test_without_weights_at_the_default_path_it_says_so_and_trains(own_root, text_file, tiny, monkeypatch, capsys):
     monkeypatch.setattr("lab.checkpoint.ROOT", own_root)
     flags = ["--data", str(text_file), "--iters", "1", "--max-new-tokens", "5", *tiny]
-    assert cli.run(gpt.main, gpt.Args, flags) == 0
+    assert command.run(gpt, flags) == 0
     assert "gpt.pt: no such file; training it first" in capsys.readouterr().err
     assert (own_root / "weights" / "gpt.pt").exists()
-    assert cli.run(gpt.main, gpt.Args, ["--max-new-tokens", "5"]) == 0
+    assert command.run(gpt, ["--max-new-tokens", "5"]) == 0
     assert "training" not in capsys.readouterr().err
 
 
 def test_a_text_longer_than_any_memory_is_refused_with_the_longest(make_weights, capsys):
     assert run(gpt, make_weights(gpt), "--max-new-tokens", "99999999999") == 2
     assert "10,000,000" in capsys.readouterr().err
-    assert gpt.Args(max_new_tokens=command.MOST)
+    assert command.flags(gpt)(max_new_tokens=command.MOST)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_flags_of_a_training_without_one_are_refused(flags, named, make_weights,
 @every_method
 def test_missing_weights_advise_the_same_command_with_train(method, tmp_path, monkeypatch, capsys):
     path = tmp_path / "my w.pt"
-    monkeypatch.setattr(sys, "argv", [f"{method.NAME}.py", "--weights", str(path), "--seed", "3"])
+    monkeypatch.setattr(sys, "argv", [f"{method.name}.py", "--weights", str(path), "--seed", "3"])
     assert run(method, path, "--seed", "3") == 2
-    assert f"uv run {method.NAME}.py --weights '{path}' --seed 3 --train\n" in capsys.readouterr().err
+    assert f"uv run {method.name}.py --weights '{path}' --seed 3 --train\n" in capsys.readouterr().err
 
 
 def test_an_unknown_device_is_refused():

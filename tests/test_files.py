@@ -16,7 +16,7 @@ import PIL.ImageFont  # noqa: F401
 import pytest
 
 import methods
-from lab import checkpoint, corpus, files, painter, records, trials
+from lab import checkpoint, corpus, experiment, files, painter, records
 from lab.cli import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -201,7 +201,7 @@ def locked_folder(tmp_path):
         lambda path: records.read_json(path),
         lambda path: records.read_log(path, ()),
         lambda path: corpus.Corpus(path),
-        lambda path: trials.Args(resume=path),
+        lambda path: experiment.Args(resume=path),
         lambda path: painter.load_font(path),
         write,
     ],

@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image, ImageChops
 
-import diffusion
-import diffusion_flow
-import gpt
 import visualize
+from diffusion import METHOD as diffusion
+from diffusion_flow import METHOD as diffusion_flow
+from gpt import METHOD as gpt
 from lab import cli, film, page, painter, trials
 from lab.canvas import Canvas
 from lab.cli import UserError
@@ -50,15 +50,13 @@ def of(picture, made):
 
 
 @pytest.fixture
-def writers():
+def engines():
     """Untrained GPT and diffusion that know ABC."""
     made = {}
     for method in (gpt, diffusion):
-        config = type(method.Args().config)(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16)
+        config = method.Config(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16)
         torch.manual_seed(0)
-        made[method.NAME] = trials.Writer(
-            method.NAME, method.Model(config).eval(), method.generate, ABC, "abc", method.Decoding()
-        )
+        made[method.name] = trials.Engine(method, method.Model(config).eval(), ABC, "abc")
     return made
 
 
@@ -73,9 +71,9 @@ def test_a_newline_ends_a_line_once_it_is_known():
 
 
 @pytest.mark.parametrize("name", ["gpt", "diffusion"])
-def test_a_picture_depends_on_its_frame_and_those_before_alone(name, writers):
+def test_a_picture_depends_on_its_frame_and_those_before_alone(name, engines):
     """Two texts that differ later only look alike until then; a masked newline looks like any other masked cell."""
-    made = film.record(writers[name], trials.Trial(Canvas.after(ABC.encode("a"), 30), diffusion.Decoding(), (1,)))
+    made = film.record(engines[name], trials.Trial(Canvas.after(ABC.encode("a"), 30), diffusion.Decoding(), (1,)))
     for k in (1, len(made.stills) // 2):
         shown, cut = made.stills[k], Film(made.title, made.stills[: k + 1])
         other = still(9, 9.0, "\n" * 31, (SETTLED,) * 31)
@@ -89,17 +87,17 @@ def test_a_picture_depends_on_its_frame_and_those_before_alone(name, writers):
     assert set(masked) == {ABC.mask}
 
 
-def test_gpt_writes_on_empty_paper_and_diffusion_on_masks(writers):
+def test_gpt_writes_on_empty_paper_and_diffusion_on_masks(engines):
     trial = trials.Trial(Canvas.after(ABC.encode("a"), 4), diffusion.Decoding(), (1,))
-    assert next(film.stills(writers["gpt"], trial)).states == bytes([SETTLED, *[EMPTY] * 4])
-    assert next(film.stills(writers["diffusion"], trial)).states == bytes([SETTLED, *[MASKED] * 4])
+    assert next(film.stills(engines["gpt"], trial)).states == bytes([SETTLED, *[EMPTY] * 4])
+    assert next(film.stills(engines["diffusion"], trial)).states == bytes([SETTLED, *[MASKED] * 4])
 
 
-def test_a_recording_has_the_frames_of_the_sampler(writers):
+def test_a_recording_has_the_frames_of_the_sampler(engines):
     decoding = diffusion.Decoding(confidence_threshold=0.0, spacing=1, draft_threshold=1.0)
     trial = trials.Trial(Canvas.after(ABC.encode("a"), 4), decoding, (1,))
-    frames = list(diffusion.generate(writers["diffusion"].model, trial.canvas, decoding, [torch.Generator()]))
-    made = film.record(writers["diffusion"], trial)
+    frames = list(diffusion.generate(engines["diffusion"].model, trial.canvas, decoding, [torch.Generator()]))
+    made = film.record(engines["diffusion"], trial)
     assert [each.calls for each in made.stills] == [*range(len(frames) + 1), len(frames)]
     for each, frame in zip(made.stills[1:], frames, strict=False):
         assert [state == MASKED for state in each.states] == frame.masked[0].tolist()
@@ -249,7 +247,7 @@ def test_characters_stand_out_in_both_themes(dark):
 
 @pytest.fixture
 def weights(make_weights):
-    paths = {m.NAME: str(make_weights(m, f"{m.NAME}.pt")) for m in (gpt, diffusion, diffusion_flow)}
+    paths = {m.name: str(make_weights(m, f"{m.name}.pt")) for m in (gpt, diffusion, diffusion_flow)}
     return ["--blocks", "1"], paths
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lab import checkpoint, cli
+from lab import checkpoint, command
 from lab.canvas import Canvas
 from lab.corpus import Alphabet, Corpus
 from methods import METHODS
@@ -34,7 +34,7 @@ def renewed():
 
 
 def fixed_model(method, alphabet, **sizes):
-    model = method.Model(type(method.Args().config)(vocab_size=len(alphabet), n_head=2, n_embd=16, **sizes)).eval()
+    model = method.Model(method.Config(vocab_size=len(alphabet), n_head=2, n_embd=16, **sizes)).eval()
     with torch.no_grad():
         for k, p in enumerate(model.parameters()):
             p.copy_((0.3 * torch.sin(1.7 * torch.arange(p.numel()) + k)).view(p.shape))
@@ -69,10 +69,10 @@ def test_fixed_weights_learn_the_same_in_twenty_steps(case, text_file, own_root)
     """
     method, alphabet = METHODS[case["method"]], Corpus(text_file).alphabet
     model = fixed_model(method, alphabet, block_size=32, n_layer=2)
-    first = checkpoint.describe(method.NAME, model.config, alphabet, "", {})
+    first = checkpoint.describe(method.name, model.config, alphabet, "", {})
     checkpoint.save(own_root / "first.pt", model, first)
     argv = ["--train", "--init", own_root / "first.pt", "--weights", own_root / "w.pt", "--data", text_file]
-    assert cli.run(method.main, method.Args, [*map(str, argv), *case["flags"].split(), "--max-new-tokens", "1"]) == 0
+    assert command.run(method, [*map(str, argv), *case["flags"].split(), "--max-new-tokens", "1"]) == 0
     (log,) = (own_root / "logs").iterdir()
     with open(log, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-import diffusion
-import diffusion_flow
 import evaluate_likelihood
-import gpt
 import methods
+from diffusion import METHOD as diffusion
+from diffusion_flow import METHOD as diffusion_flow
+from gpt import METHOD as gpt
 from lab import cli, likelihood, trials, unmasking
 from lab.backbone import Config
 from lab.canvas import Canvas
@@ -34,16 +34,14 @@ def test_every_character_but_the_first_counts_once_with_the_window_before_it():
         start = (i - 1) // 8 * 8
         nll.append(F.cross_entropy(model(text[None, start:i])[0, -1], text[i]))
     held = windows(text.numpy(), 9)
-    assert likelihood.next_character(model, held).mean().item() == pytest.approx(
-        torch.stack(nll).mean().item(), rel=1e-5
-    )
+    assert likelihood.exact_nll(model, held).mean().item() == pytest.approx(torch.stack(nll).mean().item(), rel=1e-5)
 
 
 def test_sliding_windows_score_the_second_half_of_each():
     model, text = make_model(gpt), torch.randint(5, (41,), generator=torch.Generator().manual_seed(0))
     held = windows(text.numpy(), 9, every=4)
     expected = [F.cross_entropy(model(text[None, s : s + 8])[0, 4:], text[s + 5 : s + 9]) for s in range(0, 33, 4)]
-    nll = likelihood.next_character_sliding(model, held)
+    nll = likelihood.sliding_nll(model, held)
     assert nll.tolist() == pytest.approx(torch.stack(expected).tolist(), rel=1e-4)
 
 
@@ -73,11 +71,11 @@ def test_characters_given_their_left_side():
     own = [F.cross_entropy(model(x[:, :i])[:, -1], x[:, i], reduction="none") for i in (3, 4)]
     positions = torch.arange(8)
     close = partial(torch.testing.assert_close, rtol=1e-5, atol=1e-5)  # the model computes in float32
-    close(likelihood.given_left(model, x, positions == 3), own[0].double())
-    both = likelihood.given_left(model, x, (positions == 3) | (positions == 4))
+    close(likelihood.nll_given_prefix(model, x, positions == 3), own[0].double())
+    both = likelihood.nll_given_prefix(model, x, (positions == 3) | (positions == 4))
     close(both, (own[0] + own[1]).double() / 2)
     blind = diffusion.Model(model.config)
-    nll, calls = likelihood.path(blind, x, positions == 3, lambda probs, masked: masked)
+    nll, calls = likelihood.path_nll(blind, x, positions == 3, lambda probs, masked: masked)
     assert nll.exp().tolist() == pytest.approx([5, 5])
     assert calls.tolist() == [1, 1]
 
@@ -104,7 +102,7 @@ def test_a_random_rule_takes_as_many_masked_positions_as_it_says_each_as_often_a
 
 def test_path_likelihood_from_left_to_right_is_the_chain_rule():
     model, x = make_model(diffusion), torch.randint(5, (3, 8))
-    nll, calls = likelihood.path(model, x, torch.arange(8) >= 2, methods.strategy("left"))
+    nll, calls = likelihood.path_nll(model, x, torch.arange(8) >= 2, methods.strategy("left"))
     expected = torch.zeros(3)
     for i in range(2, 8):
         logits = model(x.masked_fill(torch.arange(8) >= i, 5))[:, i]
@@ -117,7 +115,7 @@ def test_path_likelihoods_of_all_texts_sum_to_one():
     """The product is a distribution: over every text of three characters after one that is given."""
     model, strategy = make_model(diffusion, block_size=4), methods.strategy("spacing=1")
     texts = torch.tensor([(0, *rest) for rest in itertools.product(range(5), repeat=3)])
-    nll, _ = likelihood.path(model, texts, torch.arange(4) >= 1, strategy)
+    nll, _ = likelihood.path_nll(model, texts, torch.arange(4) >= 1, strategy)
     assert (-nll * 3).exp().sum().item() == pytest.approx(1, rel=1e-5)
 
 
@@ -130,7 +128,7 @@ def test_path_likelihood_is_that_of_the_sampler(settings):
     decoding = diffusion.Decoding(temp=1.0, top_k=None, draft_threshold=1.0, target_chunk_len=12, **settings)
     canvas, log_p = Canvas.after(torch.zeros(4, dtype=torch.long), 12), []
     before = canvas.masked
-    writer = trials.Writer("diffusion", model, diffusion.generate, Alphabet("abcde"), "", diffusion.Decoding())
+    engine = trials.Engine(diffusion, model, Alphabet("abcde"), "")
 
     def note(frame):
         nonlocal before
@@ -138,10 +136,10 @@ def test_path_likelihood_is_that_of_the_sampler(settings):
         log_p.append(frame.probs.gather(-1, frame.idx[..., None])[..., 0].log()[new].sum().item())
         before = frame.masked
 
-    (sample,) = trials.run(writer, trials.Trial(canvas, decoding, (3,)), watch=note)
-    text = writer.alphabet.encode(sample.text)[None]
+    (sample,) = trials.run(engine, trials.Trial(canvas, decoding, (3,)), watch=note)
+    text = engine.alphabet.encode(sample.text)[None]
     masked = torch.arange(text.size(1)) >= 4
-    nll, calls = likelihood.path(model, text, masked, partial(unmasking.confident, decoding=decoding))
+    nll, calls = likelihood.path_nll(model, text, masked, partial(unmasking.select_positions, decoding=decoding))
     assert calls.item() == sample.nfe
     assert nll.item() * 12 == pytest.approx(-sum(log_p), rel=1e-5)
 

@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from torch import nn
 from torch._dynamo.testing import CompileCounterWithBackend
 
-import diffusion
-import diffusion_flow
-import gpt
+import diffusion as diffusion_file
+import diffusion_flow as diffusion_flow_file
+from diffusion import METHOD as diffusion
+from diffusion_flow import METHOD as diffusion_flow
+from gpt import METHOD as gpt
 from lab import trials
-from lab.backbone import Cache, attend, unit
+from lab.backbone import Cache, attend, l2_normalize
 from lab.canvas import Canvas, Window
 from lab.cli import UserError
 from lab.corpus import Alphabet
@@ -29,7 +31,7 @@ masked_method = pytest.mark.parametrize("method", MASKED.values(), ids=MASKED)
 
 def make_model(method, seed=0, **sizes):
     """A small model with no zero weights, so that every part of it matters."""
-    config = type(method.Args().config)(**(SIZES | sizes))
+    config = method.Config(**(SIZES | sizes))
     torch.manual_seed(seed)
     model = method.Model(config).eval()
     for p in model.parameters():
@@ -42,8 +44,8 @@ def make_canvas(length=40, prompt="abc", rows=1):
 
 
 def write(method, model, canvas, decoding, seeds):
-    writer = trials.Writer(method.NAME, model, method.generate, CHARACTERS, "abc", decoding)
-    return trials.run(writer, trials.Trial(canvas, decoding, seeds))
+    engine = trials.Engine(method, model, CHARACTERS, "abc")
+    return trials.run(engine, trials.Trial(canvas, decoding, seeds))
 
 
 def generators(*seeds):
@@ -55,7 +57,7 @@ class Mock(nn.Module):
 
     def __init__(self, method, logits):
         super().__init__()
-        self.config = type(method.Args().config)(**SIZES)
+        self.config = method.Config(**SIZES)
         self.lm_head = nn.Linear(1, 1)
         self.logits = logits  # (block_size, V)
 
@@ -70,7 +72,7 @@ class Mock(nn.Module):
 @pytest.mark.parametrize("T", [9, 4, 1])
 def test_attention_in_bfloat16_is_that_in_float32_to_rounding(is_causal, T):
     q, k, v = torch.randn(3, 2, 2, 9, 8, generator=generators(0)[0])
-    q, k = unit(q[:, :, -T:]), unit(k)
+    q, k = l2_normalize(q[:, :, -T:]), l2_normalize(k)
     rounded = attend(q.bfloat16(), k.bfloat16(), v.bfloat16(), is_causal)
     assert (rounded - attend(q, k, v, is_causal)).abs().max() < 0.03
 
@@ -121,14 +123,14 @@ def test_evidence_of_one_position_changes_the_others():
 
 @every_method
 def test_an_untrained_model_is_as_surprised_as_chance(method):
-    config = type(method.Args().config)(**SIZES)
+    config = method.Config(**SIZES)
     model = method.Model(config)
     idx = torch.randint(9, (4, 17))
     total, parts = method.loss(model, idx, config, Rng(0))
     if not parts:
         assert total.item() == pytest.approx(math.log(9), abs=1e-5)
     else:
-        plain = diffusion.corrupt(idx[:, :-1], config, Rng(0))[2][:4].float().mean().item()
+        plain = diffusion_file.corrupt(idx[:, :-1], config, Rng(0))[2][:4].float().mean().item()
         assert parts["batch_ce_loss"].item() == pytest.approx(math.log(9) * 2 * plain, abs=1e-4)
         assert 0 < parts["batch_flow_loss"].item() < math.log(9) * 2 * (1 - plain)  # evidence helps from the start
         assert total.item() == pytest.approx((parts["batch_ce_loss"] + parts["batch_flow_loss"]).item(), abs=1e-5)
@@ -136,7 +138,7 @@ def test_an_untrained_model_is_as_surprised_as_chance(method):
 
 def test_corrupt_masks_each_character_in_one_of_two_mirror_images():
     x0 = torch.randint(9, (5, 16))
-    xt, twice, masked = diffusion.corrupt(x0, make_model(diffusion).config, Rng(3))
+    xt, twice, masked = diffusion_file.corrupt(x0, make_model(diffusion).config, Rng(3))
     assert torch.equal(masked[:5], ~masked[5:])
     assert torch.equal(twice, torch.cat((x0, x0)))
     assert torch.equal(xt == len(CHARACTERS), masked)
@@ -146,7 +148,7 @@ def test_corrupt_masks_each_character_in_one_of_two_mirror_images():
 def test_corrupt_spreads_the_shares_of_masks_over_the_logit_normal_distribution():
     """One share in each tenth of its probability."""
     x0 = torch.zeros(10, 4000, dtype=torch.long)
-    _, _, masked = diffusion.corrupt(x0, make_model(diffusion).config, Rng(1))
+    _, _, masked = diffusion_file.corrupt(x0, make_model(diffusion).config, Rng(1))
     shares = masked[:10].double().mean(1).sort().values
     edges = torch.special.ndtri(torch.arange(0, 1.1, 0.1, dtype=torch.float64)).sigmoid()
     assert torch.all((edges[:-1] - 0.03 < shares) & (shares < edges[1:] + 0.03))
@@ -159,13 +161,13 @@ def test_masked_loss_counts_masked_positions_only(method):
     seen = {}
     model.lm_head.register_full_backward_hook(lambda module, grad_in, grad_out: seen.update(grad=grad_out[0]))
     method.loss(model, idx, model.config, Rng(5))[0].backward()
-    _, _, masked = diffusion.corrupt(idx[:, :-1], model.config, Rng(5))
+    _, _, masked = diffusion_file.corrupt(idx[:, :-1], model.config, Rng(5))
     assert torch.equal(seen["grad"].abs().sum(-1) > 0, masked)
 
 
 def test_evidence_has_the_mean_and_variance_of_its_definition():
     x0, snr = torch.zeros(1, 20000, dtype=torch.long), torch.full((1, 20000), 4.0)
-    y = diffusion_flow.add_noise(x0, snr, Rng(0).randn(1, 20000, 2))
+    y = diffusion_flow_file.add_noise(x0, snr, Rng(0).randn(1, 20000, 2))
     assert y.mean((0, 1)).tolist() == pytest.approx([4.0, 0.0], abs=0.1)
     assert y.var((0, 1)).tolist() == pytest.approx([4.0, 4.0], abs=0.15)
 
@@ -173,7 +175,7 @@ def test_evidence_has_the_mean_and_variance_of_its_definition():
 @given(st.floats(0.1, 1.0))
 def test_snr_and_time_are_inverse(t):
     t = torch.tensor(t, dtype=torch.float64)
-    assert diffusion_flow.noise_share(diffusion_flow.snr_at(t)).item() == pytest.approx(t.item())
+    assert diffusion_flow_file.noise_share(diffusion_flow_file.snr_at(t)).item() == pytest.approx(t.item())
 
 
 def test_a_flow_step_towards_the_right_letter_is_exact():
@@ -182,9 +184,9 @@ def test_a_flow_step_towards_the_right_letter_is_exact():
     probs = torch.zeros(1, n, 3, dtype=torch.float64)
     probs[..., 1] = 1
     before = torch.full((1, n), 2.0, dtype=torch.float64)
-    y = diffusion_flow.add_noise(torch.ones(1, n, dtype=torch.long), before, Rng(0).randn(1, n, 3).double())
-    y, after = diffusion_flow.advance_evidence(probs, y, before, torch.ones(1, n).bool(), decoding, generators(7))
-    expected = diffusion_flow.snr_at(diffusion_flow.noise_share(torch.tensor(2.0)) * 0.6).item()
+    y = diffusion_flow_file.add_noise(torch.ones(1, n, dtype=torch.long), before, Rng(0).randn(1, n, 3).double())
+    y, after = diffusion_flow_file.advance_evidence(probs, y, before, torch.ones(1, n).bool(), decoding, generators(7))
+    expected = diffusion_flow_file.snr_at(diffusion_flow_file.noise_share(torch.tensor(2.0)) * 0.6).item()
     assert after.unique().item() == pytest.approx(expected)
     assert y.mean((0, 1)).tolist() == pytest.approx([0, expected, 0], abs=0.1)
     assert y.var((0, 1)).tolist() == pytest.approx([expected] * 3, abs=0.25)
@@ -202,7 +204,7 @@ def step(probs, masked=None, idx=None, drafts=None, **settings):
     calls = torch.full((B, 1), settings.pop("calls", 0))
     window = Window(idx, masked | drafts, masked, drafts, masked.sum(1, keepdim=True), calls)
     decoding = diffusion.Decoding(**({"temp": 1.0, "spacing": 0} | settings))
-    return diffusion.unmask(window, probs, probs, decoding, generators(*range(B)))
+    return diffusion_file.unmask(window, probs, probs, decoding, generators(*range(B)))
 
 
 def random_probs(rows=2, width=30, characters=5, seed=0):
@@ -435,7 +437,7 @@ def test_a_compiled_model_is_not_compiled_anew_for_each_length_of_its_cache():
     compiled, cache = torch.compile(model, backend=counter), Cache(model.config, 1, model.lm_head.weight)
     with torch.inference_mode():
         for n in range(4, 13):
-            logits = compiled(cache.unread(idx, n), cache)[:, -1]
+            logits = compiled(cache.next_input(idx, n), cache)[:, -1]
             assert torch.allclose(logits, model(idx[:, :n])[:, -1], atol=1e-5)
     assert counter.frame_count <= 2
 
@@ -449,7 +451,7 @@ def test_a_filled_cache_reads_any_number_of_positions_and_forgets_what_was_wrong
         cache = Cache(model.config, 2, model.lm_head.weight)
         model(idx[:, :start], cache)
         model(wrong[:, :length], cache)
-        read = cache.unread(idx, start + 1, start + length)
+        read = cache.next_input(idx, start + 1, start + length)
         assert read.equal(idx[:, start : start + length])
         assert torch.allclose(model(read, cache), model(idx[:, : start + length])[:, start:], atol=1e-5)
         assert cache.length == start + length
@@ -458,7 +460,7 @@ def test_a_filled_cache_reads_any_number_of_positions_and_forgets_what_was_wrong
 def test_random_numbers_belong_to_seed_and_prompt_and_not_to_settings_or_length():
     canvases = make_canvas(20, "abc"), make_canvas(20, "abd"), make_canvas(30, "abc")
     streams = [
-        torch.rand(1, generator=trials.stream(seed, canvas.idx[0], canvas.masked[0])).item()
+        torch.rand(1, generator=trials.rng_for(seed, canvas.idx[0], canvas.masked[0])).item()
         for canvas in canvases
         for seed in (1, 2)
     ]
@@ -674,13 +676,13 @@ def test_the_model_never_sees_a_draft_that_it_judges(method):
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_a_writer_of_weights_writes_what_a_trial_writes(method, make_weights):
     path = make_weights(method)
-    writer = load(method.NAME, str(path))
-    assert load(path=path).name == method.NAME
+    engine = load(method.name, str(path))
+    assert load(path=path).name == method.name
     for decoding in (method.Decoding(), method.Decoding(temp=1.5)):
-        canvas = Canvas.after(writer.alphabet.encode("to be "), 40)
-        (sample,) = trials.run(writer, trials.Trial(canvas, decoding, (7,)))
-        assert writer.write("to be ", 40, seed=7, decoding=decoding) == sample.text
-    assert writer.write("to be ", 40, seed=7) != sample.text
+        canvas = Canvas.after(engine.alphabet.encode("to be "), 40)
+        (sample,) = trials.run(engine, trials.Trial(canvas, decoding, (7,)))
+        assert engine.write("to be ", 40, seed=7, decoding=decoding) == sample.text
+    assert engine.write("to be ", 40, seed=7) != sample.text
 
 
 def test_a_writer_fills_masks_and_goes_on(make_weights):
@@ -690,8 +692,3 @@ def test_a_writer_fills_masks_and_goes_on(make_weights):
         load("gpt", make_weights(gpt)).write("to __ or not", 5)
     with pytest.raises(UserError, match="nothing to fill"):
         load("gpt", make_weights(gpt)).write("to be", 0)
-
-
-@every_method
-def test_what_is_imported_writes_as_what_is_typed(method):
-    assert method.Decoding() == method.Args().decoding == load(method.NAME).decoding

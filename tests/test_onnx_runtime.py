@@ -11,12 +11,12 @@ import pytest
 import torch
 from conftest import CHARACTERS, OPENING
 
-import diffusion
-import diffusion_flow
 import export
-import gpt
 import methods
-from lab import checkpoint, cli, likelihood, onnx_runtime, trials
+from diffusion import METHOD as diffusion
+from diffusion_flow import METHOD as diffusion_flow
+from gpt import METHOD as gpt
+from lab import checkpoint, cli, command, onnx_runtime, trials
 from lab.backbone import Cache
 from lab.canvas import Canvas
 from lab.corpus import Alphabet
@@ -40,11 +40,11 @@ def pair(tmp_path_factory):
     made, root = {}, tmp_path_factory.mktemp("root")
 
     def make(method, **sizes):
-        at = method.NAME, *sizes.items()
+        at = method.name, *sizes.items()
         if at not in made:
             sizes = {"n_layer": 2, "n_embd": 32, "n_head": 2, "block_size": 32} | sizes
             torch.manual_seed(0)
-            model = method.Model(type(method.Args().config)(vocab_size=len(CHARACTERS), **sizes)).eval()
+            model = method.Model(method.Config(vocab_size=len(CHARACTERS), **sizes)).eval()
             for weights in model.parameters():  # heads, convolutions and outputs of blocks begin at zero
                 weights.data = (0.2 * torch.randn(weights.shape)).bfloat16().float()  # as a file has them
             with pytest.MonkeyPatch.context() as patch:
@@ -63,7 +63,7 @@ def saved(pair, tmp_path, monkeypatch):
 
     def save(method):
         model, path = pair(method)[0], tmp_path / "mine.pt"
-        description = checkpoint.describe(method.NAME, model.config, Alphabet(CHARACTERS), OPENING, {"seed": 0})
+        description = checkpoint.describe(method.name, model.config, Alphabet(CHARACTERS), OPENING, {"seed": 0})
         checkpoint.save(path, model, description)
         return path
 
@@ -110,10 +110,8 @@ def test_cached_passes_agree_with_a_full_one(pair, sizes):
 
 
 def texts(model, method, canvas, seeds):
-    writer = trials.Writer(
-        method.NAME, model, method.generate, Alphabet(CHARACTERS), OPENING, decoding=method.Decoding()
-    )
-    return [sample.text for sample in trials.run(writer, trials.Trial(canvas, writer.decoding, seeds))]
+    engine = trials.Engine(method, model, Alphabet(CHARACTERS), OPENING)
+    return [sample.text for sample in trials.run(engine, trials.Trial(canvas, method.decoding, seeds))]
 
 
 @extra
@@ -140,9 +138,8 @@ def test_prompts_of_unequal_length_and_masked_spans(pair):
 @extra
 @pytest.mark.parametrize("method", methods.METHODS.values(), ids=methods.METHODS)
 def test_likelihoods_are_those_of_pytorch(pair, method):
-    x = tokens(pair(gpt)[0], 20, 32)
-    measure = likelihood.next_character if method is gpt else likelihood.masked_bound
-    one, two = (measure(model, x) for model in pair(method))
+    x = tokens(pair(gpt)[0], 20, 33)
+    one, two = (method.nll(model, x) for model in pair(method))
     torch.testing.assert_close(one, two, atol=1e-4, rtol=0)
 
 
@@ -186,9 +183,9 @@ def test_worker_processes_get_the_model(pair):
 @pytest.mark.parametrize("method", methods.METHODS.values(), ids=methods.METHODS)
 def test_a_command_writes_the_same_text(saved, capsys, method):
     flags = ["--weights", str(saved(method)), "--max-new-tokens", "60"]
-    assert cli.run(method.main, method.Args, [*flags, "--device", "cpu"]) == 0
+    assert command.run(method, [*flags, "--device", "cpu"]) == 0
     plain = capsys.readouterr().out
-    assert cli.run(method.main, method.Args, [*flags, "--runtime", "onnx"]) == 0
+    assert command.run(method, [*flags, "--runtime", "onnx"]) == 0
     captured = capsys.readouterr()
     assert captured.out == plain
     assert "exporting" not in captured.err
@@ -199,7 +196,7 @@ def test_a_command_writes_the_same_text(saved, capsys, method):
 def test_exported_files_are_read_without_our_code(saved, tmp_path, method):
     path, folder = saved(method), tmp_path / "to" / "others"
     assert cli.run(export.main, export.Args, ["--weights", str(path), "--output-dir", str(folder)]) == 0
-    model, alphabet, opening, provenance = checkpoint.load(path, method.NAME, method.Model, type(method.Args().config))
+    model, alphabet, opening, provenance = checkpoint.load(path, method)
     session = onnxruntime.InferenceSession(folder / "mine.onnx")
     x = tokens(model, 2, 9)
     given = {"idx": x.numpy()}
@@ -214,7 +211,7 @@ def test_exported_files_are_read_without_our_code(saved, tmp_path, method):
     for name, own in model.state_dict().items():
         np.testing.assert_array_equal(weights[name], own)
     assert said == session.get_modelmeta().custom_metadata_map
-    assert (said["method"], said["characters"], said["mask"]) == (method.NAME, alphabet.characters, alphabet.mask)
+    assert (said["method"], said["characters"], said["mask"]) == (method.name, alphabet.characters, alphabet.mask)
     assert (said["opening"], json.loads(said["provenance"])) == (opening, provenance)
     assert json.loads(said["sizes"])["block_size"] == 32
     assert str(tmp_path) not in (folder / "mine.onnx").read_bytes().decode("latin-1")
@@ -227,16 +224,19 @@ def test_files_of_one_name_are_refused(make_weights, tmp_path, capsys):
     assert "one name" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("main, Args", [(gpt.main, gpt.Args), (export.main, export.Args)], ids=["gpt", "export"])
-def test_without_the_packages_one_message_says_what_to_do(monkeypatch, capsys, main, Args):
+WANTING = (lambda: command.run(gpt, ["--runtime", "onnx"]), lambda: cli.run(export.main, export.Args, []))
+
+
+@pytest.mark.parametrize("wanting", WANTING, ids=["gpt", "export"])
+def test_without_the_packages_one_message_says_what_to_do(monkeypatch, capsys, wanting):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else found(name))
-    assert cli.run(main, Args, ["--runtime", "onnx"] if Args is gpt.Args else []) == 2
+    assert wanting() == 2
     assert "uv sync --extra onnx" in capsys.readouterr().err
 
 
 def test_another_device_is_refused(capsys):
-    assert cli.run(gpt.main, gpt.Args, ["--runtime", "onnx", "--device", "cuda"]) == 2
+    assert command.run(gpt, ["--runtime", "onnx", "--device", "cuda"]) == 2
     assert "leave out --device" in capsys.readouterr().err
 
 

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
-import diffusion
-import diffusion_flow
-import gpt
 import methods
 import playground
+from diffusion import METHOD as diffusion
+from diffusion_flow import METHOD as diffusion_flow
+from gpt import METHOD as gpt
 from lab import cli, film
 from lab.cli import UserError
 from lab.corpus import Alphabet
@@ -28,18 +28,18 @@ SETTINGS = (0.5, 0.5, 0.5, 2, 0.0, 1.0, 0.6)  # in the order of the sliders
 def folder(make_weights, tmp_path):
     """Where random weights of all three lie."""
     for method in (gpt, diffusion, diffusion_flow):
-        make_weights(method, f"{method.NAME}.pt")
+        make_weights(method, f"{method.name}.pt")
     return tmp_path
 
 
 @pytest.fixture
-def writers(folder):
+def engines(folder):
     return playground.load(folder)
 
 
-def ask(writers, text="to be", chars=12, seed=1, slower=1, settings=SETTINGS, evaluator=None, say=str):
+def ask(engines, text="to be", chars=12, seed=1, slower=1, settings=SETTINGS, evaluator=None, say=str):
     """The last (message, view) of a wish."""
-    return list(answer(writers, evaluator, say, text, chars, seed, slower, *settings))[-1]
+    return list(answer(engines, evaluator, say, text, chars, seed, slower, *settings))[-1]
 
 
 def film_of(view):
@@ -48,12 +48,12 @@ def film_of(view):
     return json.loads(re.search(r"const film = (.*)", srcdoc)[1])
 
 
-def test_all_three_write_the_frames_of_the_sampler(writers):
+def test_all_three_write_the_frames_of_the_sampler(engines):
     """The film of each is the one that visualize.py would record: no second sampler."""
     wish = Wish("to be", 12, 1, 1, SETTINGS)
-    *_, (_, films) = write_together(writers, wish)
-    for made, (name, writer) in zip(films, writers.items(), strict=True):
-        alone = film.record(writer, wish.trial(name, writer.alphabet))
+    *_, (_, films) = write_together(engines, wish)
+    for made, (name, engine) in zip(films, engines.items(), strict=True):
+        alone = film.record(engine, wish.trial(name, engine.alphabet))
         assert [s.characters for s in made.stills] == [s.characters for s in alone.stills]
         assert [s.states for s in made.stills] == [s.states for s in alone.stills]
         ahead = EMPTY if name == "gpt" else MASKED
@@ -62,9 +62,9 @@ def test_all_three_write_the_frames_of_the_sampler(writers):
     assert films[0].stills[-1].calls == 12 and films[1].stills[-1].calls < 12
 
 
-def test_the_clock_is_shared_and_never_goes_back(writers):
+def test_the_clock_is_shared_and_never_goes_back(engines):
     clocks, before = [], None
-    for clock, films in write_together(writers, Wish("to be", 12, 1)):
+    for clock, films in write_together(engines, Wish("to be", 12, 1)):
         counts = [len(made.stills) for made in films]
         assert before is None or sum(counts) - sum(before) in (0, 1)
         before = counts
@@ -72,9 +72,9 @@ def test_the_clock_is_shared_and_never_goes_back(writers):
     assert clocks[:-1] == sorted(clocks[:-1])
 
 
-def test_pictures_stream_before_the_end(writers, monkeypatch):
+def test_pictures_stream_before_the_end(engines, monkeypatch):
     monkeypatch.setattr(playground, "PICTURE", 0.0)
-    pictures = [view for _, view in answer(writers, None, str, "to be", 12, 1, 1, *SETTINGS)]
+    pictures = [view for _, view in answer(engines, None, str, "to be", 12, 1, 1, *SETTINGS)]
     assert len(pictures) > 12 and all('class="films"' in view for view in pictures[:-1])
     assert f'class="s{MASKED} p' in pictures[0] and f'class="s{NEW} p' in pictures[2]
     assert pictures[0].count(MASK) > pictures[-2].count(MASK) == 0
@@ -89,8 +89,8 @@ def text_of(made):
     return "".join(signs[k] for k in sorted(signs))
 
 
-def test_the_film_has_every_call(writers):
-    _, view = ask(writers)
+def test_the_film_has_every_call(engines):
+    _, view = ask(engines)
     data = film_of(view)
     assert [made["title"] for made in data["films"]] == list(film.TITLES.values()) and data["playing"] is False
     assert [calls for calls, *_ in data["films"][0]["stills"]] == [*range(13), 12]  # the last one shows all as settled
@@ -100,33 +100,31 @@ def test_the_film_has_every_call(writers):
 
 def test_drafts_are_shown():
     """With the settings that the hour in docs/teaching.md names, and the shipped weights."""
-    writers = {"diffusion": playground.methods.load("diffusion")}
+    engines = {"diffusion": playground.methods.load("diffusion")}
     wish = Wish("First Citizen:\n", 30, 1337, 1, (0.5, 0.5, 0.5, 0, 0.95, 0.5, 0.6))
-    *_, (_, (made,)) = write_together(writers, wish)
+    *_, (_, (made,)) = write_together(engines, wish)
     assert any(DRAFT in still.states for still in made.stills)
 
 
-def test_each_method_begins_at_its_own_temperature(writers):
+def test_each_method_begins_at_its_own_temperature(engines):
     for name, method in methods.METHODS.items():
-        writer, ours = writers[name], method.Args().decoding
-        assert Wish("to be", 12, 1).trial(name, writer.alphabet).decoding == ours
-        defaults = tuple(
-            getattr(methods.METHODS[of[0]].Args().decoding, key) for of, key, *_ in playground.SLIDERS.values()
-        )
-        assert Wish("to be", 12, 1, 1, defaults).trial(name, writer.alphabet).decoding == ours
+        engine, ours = engines[name], method.decoding
+        assert Wish("to be", 12, 1).trial(name, engine.alphabet).decoding == ours
+        defaults = tuple(getattr(methods.METHODS[of[0]].decoding, key) for of, key, *_ in playground.SLIDERS.values())
+        assert Wish("to be", 12, 1, 1, defaults).trial(name, engine.alphabet).decoding == ours
 
 
 def test_a_short_opening_is_enough(make_weights, tmp_path):
     """Models of a small block know few characters of their text's opening."""
     for method in (gpt, diffusion, diffusion_flow):
-        make_weights(method, f"{method.NAME}.pt", block_size=8)
-    writers = {name: replace(writer, opening="to be o") for name, writer in playground.load(tmp_path).items()}
+        make_weights(method, f"{method.name}.pt", block_size=8)
+    engines = {name: replace(engine, opening="to be o") for name, engine in playground.load(tmp_path).items()}
     gradio = pytest.importorskip("gradio", reason="the extra `page` is not installed")
-    playground.build(gradio, writers).close()
+    playground.build(gradio, engines).close()
 
 
-def test_gaps_are_filled_and_gpt_says_that_it_cannot(writers):
-    _, view = ask(writers, "to __ or ___ to be")
+def test_gaps_are_filled_and_gpt_says_that_it_cannot(engines):
+    _, view = ask(engines, "to __ or ___ to be")
     first, *others = film_of(view)["films"]
     assert text_of(first) == "to __ or ___ to be" and "cannot fill a masked span" in first["note"]
     assert first["title"] == "GPT"
@@ -134,21 +132,21 @@ def test_gaps_are_filled_and_gpt_says_that_it_cannot(writers):
         assert re.fullmatch("to .. or ... to be", text_of(made), re.DOTALL) and "_" not in text_of(made)
 
 
-def test_the_likeliest_fillings_stand_below_a_text_with_masked_spans(writers):
-    _, view = ask(writers, "to __ or _ to be")
+def test_the_likeliest_fillings_stand_below_a_text_with_masked_spans(engines):
+    _, view = ask(engines, "to __ or _ to be")
     shares = [float(share) for share in re.findall(r"<p>([\d.]+)%</p>", view)]
     assert len(shares) == 5 and shares == sorted(shares, reverse=True)
-    assert all("<h3>" not in ask(writers, text)[1] for text in ("to be ", "to " + "_" * (playground.FILLED + 1)))
+    assert all("<h3>" not in ask(engines, text)[1] for text in ("to be ", "to " + "_" * (playground.FILLED + 1)))
 
 
-def test_an_evaluator_scores_each_text(writers):
+def test_an_evaluator_scores_each_text(engines):
     """What was written alone, beside the seconds; a method that refuses keeps its reason."""
-    *_, (_, films) = write_together(writers, Wish("to be", 12, 1))
+    *_, (_, films) = write_together(engines, Wish("to be", 12, 1))
     text = films[1].stills[-1].characters
-    (nll,) = playground.generative_nll([text], writers["gpt"], [5])
-    _, view = ask(writers, evaluator=writers["gpt"])
+    (nll,) = playground.generative_nll([text], engines["gpt"], [5])
+    _, view = ask(engines, evaluator=engines["gpt"])
     assert film_of(view)["films"][1]["note"] == f"generative NLL: {nll:.2f} nats per character"
-    first, second, _ = film_of(ask(writers, "to __ or", evaluator=writers["gpt"])[1])["films"]
+    first, second, _ = film_of(ask(engines, "to __ or", evaluator=engines["gpt"])[1])["films"]
     assert "cannot fill" in first["note"] and "NLL" in second["note"]
 
 
@@ -163,17 +161,17 @@ def test_every_word_of_the_page_is_in_the_table_and_every_entry_is_used():
     assert said - table.keys() - {" calls, ' if still.calls != 1 else ' call, "} == set()
 
 
-def test_the_page_speaks_chinese(writers):
+def test_the_page_speaks_chinese(engines):
     say = playground.page.languages()["中文"]
-    message, view = ask(writers, "to __ or not", say=say)
+    message, view = ask(engines, "to __ or not", say=say)
     data = film_of(view)["films"]
     assert message.startswith("完成") and data[1]["title"] == "掩码扩散" and data[0]["note"].startswith("GPT 从左到右")
     assert "播放" in view and "say(" not in html.unescape(view)
-    assert "而不是" in ask(writers, chars=3.5, say=say)[0]
+    assert "而不是" in ask(engines, chars=3.5, say=say)[0]
 
 
-def test_an_empty_prompt_is_enough_for_the_masked_methods(writers):
-    _, view = ask(writers, "")
+def test_an_empty_prompt_is_enough_for_the_masked_methods(engines):
+    _, view = ask(engines, "")
     first, second, _ = film_of(view)["films"]
     assert "needs a prompt" in first["note"] and len(text_of(second)) == 12
 
@@ -196,17 +194,17 @@ def test_an_empty_prompt_is_enough_for_the_masked_methods(writers):
         ({"settings": (0.5, 0.5, 0.5, 2, 7, 1.0, 0.6)}, "Threshold"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_words(writers, wish, words):
+def test_what_cannot_be_done_is_said_in_words(engines, wish, words):
     """A message, no picture and no traceback; what was typed is escaped."""
-    message, view = ask(writers, **wish)
+    message, view = ask(engines, **wish)
     assert words in html.unescape(message) and view == "" and "<b>" not in message and "refused" in message
 
 
-def test_slow_motion_is_bounded(writers, monkeypatch):
+def test_slow_motion_is_bounded(engines, monkeypatch):
     waited = []
     monkeypatch.setattr(playground.time, "sleep", waited.append)
     monkeypatch.setattr(playground, "LONGEST", 0.001)
-    ask(writers, slower=20)
+    ask(engines, slower=20)
     assert max(waited) <= 0.001
 
 
@@ -221,8 +219,8 @@ def test_weights_of_different_texts_are_refused(folder, monkeypatch):
     load = playground.methods.load
 
     def other(name, path):
-        writer = load(name, path)
-        return replace(writer, alphabet=Alphabet(writer.alphabet.characters[1:])) if name == "gpt" else writer
+        engine = load(name, path)
+        return replace(engine, alphabet=Alphabet(engine.alphabet.characters[1:])) if name == "gpt" else engine
 
     monkeypatch.setattr(playground.methods, "load", other)
     with pytest.raises(UserError, match="different characters"):
@@ -241,10 +239,10 @@ def test_missing_weights_name_the_command_that_makes_them(tmp_path, capsys):
     assert "gpt.py --train" in capsys.readouterr().err
 
 
-def test_the_page_is_bound_to_this_machine_with_a_queue_that_ends(writers):
+def test_the_page_is_bound_to_this_machine_with_a_queue_that_ends(engines):
     pytest.importorskip("gradio", reason="the extra `page` is not installed")
     gradio = playground.find_gradio()
-    blocks = playground.build(gradio, writers)
+    blocks = playground.build(gradio, engines)
     try:
         address = playground.serve(gradio, blocks)
         assert address.startswith("http://127.0.0.1:")
@@ -263,8 +261,8 @@ def test_the_command_serves_the_three_with_the_evaluator_that_lies_beside_them(m
     monkeypatch.setattr(playground, "build", lambda *made: seen.update(made=made) or SimpleNamespace(block_thread=int))
     monkeypatch.setattr(playground, "serve", lambda *_: "http://127.0.0.1:1")
     playground.main(playground.Args())
-    _, writers, evaluator = seen["made"]
-    assert [writer.name for writer in writers.values()] == list(writers) and evaluator.weights.startswith(
+    _, engines, evaluator = seen["made"]
+    assert [engine.name for engine in engines.values()] == list(engines) and evaluator.weights.startswith(
         "evaluator.pt"
     )
     assert "Open http://127.0.0.1:1" in capsys.readouterr().out

@@ -13,7 +13,7 @@ import tyro
 
 import methods
 from benchmarks import readme
-from lab import checkpoint, cli, onnx_runtime, trials
+from lab import checkpoint, cli, command, experiment, onnx_runtime
 from lab.cli import UserError
 from methods import METHODS
 
@@ -104,8 +104,8 @@ def test_every_line_of_a_shell_block_is_a_command_that_is_checked():
     assert {line.split()[0] for line in SHELL if not line.startswith("SCREENSHOTS=")} <= {"uv", "git", ".ci/run"}
     others = [command for command in COMMANDS if not command[0].endswith(".py") and command[0] != "-m"]
     assert {command[0] for command in others} <= OTHERS
-    for command in others:
-        assert all((ROOT / word).exists() for word in command if word.startswith("tests/"))
+    for words in others:
+        assert all((ROOT / word).exists() for word in words if word.startswith("tests/"))
     assert len(METHOD_COMMANDS) >= 10
     assert all(command in COMMANDS for command in METHOD_COMMANDS)
 
@@ -118,11 +118,11 @@ def test_a_command_of_a_page_runs(command, shakespeare_like, own_root, tiny, cap
     method, argv = METHODS[name], without(command[1:], ASIDE)
     training = ["--train", "--iters", "1", "--data", str(shakespeare_like), *tiny]
     if "--train" not in command:
-        assert cli.run(method.main, method.Args, [*training, "--weights", str(path), "--max-new-tokens", "1"]) == 0
+        assert command.run(method, [*training, "--weights", str(path), "--max-new-tokens", "1"]) == 0
         capsys.readouterr()
         training = []
     short = [] if "--infill" in command else ["--max-new-tokens", "60"]  # where the command does not say
-    assert cli.run(method.main, method.Args, [*short, *argv, *training, "--weights", str(path)]) == 0
+    assert command.run(method, [*short, *argv, *training, "--weights", str(path)]) == 0
     captured = capsys.readouterr()
     assert len(captured.out) > 18
     assert "calls (NFE" in captured.err
@@ -170,7 +170,7 @@ def test_every_flag_is_told_with_its_default(name):
     (own,) = [section for section in sections if slug(section.splitlines()[0]) == anchor]
     Args = importlib.import_module(name).Args
     told = flags_of(own)
-    if issubclass(Args, trials.Args):
+    if issubclass(Args, experiment.Args):
         (shared,) = [section for section in sections if section.startswith("Flags that many share")]
         told = flags_of(shared.split("Unless told otherwise")[0]) | told
     assert told.keys() == {field.name for field in fields(Args)}
@@ -181,7 +181,7 @@ def test_every_flag_is_told_with_its_default(name):
 
 def test_every_flag_of_the_three_commands_is_told_with_its_defaults():
     told, found = flags_of(EXPERIMENTS.split("## The three commands")[1].split("\n## ")[0]), {}
-    for args in (method.Args() for method in METHODS.values()):
+    for args in (command.flags(method)() for method in METHODS.values()):
         for part in (args, args.decoding, args.recipe, args.config):
             for field in fields(part):
                 found.setdefault(field.name, set()).add(as_shown(getattr(part, field.name)))
@@ -212,7 +212,7 @@ def test_links_lead_somewhere(name):
 def test_python_of_a_page_runs(block, shakespeare_like, own_root, tiny, capsys, monkeypatch):
     for name, path in (("diffusion", "diffusion.pt"), ("diffusion", "my_diffusion.pt")):
         flags = ["--train", "--iters", "1", "--data", str(shakespeare_like), "--max-new-tokens", "1", *tiny]
-        assert cli.run(METHODS[name].main, METHODS[name].Args, [*flags, "--weights", str(own_root / path)]) == 0
+        assert command.run(METHODS[name], [*flags, "--weights", str(own_root / path)]) == 0
     capsys.readouterr()
     monkeypatch.setattr(methods.checkpoint, "default_path", lambda name: own_root / f"{name}.pt")
     monkeypatch.chdir(own_root)
@@ -225,7 +225,7 @@ def test_evaluate_likelihood_runs(shakespeare_like, own_root, tiny, capsys):
     assert ("evaluate_likelihood.py", "--repeats", "2") in COMMANDS
     for name, method in METHODS.items():
         flags = ["--train", "--iters", "1", "--data", str(shakespeare_like), "--max-new-tokens", "1", *tiny]
-        assert cli.run(method.main, method.Args, [*flags, "--weights", str(own_root / f"{name}.pt")]) == 0
+        assert command.run(method, [*flags, "--weights", str(own_root / f"{name}.pt")]) == 0
     script = importlib.import_module("evaluate_likelihood")
     weights = ",".join(str(own_root / f"{name}.pt") for name in METHODS)
     argv = ["--weights", weights, "--data", str(shakespeare_like), "--output-dir", str(own_root / "out")]
@@ -242,7 +242,7 @@ def test_shipped_weights_are_there_small_and_named_after_their_method():
     for path in paths:
         if path.stem in METHODS:
             method = METHODS[path.stem]
-            checkpoint.load(path, path.stem, method.Model, type(method.Args().config))
+            checkpoint.load(path, method)
     assert {path.stem for path in paths} >= METHODS.keys()
 
 

@@ -27,7 +27,6 @@ ROW = {
     "long_words": None,
     "distinct_2": 1.0,
     "repetition": 0.0,
-    "copied_run": None,
     "copied_share": None,
 }
 
@@ -46,7 +45,6 @@ VALUES = {
     "seconds": ["-1", '"fast"', "[]", "NaN", "true"],
     "full_passes": ["-1", "{}"],
     "copied_share": ["2", "-1", '"all"', "[[]]"],
-    "copied_run": ["1" + "0" * 400, "1.5"],
     "generative_nll": ['"low"', "{}"],
     "module": ["[]"],
     "weights": ["{}"],

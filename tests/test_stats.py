@@ -10,7 +10,7 @@ import pytest
 from lab import records, stats
 from lab.cli import UserError
 from lab.corpus import Alphabet
-from lab.quality import Pool, Reference
+from lab.quality import NgramStats, Reference, measures_of
 
 SWEEPS = sorted((Path(__file__).resolve().parent.parent / "results" / "sweep").glob("*/rows.jsonl"))
 
@@ -122,15 +122,15 @@ def test_pooled_figures_and_their_intervals_are_those_of_counting_anew():
     known = "".join(rng.choices("abcd", k=300))
     reference = Reference(known[50:200], known, known[100:], frozenset(), Alphabet("abcd"))
     found = {each["measure"]: each for each in stats.compare(a, b, reference, ())}
-    assert tuple(found) == stats.POOLED
+    assert list(found) == measures_of("set")
     prompts = [f"p{i}" for i in range(6)]
     kept = [[p for p in prompts if p != out] for out in (None, *prompts)]
     figures = [
-        [Pool([[row for row in rows if row["prompt"] == p] for p in own], reference).figures() for own in kept]
+        [NgramStats([[row for row in rows if row["prompt"] == p] for p in own], reference).figures() for own in kept]
         for rows in (a, b)
     ]
     summary = stats.summarise(b, reference, ())
-    for name in stats.POOLED:
+    for name in measures_of("set"):
         one, two = (np.array([each[name] for each in side]) for side in figures)
         assert (found[name]["a"], found[name]["b"]) == pytest.approx((one[0], two[0]))
         assert (found[name]["low"], found[name]["high"], found[name]["p"]) == pytest.approx(stats.interval(two - one))

@@ -141,12 +141,12 @@ def test_control_characters_of_a_corpus_never_reach_the_terminal():
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 @every_size
 def test_the_whole_text_stands_there_in_the_end(method, size, make_weights):
-    writer = load(method.NAME, make_weights(method))
+    engine = load(method.name, make_weights(method))
     file, console = on(size)
-    trial = trials.Trial(Canvas.after(writer.alphabet.encode("to be "), 120), method.Args().decoding, (1,))
-    sample = terminal.typed(writer, trial, console)
+    trial = trials.Trial(Canvas.after(engine.alphabet.encode("to be "), 120), method.decoding, (1,))
+    sample = terminal.typed(engine, trial, console)
     assert "".join(file.lines()).replace(" ", "") == sample.text.replace(" ", "").replace("\n", "")
     assert "calls, " in file.taken and "38;5;208" not in file.taken.rpartition("calls, ")[2]
     assert "48;5;208" in file.taken  # the characters of a call are marked
-    if method.NAME != "gpt":
+    if method.name != "gpt":
         assert "░" in file.taken  # masks were visible on the way

@@ -3,12 +3,14 @@
 import csv
 import errno
 import io
+import itertools
 import math
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +18,11 @@ import numpy as np
 import pytest
 import torch
 
-import diffusion
-import diffusion_flow
-import gpt
 import plot_training_curves
-from lab import backbone, checkpoint, cli, files, likelihood, muon, records, training
+from diffusion import METHOD as diffusion
+from diffusion_flow import METHOD as diffusion_flow
+from gpt import METHOD as gpt
+from lab import backbone, checkpoint, cli, command, files, likelihood, machine, muon, records, session, training
 from lab.machine import Rng
 from methods import METHODS
 
@@ -29,31 +31,40 @@ ENV = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)}
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
 
-def train(method, data, weights, *flags, main=None):
+def train(method, data, weights, *flags):
     argv = ["--train", "--data", str(data), "--weights", str(weights), "--max-new-tokens", "8", *flags]
-    return cli.run(main or method.main, method.Args, argv)
+    return command.run(method, argv)
 
 
 def make_script(name, root):
     """A file that runs a method's command with its logs and cache in `root`, for a process of its own."""
     path = root / f"run_{name}.py"
     path.write_text(
-        f"import pathlib, sys, {name}\nfrom lab import cli, corpus, training\n"
-        f"corpus.ROOT = training.ROOT = pathlib.Path({str(root)!r})\nsys.exit(cli.run({name}.main, {name}.Args))\n"
+        f"import pathlib, sys, {name}\nfrom lab import command, corpus, session\n"
+        f"corpus.ROOT = session.ROOT = pathlib.Path({str(root)!r})\nsys.exit(command.run({name}.METHOD))\n"
     )
     return str(path)
 
 
-def stop_after(n, monkeypatch):
-    """Let a training stop at once after n steps, as by a second Ctrl-C."""
-    left, real = iter(range(n)), training.advance
+def at_step(method, do):
+    """The method with a loss that calls do(n) first, at the n-th step."""
+    count = itertools.count()
 
-    def stopping(*args):
-        if next(left, None) is None:
+    def loss(*given):
+        do(next(count))
+        return method.loss(*given)
+
+    return replace(method, loss=loss)
+
+
+def stopping(method, n):
+    """The method with a training that stops at once after n steps, as by a second Ctrl-C."""
+
+    def stop(step):
+        if step == n:
             raise KeyboardInterrupt
-        return real(*args)
 
-    monkeypatch.setattr(training, "advance", stopping)
+    return at_step(method, stop)
 
 
 def logs(folder):
@@ -79,7 +90,7 @@ def test_twenty_iterations_leave_weights_and_a_log_with_the_promised_columns(met
     path = own_root / "w" / "model.pt"
     assert train(method, text_file, path, "--iters", "20", *tiny) == 0
     (log,) = logs(own_root)
-    assert log.name.startswith(f"{method.NAME}_train_")
+    assert log.name.startswith(f"{method.name}_train_")
     header = log.read_text().splitlines()[0].split(",")
     expected = ["step", "elapsed_sec", "train_loss", "val_loss", "batch_total_loss"]
     if method is diffusion_flow:
@@ -113,30 +124,15 @@ def test_it_trains_on_chinese(method, chinese_file, own_root, tiny, capsys):
     [(gpt, signal.SIGTERM), (diffusion, signal.SIGINT), (diffusion_flow, signal.SIGINT)],
     ids=["gpt by its scheduler", "diffusion by Ctrl-C", "diffusion_flow by Ctrl-C"],
 )
-def test_interrupted_and_resumed_equals_uninterrupted(method, how, text_file, own_root, tiny, monkeypatch, capfd):
+def test_interrupted_and_resumed_equals_uninterrupted(method, how, text_file, own_root, tiny, capfd):
     flags = ["--iters", "60", "--bf16", "False", *tiny]  # evaluated every 3 steps: interrupted between two
-    final, steps, real, keep = [], [], training.advance, training.keep_best
-
-    def keeping(run, measure):
-        final.append({key: value.clone() for key, value in run.model.state_dict().items()})
-        keep(run, measure)
-
-    def interrupting(*args):
-        steps.append(1)
-        if len(steps) == 7:
-            os.kill(os.getpid(), how)
-        return real(*args)
-
-    monkeypatch.setattr(training, "keep_best", keeping)
     assert train(method, text_file, own_root / "a.pt", *flags) == 0
-    monkeypatch.setattr(training, "advance", interrupting)
-    assert train(method, text_file, own_root / "b.pt", *flags) == 130
+    pressed = at_step(method, lambda step: step == 6 and os.kill(os.getpid(), how))
+    assert train(pressed, text_file, own_root / "b.pt", *flags) == 130
     assert capfd.readouterr().err.count("finishing this step; another Ctrl-C") == 1
     assert not (own_root / "b.pt").exists()
     assert torch.load(own_root / "b.resume.pt", weights_only=True)["step"] == 7
-    monkeypatch.setattr(training, "advance", real)
     assert train(method, text_file, own_root / "b.pt", "--resume", *flags) == 0
-    assert same(*final)  # to the last bit, in float32
     assert same(weights_of(own_root / "a.pt"), weights_of(own_root / "b.pt"))
     first, second = logs(own_root)
     assert rows(first) == rows(second)
@@ -165,10 +161,9 @@ def test_resume_refuses_other_settings_and_a_missing_state(text_file, own_root, 
     flags = ["--iters", "4", *tiny]
     assert train(gpt, text_file, own_root / "w.pt", "--resume", *flags) == 2
     assert "w.resume.pt" in capsys.readouterr().err
-    stop_after(2, monkeypatch)
-    assert train(gpt, text_file, own_root / "w.pt", *flags) == 130
+    assert train(stopping(gpt, 2), text_file, own_root / "w.pt", *flags) == 130
     assert train(gpt, text_file, own_root / "w.pt", "--resume", "--no-calibrate", *flags) == 2
-    assert "other settings (calibrate);" in capsys.readouterr().err
+    assert "others are calibrate." in capsys.readouterr().err
     assert train(gpt, text_file, own_root / "w.pt", "--resume", "--muon-lr", "0.5", *flags) == 2
     assert "muon_lr" in capsys.readouterr().err
 
@@ -189,13 +184,11 @@ def test_a_training_goes_on_in_the_number_format_that_it_began_with(
     began, text_file, own_root, tiny, monkeypatch, capsys
 ):
     flags = ["--iters", "4", "--no-calibrate", *tiny]
-    monkeypatch.setattr(training.machine, "gains_from_bf16", lambda _: began)
+    monkeypatch.setattr(machine, "bf16_is_faster", lambda _: began)
     assert train(gpt, text_file, own_root / "a.pt", *flags) == 0
-    with monkeypatch.context() as patch:
-        stop_after(2, patch)
-        assert train(gpt, text_file, own_root / "b.pt", *flags) == 130
-    monkeypatch.setattr(training.machine, "gains_from_bf16", lambda _: not began)
-    monkeypatch.setattr(training.machine, "processor", lambda: "another")
+    assert train(stopping(gpt, 2), text_file, own_root / "b.pt", *flags) == 130
+    monkeypatch.setattr(machine, "bf16_is_faster", lambda _: not began)
+    monkeypatch.setattr(machine, "processor", lambda: "another")
     assert "goes on in" not in capsys.readouterr().err
     assert train(gpt, text_file, own_root / "b.pt", "--resume", *flags) == 0
     assert f"goes on in {'bfloat16' if began else 'float32'}, as it began" in capsys.readouterr().err
@@ -207,14 +200,9 @@ def test_a_training_goes_on_in_the_number_format_that_it_began_with(
 def test_weights_are_replaced_only_at_the_end(text_file, own_root, tiny, monkeypatch):
     path = own_root / "w.pt"
     assert train(gpt, text_file, path, "--iters", "2", *tiny) == 0
-    before, seen, real = path.read_bytes(), [], training.advance
-
-    def watching(*args):
-        seen.append(path.read_bytes())
-        return real(*args)
-
-    monkeypatch.setattr(training, "advance", watching)
-    assert train(gpt, text_file, path, "--iters", "3", *tiny) == 0
+    before, seen = path.read_bytes(), []
+    watched = at_step(gpt, lambda _: seen.append(path.read_bytes()))
+    assert train(watched, text_file, path, "--iters", "3", *tiny) == 0
     assert seen == [before] * 3
     assert path.read_bytes() != before
 
@@ -222,15 +210,22 @@ def test_weights_are_replaced_only_at_the_end(text_file, own_root, tiny, monkeyp
 def test_the_best_weights_are_kept_not_the_last(text_file, own_root, tiny, monkeypatch):
     snapshots = []
 
-    def best_after_one_step(model, *args):
+    def best_after_one_step(model, *_):
         snapshots.append({key: value.clone() for key, value in model.state_dict().items()})
-        return float(1 + abs(len(snapshots) - 4))  # two evaluations each at the start and after the step
+        return torch.tensor([1.0 + abs(len(snapshots) - 4)])  # two evaluations each at the start and after the step
 
-    monkeypatch.setattr(training, "evaluate", best_after_one_step)
-    assert train(gpt, text_file, own_root / "w.pt", "--iters", "6", "--no-calibrate", *tiny) == 0
+    assert (
+        train(
+            replace(gpt, nll=best_after_one_step), text_file, own_root / "w.pt", "--iters", "6", "--no-calibrate", *tiny
+        )
+        == 0
+    )
     best = {key: value.bfloat16() for key, value in snapshots[3].items()}
     assert not same(best, {key: value.bfloat16() for key, value in snapshots[0].items()})
     assert same(weights_of(own_root / "w.pt"), best)
+
+
+Trained = namedtuple("Trained", "recipe")
 
 
 @pytest.mark.parametrize(
@@ -250,7 +245,7 @@ def test_the_best_weights_are_kept_not_the_last(text_file, own_root, tiny, monke
 def test_what_was_stopped_says_how_to_go_on(typed, processes, advice, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["/lab/gpt.py", *typed])
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
-    training.finish(training.Run(Path("w.pt"), {}, None, (), training.Recipe(), step=5), measure=None)
+    session.finish(session.Session(Path("w.pt"), {}, Trained(training.Recipe()), step=5), None)
     assert capsys.readouterr().err == f"stopped at step 5; go on with: {advice}\n"
 
 
@@ -258,18 +253,11 @@ def test_what_was_stopped_says_how_to_go_on(typed, processes, advice, monkeypatc
 def test_after_a_ctrl_c_the_best_weights_are_kept_and_calibrated_if_the_user_says_so(
     answer, kept, text_file, own_root, tiny, monkeypatch
 ):
-    terminal, steps, real = io.StringIO(answer), iter(range(6)), training.advance
+    terminal = io.StringIO(answer)
     terminal.isatty = lambda: True
     monkeypatch.setattr(sys, "stdin", terminal)
-
-    def interrupting(*args):
-        if next(steps) == 2:
-            signal.raise_signal(signal.SIGINT)
-        return real(*args)
-
-    monkeypatch.setattr(training, "advance", interrupting)
-    path = own_root / "w.pt"
-    assert train(gpt, text_file, path, "--iters", "6", "--eval-every", "1", *tiny) == 130
+    path, pressed = own_root / "w.pt", at_step(gpt, lambda step: step == 2 and signal.raise_signal(signal.SIGINT))
+    assert train(pressed, text_file, path, "--iters", "6", "--eval-every", "1", *tiny) == 130
     assert path.exists() == kept
     if kept:
         made = torch.load(path, weights_only=True)["provenance"]
@@ -331,7 +319,7 @@ def test_processes_share_one_draw():
         lambda r, n: r.rand(n, 3),
         lambda r, n: r.randn(n, 2),
         lambda r, n: r.randint(9, n),
-        lambda r, n: r.strata(n),
+        lambda r, n: r.stratified(n),
     ):
         assert torch.equal(draw(whole, 4), torch.cat([draw(part, 2) for part in parts]))
 
@@ -341,7 +329,7 @@ def test_random_numbers_depend_on_all_bits_of_the_seed():
 
 
 def test_strata_put_one_number_in_each_slice():
-    numbers = Rng(0).strata(8).sort().values
+    numbers = Rng(0).stratified(8).sort().values
     assert torch.equal((numbers * 8).long(), torch.arange(8))
 
 
@@ -417,8 +405,8 @@ def test_validation_is_the_same_for_both_masked_models(text_file, own_root):
     torch.nn.init.normal_(flow.lm_head.weight)
     plain = diffusion.Model(diffusion.Config(**{k: v for k, v in vars(config).items() if k != "flow_weight"}))
     plain.load_state_dict({key: value for key, value in flow.state_dict().items() if key in plain.state_dict()})
-    split, off = torch.randint(9, (20, 17)), torch.autocast("cpu", enabled=False)
-    values = [training.evaluate(model, likelihood.validation_bound, off, split) for model in (plain, flow, flow)]
+    split = torch.randint(9, (20, 17))
+    values = [method.nll(model, split).mean() for method, model in ((diffusion, plain), *[(diffusion_flow, flow)] * 2)]
     assert values[0] == values[1] == values[2]
 
 
@@ -441,9 +429,9 @@ def test_validation_of_masked_models_draws_new_masks_for_each_window():
     With the same 16 masks for every 8 windows it would be .04.
     """
     text = torch.randint(65, (65,), generator=torch.Generator().manual_seed(0))
-    model, split, off = Knowing(text[:-1], 65), text.repeat(64, 1), torch.autocast("cpu", enabled=False)
+    model, split = Knowing(text[:-1], 65), text.repeat(64, 1)
     exact = likelihood.masked_bound(model, split[:, :-1], repeats=64).mean().item()
-    found = training.evaluate(model, likelihood.validation_bound, off, split)
+    found = diffusion.nll(model, split).mean().item()
     assert (
         found
         == likelihood.masked_bound(model, split[:, :-1], repeats=2).mean().item()
@@ -460,8 +448,8 @@ def test_recipe_refuses_the_impossible():
 
 
 def test_a_training_that_diverges_says_so(text_file, own_root, tiny, monkeypatch, capsys):
-    monkeypatch.setattr(training, "evaluate", lambda *_: float("nan"))
-    assert train(gpt, text_file, own_root / "w.pt", "--iters", "2", *tiny) == 2
+    broken = replace(gpt, nll=lambda *_: torch.tensor([math.nan]))
+    assert train(broken, text_file, own_root / "w.pt", "--iters", "2", *tiny) == 2
     assert "--muon-lr" in capsys.readouterr().err
 
 
@@ -486,23 +474,24 @@ def test_unfinished_trainings_set_aside_are_numbered(text_file, own_root, tiny):
 def test_a_log_has_a_row_before_the_first_step_and_twenty_of_a_short_training(text_file, own_root, tiny):
     assert train(diffusion, text_file, own_root / "w.pt", "--iters", "65", *tiny) == 0
     assert [int(row["step"]) for row in rows(logs(own_root)[0])] == [*range(0, 65, 3), 65]
-    long = training.Run(Path("w.pt"), {}, None, (), training.Recipe(iters=10000), step=250, rows=[{"step": 0}])
-    assert long.is_due() and not replace(long, step=100).is_due()
+    long = session.Session(Path("w.pt"), {}, Trained(training.Recipe(iters=10000)), step=250, rows=[{"step": 0}])
+    assert long.should_evaluate() and not replace(long, step=100).should_evaluate()
 
 
 @pytest.mark.parametrize(("iters", "measured"), [(20, 2), (100, 4), (1000, 21), (10000, 41)])
 def test_evaluations_take_about_a_tenth_of_a_short_training_and_not_fewer_than_before_of_a_long_one(iters, measured):
     """A window that is measured costs a third of one that is trained on: its gradient costs twice as much again."""
-    recipe, run = training.Recipe(iters=iters, batch_size=12), training.Run(Path("w.pt"), {}, None, (), None)
-    due = sum(replace(run, recipe=recipe, step=step, rows=[{"step": -1}]).is_due() for step in range(iters + 1))
+    recipe = training.Recipe(iters=iters, batch_size=12)
+    run = session.Session(Path("w.pt"), {}, Trained(recipe), rows=[{"step": -1}])
+    due = sum(replace(run, step=step).should_evaluate() for step in range(iters + 1))
     assert due == measured
     share = due * 2 * recipe.eval_windows / (3 * recipe.batch_size) / iters
     assert iters < 100 or share < 0.15  # the first and the last are always measured
 
 
 def test_a_user_who_wants_more_evaluations_gets_them():
-    run = training.Run(Path("w.pt"), {}, None, (), training.Recipe(iters=100, eval_every=5), step=5, rows=[{"step": 0}])
-    assert run.is_due()
+    recipe = training.Recipe(iters=100, eval_every=5)
+    assert session.Session(Path("w.pt"), {}, Trained(recipe), step=5, rows=[{"step": 0}]).should_evaluate()
 
 
 @pytest.mark.parametrize(("iters", "flags", "expected"), [(299, (), 0), (300, (), 1), (2, ("--compile", "True"), 1)])
@@ -515,23 +504,22 @@ def test_a_short_training_is_not_compiled_unless_the_user_says_so(
         asked.append(model)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training.machine, "can_compile", lambda device: True)
-    monkeypatch.setattr(training.machine, "compile_or_not", compiling)
-    monkeypatch.setattr(training, "advance", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(machine, "can_compile", lambda device: True)
+    monkeypatch.setattr(machine, "compile_or_not", compiling)
     sizes = ["--n-layer", "1", "--n-embd", "16", "--n-head", "2", "--block-size", "32", "--eval-windows", "2"]
-    assert train(gpt, text_file, own_root / "w.pt", "--iters", str(iters), *sizes, *flags) == 130
+    assert train(stopping(gpt, 0), text_file, own_root / "w.pt", "--iters", str(iters), *sizes, *flags) == 130
     assert len(asked) == expected
 
 
 def test_a_row_of_the_log_holds_the_means_since_the_last_one(text_file, own_root, tiny, monkeypatch):
-    seen, real = [], training.advance
+    seen = []
 
-    def watching(*args):
-        seen.append(real(*args))
-        return seen[-1]
+    def loss(*given):
+        total, parts = diffusion_flow.loss(*given)
+        seen.append((total.item(), parts))
+        return total, parts
 
-    monkeypatch.setattr(training, "advance", watching)
-    assert train(diffusion_flow, text_file, own_root / "w.pt", "--iters", "60", *tiny) == 0
+    assert train(replace(diffusion_flow, loss=loss), text_file, own_root / "w.pt", "--iters", "60", *tiny) == 0
     first, second, *_ = rows(logs(own_root)[0])
     assert first["batch_total_loss"] == first["grad_norm"] == ""
     mean = sum(float(total) for total, _ in seen[:3]) / 3
@@ -562,8 +550,8 @@ def test_curves_of_a_short_training_are_visible(text_file, own_root, tiny, monke
 
 def test_presses_of_ctrl_c_stop_two_seconds_after_the_first_however_close(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
-    with training.Interrupt() as interrupt, pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(session.time, "monotonic", lambda: now[0])
+    with session.Interrupt() as interrupt, pytest.raises(KeyboardInterrupt):
         for _ in range(9):
             signal.raise_signal(signal.SIGINT)
             assert interrupt.seen and now[0] < 102.5
@@ -572,8 +560,8 @@ def test_presses_of_ctrl_c_stop_two_seconds_after_the_first_however_close(monkey
 
 def test_two_presses_within_two_seconds_let_the_step_end(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(training.time, "monotonic", lambda: now[0])
-    with training.Interrupt() as interrupt:
+    monkeypatch.setattr(session.time, "monotonic", lambda: now[0])
+    with session.Interrupt() as interrupt:
         for _ in range(4):
             signal.raise_signal(signal.SIGINT)
             now[0] += 0.5
@@ -582,7 +570,7 @@ def test_two_presses_within_two_seconds_let_the_step_end(monkeypatch):
 
 @pytest.mark.parametrize("is_busy", [True, False])
 def test_minutes_on_a_busy_machine_are_called_so(is_busy, text_file, own_root, tiny, monkeypatch, capsys):
-    monkeypatch.setattr(training.time, "thread_time", (lambda: 0.0) if is_busy else time.monotonic)
+    monkeypatch.setattr(session.time, "thread_time", (lambda: 0.0) if is_busy else time.monotonic)
     assert train(gpt, text_file, own_root / "w.pt", "--iters", "2", "--device", "cpu", *tiny) == 0
     assert ("the machine is busy" in capsys.readouterr().err) == is_busy
 
@@ -598,14 +586,13 @@ def test_a_second_training_of_one_file_is_refused_and_names_the_first(text_file,
 def test_a_lock_ends_with_its_training(text_file, own_root, tiny, monkeypatch):
     assert train(gpt, text_file, own_root / "w.pt", "--iters", "1", *tiny) == 0
     assert not list(own_root.glob("*.lock"))
-    monkeypatch.setattr(training, "advance", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        train(gpt, text_file, own_root / "w.pt", "--iters", "1", *tiny)
+        train(at_step(gpt, lambda _: 1 / 0), text_file, own_root / "w.pt", "--iters", "1", *tiny)
     assert not list(own_root.glob("*.lock"))
 
 
 def test_trainings_that_start_in_one_second_have_logs_of_their_own(text_file, own_root, tiny, monkeypatch):
-    monkeypatch.setattr(training.time, "strftime", lambda _: "20260101_000000")
+    monkeypatch.setattr(session.time, "strftime", lambda _: "20260101_000000")
     for n in range(3):
         assert train(gpt, text_file, own_root / f"{n}.pt", "--iters", "1", "--seed", str(n), *tiny) == 0
     assert len(logs(own_root)) == 3 and all(len(rows(log)) == 2 for log in logs(own_root))
@@ -613,12 +600,10 @@ def test_trainings_that_start_in_one_second_have_logs_of_their_own(text_file, ow
 
 def test_a_copied_folder_goes_on_in_its_own_logs(text_file, own_root, tiny, monkeypatch):
     flags, (first, second) = ["--iters", "4", *tiny], (own_root / "first", own_root / "second")
-    monkeypatch.setattr(training, "ROOT", first)
-    with monkeypatch.context() as patch:
-        stop_after(2, patch)
-        assert train(gpt, text_file, first / "w.pt", *flags) == 130
+    monkeypatch.setattr(session, "ROOT", first)
+    assert train(stopping(gpt, 2), text_file, first / "w.pt", *flags) == 130
     first.rename(second)
-    monkeypatch.setattr(training, "ROOT", second)
+    monkeypatch.setattr(session, "ROOT", second)
     assert train(gpt, text_file, second / "w.pt", "--resume", *flags) == 0
     assert not first.exists()
     assert [row["step"] for row in rows(logs(second)[0])] == ["0", "1", "2", "3", "4"]
@@ -627,9 +612,7 @@ def test_a_copied_folder_goes_on_in_its_own_logs(text_file, own_root, tiny, monk
 @pytest.mark.parametrize("damage", [b"\0\0\0", b"\xef\xbb\xbfstep\n\n\n7", b"", None])
 def test_a_damaged_log_does_not_block_a_healthy_training(damage, text_file, own_root, tiny, monkeypatch):
     flags = ["--iters", "4", *tiny]
-    with monkeypatch.context() as patch:
-        stop_after(2, patch)
-        assert train(gpt, text_file, own_root / "w.pt", *flags) == 130
+    assert train(stopping(gpt, 2), text_file, own_root / "w.pt", *flags) == 130
     (log,) = logs(own_root)
     if damage is None:
         log.unlink()
@@ -641,24 +624,20 @@ def test_a_damaged_log_does_not_block_a_healthy_training(damage, text_file, own_
 
 def test_an_unfinished_training_is_named_with_its_command(text_file, own_root, tiny, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["gpt.py", "--train", "--iters", "4"])
-    with monkeypatch.context() as patch:
-        stop_after(2, patch)
-        assert train(gpt, text_file, own_root / "w.pt", "--iters", "4", *tiny) == 130
+    assert train(stopping(gpt, 2), text_file, own_root / "w.pt", "--iters", "4", *tiny) == 130
     capsys.readouterr()
     assert train(gpt, text_file, own_root / "w.pt", "--iters", "5", *tiny, "--resume") == 2
     said = capsys.readouterr().err
-    assert "was started with other settings (iters); --resume goes on with the same. It was started by: uv run" in said
+    assert "--resume needs the settings that it was started with; others are iters. It was started by: uv run" in said
     assert said.endswith("gpt.py --train --iters 4\n")
-    assert cli.run(gpt.main, gpt.Args, ["--weights", str(own_root / "w.pt")]) == 2
+    assert command.run(gpt, ["--weights", str(own_root / "w.pt")]) == 2
     said = capsys.readouterr().err
     assert "w.pt: no such file. Train it: uv run" in said and said.endswith(" --resume\n")
 
 
 def test_resuming_before_the_first_step_sets_nothing_aside(text_file, own_root, tiny, monkeypatch, capsys):
     flags = ["--iters", "2", *tiny]
-    with monkeypatch.context() as patch:
-        stop_after(0, patch)
-        assert train(gpt, text_file, own_root / "w.pt", *flags) == 130
+    assert train(stopping(gpt, 0), text_file, own_root / "w.pt", *flags) == 130
     assert train(gpt, text_file, own_root / "w.pt", "--resume", *flags) == 0
     assert "kept as" not in capsys.readouterr().err
     assert not list(own_root.glob("*.old"))
@@ -667,9 +646,7 @@ def test_resuming_before_the_first_step_sets_nothing_aside(text_file, own_root, 
 @pytest.mark.parametrize("change", [{"step": "7"}, {"step": 99}, {"rows": None}, {"optimisers": 5}, {"provenance": 3}])
 def test_a_damaged_resume_file_is_refused_in_words(change, text_file, own_root, tiny, monkeypatch, capsys):
     flags, resume = ["--iters", "4", *tiny], own_root / "w.resume.pt"
-    with monkeypatch.context() as patch:
-        stop_after(2, patch)
-        assert train(gpt, text_file, own_root / "w.pt", *flags) == 130
+    assert train(stopping(gpt, 2), text_file, own_root / "w.pt", *flags) == 130
     torch.save(torch.load(resume, weights_only=True) | change, resume)
     assert train(gpt, text_file, own_root / "w.pt", "--resume", *flags) == 2
     assert "w.resume.pt: damaged" in capsys.readouterr().err
@@ -690,7 +667,7 @@ def test_replacing_the_default_weights_is_said_before_it_starts(text_file, own_r
     argv = ["--train", "--data", str(text_file), "--iters", "1", "--max-new-tokens", "8", *tiny]
     told = []
     for _ in range(2):
-        assert cli.run(gpt.main, gpt.Args, argv) == 0
+        assert command.run(gpt, argv) == 0
         told.append("will be replaced" in capsys.readouterr().err.partition("step 0")[0])
     assert told == [False, True]
 
@@ -725,10 +702,9 @@ def test_weights_may_have_a_name_that_is_no_utf_8(text_file, own_root, tiny):
 
 
 def test_weights_that_are_no_file_are_refused_before_the_training(text_file, own_root, tiny, monkeypatch):
-    monkeypatch.setattr(training, "advance", lambda *_: 1 / 0)
     (own_root / "link.pt").symlink_to(own_root)
     for path in ("/dev/null", own_root / "link.pt", own_root):
-        assert train(gpt, text_file, path, "--iters", "1", *tiny) == 2
+        assert train(at_step(gpt, lambda _: 1 / 0), text_file, path, "--iters", "1", *tiny) == 2
 
 
 def test_a_compiler_that_does_not_work_is_done_without(text_file, own_root, tiny, monkeypatch, capsys):
@@ -772,7 +748,7 @@ def test_a_prompt_longer_than_the_opening_that_is_stored_is_refused_before_a_tra
 ):
     os.replace(text_file, own_root / "data.txt")
     argv = ["--train", "--weights", str(own_root / "w.pt"), "--iters", "1", "--prompt-len", "33", *tiny]
-    assert cli.run(diffusion.main, diffusion.Args, argv) == 2
+    assert command.run(diffusion, argv) == 2
     assert "prompt_len 33" in capsys.readouterr().err and not (own_root / "w.pt").exists()
 
 

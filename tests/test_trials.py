@@ -16,9 +16,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import diffusion
-import gpt
-from lab import cli, machine, quality, trials, workers
+from diffusion import METHOD as diffusion
+from gpt import METHOD as gpt
+from lab import cli, experiment, machine, quality, trials, workers
 from lab.canvas import Canvas
 from lab.cli import UserError
 from lab.corpus import Alphabet
@@ -31,20 +31,19 @@ FLAGS = ["--module", "diffusion", "--prompts", "1", "--prompt-len", "4", "--max-
 def draws(seed, prompt):
     """The first random numbers of the text that goes on from a prompt."""
     canvas = Canvas.after(ABC.encode(prompt), 5)
-    return torch.rand(4, generator=trials.stream(seed, canvas.idx[0], canvas.masked[0])).tolist()
+    return torch.rand(4, generator=trials.rng_for(seed, canvas.idx[0], canvas.masked[0])).tolist()
 
 
 def make_writer(generate=None):
-    config = type(diffusion.Args().config)(vocab_size=3, block_size=8, n_layer=1, n_head=2, n_embd=16)
+    config = diffusion.Config(vocab_size=3, block_size=8, n_layer=1, n_head=2, n_embd=16)
     torch.manual_seed(0)
-    return trials.Writer(
-        "diffusion", diffusion.Model(config).eval(), generate or diffusion.generate, ABC, "abcabc", diffusion.Decoding()
-    )
+    engine = trials.Engine(diffusion, diffusion.Model(config).eval(), ABC, "abcabc")
+    return engine.sampled_by(generate) if generate else engine
 
 
-def write_one(writer):
+def write_one(engine):
     canvas = Canvas.after(ABC.encode("ab"), 6)
-    return trials.run(writer, trials.Trial(canvas, diffusion.Decoding(), (1,)))[0]
+    return trials.run(engine, trials.Trial(canvas, diffusion.Decoding(), (1,)))[0]
 
 
 @pytest.mark.parametrize("other", [(1025, "abc"), (1 + (1 << 22), "abc"), (2, "abc"), (1, "abb"), (1, "abca")])
@@ -78,15 +77,15 @@ def test_the_watcher_is_not_on_the_clock(monkeypatch):
 
 
 def test_equal_values_of_a_grid_count_once():
-    cells = trials.grid(diffusion.Decoding(), {"spacing": (5, 5), "temp": (0.5, 0.7, 0.5)})
+    cells = experiment.grid(diffusion.Decoding(), {"spacing": (5, 5), "temp": (0.5, 0.7, 0.5)})
     assert [(cell.spacing, cell.temp) for cell in cells] == [(5, 0.5), (5, 0.7)]
 
 
 def test_a_plan_writes_the_first_text_alone_and_the_others_together():
-    args = trials.Args(seeds=(1, 2, 3), batch=4, max_new_tokens=2)
-    planned = [trial for _, trial in trials.plan("x", make_writer(), diffusion.Decoding(), args, ["ab", "bc"])]
+    args = experiment.Args(seeds=(1, 2, 3), batch=4, max_new_tokens=2)
+    planned = [trial for _, trial in experiment.batches("x", make_writer(), diffusion.Decoding(), args, ["ab", "bc"])]
     assert [trial.seeds for trial in planned] == [(1,), (1, 2, 2, 3), (3,)]
-    prompts = [head["prompt"] for trial in planned for head in trials.heads(make_writer(), trial)]
+    prompts = [head["prompt"] for trial in planned for head in experiment.row_keys(make_writer(), trial)]
     assert prompts == ["ab", "bc"] * 3
     assert all(trial.canvas.masked.tolist() == [[False, False, True, True]] * len(trial.seeds) for trial in planned)
 
@@ -102,10 +101,10 @@ def test_the_first_passes_of_a_process_are_not_timed(monkeypatch, tmp_path, caps
             passes.append(frame)
             yield frame
 
-    flags = trials.Args(seeds=(1, 2), prompts=1, prompt_len=2, max_new_tokens=20)
+    flags = experiment.Args(seeds=(1, 2), prompts=1, prompt_len=2, max_new_tokens=20)
     args = SimpleNamespace(**vars(flags), is_timed=True, output_dir=tmp_path)
     settings = {"a": (make_writer(slow_at_first), diffusion.Decoding(spacing=1))}
-    rows, _ = trials.experiment(settings, args, None, "", "rows.json")
+    rows, _ = experiment.write(settings, args, None, "", "rows.json")
     assert [row["seconds"] for row in rows] == [row["nfe"] for row in rows]
 
 
@@ -126,8 +125,8 @@ def test_threads_where_a_pass_has_work_for_them(policy, texts, counts, monkeypat
             seen.append(now[0])
             yield frame
 
-    writer = trials.Writer("gpt", gpt.Model(config).eval(), generate, ABC, "abcabc", gpt.Decoding())
-    trials.run(writer, trials.Trial(Canvas.after(ABC.encode("ab"), 4), gpt.Decoding(), tuple(range(texts))))
+    engine = trials.Engine(gpt, gpt.Model(config).eval(), ABC, "abcabc").sampled_by(generate)
+    trials.run(engine, trials.Trial(Canvas.after(ABC.encode("ab"), 4), gpt.Decoding(), tuple(range(texts))))
     assert {*seen[1:]} == counts and now == [4]
 
 
@@ -135,7 +134,7 @@ def test_threads_where_a_pass_has_work_for_them(policy, texts, counts, monkeypat
 @pytest.mark.parametrize("value", [0, -3, 99_999_999_999])
 def test_sizes_have_limits(flag, value):
     with pytest.raises(UserError, match=f"{flag} must lie in 1"):
-        trials.Args(**{flag: value})
+        experiment.Args(**{flag: value})
 
 
 def arrived(folder):
@@ -294,6 +293,6 @@ def test_a_cluster_needs_its_library(monkeypatch):
 
 def test_workers_of_here_and_of_a_cluster_are_not_mixed():
     with pytest.raises(UserError, match="choose one"):
-        trials.Args(workers=2, cluster="tcp://host:8786")
+        experiment.Args(workers=2, cluster="tcp://host:8786")
     with pytest.raises(UserError, match="leave it out, or --workers"):
-        trials.Args(workers=2, timed=3)
+        experiment.Args(workers=2, timed=3)

@@ -1,0 +1,215 @@
+"""An experiment: many trials, planned, written by one process or several, measured, and kept as rows, one for each text."""
+
+import bisect
+import itertools
+import os
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import torch
+
+from lab import machine, onnx_runtime, quality, records, trials, workers
+from lab.canvas import Canvas
+from lab.cli import ROOT, check, check_seeds, listed, uv_run
+from lab.progress import Bar
+from lab.trials import Trial
+
+EVALUATOR = ROOT / "weights" / "evaluator.pt"
+MOST = {"prompts": 10**6, "prompt_len": 10**6, "max_new_tokens": 10**6, "batch": 1024, "workers": 256}
+
+
+@dataclass(frozen=True)
+class Args:
+    """The flags of every script that writes texts and measures them."""
+
+    seeds: listed(int) = (1337,)  # one text per seed and prompt
+    prompts: int = 8  # the default prompt, and the openings of held-out windows
+    prompt_len: int = 16  # characters of a prompt
+    max_new_tokens: int = 512  # characters to write
+    batch: int = 16  # texts written together; those written alone are timed
+    timed: int = 1  # texts of each setting written alone, for their seconds
+    workers: int = 1  # processes; with more than one nothing is timed
+    cluster: str | None = None  # address of a dask scheduler, tcp://host:8786, whose workers write
+    runtime: onnx_runtime.Runtime = "torch"  # what computes the networks that write: PyTorch, or ONNX Runtime
+    sampler: str | None = None  # a sampler of your own, FILE.py:FUNCTION, in place of the methods'
+    data: Path | None = None  # the corpus; default data.txt
+    evaluator: Path = EVALUATOR  # an independent GPT that scores the texts
+    resume: Path | None = None  # folder of an interrupted run to go on with
+
+    def __post_init__(self):
+        check_sizes(self)
+        onnx_runtime.check_installed(self.runtime)
+        check(self.timed >= 0, f"timed must not be negative, but is {self.timed}")
+        check(len(set(self.seeds)) == len(self.seeds), "--seeds: the same seed twice gives the same text twice")
+        check_seeds(*self.seeds)
+        check(self.resume is None or os.path.isdir(self.resume), f"--resume {self.resume}: no such folder")
+        check(self.workers == 1 or self.cluster is None, "--workers are of this machine, --cluster not: choose one")
+        check(self.is_timed or self.timed <= 1, "--timed: one process writes; leave it out, or --workers and --cluster")
+
+    @property
+    def is_timed(self):
+        """Whether one text is written at a time, so that its seconds say something."""
+        return self.workers == 1 and self.cluster is None
+
+
+def check_sizes(args, names=MOST):
+    """Raise UserError unless these numbers of a script's flags lie between 1 and MOST."""
+    for name in names:
+        value = getattr(args, name)
+        check(1 <= value <= MOST[name], f"{name} must lie in 1..{MOST[name]:,}, not {value:,}")
+
+
+def reference(args, engine, load):
+    """The real text that texts are measured against; None, with a note, when the default corpus cannot be had.
+
+    load(name, path) -> Engine, of the evaluator. Raises UserError when the engine knows other characters.
+    """
+    found, path = quality.Reference.of_data(args.data), args.data or ROOT / "data.txt"
+    if found is None:
+        return None
+    check_text(found.alphabet, path, engine, remedy="give that with --data")
+    other = "--seed", "2", "--n-embd", "160", "--weights", "my_evaluator.pt"  # not the model that writes
+    train = uv_run("gpt.py", "--train", "--data", path, *other)
+    remedy, exists = f"To train one: {train}; then add --evaluator my_evaluator.pt", os.path.exists(args.evaluator)
+    check(exists or args.evaluator == EVALUATOR, f"--evaluator {args.evaluator}: no such file. {remedy}")
+    evaluator = load("gpt", args.evaluator) if exists else None
+    if evaluator is None or evaluator.alphabet != found.alphabet or evaluator.weights == engine.weights:
+        none = f"{args.evaluator}: no independent evaluator of this text, so that generative_nll stays empty"
+        records.warn(f"{none}. {remedy}")
+        evaluator = None
+    return replace(found, evaluator=evaluator)
+
+
+def check_text(alphabet, path, *engines, remedy="give weights of that text"):
+    """Raise UserError unless the engines know the alphabet of a text, and no other; path: where that comes from."""
+    for engine in engines:
+        text = f"the text of {engine.weights}, which begins {engine.opening[:40]!r}"
+        check(engine.alphabet == alphabet, f"{path}: has other characters than {text}; {remedy}")
+
+
+def grid(decoding, choices):
+    """Every combination of the choices {setting: values} on a Decoding: a list of Decodings; equal values count once.
+
+    Raises UserError for a setting that the method lacks.
+    """
+    known = {field.name for field in fields(decoding)}
+    lacking = sorted(set(choices) - known)
+    check(not lacking, f"this method has no {', '.join(lacking)}; it has {', '.join(sorted(known))}")
+    cells = itertools.product(*map(dict.fromkeys, choices.values()))
+    return [replace(decoding, **dict(zip(choices, cell, strict=True))) for cell in cells]
+
+
+def name_of(decoding, settings):
+    """Some settings in words: "temp 0.7, spacing 5"."""
+    values = {name: getattr(decoding, name) for name in settings}
+    return ", ".join(f"{name} {'all' if value is None else value}" for name, value in values.items()) or "default"
+
+
+def prompts(engine, reference, args):
+    """The default prompt and openings of held-out windows, args.prompts in all where there is a corpus."""
+    first = engine.prompt(args.prompt_len)
+    if reference is None:
+        return [first]
+    rows = [row["prompt"] for row in reference.cut(args.prompts - 1, args.prompt_len, args.max_new_tokens)]
+    short = f"--prompts {args.prompts}: the held-out text has room for {len(rows) + 1} of this length only"
+    check(len(rows) == args.prompts - 1, short)
+    check(first not in rows and len(set(rows)) == len(rows), f"--prompt-len {args.prompt_len}: some prompts are equal")
+    return [first, *rows]
+
+
+def batches(name, engine, decoding, args, prompts):
+    """[(engine, Trial)] of one setting, a text for each seed and prompt: `timed` of them alone, the others in batches."""
+    texts = list(itertools.product(args.seeds, prompts))
+    timed = min(args.timed, len(texts)) if args.is_timed else 0
+    cuts = [*range(timed), *range(timed, len(texts), args.batch), len(texts)]
+    batches = [zip(*texts[start:stop], strict=True) for start, stop in itertools.pairwise(cuts)]
+    canvases = [(seeds, Canvas.after(encoded(engine, own), args.max_new_tokens)) for seeds, own in batches]
+    return [(engine, Trial(canvas, decoding, seeds, name)) for seeds, canvas in canvases]
+
+
+def encoded(engine, prompts):
+    """Prompts of one length P as tokens, (B, P)."""
+    return torch.stack([engine.alphabet.encode(prompt) for prompt in prompts])
+
+
+def row_keys(engine, trial):
+    """The columns that identify the row of each text."""
+    for seed, idx, masked in zip(trial.seeds, trial.canvas.idx, trial.canvas.masked, strict=True):
+        head = {"name": trial.name, "module": engine.name, "weights": engine.weights, "seed": seed}
+        head |= {"prompt": engine.alphabet.decode(idx[~masked]), **asdict(trial.decoding)}
+        yield head | {"chars": int(masked.sum())}
+
+
+def write(settings, args, reference, label, rows_file):
+    """Write a text for each setting, seed and prompt -> (rows, their folder). settings: {name: (engine, Decoding)}."""
+    first, *others = (engine for engine, _ in settings.values())
+    check_text(first.alphabet, first.weights, *others, remedy="compare models of one text")
+    texts = prompts(first, reference, args)
+    todo = [
+        task for name, (engine, decoding) in settings.items() for task in batches(name, engine, decoding, args, texts)
+    ]
+    return generate_rows(todo, args, reference, label, rows_file)
+
+
+def generate_rows(todo, args, reference, label, rows_file):
+    """Write texts, or those that the folder to go on with does not hold yet, trial by trial -> (all rows, their folder).
+
+    todo: [(engine, Trial)]; label, rows_file: of the folder. The texts of a trial are measured against the reference, then
+    stored. A run that was interrupted and resumed ends with the rows of one that was not. What cannot be done is refused
+    before there is a folder.
+    """
+    sources = reference.sources() if reference else {"corpus": None, "evaluator": None}
+    planned, engines = [[head | sources for head in row_keys(*task)] for task in todo], {id(w): w for w, _ in todo}
+    ends = list(itertools.accumulate(map(len, planned)))
+    with workers.choose(_write, engines, args.workers, args.cluster) as submit:
+        folder = records.Folder(args.output_dir, label, rows_file, args.resume)
+        done = rows_done(folder, list(itertools.chain(*planned)))
+        first = bisect.bisect_right(ends, done)  # the trial that is not written yet, or not to its end
+        futures = [submit((id(engine), trial)) for engine, trial in todo[first:]]
+        try:
+            if args.is_timed:
+                for engine, trial in {id(task[0]): task for task in todo[first:]}.values():
+                    trials.warm_up(engine, trial)
+            with Bar("writing", ends[-1], done, "texts") as bar:
+                for own, end, future in zip(planned[first:], ends[first:], futures, strict=True):
+                    bar.show(len(folder.rows), own[0]["name"])
+                    last = {"batch": len(own), "jobs": args.workers}
+                    last |= {} if args.is_timed else {"seconds": None, "cpu_seconds": None}
+                    rows = [head | vars(text) | last for head, text in zip(own, future.result(), strict=True)]
+                    folder.append(quality.measure(rows[len(folder.rows) - end :], reference))
+        except KeyboardInterrupt:
+            records.warn(f"{len(folder.rows)} of {ends[-1]} texts are written; go on with: --resume {folder.path}")
+            raise
+        finally:
+            folder.export()
+    return folder.rows, folder
+
+
+def rows_done(folder, planned):
+    """How many of the planned texts, as `row_keys` says, a folder holds. Raises UserError if it holds others."""
+    other = f"{folder.path}: holds rows of a run with other settings ({{}}); --resume goes on with the same ones"
+    for row, head in zip(folder.rows, records.plain(planned), strict=False):
+        differing = ", ".join(
+            key for key, value in head.items() if row.get(key, value) != value
+        )  # older rows lack some
+        check(not differing, other.format(differing))
+    check(len(folder.rows) <= len(planned), other.format(f"{len(planned)} texts"))
+    settings = len({head["name"] for head in planned})
+    records.warn(f"{len(planned)} texts of {settings} settings, {len(folder.rows)} of them written before")
+    return len(folder.rows)
+
+
+def _write(engines, task):
+    """A worker's task: (key of one of the engines, Trial) -> Samples."""
+    return trials.run(engines[task[0]], task[1])
+
+
+def print_summary(verdicts, rows, folder, *command):
+    """End a script: what it found, where its files are, and the script to run next with its flags."""
+    timed = [row for row in rows if row.get("seconds") is not None]
+    late = sum(machine.was_busy(row["seconds"], row.get("cpu_seconds")) for row in timed)
+    if late:
+        records.warn(f"{late} of {len(timed)} timed texts had to wait for a busy machine: their seconds say too much")
+    print(*verdicts, f"files: {folder.path}", sep="\n")
+    if command:
+        print(f"next:  {uv_run(*command)}")

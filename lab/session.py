@@ -1,0 +1,320 @@
+"""A training as a command runs it: which weights are best, log, resume file, Ctrl-C, several processes."""
+
+import contextlib
+import math
+import os
+import shlex
+import signal
+import sys
+import time
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from lab import checkpoint, files, likelihood, machine, training
+from lab.backbone import Config
+from lab.cli import ROOT, UserError, check, command, is_heard, say, uv_run
+from lab.corpus import windows
+from lab.progress import Bar
+
+SHARE = 0.1  # of a short training's time that evaluations take, about
+
+
+@dataclass
+class Session:
+    """How far a training has come, and what its files say of it."""
+
+    path: Path  # where the weights will go
+    description: dict  # what the checkpoint says of them
+    trainer: training.Trainer
+    step: int = 0
+    elapsed: float = 0.0  # seconds
+    best: float = math.inf  # lowest validation loss so far
+    best_model: dict | None = None  # the weights that had it
+    rows: list = field(default_factory=list)  # of the log
+    sums: dict = field(default_factory=dict)  # of what the steps since the last row returned: name -> sum
+
+    SAVED = ("step", "elapsed", "best", "best_model", "rows", "sums")
+
+    @property
+    def recipe(self):
+        return self.trainer.recipe
+
+    @property
+    def is_finished(self):
+        return self.step == self.recipe.iters
+
+    def should_evaluate(self):
+        """Whether the losses of both splits are to be measured now."""
+        # an evaluation in steps: a window that is trained on costs three times as much as one that is read
+        cost = 2 * self.recipe.eval_windows / (3 * self.recipe.batch_size)
+        every = min(self.recipe.eval_every, max(1, self.recipe.iters // 20, int(cost / SHARE)))
+        recorded = self.rows and self.rows[-1]["step"] == self.step
+        return not recorded and (self.step % every == 0 or self.is_finished)
+
+    def accumulate(self, losses):
+        """Count a step and its losses, by name."""
+        self.step += 1
+        for name, value in losses.items():
+            self.sums[name] = self.sums.get(name, 0) + value
+
+    def evaluate(self, train_loss, val_loss):
+        """Add a row to the log, with the means since the last one; remember the weights if they are the best so far."""
+        check(math.isfinite(val_loss), f"loss is NaN or infinite after {self.step} steps: lower --muon-lr or --adam-lr")
+        row = {"elapsed_sec": self.elapsed, "train_loss": train_loss, "val_loss": val_loss}
+        row |= {name: total / (self.step - self.rows[-1]["step"]) for name, total in self.sums.items()}
+        self.rows.append({"step": self.step} | {name: round(float(value), 5) for name, value in row.items()})
+        self.sums = {}
+        if val_loss < self.best:
+            self.best = val_loss
+            self.best_model = {key: value.cpu().clone() for key, value in self.trainer.model.state_dict().items()}
+
+    def save(self):
+        """Write the resume file, between two steps. Raises UserError that says how to go on."""
+        optimisers = [optimiser.state_dict() for optimiser in self.trainer.optimisers]
+        state = {"model": self.trainer.model.state_dict(), "optimisers": optimisers}
+        state |= {key: getattr(self, key) for key in self.SAVED}
+        resume = checkpoint.resume_path(self.path)
+        try:
+            checkpoint.write(resume, self.description | state)
+        except UserError as error:
+            kept = f". The state saved before it is kept; go on with: {how_to_resume()}" if resume.exists() else ""
+            raise UserError(f"{error}{kept}") from error
+
+    def restore(self, state):
+        """Take up what `save` wrote. Raises UserError when it is damaged or its settings were others."""
+        resume, mine = checkpoint.resume_path(self.path), self.description
+        try:
+            then, now = ({**d["provenance"], **d["provenance"]["recipe"], **d} for d in (state, mine))
+            keys = {"name", "config", "characters", "seed", "data_sha256", "processes", "calibrate"}
+            keys |= mine["provenance"]["recipe"].keys() - {"save_every"}  # the one that changes nothing
+            differing = ", ".join(key for key in sorted(keys) if then.get(key) != now[key])
+            needs = f"{resume}: --resume needs the settings that it was started with; others are {differing}"
+            check(not differing, f"{needs}. It was started by: {then['command']}")
+            self.trainer.model.load_state_dict(state["model"])
+            for optimiser, saved in zip(self.trainer.optimisers, state["optimisers"], strict=True):
+                optimiser.load_state_dict(saved)
+            self.trainer.use_bf16(state["provenance"]["bf16"])  # a training ends in the number format it began with
+            vars(self).update({key: state[key] for key in self.SAVED}, description={key: state[key] for key in mine})
+            moved = {key: now[key] for key in ("device", "processor", "torch", "commit") if then.get(key) != now[key]}
+            self.description["provenance"] |= {"resumed_on": moved} if moved else {}
+            if not (self.rows[-1]["step"] <= self.step <= self.recipe.iters and self.elapsed >= 0 and then["log"]):
+                raise ValueError("inconsistent state")
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
+            raise UserError(f"{resume}: damaged, or of another version. To start anew: {start_anew()}") from error
+
+
+def train(method, args, corpus):
+    """Train a method and leave the weights that did best on the validation split in args.weights.
+
+    args: the command's own (see lab/command.py), with sound files (`check_files`). Raises UserError, and KeyboardInterrupt after a Ctrl-C, when what was
+    learned so far lies in the resume file.
+    """
+    path = args.weights or checkpoint.default_path(method.name)
+    lock = files.locked(path) if machine.Ranks().is_main else contextlib.nullcontext()
+    with torch.random.fork_rng(), machine.Ranks() as ranks, lock:  # the caller's random numbers stay as they are
+        session = begin(method, args, path, corpus, ranks)
+        run(session, corpus, args.seed, ranks)
+        if ranks.is_main:
+            finish(session, corpus if args.calibrate else None)
+        if not session.is_finished:
+            raise KeyboardInterrupt
+
+
+def run(session, corpus, seed, ranks):
+    """Drain the steps of a training: evaluate, log, save, show, until the last step or a Ctrl-C."""
+    recipe, trainer = session.recipe, session.trainer
+    length = trainer.model.config.block_size + 1
+    splits = [windows(part, length, most=recipe.eval_windows) for part in (corpus.train, corpus.validation)]
+    began, ready, worked, saved = time.monotonic() - session.elapsed, time.monotonic(), time.thread_time(), -math.inf
+    steps = training.steps(trainer, corpus, seed, session.step, ranks)
+    with Interrupt() as interrupt, Bar("training", recipe.iters, session.step, "steps") as bar:
+        stopped = False
+        while True:
+            ended = stopped or session.is_finished
+            if ranks.is_main and session.should_evaluate():
+                session.evaluate(*map(trainer.evaluate, splits))
+                report(session, bar, machine.was_busy(time.monotonic() - ready, time.thread_time() - worked))
+            if ranks.is_main and (ended or time.monotonic() - saved > recipe.save_every):
+                session.save()
+                saved = time.monotonic()
+            if ended:
+                return
+            losses = ranks.mean(next(steps) | {"stopped": interrupt.seen is not None})
+            stopped = losses.pop("stopped") > 0
+            session.accumulate(losses)
+            session.elapsed = time.monotonic() - began
+            bar.show(session.step)
+
+
+def check_files(method, args):
+    """Raise UserError for files that cannot be replaced or gone on from, before anything is loaded."""
+    path = args.weights or checkpoint.default_path(method.name)
+    foreign = f"{path}: exists and is not a checkpoint, which a training does not overwrite; name another file"
+    check(not checkpoint.is_foreign(path), foreign)
+    if args.init:
+        checkpoint.raw(args.init, uv_run(f"{method.name}.py", "--train", "--weights", args.init))
+    if args.resume:
+        resume = checkpoint.resume_path(path)
+        finished = f"{path}: its training is finished; to go on from it: {start_anew()} --init {shlex.quote(str(path))}"
+        check(resume.exists() or not path.exists(), finished)
+        checkpoint.raw(resume, start_anew())
+
+
+def begin(method, args, path, corpus, ranks):
+    """A training that is about to make its first step, or the next one of a resume file. Raises UserError."""
+    device = ranks.join(machine.pick_device(args.device))
+    config = replace(args.config, vocab_size=len(corpus.alphabet))
+    corpus.require(config.block_size + 1)
+    world, batch = ranks.world, args.recipe.batch_size
+    check(batch % world == 0, f"batch_size {batch} cannot be shared equally by {world} processes")
+    torch.manual_seed(args.seed)
+    model = method.Model(config).to(device)
+    if args.init:
+        initialise(model, method, args.init, corpus.alphabet)
+    state = checkpoint.read(checkpoint.resume_path(path), start_anew()) if args.resume else {"optimisers": None}
+    no_training = f"{checkpoint.resume_path(path)}: holds weights, not an unfinished training. To start anew: "
+    check("optimisers" in state, f"{no_training}{start_anew()}")
+    trainer = training.Trainer(method, model, args.recipe, world)
+    session = Session(path, describe(method, config, args, corpus, device, world), trainer)
+    if args.resume:
+        session.restore(state)
+    if ranks.is_main:
+        announce(session, args)
+    trainer.compile()
+    session.description["provenance"] |= {"compiled": trainer.compiled, "bf16": trainer.bf16}
+    return session
+
+
+def initialise(model, method, path, alphabet):
+    """Copy the weights of --init. Raises UserError where they do not fit."""
+    other, characters, *_ = checkpoint.load(path, method)
+    sizes = [size.name for size in fields(Config) if size.name != "dropout"]
+    fits = characters == alphabet and all(getattr(other.config, n) == getattr(model.config, n) for n in sizes)
+    check(fits, f"{path}: made for another alphabet or other sizes; --init needs the same ones")
+    model.load_state_dict(other.state_dict())
+
+
+def describe(method, config, args, corpus, device, world):
+    """What the checkpoint will say of a training."""
+    made = {
+        "command": command(),
+        "recipe": asdict(args.recipe),
+        "seed": args.seed,
+        "init": args.init and str(args.init),
+        "calibrate": args.calibrate,
+        "data": corpus.path.name,
+        "data_sha256": corpus.sha256,
+        "device": str(device),
+        "processes": world,
+    }
+    opening = corpus.opening(config.block_size)
+    return checkpoint.describe(method.name, config, corpus.alphabet, opening, made | machine.versions())
+
+
+def announce(session, args):
+    """Say what is about to happen; for a new training choose the log's name and set an unfinished one aside."""
+    made, resume = session.description["provenance"], checkpoint.resume_path(session.path)
+    if not args.resume:
+        unfinished = files.destination(resume).exists()
+        name = f"{session.description['name']}_train_{time.strftime('%Y%m%d_%H%M%S')}.csv"
+        # relative, so that a copied folder goes on in its own logs
+        made["log"] = files.unused(ROOT / "logs" / name).relative_to(ROOT).as_posix()
+        if unfinished:
+            old = files.unused(resume.with_name(f"{resume.name}.old"))
+            os.replace(resume, old)
+            say(f"{resume}: an unfinished training was here; it is kept as {old.name}")
+    if session.path.exists():
+        say(f"{session.path}: these weights will be replaced when the training ends; to keep them: --weights my.pt")
+    trainer, name = session.trainer, session.description["name"]
+    gains = machine.bf16_is_faster(trainer.device)
+    if args.resume and session.recipe.bf16 is None and trainer.bf16 != gains:
+        began, other = ("bfloat16", "float32") if trainer.bf16 else ("float32", "bfloat16")
+        say(f"goes on in {began}, as it began; a training that begins on this machine takes {other}")
+    size, steps = sum(p.numel() for p in trainer.model.parameters()) / 1e6, session.recipe.iters
+    where = f"on {trainer.device}; log {ROOT / made['log']}"
+    say(f"training {name}: {size:.2f} M parameters, steps {session.step:,} to {steps:,}, {where}")
+
+
+def report(session, bar, busy):
+    """Write the log, and its last row to the screen. busy: whether this thread had to wait for others."""
+    import pandas  # not at the top: whoever only writes need not wait for it
+
+    made, row = session.description["provenance"], session.rows[-1]
+    with files.atomic(ROOT / made["log"]) as file:
+        file.write(pandas.DataFrame(session.rows).to_csv(index=False).encode())
+    said = f"step {session.step:,}/{session.recipe.iters:,}  train {row['train_loss']:.4f}  val {row['val_loss']:.4f}"
+    if session.step:
+        said += f"  {', '.join(filter(None, (str(timedelta(seconds=round(session.elapsed))), bar.left())))}"
+        alone = session.trainer.device.type == "cpu" and made["processes"] == 1  # else this thread waits for others
+        said += " (the machine is busy)" if alone and busy else ""
+    say(said)
+
+
+def finish(session, corpus):
+    """Keep the best weights; after a Ctrl-C, say how to go on, and keep them only if the user says so.
+
+    corpus: to calibrate them by; None: do not.
+    """
+    if session.is_finished:
+        keep_best(session, corpus)
+        checkpoint.resume_path(session.path).unlink(missing_ok=True)
+        return
+    say(f"stopped at step {session.step:,}; go on with: {how_to_resume()}")
+    if session.best_model is not None and sys.stdin.isatty():
+        say(f"write the best weights so far to {session.path}? [y/N]")
+        if sys.stdin.readline().strip().lower() in ("y", "yes"):
+            keep_best(session, corpus)
+
+
+def keep_best(session, corpus):
+    """Put the best weights so far in their place, calibrated on the validation split where there is a corpus."""
+    trainer, best = session.trainer, {"minutes": round(session.elapsed / 60, 1), "steps": session.step}
+    best["val_loss"], said = session.best, f"best val {session.best:.4f}"
+    trainer.model.load_state_dict(session.best_model)
+    if corpus is not None:
+        held = windows(corpus.validation, trainer.model.config.block_size + 1, most=session.recipe.eval_windows)
+        with Bar("calibrating"):
+            temp, loss = likelihood.calibrate(trainer.model, partial(trainer.evaluate, held))
+        best |= {"temperature": temp, "val_loss": loss}
+        said += f", {loss:.4f} with logits divided by {temp}"
+    session.description["provenance"] |= best
+    checkpoint.save(session.path, trainer.model, session.description)
+    say(f"{session.path}: written; {said}, {timedelta(seconds=round(session.elapsed))}")
+
+
+def how_to_resume():
+    """The command that goes on with this training."""
+    return command("--train", "--resume", without=("--init",))
+
+
+def start_anew():
+    """The command that begins this training again."""
+    return command("--train", without=("--resume",))
+
+
+class Interrupt:
+    """Notes a Ctrl-C, or the SIGTERM of a scheduler, and lets the step in progress end.
+
+    One that comes later than two seconds after it stops at once.
+    """
+
+    def __enter__(self):
+        self.seen = None  # when the first one came
+        self.before = {number: signal.signal(number, self.note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def note(self, *_):
+        if self.seen is None:
+            self.seen = time.monotonic()
+            note = b"\nfinishing this step; another Ctrl-C, after two seconds, stops at once\n"
+            os.write(2, note * is_heard())  # print may be busy
+        elif time.monotonic() - self.seen > 2:  # `uv run` passes on a Ctrl-C that came already
+            raise KeyboardInterrupt
+
+    def __exit__(self, *_):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
