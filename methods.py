@@ -6,12 +6,10 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import lab.start  # noqa: F401 (before PyTorch)
 
 import torch
-import tyro
 
 import diffusion
 import diffusion_flow
@@ -24,7 +22,6 @@ METHODS = {module.METHOD.name: module.METHOD for module in (gpt, diffusion, diff
 ONE_STAGE = {"confidence_threshold": 0.85, "draft_threshold": 0.85, "confirm_threshold": 0.85, "replace_margin": 1.0}
 TWO_STAGE = {"confidence_threshold": 0.95, "draft_threshold": 0.7, "confirm_threshold": 0.85, "replace_margin": 0.0}
 STAGED = {"temp": 0.8, "top_k": 2, "spacing": 0}  # of both
-Name = Annotated[str, tyro.conf.arg(aliases=("--method",), metavar="NAME|FILE.py")]  # what `find` takes
 
 
 def find(name):

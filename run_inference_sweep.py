@@ -16,12 +16,10 @@ import methods
 from lab import cli, experiment
 from lab.cli import listed, number_or_all
 
-SETTINGS = fields(diffusion_flow.Decoding)  # gpt.py and diffusion.py have no others
-
 
 @dataclass(frozen=True)
 class Args(experiment.Args):
-    module: methods.Name = "diffusion_flow"  # gpt, diffusion or diffusion_flow
+    module: cli.a_method() = "diffusion_flow"  # gpt, diffusion or diffusion_flow
     weights: Path | None = None  # default weights/MODULE.pt
     temp: listed(float) = ()  # settings to try, values separated by commas; not given: as in methods.TWO_STAGE
     top_k: listed(number_or_all) = ()  # numbers, or all
@@ -42,7 +40,8 @@ class Args(experiment.Args):
 def main(args):
     """Write the texts, then the table and the samples."""
     engine = methods.load(args.module, args.weights, runtime=args.runtime, sampler=args.sampler)
-    choices = {field.name: getattr(args, field.name) for field in SETTINGS if getattr(args, field.name)}
+    every = [field.name for field in fields(diffusion_flow.Decoding)]  # gpt.py and diffusion.py have no others
+    choices = {name: getattr(args, name) for name in every if getattr(args, name)}
     cells = experiment.grid(methods.starting_point(args.module), choices)
     reference = experiment.reference(args, engine, methods.load)
     settings = {experiment.name_of(cell, choices): (engine, cell) for cell in cells}

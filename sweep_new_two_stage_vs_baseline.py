@@ -21,7 +21,7 @@ import diffusion
 import methods
 from lab import cli, experiment, plots, records, stats, two_stage
 from lab.cli import check, listed
-from lab.quality import NgramStats
+from lab.quality import NgramStats, measures_of
 from methods import ONE_STAGE, STAGED, TWO_STAGE
 
 NOT_WORSE = 0.02  # of `distance`, which the whole interval of the difference may reach
@@ -32,7 +32,7 @@ class Args(experiment.Args):
     seeds: listed(int) = (1337, 2027, 7, 42, 123, 314, 2718, 9001, 65537, 8888)
     prompts: int = 1
     max_new_tokens: int = 240
-    module: methods.Name = "diffusion"  # diffusion or diffusion_flow
+    module: cli.a_method() = "diffusion"  # diffusion or diffusion_flow
     weights: Path | None = None  # default weights/MODULE.pt
     temp: float = STAGED["temp"]  # of all
     top_k: cli.one_number_or_all() = STAGED["top_k"]  # of all
@@ -75,7 +75,7 @@ def new_against_baseline(groups, reference):
             table["distance"] = pool.figures(np.eye(len(rows)))["distance"]  # of each text
     base = tables.pop("baseline")
     pairs = pd.concat(tables.values()).merge(base, on=["seed", "prompt"], suffixes=("", "_baseline"))
-    for name in (*stats.PER_TEXT, "distance"):
+    for name in (*measures_of("cost", "text"), "distance"):
         new, old = (pd.to_numeric(pairs[column]) for column in (name, f"{name}_baseline"))
         pairs[f"{name}_difference"] = new - old
     return pairs.to_dict("records")

@@ -139,9 +139,9 @@ def trainings(origin, other, corpus, device, minutes, caches):
     V = len(corpus.alphabet)
     for method in (gpt, diffusion):
         for n in minutes:
-            yield method.NAME, "ours", n, *train_ours(method, corpus, n, device, caches)
+            yield method.name, "ours", n, *train_ours(method, corpus, n, device, caches)
         for n, model, steps in train_others(minutes, *train_theirs(origin[method])):
-            yield method.NAME, "the origin's", n, Theirs(model, V, method is diffusion), steps
+            yield method.name, "the origin's", n, Theirs(model, V, method is diffusion), steps
     for n, model, steps in train_others(minutes, *nanogpt(other, V, corpus)) if other else ():
         yield "gpt", "nanoGPT's", n, NanoGPT(model, V), steps
 
@@ -153,7 +153,7 @@ def main(args):
     other = args.nanogpt and load_module(args.nanogpt / "model.py", "GPT", "GPTConfig")
     with tempfile.TemporaryDirectory() as caches:
         for method, whose, minutes, model, steps in trainings(origin, other, corpus, device, args.minutes, caches):
-            size, is_masked = sum(p.numel() for p in model.parameters()), method == diffusion.NAME
+            size, is_masked = sum(p.numel() for p in model.parameters()), method == diffusion.METHOD.name
             row = {"method": method, "whose": whose, "minutes": minutes, "parameters": size, "steps": steps}
             rows.append(row | {"nats": held_out_loss(model, corpus, is_masked)})
             show(rows[-1:])

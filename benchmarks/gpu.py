@@ -54,7 +54,9 @@ def writing(name, args, device):
     engine = methods.load(name, device=device)
     if machine.can_compile(device):
         static = {"dynamic": False} | ({"mode": "reduce-overhead"} if device.type == "cuda" else {})
-        engine.model.compile(**({} if name == gpt.NAME else static))  # a cached call is longer than the one before
+        engine.model.compile(
+            **({} if name == gpt.METHOD.name else static)
+        )  # a cached call is longer than the one before
     canvas = Canvas.after(engine.alphabet.encode(engine.prompt(16)), args.chars)
     for batch in args.batches:
         trial = trials.Trial(canvas, engine.decoding, tuple(range(batch)))
@@ -72,7 +74,7 @@ def main(args):
     for name, method in methods.METHODS.items():
         model, steps = train_ours(method, corpus, args.minutes, device)
         row = {"module": name, "minutes": args.minutes, "steps": steps, "peak_mib": peak(device)}
-        trained.append(row | {"nats": held_out_loss(model.to("cpu"), corpus, name != gpt.NAME)})
+        trained.append(row | {"nats": held_out_loss(model.to("cpu"), corpus, name != gpt.METHOD.name)})
         show(trained[-1:])
         written += writing(name, args, device)
     show(written)

@@ -130,7 +130,7 @@ def load_module(path, *names):
 
 def load_origin(folder):
     """The modules of a checkout of the origin, by method."""
-    return {method: load_module(folder / f"{method.NAME}.py", *ORIGIN) for method in (gpt, diffusion)}
+    return {method: load_module(folder / f"{method.name}.py", *ORIGIN) for method in (gpt, diffusion)}
 
 
 def train_theirs(module):
@@ -164,7 +164,7 @@ def against_the_origin(origin, args, corpus, device):
         windows = module.batch_size // (1 if method is gpt else 2)  # ours reads each window twice, complemented
         for bf16 in (True, False) if machine.gains_from_bf16(device) else (False,):
             step, form = stepper(method, config, windows, device, bf16=bf16), "bfloat16" if bf16 else "float32"
-            what = f"{method.NAME}, one training step of {module.batch_size} x 256, ours in {form}"
+            what = f"{method.name}, one training step of {module.batch_size} x 256, ours in {form}"
             yield row(what, "seconds", step, their_step, 1, args.rounds)
 
 

@@ -253,6 +253,11 @@ def one_number_or_all():
     return Annotated[int | None, typed("INT|all", int | None, parsed, lambda value: str(shown.get(value, value)))]
 
 
+def a_method():
+    """A tyro type: a method's name or file, as --module or as --method."""
+    return Annotated[str, tyro.conf.arg(aliases=("--method",), metavar="NAME|FILE.py")]
+
+
 def prefixed(args, prefix):
     """The fields of args that begin with `prefix_`, without it: {"temp": ...} from base_temp."""
     start = f"{prefix}_"

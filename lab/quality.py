@@ -18,7 +18,7 @@ from lab.corpus import Alphabet, Corpus, codes_of
 from lab.records import warn
 
 COPIED = 32  # characters in a row that make a copy
-MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits mixed
+MULTIPLIER = 0x9E3779B97F4A7C15  # odd, its bits mixed
 REPEATED = 16  # characters in a row that make a repetition
 MOST = 4_000_000  # characters of the training text that are searched for copies
 MEASURES = {  # every measure: what it is of (a text's cost, its characters, or a set of texts), and its unit
@@ -177,7 +177,7 @@ def fingerprints(text, n):
     codes = codes_of(text).astype(np.uint64)
     found = np.zeros(max(0, len(codes) - n + 1), dtype=np.uint64)
     for k in range(n):
-        found = found * MULTIPLIER + codes[k : k + len(found)]  # modulo 2^64
+        found = found * np.uint64(MULTIPLIER) + codes[k : k + len(found)]  # modulo 2^64
     return found
 
 

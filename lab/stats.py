@@ -18,7 +18,6 @@ DRAWS = 2000  # bootstrap samples
 FEWEST_CLUSTERS = 5  # clusters that an interval needs
 LEVEL = 0.05  # of the verdicts: how often equal things may be called different
 RULE = "Higher and lower stand after Holm's correction for all measures of a comparison; an interval is of one measure alone."
-PER_TEXT = measures_of("cost", "text")
 SETTINGS = {"name", "module", "weights", "corpus", "evaluator", "chars"}  # and what Row does not name
 FIXED = {*Row.__struct_fields__, "copied_run"} - SETTINGS  # columns that are not settings; the last in older rows
 
@@ -106,7 +105,7 @@ def column(group, name):
     return float(np.mean(values)) if values else np.nan
 
 
-def summarise(rows, reference, names=PER_TEXT):
+def summarise(rows, reference, names=None):
     """Each measure of a set of rows: {measure: {mean, low, high}} with n, clusters and what they are."""
     over, groups = clusters(rows)
     result = {"n": len(rows), "clusters": len(groups), "over": over}
@@ -116,7 +115,7 @@ def summarise(rows, reference, names=PER_TEXT):
     return result
 
 
-def compare(a_rows, b_rows, reference, names=PER_TEXT):
+def compare(a_rows, b_rows, reference, names=None):
     """Paired differences b - a of each measure, over the clusters that both have: a list of dictionaries.
 
     p: of a difference of 0; p_holm: the same, corrected for all measures of the list; verdict: higher or lower where that
@@ -154,7 +153,7 @@ def jackknifed(sides, reference, names):
 
     sides: [{cluster: rows}], the same clusters in each.
     """
-    for name in names:
+    for name in measures_of("cost", "text") if names is None else names:
         means = np.array([[column(group, name) for group in groups.values()] for groups in sides])  # (sides, clusters)
         means = means[:, np.isfinite(means).all(0)]
         if means.size:

@@ -240,13 +240,16 @@ IMPOSSIBLE_MASKED = [
     ("--confidence-threshold -0.1", "confidence_threshold"),
     ("--confidence-threshold nan", "confidence_threshold"),
     ("--spacing -1", "spacing"),
-    ("--draft-threshold 0.5", "give a draft_threshold below confidence_threshold"),
+    ("--draft-threshold 0.5", "needs draft_threshold < confidence_threshold"),
     ("--confidence-threshold 0.8 --draft-threshold 0.8", "draft_threshold: no effect without two stages"),
-    ("--replace-margin 0.3 --confirm-threshold 0.2", "confirm_threshold and replace_margin: no effect without two stages"),
-    ("--prompt abc --prompt-len 3", "--prompt-len: of the default prompt"),
+    (
+        "--replace-margin 0.3 --confirm-threshold 0.2",
+        "confirm_threshold and replace_margin: no effect without two stages",
+    ),
+    ("--prompt abc --prompt-len 3", "--prompt-len only applies to the default prompt"),
     ("--weights /dev/null", "is a device or a pipe; name a file"),
     ("--target-chunk-len 0", "target_chunk_len"),
-    ("--steps 5 --spacing 3", "leave out confidence_threshold and spacing"),
+    ("--steps 5 --spacing 3", "--steps ignores confidence_threshold and spacing"),
     ("--prompt a_", "--infill fills masked characters"),
     ("--infill unspaced", "mark each missing character by _"),
     ("--infill=", "nothing to fill in"),
@@ -319,7 +322,7 @@ def test_weights_of_another_method_are_refused(refused, make_weights, method):
     other = gpt if method is not gpt else diffusion
     path = make_weights(other, "other.pt")
     message = refused(method, "--weights", str(path))
-    assert str(path) in message and f"{other.NAME}.py" in message
+    assert str(path) in message and f"{other.name}.py" in message
 
 
 def test_damaged_weights_are_refused(refused, method, own_root):

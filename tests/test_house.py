@@ -11,21 +11,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 METHODS = ("gpt", "diffusion", "diffusion_flow")
+RECORDS = (*METHODS, "origin_flow")  # files that end with a METHOD
 LAB = sorted(ROOT.glob("lab/*.py"))
 SCRIPTS = [path for path in sorted(ROOT.glob("*.py")) if path.stem not in (*METHODS, "methods")]
 BENCHMARKS = sorted(ROOT.glob("benchmarks/*.py"))
 FILES = [*LAB, *SCRIPTS, *BENCHMARKS, *(ROOT / f"{name}.py" for name in (*METHODS, "methods"))]
-BUDGET = {
-    "gpt.py": 60,
-    "diffusion.py": 90,
-    "diffusion_flow.py": 110,
-    "methods.py": 56,
-    "lab/training.py": 318,
-    "lab/trials.py": 231,
-    "benchmarks/draft_model.py": 160,
-    "benchmarks/peers.py": 215,
-    "benchmarks/readme.py": 270,
-}
+LONGEST = {"lab/session.py": 245}  # code lines of a file; else 200
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
@@ -88,7 +79,8 @@ def test_nothing_happens_at_import(path):
         assert is_doc or is_main or is_definition, f"{path.name}:{node.lineno}"
         if isinstance(node, ast.Assign):
             called = {ast.unparse(call.func) for call in ast.walk(node.value) if isinstance(call, ast.Call)}
-            assert called <= {"Path", "Path(__file__).resolve"}, f"{path.name}:{node.lineno}"
+            records = {"Method", "Config", "Recipe", "Decoding", "replace"} if path.stem in RECORDS else set()
+            assert called <= {"Path", "Path(__file__).resolve"} | records, f"{path.name}:{node.lineno}"
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if path.parent.name != "lab"], ids=lambda path: path.name)
@@ -115,7 +107,7 @@ def test_public_names_are_documented(path):
 @every_file
 def test_files_stay_short(path):
     lines = code_lines(path)
-    assert len(lines) <= BUDGET.get(str(path.relative_to(ROOT)), 200)
+    assert len(lines) <= LONGEST.get(str(path.relative_to(ROOT)), 200)
     if lines:
         assert sum(lines.values()) / len(lines) < 16  # short is what needs no second reading
 

@@ -13,8 +13,10 @@ import tyro
 
 import methods
 from benchmarks import readme
-from lab import checkpoint, cli, command, experiment, onnx_runtime
+from lab import checkpoint, cli, experiment, onnx_runtime
 from lab.cli import UserError
+from lab.command import flags as flags_of_method
+from lab.command import run as run_method
 from methods import METHODS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,7 +61,7 @@ def without(argv, names):
 
 
 COMMANDS = list(dict.fromkeys(after_uv_run(line) for line in [*SHELL, *INLINE] if "uv run " in line.split("#")[0]))
-SCRIPT_COMMANDS = [command for command in COMMANDS if command[0].endswith(".py")]
+SCRIPT_COMMANDS = [command for command in COMMANDS if command[0].endswith(".py") and command[0] != "methods.py"]
 METHOD_COMMANDS = {  # one of those that are alike without what the test sets
     (*without(command, ASIDE), "--train" in command): command
     for command in map(after_uv_run, (line for line in SHELL if line.startswith("uv run ")))
@@ -118,11 +120,11 @@ def test_a_command_of_a_page_runs(command, shakespeare_like, own_root, tiny, cap
     method, argv = METHODS[name], without(command[1:], ASIDE)
     training = ["--train", "--iters", "1", "--data", str(shakespeare_like), *tiny]
     if "--train" not in command:
-        assert command.run(method, [*training, "--weights", str(path), "--max-new-tokens", "1"]) == 0
+        assert run_method(method, [*training, "--weights", str(path), "--max-new-tokens", "1"]) == 0
         capsys.readouterr()
         training = []
     short = [] if "--infill" in command else ["--max-new-tokens", "60"]  # where the command does not say
-    assert command.run(method, [*short, *argv, *training, "--weights", str(path)]) == 0
+    assert run_method(method, [*short, *argv, *training, "--weights", str(path)]) == 0
     captured = capsys.readouterr()
     assert len(captured.out) > 18
     assert "calls (NFE" in captured.err
@@ -131,7 +133,7 @@ def test_a_command_of_a_page_runs(command, shakespeare_like, own_root, tiny, cap
 def test_every_script_is_shown():
     assert {command[0].removesuffix(".py") for command in SCRIPT_COMMANDS} == SCRIPTS | METHODS.keys()
     assert {
-        f"benchmarks.{path.stem}" for path in ROOT.glob("benchmarks/*.py") if "Args" in path.read_text("utf-8")
+        f"benchmarks.{path.stem}" for path in ROOT.glob("benchmarks/*.py") if "__main__" in path.read_text("utf-8")
     } >= {command[0] for command in BENCHMARK_COMMANDS}
 
 
@@ -140,7 +142,8 @@ def test_a_script_of_a_page_knows_its_flags(command, monkeypatch):
     """That the scripts run and leave their files is test_scripts.py's business."""
     monkeypatch.setattr(onnx_runtime, "EXTRA", ())  # with or without it
     script = importlib.import_module(command[0].removesuffix(".py"))
-    assert tyro.cli(script.Args, args=command[1:], config=cli.CONFIG)
+    Args = flags_of_method(script.METHOD) if hasattr(script, "METHOD") else script.Args
+    assert tyro.cli(Args, args=command[1:], config=cli.CONFIG)
 
 
 def flags_of(text):
@@ -181,7 +184,7 @@ def test_every_flag_is_told_with_its_default(name):
 
 def test_every_flag_of_the_three_commands_is_told_with_its_defaults():
     told, found = flags_of(EXPERIMENTS.split("## The three commands")[1].split("\n## ")[0]), {}
-    for args in (command.flags(method)() for method in METHODS.values()):
+    for args in (flags_of_method(method)() for method in METHODS.values()):
         for part in (args, args.decoding, args.recipe, args.config):
             for field in fields(part):
                 found.setdefault(field.name, set()).add(as_shown(getattr(part, field.name)))
@@ -212,7 +215,7 @@ def test_links_lead_somewhere(name):
 def test_python_of_a_page_runs(block, shakespeare_like, own_root, tiny, capsys, monkeypatch):
     for name, path in (("diffusion", "diffusion.pt"), ("diffusion", "my_diffusion.pt")):
         flags = ["--train", "--iters", "1", "--data", str(shakespeare_like), "--max-new-tokens", "1", *tiny]
-        assert command.run(METHODS[name], [*flags, "--weights", str(own_root / path)]) == 0
+        assert run_method(METHODS[name], [*flags, "--weights", str(own_root / path)]) == 0
     capsys.readouterr()
     monkeypatch.setattr(methods.checkpoint, "default_path", lambda name: own_root / f"{name}.pt")
     monkeypatch.chdir(own_root)
@@ -225,7 +228,7 @@ def test_evaluate_likelihood_runs(shakespeare_like, own_root, tiny, capsys):
     assert ("evaluate_likelihood.py", "--repeats", "2") in COMMANDS
     for name, method in METHODS.items():
         flags = ["--train", "--iters", "1", "--data", str(shakespeare_like), "--max-new-tokens", "1", *tiny]
-        assert command.run(method, [*flags, "--weights", str(own_root / f"{name}.pt")]) == 0
+        assert run_method(method, [*flags, "--weights", str(own_root / f"{name}.pt")]) == 0
     script = importlib.import_module("evaluate_likelihood")
     weights = ",".join(str(own_root / f"{name}.pt") for name in METHODS)
     argv = ["--weights", weights, "--data", str(shakespeare_like), "--output-dir", str(own_root / "out")]

@@ -35,7 +35,7 @@ def lab(own_root, make_weights, monkeypatch):
     """
     text = " ".join("abcdefghijklmnopqrstuvwxyz"[i % 26 : i % 26 + 3 + i % 5] for i in range(1500)) + "\n"
     (own_root / "text.txt").write_text(text, encoding="utf-8")
-    weights = {m.NAME: make_weights(m, f"{m.NAME}.pt") for m in (gpt, diffusion, diffusion_flow)}
+    weights = {m.name: make_weights(m, f"{m.name}.pt") for m in (gpt, diffusion, diffusion_flow)}
     evaluator = make_weights(gpt, "evaluator.pt", n_embd=32)
 
     def run(script, *argv, writes=True):
@@ -323,7 +323,10 @@ def test_presets(lab, capsys):
         ({"gap": 5}, "diffusion has no gap"),
         ({"": 5}, "diffusion has no "),
         ({"draft_threshold": 0.5}, "draft_threshold: no effect without two stages"),
-        ({"confirm_threshold": 0.5, "replace_margin": 0.1}, "confirm_threshold and replace_margin: no effect without two stages"),
+        (
+            {"confirm_threshold": 0.5, "replace_margin": 0.1},
+            "confirm_threshold and replace_margin: no effect without two stages",
+        ),
         ({"module": "gtp"}, "unknown module 'gtp'"),
         ({"module": ["diffusion"]}, "unknown module"),
         ({"module": None}, "unknown module"),
@@ -563,7 +566,7 @@ def test_names_of_settings_are_one_line(lab, capsys):
     argv = ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
     for name in ("a\nb", "a\u2028b"):
         assert lab("evaluate_generate_methods", *argv, "--a-name", name) == 2
-    assert "a name of settings is one line" in capsys.readouterr().err
+    assert "setting names must not contain line breaks" in capsys.readouterr().err
     assert not (lab.root / "out").exists()
     trials.Trial(None, None, (1,), name="\u65e7\u3000\u6cd5")  # with a Chinese space
 
