@@ -26,9 +26,6 @@ class Args:
     tag: str = "comparison"  # the files' names begin with it
     output_dir: Path = cli.ROOT / "plots"
 
-    def __post_init__(self):
-        cli.check_tag(self.tag)
-
 
 def curve(axes, x, y, label, colour, line="-"):
     """A line with a mark at each row of the log, named at its end."""
@@ -41,7 +38,7 @@ def curve(axes, x, y, label, colour, line="-"):
 
 def main(args):
     """Read both logs, draw the four plots."""
-    baseline = records.read_log(args.baseline_log, COMMON, lacking=FLOW)
+    baseline = records.read_log(args.baseline_log, COMMON)
     flow = records.read_log(args.flow_log, (*COMMON, *FLOW))
     logs = {"diffusion": baseline, "diffusion + flow": flow}
     blue, red, green, *_ = plots.COLOURS

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from lab.cli import ROOT, UserError, check, say
-from lab.files import atomic, check_ends
+from lab.files import atomic, reading
 
 URL = "https://github.com/nathan-barry/tiny-diffusion/releases/download/v2.0.0/data.txt"
 SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
@@ -95,13 +95,11 @@ class Corpus:
         if path is None and not DEFAULT.exists():
             fetch()
         self.path = Path(path or DEFAULT)
-        check_ends(self.path)
         try:
-            characters, self.ids, self.sha256 = encode_once(self.path)
+            with reading(self.path, "name a UTF-8 text: --data any.txt"):
+                characters, self.ids, self.sha256 = encode_once(self.path)
         except UnicodeDecodeError as error:
             raise UserError(f"{self.path}: not a UTF-8 text ({error.reason}). Convert it first") from error
-        except OSError as error:
-            raise UserError(f"{self.path}: {error.strerror or error}. Name a UTF-8 text: --data any.txt") from error
         self.alphabet = Alphabet(characters)
         n = len(self.ids)
         first, half = int(0.9 * n), (n + int(0.9 * n)) // 2

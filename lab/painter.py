@@ -1,18 +1,13 @@
 """Films drawn with Pillow: a GIF, or a window."""
 
-import unicodedata
-from functools import cache
 from pathlib import Path
 
 from lab.cli import UserError, check
-from lab.files import atomic, check_ends
+from lab.files import atomic, reading
 from lab.film import COLUMNS, DRAFT, LEGEND, MASKED, NEW, SETTLED, figures, pace, rows, signs, timeline
-from lab.records import warn
 
 PAPER, INK, QUIET, LOW = (255, 255, 255), (26, 26, 26), (107, 107, 107), (31, 95, 191)
 BEHIND = {MASKED: (213, 213, 213), DRAFT: (245, 224, 90), NEW: (240, 168, 96)}  # what is settled stands on paper
-JOINER = "\u200d"  # makes a letter of a joining script take the form that it has beside another
-ENDS = "\u0621\u0622\u0623\u0624\u0625\u0627\u0629\u062f\u0630\u0631\u0632\u0648\u0649"  # Arabic letters that join no following one
 
 
 class Painter:
@@ -22,12 +17,10 @@ class Painter:
     """
 
     def __init__(self, films, font=None, size=13):
-        from PIL import Image, ImageDraw, features
+        from PIL import Image, ImageDraw
 
         shown = set().union(*(signs(film.stills[-1]) for film in films)) - {"\n"}
         self.films, self.font, self.known = films, *load_font(font, size, shown)
-        if any(map(leftward, shown)) and not features.check("raqm"):
-            warn("this Pillow has no raqm: letters stand in order, unjoined; --save film.html shows them joined")
         self.cell = w, h = round(max(map(self.font.getlength, {"M"} | shown))), size + 5
         self.lines = max(len(rows(signs(still), COLUMNS)) for film in films for still in film.stills)
         self.panel, self.foot = (COLUMNS + 3) * w, int((self.lines + 2.7) * h)
@@ -148,10 +141,11 @@ def load_font(path, size=13, shown=frozenset()):
     from PIL import ImageFont
 
     path = Path(path or Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf")
-    check_ends(path)
     try:
-        font, known = ImageFont.truetype(str(path), size), set(map(chr, TTFont(path, fontNumber=0).getBestCmap() or ()))
-    except (OSError, TTLibError) as error:
+        with reading(path, "name a font that can be read: --font file.ttf"):
+            font = ImageFont.truetype(str(path), size)
+            known = set(map(chr, TTFont(path, fontNumber=0).getBestCmap() or ()))
+    except TTLibError as error:
         raise UserError(f"--font {path}: not a font that can be read ({error})") from error
     missing = sorted(shown - known - set(map(chr, range(0x2400, 0x2421))))
     check(not missing, f"{path.name} cannot draw {' '.join(missing[:10])}; name a font that can: --font file.ttf")
@@ -169,27 +163,12 @@ def shade(confidence):
 
 
 def looks(still):
-    """The cells of a still: {(line, column): (sign, background, colour of the line below)}; a line of a script that runs
-    leftward begins at the right edge."""
+    """The cells of a still: {(line, column): (sign, background, colour of the line below)}."""
     cells, k = {}, 0
     for line, row in enumerate(rows(signs(still), COLUMNS)):
-        mirrored = any(map(leftward, row))
         for column, sign in enumerate(row):
             state, behind = still.states[k], BEHIND.get(still.states[k], PAPER)
             below = shade(still.confidence[k]) if state == SETTLED else behind
-            sign = " " if state == MASKED else joined(row, column) if mirrored else sign
-            cells[line, COLUMNS - 1 - column if mirrored else column] = sign, behind, below
+            cells[line, column] = " " if state == MASKED else sign, behind, below
             k += 1
     return cells
-
-
-@cache
-def leftward(sign):
-    """Whether a character belongs to a script that runs from right to left."""
-    return unicodedata.bidirectional(sign) in ("R", "AL")
-
-
-def joined(row, column):
-    """A character of a row with a joiner on each side where its neighbour reaches out to it."""
-    before, sign, after = f" {row} "[column : column + 3]
-    return JOINER * (leftward(before) and before not in ENDS) + sign + JOINER * leftward(after)

@@ -20,7 +20,7 @@ import tyro
 import diffusion
 import diffusion_flow
 import gpt
-from lab import cli, plots, quality, records, trials
+from lab import cli, quality, records, trials
 from lab.cli import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -370,15 +370,7 @@ def test_training_curves(lab, capsys):
     assert "batch_flow_loss" in capsys.readouterr().err
     logs[1] = logs[1].with_stem("diffusion_flow_train")  # swapped
     assert lab("plot_training_curves", *logs, "--output-dir", lab.root / "p", writes=False) == 2
-    assert "diffusion_flow_train.csv: the log of another method's training" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("time", ["nan", "", "9", "-1"])
-def test_seconds_of_a_log_must_rise(time, tmp_path):
-    path = tmp_path / "log.csv"
-    path.write_text(f"step,elapsed_sec\n0,0\n1,9.5\n2,{time}\n", encoding="utf-8")
-    with pytest.raises(UserError, match="its seconds have gaps or go back"):
-        records.read_log(path, ("step", "elapsed_sec"))
+    assert "diffusion_train.csv: no training log, or that of another method" in capsys.readouterr().err
 
 
 SWEEP = ["--module", "diffusion", "--seeds", "1,2,3", "--temp", "0.5,0.9"]
@@ -553,12 +545,6 @@ def test_settings_of_one_name_are_told_apart_by_what_differs(other, lab):
     assert names == {f"temp {temp}, {key} {which}" for temp in (0.5, 0.9) for which in (was, value)}
 
 
-def test_a_plot_says_that_its_font_lacks_characters(tmp_path, capsys, recwarn):
-    with plots.figure(tmp_path / "x.png", "\u6e29\u5ea6", "x", "y"):
-        pass
-    assert capsys.readouterr().err.count("draws boxes") == 1 and not recwarn.list
-
-
 def test_names_of_settings_are_one_line(lab, capsys):
     argv = ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
     for name in ("a\nb", "a\u2028b"):
@@ -695,7 +681,7 @@ def test_an_analysis_leaves_nothing_of_an_older_one_of_its_tag(lab):
 
 def test_a_folder_in_place_of_rows_is_named_so(lab, capsys):
     assert lab("analyze_inference_sweep", "--inputs", lab.root, writes=False) == 2
-    assert "a folder; name the .json file in it" in capsys.readouterr().err
+    assert "name a JSON file" in capsys.readouterr().err
 
 
 def test_without_an_evaluator_of_the_text_its_training_is_named(lab, capsys):
