@@ -73,7 +73,7 @@ def test_the_watcher_is_not_on_the_clock(monkeypatch):
     canvas, naps = Canvas.after(ABC.encode("ab"), 6), []
     monkeypatch.setattr(trials.time, "process_time", lambda: 100.0 * len(naps))
     trial = trials.Trial(canvas, diffusion.Decoding(), (1,))
-    (sample,) = trials.run(make_writer(), trial, watch=naps.append)
+    (sample,) = trials.run(make_writer(), trial, watch=lambda frame, seconds: naps.append(seconds))
     assert len(naps) == sample.nfe and sample.cpu_seconds == 0
 
 
