@@ -282,7 +282,7 @@ def produce(todo, args, reference, label, rows_file):
     sources = reference.sources() if reference else {"corpus": None, "evaluator": None}
     planned, writers = [[head | sources for head in heads(*task)] for task in todo], {id(w): w for w, _ in todo}
     ends = list(itertools.accumulate(map(len, planned)))
-    with workers.choose(_write, writers, args.workers, args.cluster) as submit:
+    with workers.executor(_write, writers, args.workers, args.cluster) as submit:
         folder = records.Folder(args.output_dir, label, rows_file, args.resume)
         done = begun(folder, list(itertools.chain(*planned)))
         first = bisect.bisect_right(ends, done)  # the trial that is not written yet, or not to its end
