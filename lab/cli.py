@@ -100,7 +100,7 @@ def parse(Args, argv, doc):
     return tyro.cli(Args, prog=program(), args=argv, description=about, config=CONFIG)
 
 
-def command(*more, without=()):
+def typed_command(*more, without=()):
     """The command line that is running, as a reader would type it, with more flags, and without some and their values."""
     typed, words = [], iter(sys.argv[1:])
     for word in words:

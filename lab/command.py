@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lab import checkpoint, machine, onnx_runtime, terminal, trials
 from lab.canvas import Canvas
-from lab.cli import check, check_seeds, command, say
+from lab.cli import check, check_seeds, say, typed_command
 from lab.corpus import Corpus
 from lab.progress import Bar
 
@@ -86,7 +86,7 @@ def write(args, name, Model, generate):
     if not machine.Ranks().is_main:
         return
     path = args.weights or checkpoint.default_path(name)
-    remedy = command("--train") if Path(sys.argv[0]).name == f"{name}.py" else None
+    remedy = typed_command("--train") if Path(sys.argv[0]).name == f"{name}.py" else None
     console = terminal.terminal()
     with Bar(f"loading {path.name}"):
         model, alphabet, opening, _ = checkpoint.load(path, name, Model, type(args.config), remedy)

@@ -51,7 +51,7 @@ class Row(msgspec.Struct, kw_only=True):
 
 def stamp(**settings):
     """What a figure depends on: the command, its settings, versions."""
-    return {"command": cli.command(), "settings": settings, **machine.versions()}
+    return {"command": cli.typed_command(), "settings": settings, **machine.versions()}
 
 
 def encoded(value):

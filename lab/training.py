@@ -21,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lab import checkpoint, files, likelihood, machine
 from lab.backbone import Config
-from lab.cli import ROOT, UserError, check, check_range, command, is_heard, say, uv_run
+from lab.cli import ROOT, UserError, check, check_range, is_heard, say, typed_command, uv_run
 from lab.command import canvas_of
 from lab.corpus import Corpus, windows
 from lab.muon import Muon
@@ -138,7 +138,7 @@ class Run:
     def restore(self):
         """Take up what `save` wrote. Raises UserError when it is damaged or its settings were others."""
         resume, mine = checkpoint.resume_path(self.path), self.description
-        anew = command("--train", without=("--resume",))
+        anew = typed_command("--train", without=("--resume",))
         state = checkpoint.read(resume, anew)
         check("optimisers" in state, f"{resume}: holds weights, not an unfinished training. To start anew: {anew}")
         try:
@@ -217,7 +217,7 @@ def check_files(name, args, path):
     if args.init:
         checkpoint.raw(args.init, uv_run(f"{name}.py", "--train", "--weights", args.init))
     if args.resume:
-        resume, anew = checkpoint.resume_path(path), command("--train", without=("--resume",))
+        resume, anew = checkpoint.resume_path(path), typed_command("--train", without=("--resume",))
         finished = f"{path}: its training is finished; to go on from it: {anew} --init {shlex.quote(str(path))}"
         check(resume.exists() or not path.exists(), finished)
         checkpoint.raw(resume, anew)
@@ -242,7 +242,7 @@ def prepare(name, Model, args, corpus, ranks, device):
         check(fits, f"{args.init}: made for another alphabet or other sizes; --init needs the same ones")
         model.load_state_dict(other.state_dict())
     made = {
-        "command": command(),
+        "command": typed_command(),
         "recipe": asdict(args.recipe),
         "seed": args.seed,
         "init": args.init and str(args.init),
@@ -394,7 +394,7 @@ def keep_best(run, measure):
 
 def how_to_resume():
     """The command that goes on with this training."""
-    return command("--train", "--resume", without=("--init",))
+    return typed_command("--train", "--resume", without=("--init",))
 
 
 class Interrupt:

@@ -312,7 +312,7 @@ def test_a_command_to_type_works_in_the_users_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert cli.uv_run(*argv) == f"uv run --project {cli.ROOT} {cli.ROOT}/gpt.py --train --data 'my text.txt'"
     monkeypatch.setattr(sys, "argv", ["../gpt.py", "--train", "--seed", "2"])
-    assert cli.command("--resume") == f"uv run --project {cli.ROOT} {cli.ROOT}/gpt.py --train --seed 2 --resume"
+    assert cli.typed_command("--resume") == f"uv run --project {cli.ROOT} {cli.ROOT}/gpt.py --train --seed 2 --resume"
 
 
 def test_weights_of_another_method_are_refused(refused, make_weights, method):
