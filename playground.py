@@ -109,25 +109,25 @@ def write_together(engines, wish):
 
     A method that refuses stands still, with its reason as note.
     """
-    streams = {name: film.stills(engine, wish.trial(name, engine.alphabet)) for name, engine in engines.items()}
+    streams = {name: film.snapshots(engine, wish.trial(name, engine.alphabet)) for name, engine in engines.items()}
     films = {name: film.Film(wish.say(engines[name].method.title), [next(stream)]) for name, stream in streams.items()}
     while streams:
-        name = min(streams, key=lambda name: films[name].stills[-1].seconds)
+        name = min(streams, key=lambda name: films[name].snapshots[-1].seconds)
         try:
-            films[name].stills.append(next(streams[name]))
+            films[name].snapshots.append(next(streams[name]))
         except StopIteration:
             del streams[name]
         except UserError as error:
             del streams[name]
             films[name] = replace(films[name], note=wish.say(str(error).partition(";")[0]))  # the rest: for a terminal
-        yield min((films[name].stills[-1].seconds for name in streams), default=0.0), list(films.values())
+        yield min((films[name].snapshots[-1].seconds for name in streams), default=0.0), list(films.values())
 
 
 def answer(engines, evaluator, say, text, chars, seed, slower, *settings):
     """Carry out a wish: yields (message, what stands on the canvases), and at last the film with its slider."""
     try:
         wish = Wish(text or "", chars, seed, slower, settings, say)
-        pace = f"{say('Writing, on one clock')}: {film.pace([film.Picture((), 1.0, slower)], say)}"
+        pace = f"{say('Writing, on one clock')}: {film.pace([film.AnimationFrame((), 1.0, slower)], say)}"
         began = shown = time.monotonic()
         for clock, films in write_together(engines, wish):
             time.sleep(max(0.0, began + min(clock * slower, LONGEST) - time.monotonic()))
@@ -142,7 +142,7 @@ def answer(engines, evaluator, say, text, chars, seed, slower, *settings):
 
 def scored(made, evaluator, say):
     """A film with the generative NLL of what was written as note, where there is an evaluator and no other note."""
-    ahead, text = [state in (MASKED, EMPTY) for state in made.stills[0].states], made.stills[-1].characters
+    ahead, text = [state in (MASKED, EMPTY) for state in made.snapshots[0].states], made.snapshots[-1].characters
     nll = None if made.note or len(text) < 2 else generative_nll([text], evaluator, [ahead.index(True)])[0]
     return made if nll is None else replace(made, note=say("generative NLL: {:.2f} nats per character").format(nll))
 
@@ -164,7 +164,7 @@ def fillings(engine, wish):
 
 def live(films, say):
     """The canvases as they stand, side by side, in HTML, below their clock: its axis doubles when it is full."""
-    axis = 2 ** math.ceil(math.log2(max(1, *(made.stills[-1].seconds for made in films))))
+    axis = 2 ** math.ceil(math.log2(max(1, *(made.snapshots[-1].seconds for made in films))))
     panels = "".join(page.panel(made, say) for made in films)
     return f'{page.bars(films, axis, say)}<div class="films">{panels}</div>{page.legend(film.LEGEND, say)}'
 

@@ -26,50 +26,48 @@ class Args:
     tag: str = "comparison"  # the files' names begin with it
     output_dir: Path = cli.ROOT / "plots"
 
-    def __post_init__(self):
-        cli.check_tag(self.tag)
 
-
-def curve(axes, x, y, label, colour, line="-"):
-    """A line with a mark at each row of the log, named at its end."""
-    known = y.notna()
-    axes.plot(x[known], y[known], color=colour, linestyle=line, marker=".", markersize=4, linewidth=1)
-    if known.any():
-        end = (x[known].iloc[-1], y[known].iloc[-1])
+def curve(axes, log, x, y, label, colour, line="-"):
+    """A column of a log over another, with a mark at each row that has it, named at its end."""
+    known = log[log[y].notna()]
+    axes.plot(known[x], known[y], color=colour, linestyle=line, marker=".", markersize=4, linewidth=1)
+    if len(known):
+        end = known[x].iloc[-1], known[y].iloc[-1]
         axes.annotate(label, end, (5, 0), textcoords="offset points", color=colour, fontsize=8, va="center")
 
 
 def main(args):
     """Read both logs, draw the four plots."""
-    baseline = records.read_log(args.baseline_log, COMMON, lacking=FLOW)
-    flow = records.read_log(args.flow_log, (*COMMON, *FLOW))
-    logs = {"diffusion": baseline, "diffusion + flow": flow}
+    baseline, flow = records.read_log(args.baseline_log, COMMON), records.read_log(args.flow_log, (*COMMON, *FLOW))
     blue, red, green, *_ = plots.COLOURS
-    pairs = [(name, log, colour) for (name, log), colour in zip(logs.items(), (blue, red), strict=True)]
-    loss, step, batch = "likelihood bound, nats per character", "optimiser steps", "loss of the batches, nats"
+    models = (("diffusion", baseline, blue), ("diffusion + flow", flow, red))
+    for _, log, _ in models:
+        log["minutes"] = log["elapsed_sec"] / 60
+    flow["weighted_flow_loss"] = flow["flow_weight"] * flow["batch_flow_loss"]
+    made, nats, steps = [], "likelihood bound, nats per character", "optimiser steps"
 
     def figure(name, title, x, y):
-        return plots.figure(args.output_dir / f"{args.tag}_{name}.png", title, x, y)
+        made.append(args.output_dir / f"{args.tag}_{name}.png")
+        return plots.figure(made[-1], title, x, y)
 
-    lowest = " and ".join(f"{log['val_loss'].min():.3f} ({name})" for name, log, _ in pairs)
-    with figure("train_val_loss", f"The validation loss falls to {lowest}", step, loss) as axes:
-        for name, log, colour in pairs:
-            curve(axes, log["step"], log["train_loss"], f"{name}, training", colour, ":")
-            curve(axes, log["step"], log["val_loss"], f"{name}, validation", colour)
-    with figure("batch_total_loss", "What training minimises: the loss of its batches", step, batch) as axes:
-        for name, log, colour in pairs:
-            label = name + (" (both terms)" if log is flow else "")
-            curve(axes, log["step"], log["batch_total_loss"], label, colour)
-    with figure("flow_breakdown", "The flow model learns from two terms", step, "nats (gradient: no unit)") as axes:
-        curve(axes, flow["step"], flow["batch_ce_loss"], "masked characters", blue)
-        weighted = flow["flow_weight"] * flow["batch_flow_loss"]
-        curve(axes, flow["step"], weighted, "flow_weight x characters with evidence", red)
-        curve(axes, flow["step"], flow["grad_norm"], "norm of the gradient", green, ":")
-    took = " and ".join(f"{timedelta(seconds=round(log['elapsed_sec'].max()))} ({name})" for name, log, _ in pairs)
-    with figure("val_vs_time", f"Time of training: {took}", "minutes of training", loss) as axes:
-        for name, log, colour in pairs:
-            curve(axes, log["elapsed_sec"] / 60, log["val_loss"], name, colour)
-    print(*sorted(args.output_dir.glob(f"{args.tag}_*.png")), sep="\n")
+    lowest = " and ".join(f"{log['val_loss'].min():.3f} ({name})" for name, log, _ in models)
+    with figure("train_val_loss", f"The validation loss falls to {lowest}", steps, nats) as axes:
+        for name, log, colour in models:
+            curve(axes, log, "step", "train_loss", f"{name}, training", colour, ":")
+            curve(axes, log, "step", "val_loss", f"{name}, validation", colour)
+    title = "What training minimises: the loss of its batches"
+    with figure("batch_total_loss", title, steps, "loss of the batches, nats") as axes:
+        curve(axes, baseline, "step", "batch_total_loss", "diffusion", blue)
+        curve(axes, flow, "step", "batch_total_loss", "diffusion + flow (both terms)", red)
+    with figure("flow_breakdown", "The flow model learns from two terms", steps, "nats (gradient: no unit)") as axes:
+        curve(axes, flow, "step", "batch_ce_loss", "masked characters", blue)
+        curve(axes, flow, "step", "weighted_flow_loss", "flow_weight x characters with evidence", red)
+        curve(axes, flow, "step", "grad_norm", "norm of the gradient", green, ":")
+    took = " and ".join(f"{timedelta(seconds=round(log['elapsed_sec'].max()))} ({name})" for name, log, _ in models)
+    with figure("val_vs_time", f"Time of training: {took}", "minutes of training", nats) as axes:
+        for name, log, colour in models:
+            curve(axes, log, "minutes", "val_loss", name, colour)
+    print(*made, sep="\n")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
 
-import diffusion
 import methods
 from lab import cli, film, page, painter, terminal
 from lab.canvas import Canvas
@@ -21,6 +20,8 @@ from lab.files import check_place
 from lab.progress import Bar
 from lab.records import warn
 from lab.trials import Trial, warm_up
+
+CHUNK = 240  # characters
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,15 @@ class Args:
 
 def recordings(args):
     """The films asked for: the masked model's, and GPT's beside it."""
-    name = args.method or ("diffusion_flow" if args.flow else "diffusion")
-    chosen = [(name, args.weights), ("gpt", args.gpt_weights)] if args.compare else [(name, args.weights)]
-    for name, path in chosen:
+    masked = args.method or ("diffusion_flow" if args.flow else "diffusion")
+    weights = {masked: args.weights} | ({"gpt": args.gpt_weights} if args.compare else {})
+    for name, path in weights.items():
         engine = methods.load(name, path)
         decoding = engine.method.decoding
         if hasattr(decoding, "flow_step"):
             decoding = replace(decoding, flow_step=args.flow_step)
         prompt = engine.alphabet.encode(engine.prompt(args.prompt_len))
-        chunk = getattr(decoding, "target_chunk_len", diffusion.Decoding.target_chunk_len)
-        trial = Trial(Canvas.after(prompt, args.blocks * chunk), decoding, (args.seed,))
+        trial = Trial(Canvas.after(prompt, args.blocks * CHUNK), decoding, (args.seed,))
         with Bar(f"recording {engine.method.title}"):
             warm_up(engine, trial)
             made = film.record(engine, trial)
@@ -76,13 +76,8 @@ def main(args):
     if args.font:
         painter.load_font(args.font)
     films = list(recordings(args))
-    suffix = args.save.suffix.lower() if args.save else None
-    if suffix == ".gif":
-        with Bar(f"drawing {args.save.name}"):
-            said = painter.write_gif(args.save, films, args.fps, args.font)
-        print(said, file=sys.stderr)
-    elif suffix == ".html":
-        page.write_html(args.save, films)
+    if args.save:
+        save(films, args)
     elif args.terminal:
         terminal.play(films, args.fps)
     else:
@@ -91,7 +86,17 @@ def main(args):
         except (ImportError, RuntimeError) as error:
             warn(f"no window can be opened ({error}); playing here")
             terminal.play(films, args.fps)
-    print(*(f"{f.title}: {film.figures(f.stills[-1])}" for f in films), sep="\n", file=sys.stderr)
+    print(*(f"{made.title}: {film.figures(made.snapshots[-1])}" for made in films), sep="\n", file=sys.stderr)
+
+
+def save(films, args):
+    """Write the films to the file asked for."""
+    if args.save.suffix.lower() == ".html":
+        page.write_html(args.save, films)
+    else:
+        with Bar(f"drawing {args.save.name}"):
+            said = painter.write_gif(args.save, films, args.fps, args.font)
+        print(said, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import torch
 
 from lab.cli import ROOT, UserError, check, uv_run
 from lab.corpus import Alphabet
-from lab.files import atomic, check_ends
+from lab.files import atomic, reading
 
 FORMAT = 2
 
@@ -38,39 +38,41 @@ def write(path, payload):
 
 def is_foreign(path):
     """Whether there is a file that begins as no weights do, damaged ones included: a text, a table, a picture."""
-    with contextlib.suppress(OSError), open(path, "rb") as file:
+    if not os.path.isfile(path):
+        return False
+    with reading(path), open(path, "rb") as file:
         start = file.read(4)
-        return not b"PK\x03\x04".startswith(start) and start[0] not in (0, 0x80)  # a zip archive, zeros, a pickle
-    return False
+    return not b"PK\x03\x04".startswith(start) and start[0] not in (0, 0x80)  # a zip archive, zeros, a pickle
 
 
 def raw(path, remedy):
     """The bytes of a file that `write` made. Raises UserError that names the file and the command that makes it."""
-    check_ends(path)
-    check(not os.path.isdir(path), f"{path}: is a folder, not a weights file; name another")
-    try:
-        return io.BytesIO(path.read_bytes())
-    except FileNotFoundError as error:
-        unfinished = os.path.exists(resume_path(path)) and remedy.startswith("uv run")
-        go_on = " --resume" if unfinished else ""
-        raise UserError(f"{path}: no such file. Train it: {remedy}{go_on}") from error
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}. Name a weights file") from error
+    with reading(path, "name a weights file"):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError as error:
+            go_on = " --resume" if resume_path(path).exists() and remedy.startswith("uv run") else ""
+            raise UserError(f"{path}: no such file. Train it: {remedy}{go_on}") from error
 
 
 def read(path, remedy):
     """Load a dictionary that `write` saved. Raises UserError as `raw` does."""
-    foreign = f"{path}: not a weights file of this project (damaged, truncated or foreign). To replace it: {remedy}"
-    whole = raw(path, remedy)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch has advice on pickles that are not its own
-            payload = torch.load(whole, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise UserError(foreign) from error
-    known = isinstance(payload, dict) and payload.get("format") == FORMAT and isinstance(payload.get("name"), str)
-    check(known, foreign)
+    whole = io.BytesIO(raw(path, remedy))
+    with damaged(path, remedy), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch has advice on pickles that are not its own
+        payload = torch.load(whole, map_location="cpu", weights_only=True)
+        check(payload["format"] == FORMAT and "name" in payload, "no name")
     return payload
+
+
+@contextlib.contextmanager
+def damaged(path, remedy):
+    """Turns what can only be the weights file's fault into a UserError that names the command to make it anew."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: damaged, or of another version ({reason}). To replace it: {remedy}") from error
 
 
 def describe(name, config, alphabet, opening, provenance):
@@ -91,47 +93,20 @@ def load(path, method, remedy=None):
     missing, damaged, foreign, or made for another method.
     """
     name = method.name
-    place = [] if path == default_path(name) else ["--weights", str(path)]
+    place = [] if path == default_path(name) else ["--weights", path]
     remedy = remedy or uv_run(f"{name}.py", "--train", *place)
     check(not is_foreign(path), f"{path}: not a weights file; name another")
     payload = read(path, remedy)
     made_for = payload["name"]
     hint = f", or use {made_for}.py" if os.path.isfile(ROOT / f"{made_for}.py") else ""
     check(made_for == name, f"{path}: holds weights of {made_for!r}, not of {name}; name weights of {name}{hint}")
-    with blamed(path, name, remedy):
+    with damaged(path, remedy):
         config, alphabet = method.Config(**payload["config"]), Alphabet(payload["characters"], payload["mask"])
-        opening, provenance = payload["opening"], dict(payload["provenance"])
-        check_text(config, alphabet, opening)
+        check(len(alphabet) == config.vocab_size, f"not {config.vocab_size} characters")
+        opening, provenance, weights = payload["opening"], payload["provenance"], payload["model"]
+        alphabet.encode(opening)
     model = method.Model(config)  # outside: an error of the method's own code keeps its traceback
-    with blamed(path, name, remedy):
-        model.load_state_dict(payload["model"])
-        check_weights(model, payload["model"])
+    with damaged(path, remedy):
+        model.load_state_dict(weights)
+        check(all(x.isfinite().all() for x in weights.values()), "NaN or infinite weights")
     return model.eval(), alphabet, opening, provenance
-
-
-@contextlib.contextmanager
-def blamed(path, name, remedy):
-    """Turns what can only be the weights file's fault into a UserError that names the remedy."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError, UserError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: does not fit {name}.py ({reason}). To replace it: {remedy}") from error
-
-
-def check_text(config, alphabet, opening):
-    """Raise UserError for texts that are none."""
-    characters, mask = alphabet.characters, alphabet.mask
-    check(isinstance(characters, str) and isinstance(mask, str), "its alphabet is not a text")
-    right = len(set(characters)) == len(characters) == config.vocab_size
-    check(right, f"its alphabet is not {config.vocab_size} different characters")
-    check(len(mask) == 1 and mask not in characters, f"its mask symbol is {mask!r}")
-    check(isinstance(opening, str) and set(opening) <= set(characters), "its opening is not a text of its alphabet")
-
-
-def check_weights(model, stored):
-    """Raise UserError for weights that are no numbers: a model, and the state dictionary that it was loaded from."""
-    for name, value in model.state_dict().items():
-        check(value.isfinite().all(), f"{name} holds NaN or infinite weights")
-    right = all(stored[name].is_floating_point() for name, _ in model.named_parameters())
-    check(right, "its weights are not floating-point numbers")

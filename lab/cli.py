@@ -1,22 +1,17 @@
 """The command line, made from dataclasses; a user's mistake is one message and exit status 2."""
 
 import contextlib
-import errno
-import io
 import math
 import os
 import re
 import shlex
-import shutil
 import signal
 import sys
-import textwrap
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import tyro
-from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+from tyro.constructors import PrimitiveConstructorSpec
 
 from lab import progress
 from lab.progress import is_heard
@@ -60,30 +55,23 @@ def run(main, Args, argv=None, doc=None):
     doc: what --help begins with; default the docstring of main's file.
     """
     progress.end()
-    last = (
-        progress.Bar(program()) if program().startswith("-m") else contextlib.nullcontext()
-    )  # a benchmark takes minutes
+    is_benchmark = program().startswith("-m")  # it takes minutes
 
     def action():
         args = parse(Args, argv, doc or sys.modules[main.__module__].__doc__ or "")
-        with last:
+        with progress.Bar(program()) if is_benchmark else contextlib.nullcontext():
             main(args)
 
     return guard(action)
 
 
 def guard(action):
-    """Call action and say what is wrong in a message.
+    """Call action and say in one message what is wrong.
 
     Returns the exit status: 0, 2 for a user's mistake, 130 for Ctrl-C or SIGTERM, 141 when the reader of our output left.
     """
-    if is_heard():  # the others may wait for the first one's, where no signal would be noticed
+    if is_heard():  # other processes of torchrun wait for the first one, where no signal is noticed
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # of a scheduler or a container: as Ctrl-C
-    for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
-        if getattr(sys, name) is None:  # closed, as by >&-
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (until the process ends)
-    if 0 < shutil.get_terminal_size().columns < 20:  # tyro's help never ends in fewer than six
-        os.environ["COLUMNS"] = "20"
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # a file name may be no UTF-8
@@ -93,23 +81,15 @@ def guard(action):
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at exit
         return 141
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EBADF) or error.filename:
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        with contextlib.suppress(OSError):  # standard error may be what is full
-            full = "the disk is full. Free some space and try again"
-            print(f"error: standard output: {full if error.errno == errno.ENOSPC else error.strerror}", file=sys.stderr)
-        return 2
     except UserError as error:
         say(f"error: {error}")
         return 2
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not re.search("allocate|out of memory", str(error)):
             raise
-        print("error: not enough memory for that: take smaller sizes, or fewer texts at a time", file=sys.stderr)
+        say("error: out of memory: reduce the sizes of the model, or the number of texts at a time")
         return 2
-    except SystemExit as stop:  # tyro has printed its box, or the help
+    except SystemExit as stop:  # tyro has printed the help, or what it does not understand
         return stop.code or 0
     except KeyboardInterrupt:
         say("interrupted")
@@ -118,96 +98,22 @@ def guard(action):
 
 
 def parse(Args, argv, doc):
-    """argv as Args. The help begins with the first paragraph of `doc` and its lines that run a command."""
-    registry, shown = ConstructorRegistry(), io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
-    registry.primitive_rule(as_typed)
-    try:
-        with contextlib.redirect_stdout(shown):
-            return tyro.cli(Args, prog=program(), args=argv, description="", config=CONFIG, registry=registry)
-    finally:
-        shown.seek(0)
-        usage, _, options = shown.read().partition("\n\n")
-        if usage:
-            runs = [line for line in doc.splitlines() if line.startswith("    uv run")]
-            purpose = textwrap.fill(doc.partition("\n\n")[0], 80)
-            print(*filter(None, (usage, purpose, "\n".join(map(folded, runs)), shortened(options))), sep="\n\n", end="")
+    """argv as Args. The help begins with the first two paragraphs of `doc`: the purpose, and commands to type."""
+    about = "\n\n".join(doc.split("\n\n")[:2])
+    return tyro.cli(Args, prog=program(), args=argv, description=about, config=CONFIG)
 
 
-def folded(line):
-    """A command, continued on further lines where it is wider than a terminal."""
-    return " \\\n        ".join(textwrap.wrap(line, 78, break_long_words=False, break_on_hyphens=False))
-
-
-def shortened(options):
-    """The boxes of the help without defaults that say nothing: of flags, and of what may be left out."""
-    empty = re.compile(r"\(default:( |\s*│\n│\s*)(None|True|False)\)")
-    return re.sub(r"│ +│\n", "", empty.sub(lambda found: re.sub(r"[^\s│]", " ", found[0]), options))
-
-
-def as_typed(info):
-    """tyro's rule for what is typed: a text as TEXT, its line ends as in a corpus; `X | None` as X, whatever the word."""
-    kinds = {*get_args(info.type)} - {type(None)}
-    if type(None) in get_args(info.type) and len(kinds) == 1:
-        spec = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(kinds.pop(), info.markers))
-        return replace(spec, str_from_instance=lambda v: ["None"] if v is None else spec.str_from_instance(v))
-    if info.type is str:
-        return typed("TEXT", str, lambda words: text_of(words[0]))
-    if info.type is Path:
-        return typed(
-            "PATH", Path, lambda words: path_of(words[0]), lambda path: str(path).removeprefix(f"{ROOT}{os.sep}")
-        )
-    return None
-
-
-def text_of(word):
-    """A text as it is typed, its line ends as in a corpus. Raises UserError for one that is no UTF-8."""
-    check(utf8(word) == word, f"{word[:40]!r}: not a UTF-8 text; type it in a terminal that writes UTF-8")
-    return word.replace("\r\n", "\n")
-
-
-def utf8(word):
-    """A word of the system's with what no UTF-8 file can hold spelt out."""
-    return word.encode("utf-8", "backslashreplace").decode()
-
-
-def path_of(word):
-    """A path as it is typed. Raises UserError for none, and for a name that no file can have."""
-    check(word, "an empty path; name a file or a folder")
-    long = [part for part in Path(word).parts if len(os.fsencode(part)) > 255]
-    long = long or len(os.fsencode(word)) > 4000
-    check(not long, f"{word[:40]}...: the path has a name too long for a file")
-    return Path(word)
-
-
-def check_tag(tag):
-    """Raise UserError unless file names may begin with this word."""
-    plain = re.fullmatch(r"[\w -][\w. -]*", tag) and len(os.fsencode(tag)) <= 200
-    check(plain, f"--tag {tag[:40]!r}: the files' names begin with it: letters, digits, and . _ - only, no . first")
-
-
-def typed(metavar, kind, parsed, shown=str, nargs=1):
-    """What tyro must know of a type: its name in the help, its Python type, words -> value, value -> word."""
-    return PrimitiveConstructorSpec(
-        nargs=nargs,
-        metavar=metavar,
-        instance_from_str=parsed,
-        is_instance=lambda value: isinstance(value, kind),
-        str_from_instance=lambda value: [shown(value)],
-    )
-
-
-def command(*more, without=()):
+def typed_command(*more, without=()):
     """The command line that is running, as a reader would type it, with more flags, and without some and their values."""
-    typed = []
-    processes = os.environ.get("LOCAL_WORLD_SIZE", "1")  # set by torchrun
-    start = ["torchrun", "--nproc-per-node", processes] if processes != "1" else []
-    words = iter(sys.argv[1:])
+    typed, words = [], iter(sys.argv[1:])
     for word in words:
         flag, _, value = word.partition("=")
         if flag not in (*more, *without):
             typed.append(word)
         elif flag in VALUED and not value:
             next(words, None)
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "1")  # set by torchrun
+    start = ["torchrun", "--nproc-per-node", processes] if processes != "1" else []
     return uv_run(*program().split(), *typed, *more, start=start)
 
 
@@ -221,7 +127,7 @@ def uv_run(script, *words, start=()):
     """A command that runs a script of ours, as it is typed in the user's folder."""
     if not os.path.samefile(os.curdir, ROOT):
         script, start = ROOT / script, ("--project", ROOT, *start)
-    return utf8(shlex.join(map(str, ["uv", "run", *start, script, *words])))
+    return shlex.join(map(str, ["uv", "run", *start, script, *words]))
 
 
 def listed(kind):
@@ -229,15 +135,23 @@ def listed(kind):
 
     def parsed(words):
         typed = filter(None, map(str.strip, ",".join(words).split(",")))
-        values = tuple(map(path_of if kind is Path else kind, typed))
+        values = tuple(map(kind, typed))
         if not values:
             raise ValueError("an empty list")
         if len(set(values)) < len(values):
             raise ValueError(f"{' '.join(words)}: the same value twice")
         return values
 
-    metavar = f"{kind.__name__.upper()},..."
-    spec = typed(metavar, tuple, parsed, lambda values: ",".join(map(str, values)) or "None", nargs="*")
+    def shown(values):
+        return [",".join(map(str, values)) or "none"]
+
+    spec = PrimitiveConstructorSpec(
+        nargs="*",
+        metavar=f"{kind.__name__.upper()},...",
+        instance_from_str=parsed,
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=shown,
+    )
     return Annotated[tuple[kind, ...], spec]
 
 
@@ -249,8 +163,14 @@ def number_or_all(word):
 
 def one_number_or_all():
     """A tyro type of the same, as in --top-k all."""
-    parsed, shown = lambda words: number_or_all(words[0]), {None: "all"}
-    return Annotated[int | None, typed("INT|all", int | None, parsed, lambda value: str(shown.get(value, value)))]
+    spec = PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT|all",
+        instance_from_str=lambda words: number_or_all(words[0]),
+        is_instance=lambda value: isinstance(value, int | None),
+        str_from_instance=lambda value: ["all" if value is None else str(value)],
+    )
+    return Annotated[int | None, spec]
 
 
 def a_method():
@@ -264,5 +184,5 @@ def prefixed(args, prefix):
     return {name.removeprefix(start): value for name, value in vars(args).items() if name.startswith(start)}
 
 
-VALUED = ("--init",)  # of the flags that a hint leaves out, those with a value
 CONFIG = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
+VALUED = ("--init",)  # of the flags that a hint leaves out, those with a value

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lab import checkpoint, cli, machine, onnx_runtime, session, terminal, trials, two_stage
 from lab.canvas import Canvas
-from lab.cli import check, check_seeds, command, say
+from lab.cli import check, check_seeds, say, typed_command
 from lab.corpus import Corpus
 from lab.method import sampler_of
 from lab.progress import Bar
@@ -119,7 +119,7 @@ def write(method, args):
     if not machine.Ranks().is_main:
         return
     path = args.weights or checkpoint.default_path(method.name)
-    hint = command("--train") if Path(sys.argv[0]).name == f"{method.name}.py" else None
+    hint = typed_command("--train") if Path(sys.argv[0]).name == f"{method.name}.py" else None
     console = terminal.terminal()
     with Bar(f"loading {path.name}"):
         model, alphabet, opening, _ = checkpoint.load(path, method, hint)

@@ -5,8 +5,8 @@ than a small one. The first 90 % is for training; choices are made on the valida
 reported on the test split.
 """
 
-import codecs
 import hashlib
+import http.client
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +15,13 @@ import numpy as np
 import torch
 
 from lab.cli import ROOT, UserError, check, say
-from lab.files import atomic, check_ends
+from lab.files import atomic, reading
 
 URL = "https://github.com/nathan-barry/tiny-diffusion/releases/download/v2.0.0/data.txt"
 SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 DEFAULT = ROOT / "data.txt"
-BLOCK = 1 << 22  # bytes read at once
-MASK_SYMBOLS = ("_", "░▒▓█", "□▢◻☐▯", "◌○◯", "¤", "\ufffd")  # of "no character yet", each with those that look like it
+BLOCK = 1 << 22  # bytes, or characters, read at once
+MASK_SYMBOLS = "_░□◌¤\ufffd"  # of "no character yet": the first that the text lacks
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Alphabet:
 
     def __post_init__(self):
         if not self.mask:
-            spare = map(chr, (*range(0xE000, 0xF900), *range(0xF0000, 0xFFFFE)))  # private use
-            free = next(alike for alike in (*MASK_SYMBOLS, *spare) if not set(alike) & set(self.characters))
-            object.__setattr__(self, "mask", free[0])
+            symbols = (*MASK_SYMBOLS, *map(chr, range(0xE000, 0xF900)))  # the last ones: of private use
+            free = next(symbol for symbol in symbols if symbol not in self.characters)
+            object.__setattr__(self, "mask", free)
 
     def __len__(self):
         return len(self.characters)
@@ -71,8 +71,6 @@ class Alphabet:
 
 def fetch():
     """Download the default corpus to data.txt, checked and atomically. Raises UserError when it cannot be had."""
-    import http.client  # not at the top: whoever has a text need not wait for it
-
     say(f"{DEFAULT.name} is missing; downloading {URL}")
     try:
         torch.hub.download_url_to_file(URL, str(DEFAULT), hash_prefix=SHA256)
@@ -95,13 +93,11 @@ class Corpus:
         if path is None and not DEFAULT.exists():
             fetch()
         self.path = Path(path or DEFAULT)
-        check_ends(self.path)
         try:
-            characters, self.ids, self.sha256 = encode_once(self.path)
+            with reading(self.path, "name a UTF-8 text: --data any.txt"):
+                characters, self.ids, self.sha256 = encode_once(self.path)
         except UnicodeDecodeError as error:
             raise UserError(f"{self.path}: not a UTF-8 text ({error.reason}). Convert it first") from error
-        except OSError as error:
-            raise UserError(f"{self.path}: {error.strerror or error}. Name a UTF-8 text: --data any.txt") from error
         self.alphabet = Alphabet(characters)
         n = len(self.ids)
         first, half = int(0.9 * n), (n + int(0.9 * n)) // 2
@@ -188,15 +184,10 @@ def encode(path, folder):
 
 
 def blocks(path):
-    """The code points (n,) uint32 of a UTF-8 file; a byte order mark is left out, \\r\\n is \\n."""
-    decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    rest = ""  # a \r at the end of a block may belong to a \r\n
-    with open(path, "rb") as file:
-        while raw := file.read(BLOCK):
-            text = rest + decoder.decode(raw)
-            rest = "\r" if text.endswith("\r") else ""
-            yield codes_of(text[: len(text) - len(rest)].replace("\r\n", "\n"))
-    yield codes_of((rest + decoder.decode(b"", final=True)).replace("\r\n", "\n"))
+    """The code points (n,) uint32 of a UTF-8 file, block after block; a byte order mark is left out, line ends are \\n."""
+    with open(path, encoding="utf-8-sig") as file:
+        while text := file.read(BLOCK):
+            yield codes_of(text)
 
 
 def codes_of(text):

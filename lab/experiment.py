@@ -161,7 +161,7 @@ def generate_rows(todo, args, reference, label, rows_file):
     sources = reference.sources() if reference else {"corpus": None, "evaluator": None}
     planned, engines = [[head | sources for head in row_keys(*task)] for task in todo], {id(w): w for w, _ in todo}
     ends = list(itertools.accumulate(map(len, planned)))
-    with workers.choose(_write, engines, args.workers, args.cluster) as submit:
+    with workers.executor(_write, engines, args.workers, args.cluster) as submit:
         folder = records.Folder(args.output_dir, label, rows_file, args.resume)
         done = rows_done(folder, list(itertools.chain(*planned)))
         first = bisect.bisect_right(ends, done)  # the trial that is not written yet, or not to its end

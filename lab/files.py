@@ -72,10 +72,18 @@ def check_place(path):
         raise LookupError  # so that nothing is left
 
 
-def check_ends(path):
-    """Raise UserError for a device or a pipe to read: it need not end, and cannot be read twice."""
+@contextlib.contextmanager
+def reading(path, hint="name another file"):
+    """Turns the system's refusal to read a file into a UserError that ends with the hint.
+
+    So is a device or a pipe refused: it need not end, and cannot be read twice.
+    """
     ends = os.path.isfile(path) or os.path.isdir(path) or not os.path.exists(path)
     check(ends, f"{path}: is a device or a pipe; name a file")
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}; {hint}") from error
 
 
 def unused(path, is_folder=False):
@@ -94,10 +102,9 @@ def writing(path):
     """Turns the system's refusal to write a file into a UserError that says what to do."""
     try:
         yield
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"{path}: cannot be written (a file has the name of its folder)") from error
     except OSError as error:
-        in_the_way = isinstance(error, (FileExistsError, NotADirectoryError))
-        why = "a file has the name of its folder" if in_the_way else error.strerror or error
-        reason = f"{path}: cannot be written ({why})"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            reason = f"{path}: cannot be written: the disk is full, or your quota. Free some space and try again"
-        raise UserError(reason) from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = "the disk is full, or your quota; free some space and try again" if full else error.strerror or error
+        raise UserError(f"{path}: cannot be written: {reason}") from error

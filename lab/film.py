@@ -1,12 +1,12 @@
 """What a sampler's frames look like: recorded once, then drawn (painter.py), put on a page (page.py) or in a terminal.
 
-A picture shows what the method knows at that moment: it depends on a frame and its predecessors alone. A masked newline
+A snapshot shows what the method knows at that moment: it depends on a frame and its predecessors alone. A masked newline
 is a cell like any other, and ends a line once it is written.
 """
 
 import re
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import groupby, islice
 
 import torch
 
@@ -21,12 +21,12 @@ LEGEND = {
 }
 COLUMNS = 56  # cells in a line
 MASK = "░"  # a masked cell, where nothing better can be drawn
-SHORTEST, LONGEST, PICTURES = 8.0, 20.0, 240  # of an animation: seconds, seconds, pictures at most
+SHORTEST, LONGEST, PICTURES = 8.0, 20.0, 240  # of an animation: seconds, seconds, frames at most
 CONTROL = "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]"  # never drawn or sent as they are
 
 
 @dataclass(frozen=True)
-class Still:
+class Snapshot:
     """The canvas after a call: the characters (L,), their states, and how confident the method was when it wrote them.
 
     A masked position's character is the alphabet's mask symbol.
@@ -42,78 +42,94 @@ class Still:
 
 @dataclass(frozen=True)
 class Film:
-    """The stills of one text. note: what there is to say below its title."""
+    """The snapshots of one text. note: what there is to say below its title."""
 
     title: str
-    stills: list
+    snapshots: list
     note: str = ""
 
     def at(self, seconds):
-        """The still that stands at a time."""
-        return next(still for still in reversed(self.stills) if still.seconds <= seconds)
+        """The snapshot that stands at a time."""
+        return next(snapshot for snapshot in reversed(self.snapshots) if snapshot.seconds <= seconds)
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A moment of an animation: a still of each film side by side, the methods' clock, how long it is shown (seconds)."""
+class AnimationFrame:
+    """A moment: a snapshot of each film side by side, the methods' clock, how long it is shown (seconds)."""
 
-    stills: tuple
+    snapshots: tuple
     clock: float
     lasts: float
 
 
-def record(engine, trial):
-    """Drain a trial of one text -> Film."""
-    return Film(engine.method.title, list(stills(engine, trial)))
+class Recorder:
+    """Follows the frames of one text: counts calls and seconds, and knows the state of each cell.
 
-
-def stills(engine, trial):
-    """Write a trial of one text: yields a Still before its first call, one after each, and one at last, all settled.
-
-    A causal model has no masks: what it has not written is empty paper. The clock runs round the sampler alone.
+    A causal model has no masks: what it has not written is blank.
     """
-    idx, masked, alphabet = trial.canvas.idx[0], trial.canvas.masked[0], engine.alphabet
-    states, ahead = torch.full(idx.shape, SETTLED), EMPTY if engine.method.is_causal else MASKED
-    calls, spent, confidence, candidates = 0, 0.0, torch.ones(len(idx), dtype=torch.float64), {}
 
-    def still():
-        shades, shown = (confidence * 9).int().tolist(), states.masked_fill(masked, ahead).tolist()
-        return Still(calls, spent, alphabet.decode(idx, masked), bytes(shown), bytes(shades), candidates)
+    def __init__(self, engine, canvas):
+        self.alphabet, self.idx, self.masked = engine.alphabet, canvas.idx[0], canvas.masked[0]
+        self.ahead = EMPTY if engine.method.is_causal else MASKED
+        self.states = torch.full(self.idx.shape, SETTLED)
+        self.confidence = torch.ones(self.idx.shape, dtype=torch.float64)
+        self.calls, self.seconds, self.candidates = 0, 0.0, {}
 
-    yield still()
-    for frame, took in trials.frames(engine, trial):
-        calls, spent = calls + 1, spent + took
-        columns, fresh, idx = frame.columns[0], masked & ~frame.masked[0], frame.idx[0]
-        written = confidence.scatter(0, columns, frame.confidence[0])
-        confidence, masked = torch.where(fresh, written, confidence), frame.masked[0]
-        states = torch.where(fresh, NEW, SETTLED).masked_fill(frame.draft[0], DRAFT)
-        candidates = likeliest(frame, fresh, alphabet)
-        yield still()
-    yield replace(still(), states=bytes([SETTLED] * len(idx)), candidates={})
+    def add(self, frame, seconds):
+        """Take up the frame of a call, which took so many seconds."""
+        self.calls, self.seconds = self.calls + 1, self.seconds + seconds
+        new, columns = self.masked & ~frame.masked[0], frame.columns[0]
+        self.idx, self.masked = frame.idx[0], frame.masked[0]
+        self.states = torch.where(new, NEW, SETTLED).masked_fill(frame.draft[0], DRAFT)
+        written = self.confidence.scatter(0, columns, frame.confidence[0])
+        self.confidence = torch.where(new, written, self.confidence)
+        shown = new[columns]
+        self.candidates = self.likeliest(columns[shown], frame.probs[0][shown])
+
+    def likeliest(self, positions, probs, count=5):
+        """The likeliest characters at some positions (N,) with their probs (N, V)."""
+        best, tokens = probs.topk(min(count, len(self.alphabet)))
+        rows = [list(zip(self.alphabet.decode(t), b.tolist(), strict=True)) for t, b in zip(tokens, best, strict=True)]
+        return dict(zip(positions.tolist(), rows, strict=True))
+
+    def snapshot(self):
+        """What stands there now."""
+        characters = self.alphabet.decode(self.idx, self.masked)
+        states = bytes(self.states.masked_fill(self.masked, self.ahead).tolist())
+        ninths = bytes((self.confidence * 9).int().tolist())
+        return Snapshot(self.calls, self.seconds, characters, states, ninths, self.candidates)
 
 
-def likeliest(frame, fresh, alphabet, count=5):
-    """The likeliest characters at each position that a call wrote: {position: [(character, probability), ...]}."""
-    seen = fresh[frame.columns[0]]
-    best, tokens = frame.probs[0][seen].topk(min(count, len(alphabet)))
-    rows = [list(zip(alphabet.decode(t), b.tolist(), strict=True)) for t, b in zip(tokens, best, strict=True)]
-    return dict(zip(frame.columns[0][seen].tolist(), rows, strict=True))
+def snapshots(engine, trial):
+    """Write a trial of one text: yields a Snapshot before its first call, one after each, and one at last, all settled."""
+    recorder = Recorder(engine, trial.canvas)
+    yield recorder.snapshot()
+    for frame, seconds in trials.frames(engine, trial):
+        recorder.add(frame, seconds)
+        yield recorder.snapshot()
+    last = recorder.snapshot()
+    yield replace(last, states=bytes([SETTLED] * len(last.states)), candidates={})
+
+
+def record(engine, trial):
+    """Write a trial of one text -> Film."""
+    return Film(engine.method.title, list(snapshots(engine, trial)))
 
 
 def visible(text):
     """Text with a sign in place of each control character but the newline: what reaches no screen as it is."""
-    text = text.replace("\t", "→")
-    return re.sub(CONTROL, lambda m: chr(0x2400 + ord(m[0])) if m[0] < " " else "\ufffd", text)
+    return re.sub(CONTROL, "\ufffd", text.replace("\t", "→"))
 
 
-def signs(still):
-    """What each cell shows: a character, a sign for a control character, MASK, or a space on empty paper."""
-    known = zip(visible(still.characters), still.states, strict=True)
-    return "".join({MASKED: MASK, EMPTY: " "}.get(state, character) for character, state in known)
+def glyphs(snapshot):
+    """What each cell shows: a character, a sign for a control character, MASK, or a space where it is blank."""
+    instead = {MASKED: MASK, EMPTY: " "}
+    cells = zip(visible(snapshot.characters), snapshot.states, strict=True)
+    return "".join(instead.get(state, character) for character, state in cells)
 
 
 def rows(text, width):
-    """Signs in lines of at most `width`, which join to the text: a newline stays at the end of its line, beyond the last column.
+    """Glyphs in lines of at most `width`, which join to the text: a newline stays at the end of its line, beyond the last column.
 
     A word that does not fit goes to the next line where it is known from its first character on; masks are filled up.
     """
@@ -130,35 +146,50 @@ def rows(text, width):
     return [*made, row] if row else made
 
 
-def timeline(films, fps):
-    """The animation: a list of Pictures, at most PICTURES of them and LONGEST seconds in all.
+def lines(snapshot, width):
+    """A snapshot in lines of at most `width` cells: [[(glyph, state, confidence), ...], ...]."""
+    cells = zip(glyphs(snapshot), snapshot.states, snapshot.confidence, strict=True)
+    return [list(islice(cells, len(row))) for row in rows(glyphs(snapshot), width)]
 
-    One film: a picture for each call. Several: one clock; what took less than SHORTEST is slowed down to it. GIF times are
+
+def used(films):
+    """The states that some films have, of those that LEGEND explains."""
+    states = set().union(*(snapshot.states for film in films for snapshot in film.snapshots))
+    return sorted(states & LEGEND.keys())
+
+
+def timeline(films, fps):
+    """The animation: a list of AnimationFrames, at most PICTURES of them and LONGEST seconds in all.
+
+    One film: a frame for each call. Several: one clock; what took less than SHORTEST is slowed down to it. GIF times are
     hundredths of a second, so all are.
     """
-    (real, shown), step = duration(films), max(2, round(100 / fps))
-    count = min(PICTURES, len(films[0].stills) if len(films) == 1 else 1 + int(100 * shown / step))
-    step = min(step if len(films) == 1 else round(100 * shown / count), int(100 * LONGEST / count))
-    moments = [real * k / max(1, count - 1) for k in range(count)]
     if len(films) == 1:
-        made = films[0].stills
-        chosen = [made[round(k * (len(made) - 1) / max(1, count - 1))] for k in range(count)]
-        sides = [((still,), still.seconds) for still in chosen]
+        every = films[0].snapshots
+        count = min(PICTURES, len(every))
+        chosen = [every[k * (len(every) - 1) // max(1, count - 1)] for k in range(count)]
+        moments, lasts = [((snapshot,), snapshot.seconds) for snapshot in chosen], 1 / fps
     else:
-        sides = [(tuple(film.at(moment) for film in films), moment) for moment in moments]
-    groups = [list(group) for _, group in groupby(sides, key=lambda side: side[0])]
-    return [Picture(*group[0], len(group) * step / 100) for group in groups]
+        real, shown = duration(films)
+        count = min(PICTURES, 1 + int(shown * fps))
+        clocks = [real * (k / (count - 1)) for k in range(count)]
+        moments, lasts = [(tuple(film.at(clock) for film in films), clock) for clock in clocks], shown / count
+    hundredths = max(2, min(round(100 * lasts), int(100 * LONGEST / count)))
+    equal = [
+        list(group) for _, group in groupby(moments, key=lambda moment: moment[0])
+    ]  # neighbours that are one picture
+    return [AnimationFrame(*group[0], len(group) * hundredths / 100) for group in equal]
 
 
 def duration(films):
     """Seconds of the methods' clock until the last film ends, and seconds that an animation on that clock takes."""
-    real = max(film.stills[-1].seconds for film in films)
+    real = max(film.snapshots[-1].seconds for film in films)
     return real, min(max(real, SHORTEST), LONGEST)
 
 
-def pace(pictures, say=str):
+def pace(animation, say=str):
     """How the animation's time compares with the methods', in words."""
-    shown, real = sum(picture.lasts for picture in pictures), pictures[-1].clock
+    shown, real = sum(frame.lasts for frame in animation), animation[-1].clock
     ratio = shown / real if real else 1.0
     if 0.95 < ratio < 1.05:
         return say("in real time")
@@ -166,6 +197,7 @@ def pace(pictures, say=str):
     return slower.format(ratio) if ratio > 1 else faster.format(1 / ratio)
 
 
-def figures(still, say=str):
-    """What a still has cost, in a line."""
-    return f"{still.calls}{say(' calls, ' if still.calls != 1 else ' call, ')}{still.seconds:.2f}{say(' s')}"
+def figures(snapshot, say=str):
+    """What a snapshot has cost, in a line."""
+    calls = say(" calls, ") if snapshot.calls != 1 else say(" call, ")
+    return f"{snapshot.calls}{calls}{snapshot.seconds:.2f}{say(' s')}"

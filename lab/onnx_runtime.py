@@ -14,9 +14,9 @@ import sys
 import warnings
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -28,45 +28,27 @@ Runtime = Literal["torch", "onnx"]
 PACKAGES = ("torch", "onnx", "onnxscript")  # what makes a graph
 EXTRA = ("onnx", "onnxruntime", "onnxscript", "safetensors")
 OPSET = 20
-TAKEN = {"idx": torch.long, "evidence": torch.float32, "snr": torch.float32, "cache": None}  # by Model.forward
+INPUTS = ("idx", "evidence", "snr", "cache")  # that a Model.forward may take
 
 
 class Layer:
-    """What a `Past` holds for one block."""
+    """As lab.backbone.Layer, but its past is an input of the graph, and what is new is kept for the output."""
 
-    def __init__(self, past, keys, values, inputs):
-        self.past, self.keys, self.values, self.inputs = past, keys, values, inputs
+    def __init__(self, keys, values, inputs, mask):
+        self.keys, self.values, self.inputs, self.mask = keys, values, inputs, mask
 
     def attend(self, q, k, v):
-        """As lab.backbone's: keys and values of the past are read where they lie, not copied in front of the new ones."""
-        self.past.new[0].append(k), self.past.new[1].append(v)
-        scores = torch.cat((q @ self.keys.mT, q @ k.mT), -1) * q.size(-1) ** 0.5 + self.past.mask
+        """Attention to the past, which is not copied in front of the new positions, and to these."""
+        self.new_keys, self.new_values = k, v
+        scores = torch.cat((q @ self.keys.mT, q @ k.mT), -1) * q.size(-1) ** 0.5 + self.mask
         past, new = scores.softmax(-1).split((self.keys.size(2), k.size(2)), -1)
         return past @ self.values + new @ v
 
     def windows(self, x, width):
-        """As lab.backbone's."""
-        self.past.new[2].append(x)
+        """What a convolution sees at each new position, x (B, T, C) being its inputs there: (B, T, C, width)."""
+        self.new_inputs = x
         reach = torch.arange(x.size(1))[:, None] + torch.arange(width)  # (T, width)
         return torch.cat((self.inputs, x), 1)[:, reach].mT
-
-
-class Past:
-    """A lab.backbone.Cache whose tensors are inputs of a graph: what becomes of the new positions is collected."""
-
-    length = 0  # the graph has the angles of the new positions only
-
-    def __init__(self, T, length, keys, values, inputs):
-        unread = (torch.arange(keys[0].size(2)) >= length).expand(T, -1)
-        ahead = torch.ones(T, T, dtype=torch.bool).triu(1)
-        hidden = torch.cat((unread, ahead), 1)  # (T, room + T)
-        self.mask = hidden * -(30 + 2 * keys[0].size(-1) ** 0.5)  # scores are within sqrt(D): e^-30 and no denormals
-        self.layers = [Layer(self, *layer) for layer in zip(keys, values, inputs, strict=True)]
-        self.new = [], [], []
-
-    def append(self, T):
-        """The layers."""
-        return self.layers
 
 
 class Graph(nn.Module):
@@ -77,30 +59,37 @@ class Graph(nn.Module):
         self.model = model
 
     def forward(self, idx, length, keys, values, inputs):
-        past = Past(idx.size(1), length, keys, values, inputs)
-        angles = self.model.backbone.angles[
-            :, length + torch.arange(idx.size(1))
-        ]  # a slice from `length` would not export
-        logits = torch.func.functional_call(self.model, {"backbone.angles": angles}, (idx, past))
-        return logits, *map(torch.stack, past.new)
+        T, (*_, room, D) = idx.size(1), keys[0].shape
+        unread = (torch.arange(room) >= length).expand(T, -1)
+        ahead = torch.ones(T, T, dtype=torch.bool).triu(1)
+        mask = torch.cat((unread, ahead), 1) * -(30 + 2 * D**0.5)  # scores are within sqrt(D): e^-30 and no denormals
+        layers = [Layer(*past, mask) for past in zip(keys, values, inputs, strict=True)]
+        angles = self.model.backbone.angles[:, length + torch.arange(T)]  # a slice from `length` would not export
+        cache = SimpleNamespace(length=0, extend=lambda T: layers)  # 0: the angles are of the new positions alone
+        logits = torch.func.functional_call(self.model, {"backbone.angles": angles}, (idx, cache))
+        new = [(layer.new_keys, layer.new_values, layer.new_inputs) for layer in layers]
+        return logits, *map(torch.stack, zip(*new, strict=True))
 
 
 def export(model):
-    """A model in evaluation mode -> its torch.onnx.ONNXProgram; texts in a batch, and positions, as many as there are."""
-    config, rows, T, room = model.config, 2, min(3, model.config.block_size), 5
-    names, outputs, network = inputs_of(model), ["logits"], model
-    axes = [{0: "batch", 1: "positions"} for name in names]
-    shapes = {"idx": (rows, T), "snr": (rows, T), "evidence": (rows, T, config.vocab_size)}
-    tensors = [torch.zeros(shapes[name], dtype=TAKEN[name]) for name in names if name != "cache"]
+    """A model in evaluation mode -> its torch.onnx.ONNXProgram, for any number of texts and of positions."""
+    names, rows, T = inputs_of(model), 2, min(3, model.config.block_size)
+    examples = {
+        "idx": torch.zeros(rows, T, dtype=torch.long),
+        "evidence": torch.zeros(rows, T, model.config.vocab_size),
+        "snr": torch.zeros(rows, T),
+    }
+    network, outputs, tensors = model, ["logits"], [examples[name] for name in names if name in examples]
+    axes = [{0: "batch", 1: "positions"} for _ in tensors]
     if "cache" in names:
-        L, H, C = config.n_layer, config.n_head, config.n_embd
-        keys, values = (
-            [torch.zeros(rows, H, room, C // H) for _ in range(L)] for _ in range(2)
-        )  # one twice: one input
-        tensors += [torch.tensor(room), keys, values, torch.zeros(L, rows, config.conv_width - 1, C)]
-        axes[1:] = [{}, *[[{0: "batch", 2: "room"}] * L] * 2, {1: "batch"}]
-        names[1:] = ["length", *(f"past_{kind}_{i}" for kind in ("keys", "values") for i in range(L)), "past_inputs"]
-        outputs, network = [*outputs, "keys", "values", "inputs"], Graph(model)
+        L, H, C, room = model.config.n_layer, model.config.n_head, model.config.n_embd, 5
+        network, outputs = Graph(model), ["logits", "keys", "values", "inputs"]
+        keys = [torch.zeros(rows, H, room, C // H) for _ in range(L)]
+        values = [torch.zeros_like(each) for each in keys]  # a tensor that is given twice would be one input
+        tensors += [torch.tensor(room), keys, values, torch.zeros(L, rows, model.config.conv_width - 1, C)]
+        axes += [{}, [{0: "batch", 2: "room"}] * L, [{0: "batch", 2: "room"}] * L, {1: "batch"}]
+        past = [f"past_{kind}_{i}" for kind in ("keys", "values") for i in range(L)]
+        names = ["idx", "length", *past, "past_inputs"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -120,25 +109,23 @@ def export(model):
 
 
 def inputs_of(model):
-    """Names of what the forward pass of a model takes. Raises UserError where there is none for one of them."""
+    """Names of what the forward pass of a model takes. Raises UserError for one that is unknown here."""
     names = list(inspect.signature(model.forward).parameters)
-    strange = ", ".join({*names} - {*TAKEN})
-    check(
-        not strange, f"lab/onnx_runtime.py: TAKEN lacks {strange}, which {type(model).__module__}.Model.forward takes"
-    )
+    unknown = ", ".join({*names} - {*INPUTS})
+    check(not unknown, f"--runtime onnx: cannot export {unknown}, which {type(model).__module__}.Model.forward takes")
     return names
 
 
 def key(model):
     """What the graph of a model depends on, as a digest: weights, sizes, code, versions."""
     kinds = {kind for part in model.modules() for kind in type(part).__mro__}
-    ours = {Path(inspect.getfile(kind)) for kind in kinds if kind.__module__.split(".")[0] not in ("torch", "builtins")}
-    found = hashlib.sha256(repr((model.config, *map(metadata.version, PACKAGES))).encode())
-    for path in sorted({*ours, Path(__file__)}):
-        found.update(path.read_bytes())
-    for name, weights in model.state_dict().items():
-        found.update(f"{name} {weights.dtype} {tuple(weights.shape)}".encode() + weights.numpy().tobytes())
-    return found.hexdigest()
+    files = {inspect.getfile(kind) for kind in kinds if kind.__module__.split(".")[0] not in ("torch", "builtins")}
+    digest = hashlib.sha256(repr((model.config, *map(metadata.version, PACKAGES))).encode())
+    for path in sorted({*files, __file__}):
+        digest.update(Path(path).read_bytes())
+    for weights in model.state_dict().values():
+        digest.update(weights.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def graph_of(model):
@@ -158,11 +145,8 @@ def check_installed(runtime, device=None):
     """Raise UserError for ONNX Runtime on another device than the CPU, or without its packages."""
     if runtime == "onnx":
         check(device in (None, "cpu"), "--runtime onnx: computes on the CPU; leave out --device")
-        missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
-        check(
-            not missing,
-            f"ONNX Runtime needs packages that are not installed ({', '.join(missing)}): uv sync --extra onnx",
-        )
+        missing = ", ".join(name for name in EXTRA if importlib.util.find_spec(name) is None)
+        check(not missing, f"ONNX Runtime needs packages that are not installed ({missing}): uv sync --extra onnx")
 
 
 def choose(model, runtime):
@@ -177,7 +161,7 @@ class OnnxModel(nn.Module):
     def __init__(self, config, lm_head, names, graph):
         super().__init__()
         self.config, self.lm_head, self.names, self.graph = config, lm_head, names, graph
-        self.session, self.bound = session(graph, 1 if "cache" in names else torch.get_num_threads()), None
+        self.session = session(graph, 1 if "cache" in names else torch.get_num_threads())
 
     def __reduce__(self):
         """For worker processes: a session cannot be sent."""
@@ -186,52 +170,30 @@ class OnnxModel(nn.Module):
     def forward(self, idx, *more):
         """As the model's own: idx (B, T) tokens -> (B, T, V) logits."""
         if "cache" in self.names:
-            return self.after(idx, *more)
-        given = dict(zip(self.names, (idx, *more), strict=False))
+            return self.cached(idx, *more)
         if "snr" in self.names and not more:  # plain masks carry no evidence
-            given |= {"snr": torch.zeros(idx.shape), "evidence": torch.zeros(*idx.shape, self.config.vocab_size)}
-        logits = self.session.run(["logits"], {name: value.numpy() for name, value in given.items()})
-        return torch.from_numpy(logits[0])
+            more = torch.zeros(*idx.shape, self.config.vocab_size), torch.zeros(idx.shape)
+        return self.run(zip(self.names, (idx, *more), strict=True))[0]
 
-    def after(self, idx, cache=None):
-        """The same behind what a lab.backbone.Cache holds; without one, behind nothing."""
+    def cached(self, idx, cache=None):
+        """The same behind what a lab.backbone.Cache holds, which then holds these positions too."""
         cache = cache or Cache(self.config, len(idx), like=self.lm_head.weight)
-        key = cache, idx.shape, cache.length > 0
-        if self.bound is None or self.bound.key != key:
-            self.bound = Bound(self.session, *key)
-        return self.bound.run(idx)
+        start, stop, pad = cache.length, cache.length + idx.size(1), cache.left
+        given = {"idx": idx, "length": torch.tensor(start), "past_inputs": cache.inputs[:, :, start : start + pad]}
+        for i, (keys, values, _) in enumerate(cache.layers):
+            given |= {f"past_keys_{i}": keys, f"past_values_{i}": values}
+        logits, *new = self.run(given.items())
+        cache.length = stop
+        (
+            cache.keys[..., start:stop, :],
+            cache.values[..., start:stop, :],
+            cache.inputs[:, :, pad + start : pad + stop],
+        ) = new
+        return logits
 
-
-class Bound:
-    """Tensors that the graph reads and writes in place, for passes of one shape (B, T) behind one cache, or its beginning."""
-
-    def __init__(self, session, cache, shape, has_past):
-        (B, T), self.key = shape, (cache, shape, has_past)
-        self.session, self.cache, self.binding = session, cache, session.io_binding()
-        self.idx, self.length = torch.empty(B, T, dtype=torch.long), torch.tensor(0)
-        self.inputs = cache.inputs[:, :, : cache.conv_pad].clone()
-        self.taken = {"idx": self.idx, "length": self.length, "past_inputs": self.inputs}
-        for i, layer in enumerate(cache.layers):
-            keys, values = layer[:2] if has_past else cache.keys.new_zeros(2, *cache.keys[0, :, :, :1].shape)
-            self.taken |= {f"past_keys_{i}": keys, f"past_values_{i}": values}
-        V = session.get_outputs()[0].shape[-1]
-        self.given = {"logits": cache.keys.new_empty(B, T, V)}
-        self.given |= {name: getattr(cache, name)[..., :T, :].clone() for name in ("keys", "values", "inputs")}
-        for bind, tensors in ((self.binding.bind_input, self.taken), (self.binding.bind_output, self.given)):
-            for name, x in tensors.items():
-                kind = np.int64 if x.dtype == torch.long else np.float32
-                bind(name, "cpu", 0, kind, tuple(x.shape), x.data_ptr())
-
-    def run(self, idx):
-        """idx (B, T) -> (B, T, V) logits; the cache then holds these positions too."""
-        cache, first = self.cache, self.cache.length
-        cache.length = last = first + idx.size(1)
-        self.idx.copy_(idx), self.length.fill_(first)
-        self.inputs.copy_(cache.inputs[:, :, first : first + cache.conv_pad])
-        self.session.run_with_iobinding(self.binding)
-        cache.keys[..., first:last, :], cache.values[..., first:last, :] = self.given["keys"], self.given["values"]
-        cache.inputs[:, :, cache.conv_pad + first : cache.conv_pad + last] = self.given["inputs"]
-        return self.given["logits"].clone()
+    def run(self, given):
+        """(name, tensor) pairs that the graph takes -> the tensors that it gives."""
+        return [torch.from_numpy(x) for x in self.session.run(None, {name: x.numpy() for name, x in given})]
 
 
 def session(graph, threads):

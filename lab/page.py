@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from string import Template
 
-from lab.film import DRAFT, EMPTY, LEGEND, MASK, MASKED, NEW, SETTLED, Picture, duration, figures, pace, visible
+from lab.film import DRAFT, EMPTY, LEGEND, MASK, MASKED, NEW, SETTLED, AnimationFrame, duration, figures, pace, visible
 from lab.painter import BEHIND, INK, LOW, PAPER, QUIET
 from lab.records import write_text
 
@@ -38,10 +38,10 @@ def languages():
 def render(films, playing=True, say=str):
     """That page as text. playing: begins at the first still and plays; else it stands at the last one."""
     real, shown = duration(films)
-    data = {"playing": playing, "real": round(real, 4), "shown": shown, "pace": pace([Picture((), real, shown)], say)}
-    data["films"] = [pack(film) for film in films]
+    data = {"playing": playing, "real": round(real, 4), "shown": shown}
+    data |= {"pace": pace([AnimationFrame((), real, shown)], say), "films": [pack(film) for film in films]}
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    states = {state for film in films for still in film.stills for state in still.states}
+    states = {state for film in films for still in film.snapshots for state in still.states}
     page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     page = Template(re.sub(r'say\("(.*?)"\)', lambda found: f'"{say(found[1])}"', page))
     parts = {"bars": bars(films, real or 1.0, say), "legend": legend(states, say), "language": say("en")}
@@ -51,7 +51,7 @@ def render(films, playing=True, say=str):
 def pack(film):
     """A film in few characters: of each still its calls, seconds and changes, [position, sign, state, confidence] each."""
     before, stills = {}, []
-    for still in film.stills:
+    for still in film.snapshots:
         cells = enumerate(zip(visible(still.characters), still.states, still.confidence, strict=True))
         changed = {k: cell for k, cell in cells if before.get(k) != cell}
         changes = [[k, *cell, *best(still, k)] for k, cell in changed.items()]
@@ -85,14 +85,14 @@ def legend(states, say=str):
 
 def bars(films, axis, say=str):
     """A bar for each film on one time axis of so many seconds, in HTML."""
-    spent = [(html.escape(film.title), film.stills[-1].seconds) for film in films]
+    spent = [(html.escape(film.title), film.snapshots[-1].seconds) for film in films]
     rows = (f'<p><b style="width: {100 * s / axis:.1f}%"></b>{t}: <i>{s:.2f}{say(" s")}</i></p>' for t, s in spent)
     return f'<div class="bars">{"".join(rows)}</div>'
 
 
 def panel(film, say=str):
     """A film's last still in HTML, as the page of `write_html` shows it."""
-    still = film.stills[-1]
+    still = film.snapshots[-1]
     runs = groupby(zip(still.states, still.confidence, visible(still.characters), strict=True), lambda cell: cell[:2])
     spans = "".join(span(state, ninth, "".join(sign for *_, sign in run)) for (state, ninth), run in runs)
     note = f'<p class="note">{html.escape(film.note)}</p>' if film.note else ""

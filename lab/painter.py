@@ -1,117 +1,96 @@
 """Films drawn with Pillow: a GIF, or a window."""
 
-import unicodedata
-from functools import cache
 from pathlib import Path
 
 from lab.cli import UserError, check
-from lab.files import atomic, check_ends
-from lab.film import COLUMNS, DRAFT, LEGEND, MASKED, NEW, SETTLED, figures, pace, rows, signs, timeline
-from lab.records import warn
+from lab.files import atomic, reading
+from lab.film import COLUMNS, DRAFT, LEGEND, MASKED, NEW, SETTLED, figures, glyphs, lines, pace, timeline, used
 
 PAPER, INK, QUIET, LOW = (255, 255, 255), (26, 26, 26), (107, 107, 107), (31, 95, 191)
 BEHIND = {MASKED: (213, 213, 213), DRAFT: (245, 224, 90), NEW: (240, 168, 96)}  # what is settled stands on paper
-JOINER = "\u200d"  # makes a letter of a joining script take the form that it has beside another
-ENDS = "\u0621\u0622\u0623\u0624\u0625\u0627\u0629\u062f\u0630\u0631\u0632\u0648\u0649"  # Arabic letters that join no following one
+BLANK = " ", PAPER, PAPER  # a cell without a character
+TOP = 2  # row of a picture in which the text begins
 
 
 class Painter:
-    """Draws the pictures of some films, from one to the next what has changed.
+    """Draws the frames of an animation, from one to the next what has changed.
 
     font: path of a monospaced font; None is DejaVu Sans Mono. Raises UserError for characters that it lacks.
     """
 
     def __init__(self, films, font=None, size=13):
-        from PIL import Image, ImageDraw, features
+        from PIL import Image, ImageDraw
 
-        shown = set().union(*(signs(film.stills[-1]) for film in films)) - {"\n"}
-        self.films, self.font, self.known = films, *load_font(font, size, shown)
-        if any(map(leftward, shown)) and not features.check("raqm"):
-            warn("this Pillow has no raqm: letters stand in order, unjoined; --save film.html shows them joined")
+        shown = set().union(*(glyphs(film.snapshots[-1]) for film in films)) - {"\n"}
+        self.font = load_font(font, size, shown)
+        self.films, self.drawn = films, [{} for _ in films]
         self.cell = w, h = round(max(map(self.font.getlength, {"M"} | shown))), size + 5
-        self.lines = max(len(rows(signs(still), COLUMNS)) for film in films for still in film.stills)
-        self.panel, self.foot = (COLUMNS + 3) * w, int((self.lines + 2.7) * h)
-        self.image = Image.new("RGB", (self.panel * len(films) + 2 * w, self.foot + int((len(films) + 3.5) * h)), PAPER)
-        self.pen, self.drawn = ImageDraw.Draw(self.image), [{} for _ in films]
+        self.foot = TOP + 1 + max(len(lines(snapshot, COLUMNS)) for film in films for snapshot in film.snapshots)  # row
+        self.panel = (COLUMNS + 3) * w
+        self.image = Image.new("RGB", (self.panel * len(films) + 2 * w, (self.foot + 4) * h), PAPER)
+        self.pen = ImageDraw.Draw(self.image)
         self.legend()
 
-    def paint(self, picture, caption):
-        """The picture, an RGB image that the next call draws on."""
-        (w, h), pen = self.cell, self.pen
-        for panel, (film, still) in enumerate(zip(self.films, picture.stills, strict=True)):
-            left, top, cells = 2 * w + panel * self.panel, int(2.2 * h), looks(still)
-            pen.rectangle((left, 0, left + self.panel - w, top - 1), PAPER)
-            pen.text((left, h // 2), f"{film.title}: {figures(still)}", INK, self.font)
-            for place in self.drawn[panel].keys() | cells.keys():
-                if self.drawn[panel].get(place) != cells.get(place):
-                    x, y = left + place[1] * w, top + place[0] * h
-                    self.character(x, y, *cells.get(place, (" ", PAPER, PAPER)))
+    def paint(self, frame, caption):
+        """The frame as an RGB image, which the next call draws on."""
+        for panel, (film, snapshot) in enumerate(zip(self.films, frame.snapshots, strict=True)):
+            self.text(panel, 0, f"{film.title}: {figures(snapshot)}", INK)
+            before, cells = self.drawn[panel], styles(snapshot)
+            for place in before.keys() | cells.keys():
+                if before.get(place) != cells.get(place):
+                    self.draw_cell(panel, place, *cells.get(place, BLANK))
             self.drawn[panel] = cells
-        self.clock(picture, caption)
+        self.text(0, self.foot, caption, QUIET)
         return self.image
 
-    def character(self, x, y, sign, behind, line):
-        """One cell: its background, its line below, its sign."""
-        (w, h), pen = self.cell, self.pen
-        if "\u2400" <= sign <= "\u2421" and sign not in self.known:  # most fonts have no pictures of control characters
-            sign = "\ufffd"
-        pen.rectangle((x, y, x + w - 1, y + h - 1), PAPER)
-        pen.rectangle((x, y, x + w - 1, y + h - 2), behind)
-        if line != PAPER:
-            pen.rectangle((x, y + h - 3, x + w - 1, y + h - 2), line)
-        pen.text((x, y), "⏎" if sign == "\n" else sign, QUIET if sign == "\n" else INK, self.font)
+    def corner(self, panel, row, column=0):
+        """The pixel (x, y) at which a cell begins."""
+        w, h = self.cell
+        return (2 + column) * w + panel * self.panel, row * h + h // 2
 
-    def clock(self, picture, caption):
-        """A bar for each film on one axis of time; its end is marked once it is reached."""
-        (w, h), real = self.cell, max(film.stills[-1].seconds for film in self.films) or 1.0
-        left, right = 20 * w, self.image.width - 12 * w
-        self.pen.rectangle((0, self.foot, self.image.width, self.foot + int((len(self.films) + 1.2) * h)), PAPER)
-        for row, film in enumerate(self.films):
-            y, end = self.foot + row * h, film.stills[-1].seconds
-            x = left + int((right - left) * min(picture.clock, end) / real)
-            self.pen.text((2 * w, y), film.title, INK, self.font)
-            self.pen.rectangle((left, y + 5, right, y + h - 6), BEHIND[MASKED])
-            self.pen.rectangle((left, y + 5, x, y + h - 6), LOW)
-            if picture.clock >= end:
-                self.pen.rectangle((x - 1, y + 1, x + 1, y + h - 3), INK)
-            self.pen.text((right + w, y), f"{min(picture.clock, end):.2f} s", INK, self.font)
-        self.pen.text((2 * w, self.foot + len(self.films) * h), caption, QUIET, self.font)
+    def text(self, panel, row, text, colour):
+        """A line of text on paper."""
+        x, y = self.corner(panel, row)
+        self.pen.rectangle((x, y, x + self.panel, y + self.cell[1] - 1), PAPER)
+        self.pen.text((x, y), text, colour, self.font)
+
+    def draw_cell(self, panel, place, glyph, behind, below):
+        """One cell of the text: its background, the line below, its glyph."""
+        w, h = self.cell
+        x, y = self.corner(panel, place[0] + TOP, place[1])
+        self.pen.rectangle((x, y, x + w - 1, y + h - 2), behind)
+        self.pen.rectangle((x, y + h - 3, x + w - 1, y + h - 2), below)
+        self.pen.text((x, y), "⏎" if glyph == "\n" else glyph, QUIET if glyph == "\n" else INK, self.font)
 
     def legend(self):
-        """The colours that the films use, in a line or two."""
-        (w, h), x = self.cell, 2 * self.cell[0]
-        used = set().union(*(still.states for film in self.films for still in film.stills))
-        y = self.foot + int((len(self.films) + 1.2) * h)
-        for state, words in LEGEND.items():
-            if state in used:
-                if x + (len(words) + 2) * w > self.image.width:
-                    x, y = 2 * w, y + h
-                self.character(x, y, " ", BEHIND.get(state, PAPER), shade(2) if state == SETTLED else PAPER)
-                self.pen.text((x + int(1.5 * w), y), words, INK, self.font)
-                x += (len(words) + 4) * w
+        """The states that the films have, in two columns."""
+        for i, state in enumerate(used(self.films)):
+            row, column = self.foot + 1 + i // 2, i % 2 * COLUMNS // 2
+            self.draw_cell(0, (row - TOP, column), " ", BEHIND.get(state, PAPER), BEHIND.get(state, shade(2)))
+            self.pen.text(self.corner(0, row, column + 2), LEGEND[state], INK, self.font)
 
     def palette(self):
-        """A picture with every colour used, and ink at three strengths between: the edges of characters."""
+        """An image with every colour used, and ink at four strengths between: the edges of characters."""
         from PIL import Image
 
         behind = [PAPER, *BEHIND.values()]
-        colours = [INK, QUIET, *behind, *map(shade, range(9))]
-        for strength in (0.2, 0.4, 0.6, 0.8):
-            colours += [blend(colour, INK, strength) for colour in behind]
+        edges = [blend(colour, INK, strength) for strength in (0.2, 0.4, 0.6, 0.8) for colour in behind]
         image = Image.new("P", (1, 1))
-        image.putpalette([part for colour in colours for part in colour])
+        image.putpalette(sum([INK, QUIET, *behind, *map(shade, range(9)), *edges], ()))
         return image
 
 
 def write_gif(path, films, fps, font=None):
-    """Write an animation whose last picture stays for two seconds -> what was written, in a line. Raises UserError."""
-    painter, pictures = Painter(films, font), timeline(films, fps)
-    palette, lasts = painter.palette(), [round(1000 * picture.lasts) for picture in pictures]
-    drawn = (painter.paint(picture, pace(pictures)).quantize(palette=palette, dither=0) for picture in pictures)
-    settings = {"duration": [*lasts[:-1], lasts[-1] + 2000], "loop": 0, "optimize": False}
+    """Write an animation whose last frame stays for two seconds -> what was written, in a line. Raises UserError."""
+    painter, animation = Painter(films, font), timeline(films, fps)
+    palette, caption = painter.palette(), pace(animation)
+    images = (painter.paint(frame, caption).quantize(palette=palette, dither=0) for frame in animation)
+    lasts = [round(1000 * frame.lasts) for frame in animation]
+    durations = [*lasts[:-1], lasts[-1] + 2000]
     with atomic(path) as file:
-        next(drawn).save(file, "GIF", save_all=True, append_images=drawn, **settings)
-    return f"{path}: {len(pictures)} pictures in {sum(lasts) / 1000:.1f} s, {1000 / min(lasts):.3g} a second at most"
+        first = next(images)
+        first.save(file, "GIF", save_all=True, append_images=images, duration=durations, loop=0, optimize=False)
+    return f"{path}: {len(animation)} pictures in {sum(lasts) / 1000:.1f} s, {1000 / min(lasts):.3g} a second at most"
 
 
 def show(films, fps, font=None):
@@ -124,38 +103,39 @@ def show(films, fps, font=None):
         root = tkinter.Tk()
     except tkinter.TclError as error:
         raise RuntimeError(str(error)) from error
-    painter, pictures = Painter(films, font), timeline(films, fps)
+    painter, animation = Painter(films, font), timeline(films, fps)
     root.title("tiny-diffusion")
     label = tkinter.Label(root)
     label.pack()
 
     def step(i):
-        image = painter.paint(pictures[i], pace(pictures)).copy()
+        image = painter.paint(animation[i], pace(animation)).copy()
         image.thumbnail((root.winfo_screenwidth() - 20, root.winfo_screenheight() - 100))  # less the desktop's bars
         label.image = ImageTk.PhotoImage(image)  # kept: tkinter does not
         label.configure(image=label.image)
-        if i + 1 < len(pictures):
-            root.after(round(1000 * pictures[i].lasts), step, i + 1)
+        if i + 1 < len(animation):
+            root.after(round(1000 * animation[i].lasts), step, i + 1)
 
     step(0)
     root.mainloop()
 
 
 def load_font(path, size=13, shown=frozenset()):
-    """A monospaced font with the signs shown -> (Pillow's font, its characters). Raises UserError."""
+    """A monospaced font that has the glyphs shown. Raises UserError."""
     import matplotlib
     from fontTools.ttLib import TTFont, TTLibError
     from PIL import ImageFont
 
     path = Path(path or Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf")
-    check_ends(path)
     try:
-        font, known = ImageFont.truetype(str(path), size), set(map(chr, TTFont(path, fontNumber=0).getBestCmap() or ()))
-    except (OSError, TTLibError) as error:
+        with reading(path, "name a font that can be read: --font file.ttf"):
+            font = ImageFont.truetype(str(path), size)
+            known = set(map(chr, TTFont(path, fontNumber=0).getBestCmap() or ()))
+    except TTLibError as error:
         raise UserError(f"--font {path}: not a font that can be read ({error})") from error
-    missing = sorted(shown - known - set(map(chr, range(0x2400, 0x2421))))
+    missing = sorted(shown - known)
     check(not missing, f"{path.name} cannot draw {' '.join(missing[:10])}; name a font that can: --font file.ttf")
-    return font, known
+    return font
 
 
 def blend(one, other, share):
@@ -168,28 +148,12 @@ def shade(confidence):
     return blend(PAPER, LOW, (1 - confidence / 9) ** 1.5)
 
 
-def looks(still):
-    """The cells of a still: {(line, column): (sign, background, colour of the line below)}; a line of a script that runs
-    leftward begins at the right edge."""
-    cells, k = {}, 0
-    for line, row in enumerate(rows(signs(still), COLUMNS)):
-        mirrored = any(map(leftward, row))
-        for column, sign in enumerate(row):
-            state, behind = still.states[k], BEHIND.get(still.states[k], PAPER)
-            below = shade(still.confidence[k]) if state == SETTLED else behind
-            sign = " " if state == MASKED else joined(row, column) if mirrored else sign
-            cells[line, COLUMNS - 1 - column if mirrored else column] = sign, behind, below
-            k += 1
+def styles(snapshot):
+    """The cells of a snapshot: {(line, column): (glyph, background, colour of the line below)}."""
+    cells = {}
+    for line, row in enumerate(lines(snapshot, COLUMNS)):
+        for column, (glyph, state, confidence) in enumerate(row):
+            behind = BEHIND.get(state, PAPER)
+            below = shade(confidence) if state == SETTLED else behind
+            cells[line, column] = " " if state == MASKED else glyph, behind, below
     return cells
-
-
-@cache
-def leftward(sign):
-    """Whether a character belongs to a script that runs from right to left."""
-    return unicodedata.bidirectional(sign) in ("R", "AL")
-
-
-def joined(row, column):
-    """A character of a row with a joiner on each side where its neighbour reaches out to it."""
-    before, sign, after = f" {row} "[column : column + 3]
-    return JOINER * (leftward(before) and before not in ENDS) + sign + JOINER * leftward(after)

@@ -1,10 +1,8 @@
 """Plots that need no explanation: units on the axes, intervals drawn, colours that the colour-blind can tell apart."""
 
 import contextlib
-import warnings
 
 from lab.files import atomic
-from lab.records import warn
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
 
@@ -26,14 +24,8 @@ def figure(path, title, x, y):
     handles, labels = axes.get_legend_handles_labels()
     if labels:
         fig.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    with atomic(path) as file, warnings.catch_warnings(record=True) as caught:
+    with atomic(path) as file:
         fig.savefig(file, format=path.suffix[1:], dpi=130)
-    lacking = [warning for warning in caught if "missing from" in str(warning.message)]
-    if lacking:
-        warn(f"{path}: matplotlib's font lacks characters of these names, and draws boxes for them")
-    for warning in caught:
-        if warning not in lacking:
-            warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def scatter(axes, points, x, y, colour=COLOURS[0], label=None, marker="o", size=36):
@@ -55,8 +47,7 @@ def numbered(axes, points, x, y, label):
     centre = {"ha": "center", "va": "center_baseline", "color": "white", "fontsize": 8, "fontweight": "bold"}
     for number, p in enumerate(points, 1):
         axes.text(p[x], p[y], str(number), zorder=3 + number, **centre)
-        name = p["name"].replace("$", r"\$")  # no formula
-        axes.plot([], [], " ", label=f"{number}  {name}")
+        axes.plot([], [], " ", label=f"{number}  {p['name']}")
 
 
 def log_axes(axes, y=False):

@@ -3,22 +3,17 @@
 import codecs
 import csv
 import io
-import os
 import sys
 import time
-import warnings
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
-from rich.console import Console
 
 from lab import cli, machine
 from lab.cli import UserError, check
-from lab.files import atomic, check_ends, unused, writing
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # how a text begins that a spreadsheet would not show as it is
+from lab.files import atomic, reading, unused, writing
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -55,7 +50,7 @@ class Row(msgspec.Struct, kw_only=True):
 
 def stamp(**settings):
     """What a figure depends on: the command, its settings, versions."""
-    return {"command": cli.command(), "settings": settings, **machine.versions()}
+    return {"command": cli.typed_command(), "settings": settings, **machine.versions()}
 
 
 def encoded(value):
@@ -65,7 +60,7 @@ def encoded(value):
         if isinstance(item, float):  # numpy's
             return float(item)
         is_ours = isinstance(item, Path) and item.is_relative_to(cli.ROOT)
-        return item.relative_to(cli.ROOT).as_posix() if is_ours else cli.utf8(str(item))
+        return item.relative_to(cli.ROOT).as_posix() if is_ours else str(item)
 
     return msgspec.json.encode(value, enc_hook=replaced)
 
@@ -81,16 +76,11 @@ def write_json(path, value):
 
 
 def write_csv(path, rows):
-    """Write rows (dictionaries) atomically, with every column that one of them has. Raises UserError.
-
-    A text that a spreadsheet would take for a formula gets an apostrophe before it; take one off to have the text.
-    """
+    """Write rows (dictionaries) atomically, with every column that one of them has. Raises UserError."""
     lines = io.StringIO()
     writer = csv.DictWriter(lines, list(dict.fromkeys(key for row in rows for key in row)))
     writer.writeheader()
-    for row in map(plain, rows):
-        is_formula = {key: isinstance(value, str) and value.startswith(FORMULA) for key, value in row.items()}
-        writer.writerow({key: f"'{value}" if is_formula[key] else value for key, value in row.items()})
+    writer.writerows(map(plain, rows))
     write_text(path, "\ufeff" + lines.getvalue())  # the mark tells spreadsheets that this is UTF-8
 
 
@@ -102,16 +92,13 @@ def write_text(path, text):
 
 def read_json(path):
     """A JSON file, or the list of what stands in the lines of a .jsonl, without a last one that is cut. Raises UserError."""
-    check_ends(path)
-    check(not os.path.isdir(path), f"{path}: a folder; name the .json file in it")
-    try:
+    with reading(path, "name a JSON file"):
         data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    try:
         if path.suffix == ".jsonl":
             return msgspec.json.Decoder().decode_lines(data[: data.rfind(b"\n") + 1])
         return msgspec.json.decode(data)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a JSON file ({error})") from error
 
 
@@ -127,42 +114,23 @@ def read_rows(path, may_be_empty=False):
             msgspec.convert(row, Row)
         except msgspec.ValidationError as error:
             raise UserError(f"{path}: row {number}: {error}. The scripts write it otherwise: was it edited?") from error
-        nested = ", ".join(key for key, value in row.items() if isinstance(value, list | dict))
-        check(not nested, f"{path}: row {number}: {nested}: not a number or a text. Was it edited?")
     return rows
 
 
-def read_log(path, needed, lacking=()):
-    """These columns of a training's log as a table of numbers; empty cells, as at step 0, are NaN. Raises UserError.
+def read_log(path, needed):
+    """These columns of a training's log as a table of numbers; empty cells, as at step 0, are NaN. Raises UserError."""
+    with reading(path, "name the log of a training"):
+        text = path.read_bytes()
+    import pandas  # not at the top: whoever only writes, or has no log, need not wait for it
 
-    lacking: columns that it must not have, of other methods.
-    """
-    check_ends(path)
-    text = {"encoding": "utf-8-sig", "encoding_errors": "replace", "compression": None}
-    none = f"{path}: no training log"
     try:
-        open(path).close()
-        import pandas  # not at the top: whoever only writes, or has no log, need not wait for it
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pandas.errors.ParserWarning)  # of rows with more cells than the first
-            log = pandas.read_csv(path, index_col=False, **text)
+        log = pandas.read_csv(io.BytesIO(text), encoding="utf-8-sig")
         missing = ", ".join(name for name in needed if name not in log)
-        check(not missing, f"{none} (it has no column {missing})")
-        other = [name for name in lacking if name in log]
-        check(not other, f"{path}: the log of another method's training (it has {', '.join(other)})")
-        log = log[list(needed)].astype(float)
-        empty = ", ".join(name for name in needed if log[name].isna().all())
-        check(not empty, f"{none} (it has no number in {empty})")
-        for name, what in (("step", "steps"), ("elapsed_sec", "seconds")):
-            rises = name not in log or log[name].notna().all() and log[name].is_monotonic_increasing
-            check(rises, f"{none} (its {what} have gaps or go back)")
-        check(not (log.abs() > 1e12).any(axis=None), f"{none} (it holds numbers beyond 1e12)")
-        return log
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, OverflowError, pandas.errors.ParserWarning) as error:  # pandas' own errors are ValueErrors
-        raise UserError(f"{none} ({error})") from error
+        check(not missing, f"{path}: no training log, or that of another method: it lacks {missing}")
+        check(len(log) > 0, f"{path}: has no rows yet")
+        return log[list(needed)].astype(float)
+    except ValueError as error:  # pandas' own errors are ValueErrors
+        raise UserError(f"{path}: no training log ({error})") from error
 
 
 class Folder:
@@ -199,13 +167,6 @@ class Folder:
 def fresh(output_dir, label):
     """A new folder named after the label and the time. Raises UserError."""
     return unused(output_dir / "_".join(filter(None, (label, time.strftime("%Y%m%d_%H%M%S")))), is_folder=True)
-
-
-def show(*tables):
-    """Print rich's tables, whole where the output is no terminal."""
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    for table in tables:
-        console.print(table)
 
 
 def warn(message):

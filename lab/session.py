@@ -16,7 +16,7 @@ import torch
 
 from lab import checkpoint, files, likelihood, machine, training
 from lab.backbone import Config
-from lab.cli import ROOT, UserError, check, command, is_heard, say, uv_run
+from lab.cli import ROOT, UserError, check, is_heard, say, typed_command, uv_run
 from lab.corpus import windows
 from lab.progress import Bar
 
@@ -201,7 +201,7 @@ def initialise(model, method, path, alphabet):
 def describe(method, config, args, corpus, device, world):
     """What the checkpoint will say of a training."""
     made = {
-        "command": command(),
+        "command": typed_command(),
         "recipe": asdict(args.recipe),
         "seed": args.seed,
         "init": args.init and str(args.init),
@@ -288,12 +288,12 @@ def keep_best(session, corpus):
 
 def how_to_resume():
     """The command that goes on with this training."""
-    return command("--train", "--resume", without=("--init",))
+    return typed_command("--train", "--resume", without=("--init",))
 
 
 def start_anew():
     """The command that begins this training again."""
-    return command("--train", without=("--resume",))
+    return typed_command("--train", without=("--resume",))
 
 
 class Interrupt:

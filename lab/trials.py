@@ -109,7 +109,7 @@ def frames(engine, trial):
 def run(engine, trial, watch=None):
     """Write a trial's texts -> a list of Samples, one per seed.
 
-    watch: called with each Frame as it comes. The clocks run round the sampler alone.
+    watch: called with each Frame and the seconds that it took. The clocks run round the sampler alone.
     """
     texts, canvas = len(trial.seeds), trial.canvas
     if len(canvas.idx) < texts:
@@ -123,7 +123,7 @@ def run(engine, trial, watch=None):
         nfe, full_passes = nfe + unfinished, full_passes + unfinished * frame.computed
         idx, masked = frame.idx, frame.masked
         if watch is not None:
-            watch(frame)
+            watch(frame, took)
         began = time.process_time()
     on_cpu = all(p.device.type == "cpu" for p in engine.model.parameters())
     clocks = (seconds, cpu_seconds if on_cpu else None) if texts == 1 else (None, None)

@@ -1,4 +1,4 @@
-"""Who does the tasks of a long run: this process, several beside it, or the workers of a dask cluster."""
+"""Executors of the tasks of a long run: this process, a pool of processes, or the workers of a dask cluster."""
 
 import asyncio
 import contextlib
@@ -15,25 +15,25 @@ import torch
 
 from lab.cli import UserError, check
 
-PATIENCE = 10  # seconds that a scheduler has to answer
-SHARED = None  # what a process of `several` was sent
+TIMEOUT = 10  # seconds that a scheduler has to answer
+SHARED = None  # what a process of the local pool was sent
 
 
-def choose(function, shared, workers, cluster):
+def executor(function, shared, workers, cluster):
     """A context that gives submit(task), whose result() is that of function(shared, task), a function of a module.
 
     workers: processes of this machine; cluster: address of a dask scheduler to use in their place, or None. `shared` (the
     weights) is sent to each worker once.
     """
     if cluster is not None:
-        return remote(function, shared, cluster)
+        return dask_pool(function, shared, cluster)
     if workers > 1:
-        return several(function, shared, workers)
+        return local_pool(function, shared, workers)
     return contextlib.nullcontext(lambda task: SimpleNamespace(result=lambda: function(shared, task)))
 
 
 @contextlib.contextmanager
-def several(function, shared, workers):
+def local_pool(function, shared, workers):
     """Processes of this machine. They end with this one, however it ends, and when the context is left."""
     spawn = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
     theirs, ours = spawn.Pipe(duplex=False)
@@ -50,7 +50,7 @@ def several(function, shared, workers):
 
 
 def _begin(theirs, threads, shared):
-    """What a process of `several` does first."""
+    """What a process of the local pool does first."""
     global SHARED
     for number in (signal.SIGINT, signal.SIGTERM):  # they may reach them too, and are the first process's to answer
         signal.signal(number, signal.SIG_IGN)
@@ -71,27 +71,13 @@ def _work(function, task):
 
 
 @contextlib.contextmanager
-def remote(function, shared, address):
+def dask_pool(function, shared, address):
     """The workers of a dask scheduler. One that dies costs the task it was at, which another does again."""
-
-    async def greet():
-        secure = distributed.Security().get_connection_args("client")
-        async with distributed.rpc(address, connection_args=secure) as scheduler:
-            await scheduler.identity()
-
-    try:
-        import dask  # not at the top: an extra
-        import distributed
-
-        # Asked first without a client: one that fails half-made is left to the garbage collector, which may block.
-        asyncio.run(asyncio.wait_for(greet(), PATIENCE))
-        client = distributed.Client(address, timeout=PATIENCE)
-    except ImportError as error:
-        raise UserError("--cluster needs dask.distributed: uv sync --extra cluster") from error
-    except (OSError, ValueError, TypeError, MemoryError, asyncio.TimeoutError) as error:  # as whatever answers
-        what = "needs the address of a dask scheduler that runs, such as tcp://host:8786 (ray is not supported)"
-        raise UserError(f"--cluster {address}: {what}; {str(error) or 'no answer'}".splitlines()[0]) from error
+    client = connect(address)
     start = f"in a clone of this project: uv run --extra cluster python -m distributed.cli.dask_worker {address}"
+    import dask  # not at the top: an extra
+    import distributed
+
     try:
         check(client.nthreads(), f"--cluster {address}: has no workers; start some {start}")
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"}):
@@ -101,3 +87,25 @@ def remote(function, shared, address):
         raise UserError(f"--cluster {address}: {error}. Try a smaller --batch, and workers started {start}") from error
     finally:
         client.close()
+
+
+def connect(address):
+    """A client of the dask scheduler at an address. Raises UserError."""
+
+    async def greet():
+        secure = distributed.Security().get_connection_args("client")
+        async with distributed.rpc(address, connection_args=secure) as scheduler:
+            await scheduler.identity()
+
+    try:
+        import distributed
+
+        # Asked first without a client: one that fails half-made is left to the garbage collector, which may block.
+        asyncio.run(asyncio.wait_for(greet(), TIMEOUT))
+        return distributed.Client(address, timeout=TIMEOUT)
+    except ImportError as error:
+        raise UserError("--cluster needs dask.distributed: uv sync --extra cluster") from error
+    except (OSError, ValueError, asyncio.TimeoutError) as error:
+        needed = "needs the address of a dask scheduler that runs, such as tcp://host:8786 (ray is not supported)"
+        reason = str(error).partition("\n")[0] or "no answer"
+        raise UserError(f"--cluster {address}: {needed}; {reason}") from error

@@ -124,7 +124,7 @@ def test_a_text_is_written_live_and_can_be_stepped_through(tab, address, width):
     page.locator("#view .films pre .s0").first.wait_for()  # masked characters are seen while it writes
     picture(page, f"{width}_during")
     film = film_of(page)
-    assert [head.split(":")[0] for head in heads(film)] == list(playground.TITLES.values())
+    assert [head.split(":")[0] for head in heads(film)] == [method.title for method in methods.METHODS.values()]
     assert heads(film)[0].startswith("GPT: 40 calls")
     assert film.locator("pre .s0").count() == 0
     picture(page, f"{width}_after")

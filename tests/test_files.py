@@ -87,7 +87,7 @@ def test_a_disk_that_is_full_is_called_so(size, tmp_path, monkeypatch):
     (tmp_path / "file.x.part").symlink_to(FULL)
     monkeypatch.setattr(files.secrets, "token_hex", lambda _: "x")
     message = refusal(path, bytes(size))
-    assert "the disk is full" in message and "Free some space" in message
+    assert "the disk is full" in message and "free some space" in message
     assert path.read_bytes() == b"old" and [*tmp_path.iterdir()] == [path]
 
 
@@ -225,7 +225,11 @@ def test_a_place_is_tried_before_long_work(tmp_path):
 def test_what_need_not_end_is_not_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (Path("/dev/zero"), tmp_path / "pipe"):
-        with pytest.raises(UserError, match="a device or a pipe"):
-            files.check_ends(path)
-    for path in (tmp_path, tmp_path / "nothing", Path(__file__)):
-        files.check_ends(path)
+        with pytest.raises(UserError, match="a device or a pipe"), files.reading(path):
+            path.read_bytes()
+
+
+def test_what_cannot_be_read_is_named_with_a_hint(tmp_path):
+    for path in (tmp_path, tmp_path / "nothing"):
+        with pytest.raises(UserError, match=f"{path}: .*; name a text"), files.reading(path, "name a text"):
+            path.read_bytes()

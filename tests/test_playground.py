@@ -54,18 +54,18 @@ def test_all_three_write_the_frames_of_the_sampler(engines):
     *_, (_, films) = write_together(engines, wish)
     for made, (name, engine) in zip(films, engines.items(), strict=True):
         alone = film.record(engine, wish.trial(name, engine.alphabet))
-        assert [s.characters for s in made.stills] == [s.characters for s in alone.stills]
-        assert [s.states for s in made.stills] == [s.states for s in alone.stills]
+        assert [s.characters for s in made.snapshots] == [s.characters for s in alone.snapshots]
+        assert [s.states for s in made.snapshots] == [s.states for s in alone.snapshots]
         ahead = EMPTY if name == "gpt" else MASKED
-        assert made.stills[0].states == bytes([SETTLED] * 5 + [ahead] * 12)
-        assert made.stills[-1].characters.startswith("to be") and "_" not in made.stills[-1].characters
-    assert films[0].stills[-1].calls == 12 and films[1].stills[-1].calls < 12
+        assert made.snapshots[0].states == bytes([SETTLED] * 5 + [ahead] * 12)
+        assert made.snapshots[-1].characters.startswith("to be") and "_" not in made.snapshots[-1].characters
+    assert films[0].snapshots[-1].calls == 12 and films[1].snapshots[-1].calls < 12
 
 
 def test_the_clock_is_shared_and_never_goes_back(engines):
     clocks, before = [], None
     for clock, films in write_together(engines, Wish("to be", 12, 1)):
-        counts = [len(made.stills) for made in films]
+        counts = [len(made.snapshots) for made in films]
         assert before is None or sum(counts) - sum(before) in (0, 1)
         before = counts
         clocks.append(clock)
@@ -92,7 +92,9 @@ def text_of(made):
 def test_the_film_has_every_call(engines):
     _, view = ask(engines)
     data = film_of(view)
-    assert [made["title"] for made in data["films"]] == list(film.TITLES.values()) and data["playing"] is False
+    assert [made["title"] for made in data["films"]] == [method.title for method in methods.METHODS.values()] and data[
+        "playing"
+    ] is False
     assert [calls for calls, *_ in data["films"][0]["stills"]] == [*range(13), 12]  # the last one shows all as settled
     written = [change for still in data["films"][1]["stills"] for change in still[2] if change[2] == NEW]
     assert written and all(len(change[4]) == 5 for change in written)  # with what else it might have been
@@ -103,14 +105,16 @@ def test_drafts_are_shown():
     engines = {"diffusion": playground.methods.load("diffusion")}
     wish = Wish("First Citizen:\n", 30, 1337, 1, (0.5, 0.5, 0.5, 0, 0.95, 0.5, 0.6))
     *_, (_, (made,)) = write_together(engines, wish)
-    assert any(DRAFT in still.states for still in made.stills)
+    assert any(DRAFT in still.states for still in made.snapshots)
 
 
 def test_each_method_begins_at_its_own_temperature(engines):
     for name, method in methods.METHODS.items():
         engine, ours = engines[name], method.decoding
         assert Wish("to be", 12, 1).trial(name, engine.alphabet).decoding == ours
-        defaults = tuple(getattr(methods.METHODS[of[0]].decoding, key) for of, key, *_ in playground.SLIDERS.values())
+        defaults = tuple(
+            getattr(methods.METHODS[of[0]].Args().decoding, key) for of, key, *_ in playground.SLIDERS.values()
+        )
         assert Wish("to be", 12, 1, 1, defaults).trial(name, engine.alphabet).decoding == ours
 
 
@@ -142,7 +146,7 @@ def test_the_likeliest_fillings_stand_below_a_text_with_masked_spans(engines):
 def test_an_evaluator_scores_each_text(engines):
     """What was written alone, beside the seconds; a method that refuses keeps its reason."""
     *_, (_, films) = write_together(engines, Wish("to be", 12, 1))
-    text = films[1].stills[-1].characters
+    text = films[1].snapshots[-1].characters
     (nll,) = playground.generative_nll([text], engines["gpt"], [5])
     _, view = ask(engines, evaluator=engines["gpt"])
     assert film_of(view)["films"][1]["note"] == f"generative NLL: {nll:.2f} nats per character"
@@ -157,8 +161,10 @@ def test_every_word_of_the_page_is_in_the_table_and_every_entry_is_used():
     assert [phrase for phrase in table if phrase not in text] == []
     assert all(re.findall("{.*?}", phrase) == re.findall("{.*?}", said) for phrase, said in table.items())
     said = {*re.findall(r"say\([\"'](.*?)[\"']\)", text), *playground.SLIDERS, *film.LEGEND.values(), playground.ABOUT}
-    said |= {info for *_, info in playground.SLIDERS.values()} | {*film.TITLES.values()} - {"GPT"}
-    assert said - table.keys() - {" calls, ' if still.calls != 1 else ' call, "} == set()
+    said |= {info for *_, info in playground.SLIDERS.values()} | {
+        method.title for method in methods.METHODS.values()
+    } - {"GPT"}
+    assert said - table.keys() == set()
 
 
 def test_the_page_speaks_chinese(engines):
@@ -209,7 +215,7 @@ def test_slow_motion_is_bounded(engines, monkeypatch):
 
 
 def test_letters_are_escaped_and_masks_are_blank():
-    still = film.Still(1, 0.5, "a<_", bytes((SETTLED, NEW, MASKED)), bytes((9, 4, 9)))
+    still = film.Snapshot(1, 0.5, "a<_", bytes((SETTLED, NEW, MASKED)), bytes((9, 4, 9)))
     panel = playground.page.panel(film.Film("<x>", [still]))
     assert "&lt;x&gt;: 1 call, 0.50 s" in panel
     assert f'<span class="s2 p4">&lt;</span><span class="s0 p9">{MASK}</span>' in panel

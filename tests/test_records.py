@@ -1,6 +1,5 @@
 """Rows on disk: what is damaged is named, what is written can be read back, what was cut can be gone on with."""
 
-import csv
 import importlib
 import json
 
@@ -48,7 +47,7 @@ VALUES = {
     "generative_nll": ['"low"', "{}"],
     "module": ["[]"],
     "weights": ["{}"],
-    "temp": ["NaN", "[" * 5000 + "]" * 5000],
+    "temp": ["NaN"],
 }
 DAMAGED = [(column, value) for column, values in VALUES.items() for value in values]
 SCRIPTS = {"analyze_inference_sweep": "--inputs", "analyze_generate_quality": "--input"}
@@ -84,9 +83,7 @@ def test_a_missing_column_is_named(own_root, capsys, script, column):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize(
-    "content", ["null", "3", '"rows"', "{}", '{"rows": 3}', "[null]", "[[]]", "[" * 100_000, "\ufeff[]"]
-)
+@pytest.mark.parametrize("content", ["null", "3", '"rows"', "{}", '{"rows": 3}', "[null]", "[[]]", "\ufeff[]"])
 def test_what_is_no_list_of_rows_is_refused(own_root, capsys, script, content):
     path = own_root / "results.json"
     path.write_text(content, encoding="utf-8")
@@ -132,15 +129,6 @@ def test_appending_writes_the_new_rows_only(tmp_path):
     assert not folder.exported.exists()
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "'quoted", "plain", "", "a=1"])
-def test_no_text_is_a_formula_in_a_spreadsheet_and_each_can_be_had_back(tmp_path, text):
-    records.write_csv(tmp_path / "a.csv", [{"text": text, "n": -1.5}])
-    with open(tmp_path / "a.csv", newline="", encoding="utf-8-sig") as file:
-        (row,) = csv.DictReader(file)
-    assert not row["text"].startswith(("=", "+", "-", "@", "\t", "\r"))
-    assert row["text"].removeprefix("'") == text and row["n"] == "-1.5"
-
-
 def analysed(own_root, rows, *paths):
     """Names of the files that the analysis of these rows leaves, without a corpus."""
     module = importlib.import_module("analyze_inference_sweep")
@@ -176,7 +164,7 @@ def test_a_file_given_twice_does_not_count_twice(own_root, capsys):
     assert "was a file given twice?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("column", "value"), [("distance", [1]), ("spacing", {"a": 1}), ("text", "x" * 50)])
+@pytest.mark.parametrize(("column", "value"), [("chars", [1]), ("seed", {"a": 1}), ("text", "x" * 50)])
 def test_rows_that_no_script_writes_are_refused(tmp_path, column, value):
     (tmp_path / "rows.json").write_text(json.dumps([ROW | {column: value}]), encoding="utf-8")
     with pytest.raises(UserError, match="row 1: "):

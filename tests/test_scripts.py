@@ -20,7 +20,7 @@ import tyro
 from diffusion import METHOD as diffusion
 from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
-from lab import cli, command, plots, quality, records, trials
+from lab import cli, command, quality, records, trials
 from lab.cli import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -266,7 +266,7 @@ def test_a_text_of_a_pair_has_its_own_distance(lab, capsys):
     row, pair = load(folder / "rows.json")[-1], load(folder / "run_level.json")[-1]
     reference = quality.Reference.of_data(lab.root / "text.txt")
     assert pair["text"] == row["text"]
-    assert pair["distance"] == pytest.approx(float(quality.NgramStats([[row]], reference).figures()["distance"]))
+    assert pair["distance"] == pytest.approx(float(quality.Pool([[row]], reference).figures()["distance"]))
 
 
 def test_the_grid_without_a_corpus(lab, capsys):
@@ -322,11 +322,8 @@ def test_presets(lab, capsys):
         ({"spacing": [5]}, "$.spacing"),
         ({"gap": 5}, "diffusion has no gap"),
         ({"": 5}, "diffusion has no "),
-        ({"draft_threshold": 0.5}, "draft_threshold: no effect without two stages"),
-        (
-            {"confirm_threshold": 0.5, "replace_margin": 0.1},
-            "confirm_threshold and replace_margin: no effect without two stages",
-        ),
+        ({"draft_threshold": 0.5}, "draft_threshold: of two stages"),
+        ({"confirm_threshold": 0.5, "replace_margin": 0.1}, "confirm_threshold and replace_margin: of two stages"),
         ({"module": "gtp"}, "unknown module 'gtp'"),
         ({"module": ["diffusion"]}, "unknown module"),
         ({"module": None}, "unknown module"),
@@ -352,8 +349,8 @@ def test_a_preset_without_a_module_is_one_message(lab, capsys, content):
 def test_a_preset_draws_from_all_characters_by_null_and_by_all():
     decoding_of = importlib.import_module("run_inference_preset").decoding_of
     for value in (None, "all"):
-        assert decoding_of("diffusion", {"top_k": value}).top_k is None
-    assert decoding_of("diffusion", {"top_k": 3, "temp": 1}) == replace(diffusion.Decoding(), top_k=3, temp=1.0)
+        assert decoding_of(diffusion, {"top_k": value}).top_k is None
+    assert decoding_of(diffusion, {"top_k": 3, "temp": 1}) == replace(diffusion.Decoding(), top_k=3, temp=1.0)
 
 
 def test_a_preset_of_a_huge_size_is_one_message(lab, capsys):
@@ -373,15 +370,7 @@ def test_training_curves(lab, capsys):
     assert "batch_flow_loss" in capsys.readouterr().err
     logs[1] = logs[1].with_stem("diffusion_flow_train")  # swapped
     assert lab("plot_training_curves", *logs, "--output-dir", lab.root / "p", writes=False) == 2
-    assert "diffusion_flow_train.csv: the log of another method's training" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("time", ["nan", "", "9", "-1"])
-def test_seconds_of_a_log_must_rise(time, tmp_path):
-    path = tmp_path / "log.csv"
-    path.write_text(f"step,elapsed_sec\n0,0\n1,9.5\n2,{time}\n", encoding="utf-8")
-    with pytest.raises(UserError, match="its seconds have gaps or go back"):
-        records.read_log(path, ("step", "elapsed_sec"))
+    assert "diffusion_train.csv: no training log, or that of another method" in capsys.readouterr().err
 
 
 SWEEP = ["--module", "diffusion", "--seeds", "1,2,3", "--temp", "0.5,0.9"]
@@ -556,17 +545,11 @@ def test_settings_of_one_name_are_told_apart_by_what_differs(other, lab):
     assert names == {f"temp {temp}, {key} {which}" for temp in (0.5, 0.9) for which in (was, value)}
 
 
-def test_a_plot_says_that_its_font_lacks_characters(tmp_path, capsys, recwarn):
-    with plots.figure(tmp_path / "x.png", "\u6e29\u5ea6", "x", "y"):
-        pass
-    assert capsys.readouterr().err.count("draws boxes") == 1 and not recwarn.list
-
-
 def test_names_of_settings_are_one_line(lab, capsys):
     argv = ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
     for name in ("a\nb", "a\u2028b"):
         assert lab("evaluate_generate_methods", *argv, "--a-name", name) == 2
-    assert "setting names must not contain line breaks" in capsys.readouterr().err
+    assert "a name of settings is one line" in capsys.readouterr().err
     assert not (lab.root / "out").exists()
     trials.Trial(None, None, (1,), name="\u65e7\u3000\u6cd5")  # with a Chinese space
 
@@ -588,7 +571,7 @@ def test_without_a_corpus_texts_are_written_and_measures_stay_empty(lab, capsys,
     assert "measures that need it stay empty" in capsys.readouterr().err
     (row,) = load(only(lab.root / "out") / "results.json")
     assert row["nfe"] > 0 and len(row["text"]) == 28
-    assert row["generative_nll"] is row["real_words"] is row["copied_share"] is None
+    assert row["generative_nll"] is row["real_words"] is row["copied_run"] is None
 
 
 @pytest.mark.parametrize(
@@ -698,7 +681,7 @@ def test_an_analysis_leaves_nothing_of_an_older_one_of_its_tag(lab):
 
 def test_a_folder_in_place_of_rows_is_named_so(lab, capsys):
     assert lab("analyze_inference_sweep", "--inputs", lab.root, writes=False) == 2
-    assert "a folder; name the .json file in it" in capsys.readouterr().err
+    assert "name a JSON file" in capsys.readouterr().err
 
 
 def test_without_an_evaluator_of_the_text_its_training_is_named(lab, capsys):
@@ -765,7 +748,7 @@ def test_two_runs_of_one_second_have_two_folders(tmp_path):
 def test_more_texts_than_there_is_real_text_are_thinned_out(lab):
     """The held-out half that they are measured beside has room for two of 200 characters: the first and the last count."""
     text = (lab.root / "text.txt").read_text(encoding="utf-8")[:200]
-    measures = dict.fromkeys([*quality.measures_of("text"), "seconds"], 0.5)
+    measures = dict.fromkeys([*quality.SAMPLE_MEASURES, "seconds"], 0.5) | {"copied_run": 0}
     row = {"name": "x", "prompt": text[:4], "text": text, "chars": 196, **measures}
     rows = [row | {"seed": seed, "nfe": nfe} for seed, nfe in enumerate((10, 20, 60))]
     (lab.root / "rows.json").write_text(json.dumps(rows), encoding="utf-8")

@@ -8,10 +8,11 @@ import torch
 from rich.console import Console
 from rich.live import Live
 
+import gpt
 from lab import film, terminal, trials
 from lab.canvas import Canvas, Frame
 from lab.corpus import Alphabet
-from lab.film import EMPTY, MASKED, NEW, SETTLED, Film, Still
+from lab.film import EMPTY, MASKED, NEW, SETTLED, Film, Snapshot
 from methods import METHODS, load
 
 SIZES = [(60, 20), (80, 24), (120, 40)]
@@ -47,8 +48,8 @@ def on(size):
 def poem(kind, lines=30):
     """A film that writes some lines from left to right."""
     text = "".join(f"line {k} of a long, long poem\n" for k in range(lines))
-    stills = [
-        Still(
+    snapshots = [
+        Snapshot(
             k,
             k / 100,
             text[:k] + "_" * (len(text) - k),
@@ -57,7 +58,7 @@ def poem(kind, lines=30):
         )
         for k in range(len(text) + 1)
     ]
-    return Film("A poem", stills)
+    return Film("A poem", snapshots)
 
 
 @every_size
@@ -65,7 +66,7 @@ def poem(kind, lines=30):
 def test_a_picture_fills_the_screen_with_legend_and_the_active_lines(size, count):
     films = [poem(MASKED), poem(EMPTY)][-count:]
     for k in (0, 300, 700):
-        picture = film.Picture(tuple(made.stills[k] for made in films), k / 100, 1)
+        picture = film.AnimationFrame(tuple(made.snapshots[k] for made in films), k / 100, 1)
         file, console = on(size)
         with Live(console=console, screen=True, auto_refresh=False) as live:
             live.update(terminal.screen(films, picture, "2 times slower than real", console.size), refresh=True)
@@ -74,7 +75,7 @@ def test_a_picture_fills_the_screen_with_legend_and_the_active_lines(size, count
         text = "\n".join(shown).replace("\u00a0", " ")
         assert "2 times slower than real" in text and "written in this call" in text
         assert text.count(f"A poem: {k} call") == count
-        active = films[-1].stills[k].characters[:k].rsplit("\n")[-1]
+        active = films[-1].snapshots[k].characters[:k].rsplit("\n")[-1]
         assert text.count(active) >= count
         beside = size[0] >= count * (film.COLUMNS + 2)
         assert count == 1 or beside == (shown[0].count("A poem") == 2)
@@ -95,19 +96,30 @@ def test_on_a_pipe_a_film_is_its_end_alone():
     assert file.getvalue().count("A poem") == 1 and "\x1b" not in file.getvalue()
 
 
+@pytest.fixture(autouse=True)
+def draw_every_call(monkeypatch):
+    monkeypatch.setattr(terminal, "PAUSE", 0)
+
+
 def write(size, text, characters, chunk=1):
     """Show a text on a terminal as it is written, `chunk` characters a call -> (the emulator, screens on the way)."""
     alphabet, screens = Alphabet(characters), []
     file, console = on(size)
-    idx = alphabet.encode(text)[None]
-    masked = torch.arange(len(text))[None] >= 1
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        typist = terminal.Typist(live, alphabet, Canvas(idx, masked))
+
+    def generate(model, canvas, decoding, rngs):
+        """Yields the frames of a sampler that writes this text from left to right."""
+        idx = alphabet.encode(text)[None]
         for n in range(1, len(text), chunk):
             masked = torch.arange(len(text))[None] >= n + chunk
             columns = torch.arange(n, min(n + chunk, len(text)))[None]
-            typist.show(Frame(idx, masked, torch.zeros_like(masked), columns, None, 1.0))
+            probs = torch.nn.functional.one_hot(idx[:, n : n + chunk], len(alphabet)).double()
+            yield Frame(idx, masked, torch.zeros_like(masked), columns, probs, 1.0)
             screens.append("\n".join(file.screen.display))
+
+    model = gpt.Model(gpt.Config(vocab_size=len(alphabet), n_layer=1, n_embd=16, n_head=2))
+    engine = trials.Engine("gpt", model, generate, alphabet, text, None)
+    canvas = Canvas.after(alphabet.encode(text[:1]), len(text) - 1)
+    terminal.typed(engine, trials.Trial(canvas, None, (1,)), console)
     return file, screens
 
 
@@ -130,12 +142,12 @@ def test_wide_characters_fit(size):
 def test_control_characters_of_a_corpus_never_reach_the_terminal():
     text = "ab\x1b[31mred\x07\x9b\tx\rend"
     file, _ = write((80, 24), text, "".join(sorted(set(text))))
-    assert "ab␛[31mred␇\ufffd→x␍end" in file.lines()[0]
+    assert "ab\ufffd[31mred\ufffd\ufffd→x\ufffdend" in file.lines()[0]
     assert not set("\x07\x9b\t") & set(file.taken) and "\x1b[31mred" not in file.taken
-    made = Film("x", [Still(0, 0.0, text, bytes([SETTLED] * len(text)), bytes([9] * len(text)))])
+    made = Film("x", [Snapshot(0, 0.0, text, bytes([SETTLED] * len(text)), bytes([9] * len(text)))])
     file, console = on((80, 24))
     terminal.play([made], 50, console)
-    assert "␛[31mred" in file.taken and "\x1b[31mred" not in file.taken
+    assert "\ufffd[31mred" in file.taken and "\x1b[31mred" not in file.taken
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)

@@ -72,7 +72,7 @@ def test_the_watcher_is_not_on_the_clock(monkeypatch):
     canvas, naps = Canvas.after(ABC.encode("ab"), 6), []
     monkeypatch.setattr(trials.time, "process_time", lambda: 100.0 * len(naps))
     trial = trials.Trial(canvas, diffusion.Decoding(), (1,))
-    (sample,) = trials.run(make_writer(), trial, watch=naps.append)
+    (sample,) = trials.run(make_writer(), trial, watch=lambda frame, seconds: naps.append(seconds))
     assert len(naps) == sample.nfe and sample.cpu_seconds == 0
 
 
@@ -183,7 +183,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /
 @linux
 @pytest.mark.slow
 def test_what_workers_share_is_sent_to_each_once_and_ctrl_c_ends_them(tmp_path):
-    with pytest.raises(KeyboardInterrupt), workers.choose(pid_after, Parcel(tmp_path), 2, None) as submit:
+    with pytest.raises(KeyboardInterrupt), workers.executor(pid_after, Parcel(tmp_path), 2, None) as submit:
         pids = {future.result() for future in [submit(0.02) for _ in range(50)]}
         assert sorted(path.name.partition("_")[0] for path in tmp_path.iterdir()) == sorted(map(str, pids))
         [submit(100) for _ in range(4)]
@@ -194,7 +194,7 @@ def test_what_workers_share_is_sent_to_each_once_and_ctrl_c_ends_them(tmp_path):
 @linux
 @pytest.mark.slow
 def test_a_worker_that_is_killed_is_one_message():
-    with pytest.raises(UserError, match="worker process has ended"), workers.several(pid_after, None, 1) as submit:
+    with pytest.raises(UserError, match="worker process has ended"), workers.local_pool(pid_after, None, 1) as submit:
         os.kill(submit(0).result(), signal.SIGKILL)
         submit(100).result()
 
@@ -243,7 +243,7 @@ def sweep(make_weights, folder, *flags):
 
 
 def test_a_cluster_gets_what_its_workers_share_once(cluster, tmp_path):
-    with workers.choose(pid_after, Parcel(tmp_path), 1, cluster.scheduler_address) as submit:
+    with workers.executor(pid_after, Parcel(tmp_path), 1, cluster.scheduler_address) as submit:
         pids = {future.result() for future in [submit(0.02) for _ in range(50)]}
     seen = sorted(path.name.partition("_")[0] for path in tmp_path.iterdir())
     assert len(pids) == 2 and seen == sorted(map(str, pids))
@@ -272,22 +272,22 @@ def test_a_sweep_on_a_cluster_ends_with_the_same_rows_when_a_worker_is_killed(
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nowhere", "ray://127.0.0.1:10001"])
 def test_a_cluster_that_cannot_be_reached_is_one_message(address):
     pytest.importorskip("distributed", reason="needs dask.distributed: uv sync --extra cluster")
-    with pytest.raises(UserError, match="dask scheduler"), workers.choose(pid_after, None, 1, address):
+    with pytest.raises(UserError, match="dask scheduler"), workers.executor(pid_after, None, 1, address):
         pass
 
 
 def test_a_cluster_address_at_which_something_else_listens_is_one_message(monkeypatch):
-    monkeypatch.setattr(workers, "PATIENCE", 1)
+    monkeypatch.setattr(workers, "TIMEOUT", 1)
     pytest.importorskip("distributed", reason="needs dask.distributed: uv sync --extra cluster")
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(UserError, match="no answer"), workers.choose(pid_after, None, 1, address):
+        with pytest.raises(UserError, match="no answer"), workers.executor(pid_after, None, 1, address):
             pass
 
 
 def test_a_cluster_needs_its_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(UserError, match="uv sync --extra cluster"), workers.choose(pid_after, None, 1, "tcp://x:1"):
+    with pytest.raises(UserError, match="uv sync --extra cluster"), workers.executor(pid_after, None, 1, "tcp://x:1"):
         pass
 
 
