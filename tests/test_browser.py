@@ -18,6 +18,7 @@ from diffusion import METHOD as diffusion
 from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
 from lab import cli
+from methods import METHODS
 
 pytest.importorskip("gradio", reason="the extra `page` is not installed")
 playwright = pytest.importorskip("playwright.sync_api", reason="the dependency group `browser` is not installed")
@@ -124,7 +125,7 @@ def test_a_text_is_written_live_and_can_be_stepped_through(tab, address, width):
     page.locator("#view .films pre .s0").first.wait_for()  # masked characters are seen while it writes
     picture(page, f"{width}_during")
     film = film_of(page)
-    assert [head.split(":")[0] for head in heads(film)] == [method.title for method in methods.METHODS.values()]
+    assert [head.split(":")[0] for head in heads(film)] == [method.title for method in METHODS.values()]
     assert heads(film)[0].startswith("GPT: 40 calls")
     assert film.locator("pre .s0").count() == 0
     picture(page, f"{width}_after")

@@ -17,6 +17,7 @@ from lab.canvas import Canvas
 from lab.cli import UserError
 from lab.corpus import Alphabet
 from lab.film import DRAFT, EMPTY, MASKED, NEW, SETTLED, AnimationFrame, Film, Snapshot
+from methods import METHODS
 
 ABC = Alphabet("abc\n ")
 
@@ -56,9 +57,7 @@ def engines():
     for method in (gpt, diffusion):
         config = method.Config(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16)
         torch.manual_seed(0)
-        made[method.name] = trials.Engine(
-            method.name, method.Model(config).eval(), method.generate, ABC, "abc", method.Decoding()
-        )
+        made[method.name] = trials.Engine(method, method.Model(config).eval(), ABC, "abc")
     return made
 
 

@@ -130,7 +130,7 @@ def test_path_likelihood_is_that_of_the_sampler(settings):
     before = canvas.masked
     engine = trials.Engine(diffusion, model, Alphabet("abcde"), "")
 
-    def note(frame):
+    def note(frame, _):
         nonlocal before
         new = before & ~frame.masked
         log_p.append(frame.probs.gather(-1, frame.idx[..., None])[..., 0].log()[new].sum().item())

@@ -266,7 +266,7 @@ def test_a_text_of_a_pair_has_its_own_distance(lab, capsys):
     row, pair = load(folder / "rows.json")[-1], load(folder / "run_level.json")[-1]
     reference = quality.Reference.of_data(lab.root / "text.txt")
     assert pair["text"] == row["text"]
-    assert pair["distance"] == pytest.approx(float(quality.Pool([[row]], reference).figures()["distance"]))
+    assert pair["distance"] == pytest.approx(float(quality.NgramStats([[row]], reference).figures()["distance"]))
 
 
 def test_the_grid_without_a_corpus(lab, capsys):
@@ -322,8 +322,11 @@ def test_presets(lab, capsys):
         ({"spacing": [5]}, "$.spacing"),
         ({"gap": 5}, "diffusion has no gap"),
         ({"": 5}, "diffusion has no "),
-        ({"draft_threshold": 0.5}, "draft_threshold: of two stages"),
-        ({"confirm_threshold": 0.5, "replace_margin": 0.1}, "confirm_threshold and replace_margin: of two stages"),
+        ({"draft_threshold": 0.5}, "draft_threshold: no effect without two stages"),
+        (
+            {"confirm_threshold": 0.5, "replace_margin": 0.1},
+            "confirm_threshold and replace_margin: no effect without two stages",
+        ),
         ({"module": "gtp"}, "unknown module 'gtp'"),
         ({"module": ["diffusion"]}, "unknown module"),
         ({"module": None}, "unknown module"),
@@ -549,7 +552,7 @@ def test_names_of_settings_are_one_line(lab, capsys):
     argv = ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
     for name in ("a\nb", "a\u2028b"):
         assert lab("evaluate_generate_methods", *argv, "--a-name", name) == 2
-    assert "a name of settings is one line" in capsys.readouterr().err
+    assert "setting names must not contain line breaks" in capsys.readouterr().err
     assert not (lab.root / "out").exists()
     trials.Trial(None, None, (1,), name="\u65e7\u3000\u6cd5")  # with a Chinese space
 
@@ -571,7 +574,7 @@ def test_without_a_corpus_texts_are_written_and_measures_stay_empty(lab, capsys,
     assert "measures that need it stay empty" in capsys.readouterr().err
     (row,) = load(only(lab.root / "out") / "results.json")
     assert row["nfe"] > 0 and len(row["text"]) == 28
-    assert row["generative_nll"] is row["real_words"] is row["copied_run"] is None
+    assert row["generative_nll"] is row["real_words"] is row["copied_share"] is None
 
 
 @pytest.mark.parametrize(
@@ -748,7 +751,7 @@ def test_two_runs_of_one_second_have_two_folders(tmp_path):
 def test_more_texts_than_there_is_real_text_are_thinned_out(lab):
     """The held-out half that they are measured beside has room for two of 200 characters: the first and the last count."""
     text = (lab.root / "text.txt").read_text(encoding="utf-8")[:200]
-    measures = dict.fromkeys([*quality.SAMPLE_MEASURES, "seconds"], 0.5) | {"copied_run": 0}
+    measures = dict.fromkeys([*quality.measures_of("text"), "seconds"], 0.5)
     row = {"name": "x", "prompt": text[:4], "text": text, "chars": 196, **measures}
     rows = [row | {"seed": seed, "nfe": nfe} for seed, nfe in enumerate((10, 20, 60))]
     (lab.root / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
