@@ -171,11 +171,11 @@ def encode(path, folder):
         count += len(codes)
     check(count > 0, f"{path}: the file is empty. Name a UTF-8 text: --data any.txt")
     characters = np.flatnonzero(seen)
-    kind = np.uint8 if len(characters) <= 256 else np.uint16 if len(characters) <= 65536 else np.uint32
+    kind = np.min_scalar_type(len(characters) - 1)  # of one to four bytes
     table = np.zeros(0x110000, dtype=kind)
     table[characters] = np.arange(len(characters))
     with atomic(folder / "ids.npy") as file:  # not through a memory map: a full disk would kill the process
-        header = {"descr": np.dtype(kind).str, "fortran_order": False, "shape": (count,)}
+        header = {"descr": kind.str, "fortran_order": False, "shape": (count,)}
         np.lib.format.write_array_header_1_0(file, header)
         for codes in blocks(path):
             file.write(table[codes].tobytes())

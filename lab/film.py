@@ -161,24 +161,31 @@ def used(films):
 def timeline(films, fps):
     """The animation: a list of AnimationFrames, at most PICTURES of them and LONGEST seconds in all.
 
-    One film: a frame for each call. Several: one clock; what took less than SHORTEST is slowed down to it. GIF times are
-    hundredths of a second, so all are.
+    GIF times are hundredths of a second, so all are. Neighbours that look alike are one frame, which lasts longer.
     """
-    if len(films) == 1:
-        every = films[0].snapshots
-        count = min(PICTURES, len(every))
-        chosen = [every[k * (len(every) - 1) // max(1, count - 1)] for k in range(count)]
-        moments, lasts = [((snapshot,), snapshot.seconds) for snapshot in chosen], 1 / fps
-    else:
-        real, shown = duration(films)
-        count = min(PICTURES, 1 + int(shown * fps))
-        clocks = [real * (k / (count - 1)) for k in range(count)]
-        moments, lasts = [(tuple(film.at(clock) for film in films), clock) for clock in clocks], shown / count
-    hundredths = max(2, min(round(100 * lasts), int(100 * LONGEST / count)))
-    equal = [
-        list(group) for _, group in groupby(moments, key=lambda moment: moment[0])
-    ]  # neighbours that are one picture
-    return [AnimationFrame(*group[0], len(group) * hundredths / 100) for group in equal]
+    moments, lasts = by_call(films[0], fps) if len(films) == 1 else by_clock(films, fps)
+    hundredths = max(2, min(round(100 * lasts), int(100 * LONGEST / len(moments))))
+    animation = []
+    for shown, alike in groupby(moments, key=lambda moment: moment[0]):
+        clocks = [clock for _, clock in alike]
+        animation.append(AnimationFrame(shown, clocks[0], len(clocks) * hundredths / 100))
+    return animation
+
+
+def by_call(film, fps):
+    """A moment for each call of a film -> ([(snapshots, clock), ...], seconds that each lasts)."""
+    last = len(film.snapshots) - 1
+    count = min(PICTURES, last + 1)
+    chosen = [film.snapshots[k * last // max(1, count - 1)] for k in range(count)]
+    return [((snapshot,), snapshot.seconds) for snapshot in chosen], 1 / fps
+
+
+def by_clock(films, fps):
+    """Moments of one clock of several films, likewise; what took less than SHORTEST is slowed down to it."""
+    real, shown = duration(films)
+    count = min(PICTURES, 1 + int(shown * fps))
+    clocks = [real * (k / (count - 1)) for k in range(count)]
+    return [(tuple(film.at(clock) for film in films), clock) for clock in clocks], shown / count
 
 
 def duration(films):

@@ -55,18 +55,18 @@ class Painter:
         self.pen.text((x, y), text, colour, self.font)
 
     def draw_cell(self, panel, place, glyph, behind, below):
-        """One cell of the text: its background, the line below, its glyph."""
+        """One cell: its background, the line below, its glyph."""
         w, h = self.cell
-        x, y = self.corner(panel, place[0] + TOP, place[1])
+        x, y = self.corner(panel, *place)
         self.pen.rectangle((x, y, x + w - 1, y + h - 2), behind)
         self.pen.rectangle((x, y + h - 3, x + w - 1, y + h - 2), below)
-        self.pen.text((x, y), "⏎" if glyph == "\n" else glyph, QUIET if glyph == "\n" else INK, self.font)
+        self.pen.text((x, y), *("⏎", QUIET) if glyph == "\n" else (glyph, INK), self.font)
 
     def legend(self):
         """The states that the films have, in two columns."""
         for i, state in enumerate(used(self.films)):
             row, column = self.foot + 1 + i // 2, i % 2 * COLUMNS // 2
-            self.draw_cell(0, (row - TOP, column), " ", BEHIND.get(state, PAPER), BEHIND.get(state, shade(2)))
+            self.draw_cell(0, (row, column), " ", BEHIND.get(state, PAPER), BEHIND.get(state, shade(2)))
             self.pen.text(self.corner(0, row, column + 2), LEGEND[state], INK, self.font)
 
     def palette(self):
@@ -149,11 +149,11 @@ def shade(confidence):
 
 
 def styles(snapshot):
-    """The cells of a snapshot: {(line, column): (glyph, background, colour of the line below)}."""
+    """The cells of a snapshot: {(row, column): (glyph, background, colour of the line below)}."""
     cells = {}
-    for line, row in enumerate(lines(snapshot, COLUMNS)):
-        for column, (glyph, state, confidence) in enumerate(row):
+    for row, line in enumerate(lines(snapshot, COLUMNS), TOP):
+        for column, (glyph, state, confidence) in enumerate(line):
             behind = BEHIND.get(state, PAPER)
             below = shade(confidence) if state == SETTLED else behind
-            cells[line, column] = " " if state == MASKED else glyph, behind, below
+            cells[row, column] = " " if state == MASKED else glyph, behind, below
     return cells

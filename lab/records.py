@@ -124,10 +124,10 @@ def read_log(path, needed):
     import pandas  # not at the top: whoever only writes, or has no log, need not wait for it
 
     try:
-        log = pandas.read_csv(io.BytesIO(text), encoding="utf-8-sig")
+        log = pandas.read_csv(io.BytesIO(text), encoding="utf-8-sig", index_col=False)
         missing = ", ".join(name for name in needed if name not in log)
         check(not missing, f"{path}: no training log, or that of another method: it lacks {missing}")
-        check(len(log) > 0, f"{path}: has no rows yet")
+        check(len(log) > 0, f"{path}: no training log: it has no rows")
         return log[list(needed)].astype(float)
     except ValueError as error:  # pandas' own errors are ValueErrors
         raise UserError(f"{path}: no training log ({error})") from error

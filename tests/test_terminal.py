@@ -117,7 +117,7 @@ def write(size, text, characters, chunk=1):
             screens.append("\n".join(file.screen.display))
 
     model = gpt.Model(gpt.Config(vocab_size=len(alphabet), n_layer=1, n_embd=16, n_head=2))
-    engine = trials.Engine("gpt", model, generate, alphabet, text, None)
+    engine = trials.Engine(gpt, model, alphabet, text).sampled_by(generate)
     canvas = Canvas.after(alphabet.encode(text[:1]), len(text) - 1)
     terminal.typed(engine, trials.Trial(canvas, None, (1,)), console)
     return file, screens

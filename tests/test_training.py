@@ -723,19 +723,7 @@ def test_a_compiler_that_does_not_work_is_done_without(text_file, own_root, tiny
         train(gpt, text_file, own_root / "w.pt", "--iters", "1", *tiny[:-2], "--compile", "True")
 
 
-@pytest.mark.parametrize(
-    "rows",
-    [
-        "2,1,2,2,2\n1,1,2,2,2",
-        "1e308,1,2,2,2",
-        "1" + "0" * 400 + ",1,2,2,2",
-        "1,1,2,2,2,9",
-        ",,,,",
-        "",
-        "1,1,2,2,2\n1,1,2,2,2,9",
-        "1,x,2,2,2",
-    ],
-)
+@pytest.mark.parametrize("rows", ["", "1,1,2,2,2\n1,1,2,2,2,9", "1,x,2,2,2"])
 def test_what_is_no_log_of_a_training_is_refused(tmp_path, rows):
     header = "step,elapsed_sec,train_loss,val_loss,batch_total_loss"
     (tmp_path / "log.csv").write_text(f"{header}\n{rows}\n")
