@@ -22,9 +22,6 @@ BUDGET = {
     "methods.py": 56,
     "lab/training.py": 318,
     "lab/trials.py": 231,
-    "benchmarks/draft_model.py": 160,
-    "benchmarks/peers.py": 215,
-    "benchmarks/readme.py": 270,
 }
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 
