@@ -35,8 +35,8 @@ TEXT = "the quick brown fox jumps over the lazy dog\n" * 5000  # to train on
 class Args(Output):
     before: Path  # folder of a checkout of this project at an earlier commit
     chars: int = 480  # to write
-    steps: int = 30  # of a training, after the first
-    rounds: int = 5  # of each pair, in turn
+    steps: int = 30  # of a training, after the first; few enough that none of them is followed by an evaluation
+    rounds: int = 3  # of each pair, in turn
 
 
 @contextlib.contextmanager
@@ -81,7 +81,7 @@ def step_seconds(folder, name, steps, threads=None):
         text = Path(empty, "text.txt")
         text.write_text(TEXT, encoding="utf-8")
         flags = ["--train", "--data", str(text), "--weights", f"{empty}/busy.pt", "--max-new-tokens", "1"]
-        flags += ["--compile", "False", "--iters"]
+        flags += ["--compile", "False", "--no-calibrate", "--iters"]
         _, short = run(folder, f"{name}.py", *flags, "1", threads=threads)
         _, long = run(folder, f"{name}.py", *flags, str(1 + steps), threads=threads)
     return (long - short) / steps

@@ -1,13 +1,14 @@
 """Configurations that benchmarks.frontier compares: each way of writing with its settings and temperatures, and the pairs."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 
 import methods
-from benchmarks import origin_flow
-from benchmarks.draft_model import DraftModel, NGrams
+from benchmarks import draft_model, origin_flow
+from benchmarks.draft_model import NGrams
 from lab import cli, machine, trials
 
 GPT_TEMPS = (0.2, 0.3, 0.45, 0.6, 0.8, 1.0)
@@ -82,7 +83,7 @@ def configurations(corpus):
     """All that are compared, on the shipped weights."""
     gpt, small, masked, flow, origin = writers()
     ngrams = NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6)
-    drafted = replace(gpt, generate=DraftModel(ngrams, drafts=4).generate)
+    drafted = replace(gpt, generate=partial(draft_model.generate, ngrams=ngrams, drafts=4))
     yield Configuration("GPT", gpt, {}, GPT_TEMPS)
     yield Configuration("GPT, draft model", drafted, {}, GPT_TEMPS, single_seed=True)
     yield Configuration("1-layer GPT", small, {}, SMALL_GPT_TEMPS)

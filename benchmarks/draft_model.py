@@ -6,7 +6,6 @@ No training, no loss: what any parallel method has to beat.
 """
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -53,47 +52,46 @@ class NGrams:
 
     def propose(self, texts, u, temp):
         """Continue texts, lists of tokens, by random numbers u (B, K) -> drafts (B, K), what they are drawn from (B, K, V)."""
-        (B, K), drawn_from = u.shape, []
+        drawn_from = []
         for text, shares in zip(texts, u.tolist(), strict=True):
             for share in shares:
                 probs, cumulative = self.tempered(tuple(text[1 - self.order :]), temp)
-                text.append(min(int(cumulative.searchsorted(share, "right")), self.vocab_size - 1))
+                token = int(cumulative.searchsorted(share, "right"))
+                text.append(min(token, self.vocab_size - 1))
                 drawn_from.append(probs)
-        return torch.tensor([text[-K:] for text in texts]), torch.stack(drawn_from).view(B, K, -1)
+        drafts = torch.tensor([text[-u.size(1) :] for text in texts])
+        return drafts, torch.stack(drawn_from).view(*u.shape, -1)
 
 
-@dataclass(frozen=True)
-class DraftModel:
-    """A sampler of GPT's texts that takes several characters from a forward pass."""
+@torch.inference_mode()
+def generate(model, canvas, decoding, rngs, ngrams, drafts):
+    """As gpt.generate, with so many characters proposed for each forward pass.
 
-    ngrams: NGrams
-    drafts: int  # K, characters proposed for each pass
-
-    @torch.inference_mode()
-    def generate(self, model, canvas, decoding, rngs):
-        """As gpt.generate. Raises UserError on a masked span, a long text, or a top_k."""
-        idx, known, weight = canvas.idx, canvas.prompt_lengths(), model.lm_head.weight
-        B, L = idx.shape
-        K, size = self.drafts, model.config.block_size
-        check(decoding.top_k is None, "the draft model draws from all characters: no top_k")
-        check(L <= size, f"the draft model writes at most {size} characters with the prompt, not {L}")
-        cache = Cache(model.config, B, like=weight)
-        while (known < L).any():
-            u = uniforms(2 * K + 1, rngs, known < L)  # to propose K, to verify K, and for the token after them
-            texts = [row[:n].tolist() for row, n in zip(idx, known, strict=True)]
-            drafts, q = self.ngrams.propose(texts, u[:, :K], decoding.temp)
-            columns = known[:, None] + torch.arange(K + 1)  # (B, K + 1)
-            guess = F.pad(idx, (0, K + 1)).scatter(1, columns[:, :K], drafts)
-            first = int(known.min())
-            x = cache.unread(guess, first, min(L - 1, int(known.max()) + K))
-            logits = model(x.to(weight.device), cache)[:, first - 1 - cache.length :].cpu()  # from position `first` on
-            offsets = (columns - first).clamp(max=logits.size(1) - 1)
-            p = probabilities(logits[torch.arange(B)[:, None], offsets], decoding.temp)  # (B, K + 1, V)
-            accepted, tokens = verify(p, q, drafts, u[:, K:])
-            known = (known + accepted + 1).clamp(max=L)
-            idx = guess.scatter(1, columns, tokens)[:, :L]
-            masked = torch.arange(L) >= known[:, None]
-            yield Frame(idx, masked, torch.zeros_like(masked), columns.clamp(max=L - 1), p, x.size(1) / size)
+    Raises UserError on a masked span, a long text, or a top_k.
+    """
+    idx, known = canvas.idx, canvas.prompt_lengths()
+    B, L = idx.shape
+    K, size, weight = drafts, model.config.block_size, model.lm_head.weight
+    check(decoding.top_k is None, "the draft model draws from all characters: no top_k")
+    check(L <= size, f"the draft model writes at most {size} characters with the prompt, not {L}")
+    cache, rows = Cache(model.config, B, like=weight), torch.arange(B)[:, None]
+    while (known < L).any():
+        u = uniforms(2 * K + 1, rngs, known < L)  # to propose K, to verify K, and for the token after them
+        texts = [row[:n].tolist() for row, n in zip(idx, known, strict=True)]
+        proposed, q = ngrams.propose(texts, u[:, :K], decoding.temp)
+        columns = known[:, None] + torch.arange(K + 1)  # (B, K + 1)
+        guess = F.pad(idx, (0, K + 1)).scatter(1, columns[:, :K], proposed)
+        first = int(known.min())
+        x = cache.unread(guess, first, min(L - 1, int(known.max()) + K))
+        logits = model(x.to(weight.device), cache).cpu()
+        logits = logits[:, first - 1 - cache.length :]  # those of position `first` and after it
+        offsets = (columns - first).clamp(max=logits.size(1) - 1)
+        p = probabilities(logits[rows, offsets], decoding.temp)  # (B, K + 1, V)
+        accepted, tokens = verify(p, q, proposed, u[:, K:])
+        known = (known + accepted + 1).clamp(max=L)
+        idx = guess.scatter(1, columns, tokens)[:, :L]
+        masked = torch.arange(L) >= known[:, None]
+        yield Frame(idx, masked, torch.zeros_like(masked), columns.clamp(max=L - 1), p, x.size(1) / size)
 
 
 def verify(p, q, drafts, u):

@@ -76,6 +76,17 @@ def jackknifed(rows, reference):
     return {name: np.mean([seed[name] for seed in seeds], axis=0) for name in seeds[0]}
 
 
+def crossing(entropy, target):
+    """Where a curve (temperatures,) last rises past the target: the temperature above it, and how far the way to it is gone.
+
+    The last rise counts, because at its coldest a broken sampler is diverse again.
+    """
+    below = np.flatnonzero(entropy < target)
+    above = np.clip(below[-1] + 1 if len(below) else 1, 1, len(entropy) - 1)
+    low, high = entropy[above - 1], entropy[above]
+    return above, (target - low) / (high - low) if high != low else 0.0
+
+
 def at_entropy(curve, target):
     """Every measure where the entropy of a curve passes the target, as `jackknifed`; None where it never does.
 
@@ -84,18 +95,14 @@ def at_entropy(curve, target):
     entropy = np.array([found["trigram_entropy"] for _, found in curve])  # (temperatures, 1 + prompts)
     if not entropy[:, 0].min() <= target <= entropy[:, 0].max():
         return None
-    below = entropy < target  # the last rise past it counts: at its coldest a broken sampler is diverse again
-    upper = np.where(below.any(0), len(curve) - below[::-1].argmax(0), 1).clip(1, len(curve) - 1)
-    pair = np.stack((upper - 1, upper))  # the temperatures on either side
-    low, high = np.take_along_axis(entropy, pair, axis=0)
-    share = np.divide(target - low, high - low, out=np.zeros_like(low), where=high != low)
+    places = [crossing(sample, target) for sample in entropy.T]
 
     def read_off(values):
-        below, above = np.take_along_axis(values, pair, axis=0)
-        return (1 - share) * below + share * above
+        samples = zip(np.transpose(values), places, strict=True)
+        return np.array([(1 - share) * sample[above - 1] + share * sample[above] for sample, (above, share) in samples])
 
-    each = {name: read_off(np.array([found[name] for _, found in curve])) for name in MEASURES}
-    return each | {"temp": read_off(np.broadcast_to([[temp] for temp, _ in curve], entropy.shape))}
+    temps = np.broadcast_to([[temp] for temp, _ in curve], entropy.shape)
+    return {name: read_off([found[name] for _, found in curve]) for name in MEASURES} | {"temp": read_off(temps)}
 
 
 def compare(curves, entropies):

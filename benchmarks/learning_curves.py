@@ -198,7 +198,7 @@ def held_out_loss(model, corpus, is_masked):
 def trainings(args, corpus, device):
     """(method, whose, minutes, model with our interface, steps) of each, one after another."""
     config = Config(vocab_size=len(corpus.alphabet))
-    origin = load_origin(args.path) if args.path else {}
+    origin = load_origin(args.path)
     other = args.nanogpt and load_module(args.nanogpt / "model.py", "GPT", "GPTConfig")
     for name, method in methods.METHODS.items():
         for minutes in args.minutes:

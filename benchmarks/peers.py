@@ -125,8 +125,9 @@ def watch(net, sampler, x, rows):
         kept = ((out == part) & given).sum(1) / given.sum(1).clamp(min=1)
         figures.append(torch.stack((passes, masks[0] - masks[1], left, masks[-1], kept)).float())
         written.append(out)
-    means = torch.cat(figures, 1).mean(1).tolist()
-    return torch.cat(written), dict(zip(("passes", "first", "left", "masks", "known"), means, strict=True))
+    passes, first, left, masks, known = torch.cat(figures, 1).mean(1).tolist()
+    did = {"passes": passes, "first": first, "left": left, "masks": masks, "known": known}
+    return torch.cat(written), did
 
 
 def distance(texts, sequences, joint):
@@ -140,13 +141,10 @@ def quality_of(texts, writer, evaluator, prompt_len):
     whole = [writer.alphabet.decode(text) for text in texts if (text < len(writer.alphabet)).all()]
     if not whole:
         return {"whole": 0, "nll": None, "entropy": None}
-    nll = quality.generative_nll(whole, evaluator, [prompt_len] * len(whole))
+    nll = np.mean(quality.generative_nll(whole, evaluator, [prompt_len] * len(whole)))
     counts = Counter(gram for text in whole for gram in quality.grams(text[prompt_len:], 3))
-    return {
-        "whole": len(whole),
-        "nll": float(np.mean(nll)),
-        "entropy": float(quality.entropy(np.array([*counts.values()]))),
-    }
+    entropy = quality.entropy(np.array([*counts.values()]))
+    return {"whole": len(whole), "nll": float(nll), "entropy": float(entropy)}
 
 
 def shipped(texts):

@@ -15,10 +15,9 @@ import lab.start  # noqa: F401 (before PyTorch)
 import torch
 
 import methods
-from benchmarks.timing import RATE, Output, show, timed
+from benchmarks.timing import RATE, Output, opening, show, timed
 from lab import cli, likelihood, onnx_runtime, trials
 from lab.backbone import Cache, Config
-from lab.canvas import Canvas
 from lab.corpus import Corpus, windows
 
 
@@ -49,8 +48,7 @@ def compared(name, args, held_out):
     onnx_runtime.export(plain.model)
     model = {"module": name, "export_seconds": time.perf_counter() - began, "texts": args.texts}
     onnx = replace(plain, model=onnx_runtime.choose(plain.model, "onnx"))
-    canvas = Canvas.after(plain.alphabet.encode(plain.opening[:16]), args.chars)
-    trial = trials.Trial(canvas, plain.decoding, (1337,))
+    trial = opening(plain, args.chars, (1337,))
     x = held_out[:1, :-1]
     works = [
         ("writing", RATE, lambda writer: trials.run(writer, trial), args.chars),

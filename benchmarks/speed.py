@@ -26,8 +26,9 @@ import torch
 import diffusion
 import gpt
 import methods
-from benchmarks.draft_model import DraftModel, NGrams
-from benchmarks.timing import RATE, Output, show, timed, writing_seconds
+from benchmarks import draft_model
+from benchmarks.draft_model import NGrams
+from benchmarks.timing import RATE, Output, opening, show, timed, writing_seconds
 from lab import cli, machine, training, trials
 from lab.canvas import Canvas
 from lab.cli import UserError, check, check_range
@@ -75,7 +76,7 @@ def stepper(method, config, windows, device, muon=True, **how):
     return step
 
 
-def against_ourselves(args, corpus, writer, trial, device):
+def against_ourselves(args, corpus, writer, device):
     """A row for each thing that is done to our own models to be fast."""
     recipe, config = gpt.Args().recipe, replace(gpt.Args().config, vocab_size=len(corpus.alphabet))
     read = recipe.batch_size * config.block_size
@@ -84,9 +85,9 @@ def against_ourselves(args, corpus, writer, trial, device):
     yield timed("GPT training, against the same in eager float32", RATE, ours, plain, read, args.rounds)
     adam = stepper(gpt, config, recipe.batch_size, device, muon=False)
     yield timed("GPT training, against the same with AdamW alone", RATE, ours, adam, read, args.rounds)
-    ngrams = NGrams(np.asarray(corpus.train), len(corpus.alphabet))
+    ngrams, trial = NGrams(np.asarray(corpus.train), len(corpus.alphabet)), opening(writer, args.chars, (1337,))
     for drafts in args.drafts:
-        drafted = replace(writer, generate=DraftModel(ngrams, drafts).generate)
+        drafted = replace(writer, generate=partial(draft_model.generate, ngrams=ngrams, drafts=drafts))
         what = f"GPT with {drafts} drafts of 5-grams, against GPT with its cache"
         ours, plain = (partial(trials.run, each, trial) for each in (drafted, writer))
         yield timed(what, RATE, ours, plain, args.chars, args.rounds)
@@ -113,8 +114,8 @@ def load_module(path, *names):
 
 
 def load_origin(folder):
-    """The modules of a checkout of the origin, by method."""
-    return {method: load_module(folder / f"{method.NAME}.py", *ORIGIN) for method in (gpt, diffusion)}
+    """The modules of a checkout of the origin, by method; none without a checkout."""
+    return {method: load_module(folder / f"{method.NAME}.py", *ORIGIN) for method in (gpt, diffusion) if folder}
 
 
 def train_theirs(module):
@@ -163,9 +164,8 @@ def writing(name, args, device):
     if machine.can_compile(device):
         mode = "reduce-overhead" if is_static and device.type == "cuda" else None
         writer.model.compile(dynamic=False if is_static else None, mode=mode)
-    canvas = Canvas.after(writer.alphabet.encode(writer.prompt(16)), args.chars)
     for batch in args.batches:
-        trial = trials.Trial(canvas, writer.decoding, tuple(range(batch)))
+        trial = opening(writer, args.chars, tuple(range(batch)))
         trials.run(writer, trial)
         row = {"module": name, "batch": batch, "seconds": writing_seconds(writer, trial)}
         if device.type == "cuda":
@@ -177,11 +177,10 @@ def writing(name, args, device):
 def main(args):
     """Time every pair and every method, print and store."""
     device, corpus = machine.pick_device(args.device), Corpus()
-    origin = load_origin(args.path) if args.path else {}  # first: a wrong folder is said at once
+    origin = load_origin(args.path)  # first: a wrong folder is said at once
     writer = methods.load("gpt", device=device)
     trials.check_text(corpus.alphabet, corpus.path, writer)
-    canvas = Canvas.after(writer.alphabet.encode(writer.opening[:16]), args.chars)
-    rows = list(against_ourselves(args, corpus, writer, trials.Trial(canvas, writer.decoding, (1337,)), device))
+    rows = list(against_ourselves(args, corpus, writer, device))
     with contextlib.redirect_stdout(io.StringIO()):  # the origin prints its texts
         rows += against_the_origin(origin, args, corpus, device)
     show(rows)

@@ -9,6 +9,7 @@ from functools import partial
 import pandas as pd
 
 from lab import records, trials
+from lab.canvas import Canvas
 from lab.cli import ROOT
 
 RATE = "characters per second"
@@ -40,6 +41,12 @@ def clock(function):
     began = time.perf_counter()
     function()
     return time.perf_counter() - began
+
+
+def opening(writer, chars, seeds):
+    """A trial that continues the default prompt, of 16 characters, once for each seed."""
+    canvas = Canvas.after(writer.alphabet.encode(writer.prompt(16)), chars)
+    return trials.Trial(canvas, writer.decoding, seeds)
 
 
 def writing_seconds(writer, trial):

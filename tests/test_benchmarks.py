@@ -17,7 +17,7 @@ import diffusion
 import gpt
 import methods
 from benchmarks import busy, frontier, learning_curves, origin_flow, readme, speed, tables, timing
-from benchmarks.draft_model import DraftModel, NGrams
+from benchmarks.draft_model import NGrams, generate
 from lab import corpus, machine, records
 from lab.backbone import Config
 from lab.canvas import Canvas
@@ -75,9 +75,9 @@ def test_the_draft_model_keeps_gpts_distribution(temp):
     """
     model, rows = make_gpt(), 4000
     torch.nn.init.normal_(model.lm_head.weight, std=0.3)  # no text is too rare for the normal approximation below
-    draft_model = DraftModel(NGrams(IDS[:60] % 2, 3), drafts=2)
     canvas = Canvas.after(torch.tensor([0, 1]), 3, rows)
-    idx = last(draft_model.generate(model, canvas, gpt.Decoding(temp, None), generators(rows)))
+    ngrams = NGrams(IDS[:60] % 2, 3)
+    idx = last(generate(model, canvas, gpt.Decoding(temp, None), generators(rows), ngrams, drafts=2))
     texts = torch.tensor([(0, 1, *rest) for rest in itertools.product(range(3), repeat=3)])
     log_p = torch.log_softmax(model(texts[:, :-1]).double() / temp, -1)
     exact = log_p.gather(-1, texts[:, 1:, None])[:, 1:, 0].sum(1).exp()
@@ -90,7 +90,7 @@ def test_at_temperature_zero_the_draft_model_writes_gpts_text_in_fewer_calls():
     model, canvas, decoding = make_gpt(), Canvas.after(torch.tensor([0, 1]), 14), gpt.Decoding(0, None)
     greedy = list(gpt.generate(model, canvas, decoding, generators(1)))
     ngrams = NGrams(greedy[-1].idx[0].repeat(20).numpy(), 3)
-    drafted = list(DraftModel(ngrams, drafts=4).generate(model, canvas, decoding, generators(1)))
+    drafted = list(generate(model, canvas, decoding, generators(1), ngrams, drafts=4))
     assert drafted[-1].idx.equal(greedy[-1].idx)
     assert len(drafted) < len(greedy)
 
@@ -98,7 +98,7 @@ def test_at_temperature_zero_the_draft_model_writes_gpts_text_in_fewer_calls():
 def test_the_draft_models_frames_settle_only_masked_characters():
     model, canvas = make_gpt(), Canvas.after(torch.tensor([0, 1]), 14, rows=3)
     before = canvas
-    for frame in DraftModel(NGrams(IDS, 3), 3).generate(model, canvas, gpt.Decoding(1.0, None), generators(3)):
+    for frame in generate(model, canvas, gpt.Decoding(1.0, None), generators(3), NGrams(IDS, 3), 3):
         assert (frame.idx == before.idx)[~before.masked].all()
         assert (before.masked & ~frame.masked).any()
         before = Canvas(frame.idx, frame.masked)
@@ -117,7 +117,7 @@ def test_the_draft_model_refuses(case):
     if case == "empty":
         canvas = Canvas.after(torch.zeros(0, dtype=torch.long), 4)
     with pytest.raises(UserError):
-        list(DraftModel(NGrams(IDS, 3), 3).generate(make_gpt(), canvas, decoding, generators(1)))
+        list(generate(make_gpt(), canvas, decoding, generators(1), NGrams(IDS, 3), 3))
 
 
 def curve(points, draws=4):
