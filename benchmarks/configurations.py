@@ -1,70 +1,72 @@
-"""Configurations that benchmarks.frontier compares: each way of writing with its settings and temperatures."""
+"""Configurations that benchmarks.frontier compares: each way of writing with its settings and temperatures, and the pairs."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
 
 import methods
-from benchmarks import origin_flow
-from benchmarks.draft_model import DraftModel, NGrams
+from benchmarks import draft_model, origin_flow
+from benchmarks.draft_model import NGrams
 from lab import cli, machine, trials
 
+GPT_TEMPS = (0.2, 0.3, 0.45, 0.6, 0.8, 1.0)
+SMALL_GPT_TEMPS = (0.3, 0.4, 0.6, 0.8, 1.0, 1.1)
+MASKED_TEMPS = (0.25, 0.35, 0.5, 0.65, 0.85, 1.0)
+THRESHOLD_TEMPS = (0.35, 0.5, 0.65, 0.9)
 SWITCH = {"flow": {}, "flow off": {"flow_until": 1.0}}
 STAGED = {  # by thresholds
     "two stages": {"confidence_threshold": 0.95, "draft_threshold": 0.7, "spacing": 0},
     "stages .8 / .6": {"confidence_threshold": 0.8, "draft_threshold": 0.6, "spacing": 0},
     "threshold .85": {"confidence_threshold": 0.85, "spacing": 0},
 }
+SPACED = "diffusion, spacing 8"
+PAIRS = {  # configuration -> those that are compared with it
+    "GPT": (SPACED, "1-layer GPT"),
+    SPACED: (
+        "diffusion, spacing 3",
+        "diffusion, spacing 5",
+        "diffusion, threshold .85",
+        "diffusion, two stages",
+        "flow off, spacing 8",
+        "flow, spacing 8",
+    ),
+    "flow off, spacing 8": ("flow, spacing 8",),
+    "flow off, two stages": ("flow, two stages", "flow until .1, two stages"),
+    "flow off, stages .8 / .6": ("flow, stages .8 / .6",),
+    "flow off, threshold .85": ("flow, threshold .85",),
+    "the origin's flow off, spacing 8": ("the origin's flow, spacing 8",),
+    "the origin's flow off, two stages": ("the origin's flow, two stages",),
+}
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """A way of writing, at several temperatures; slow: one seed only, as it takes many calls."""
+    """A way of writing, at several temperatures; single_seed: one seed only, as it takes many forward passes."""
 
     name: str
     engine: trials.Engine
     settings: dict  # of its Decoding
     temps: tuple
-    slow: bool = False
+    single_seed: bool = False
 
-    def sets(self):
+    def variants(self):
         """(name, engine, Decoding) for each temperature."""
         decoding = replace(self.engine.method.decoding, **self.settings)
         return [(f"{self.name}, T {temp}", self.engine, replace(decoding, temp=temp)) for temp in self.temps]
 
 
-def configurations(corpus):
-    """All that take part, on the shipped weights."""
-    large, small = methods.load("gpt"), methods.load("gpt", cli.ROOT / "weights" / "gpt_1_layer.pt")
-    masked, flow = methods.load("diffusion"), methods.load("diffusion_flow")
+def engines():
+    """GPT, the 1-layer GPT, the masked model, the flow model and that of the origin's kind, compiled where that is safe."""
+    gpts = [methods.load("gpt"), methods.load("gpt", cli.ROOT / "weights" / "gpt_1_layer.pt")]
     origin = methods.load(origin_flow.METHOD, remedy=cli.uv_run("-m", "benchmarks.origin_flow", "--train"))
-    if machine.can_compile(torch.device("cpu")):
-        torch._dynamo.config.recompile_limit = 64  # two GPTs, with and without a cache: beyond it they are not compiled
-        large, small = map(
-            compiled, (large, small)
-        )  # a cached call is longer than the one before: its length stays open
-        masked, flow, origin = (compiled(engine, dynamic=False) for engine in (masked, flow, origin))
-    drafting = DraftModel(NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6).start, drafts=4)
-    drafted = large.sampled_by(drafting.generate)
-    calibrated, low = (0.2, 0.3, 0.45, 0.6, 0.8, 1.0), (0.25, 0.35, 0.5, 0.65, 0.85, 1.0)
-    slow, high, off = (0.35, 0.5, 0.65, 0.9), (0.3, 0.4, 0.6, 0.8, 1.0, 1.1), SWITCH["flow off"]
-    return [
-        Configuration("GPT", large, {}, calibrated),
-        Configuration("GPT, draft model", drafted, {}, calibrated, slow=True),
-        Configuration("1-layer GPT", small, {}, high),
-        *(Configuration(f"diffusion, spacing {n}", masked, {"spacing": n}, low) for n in (2, 3, 5, 8)),
-        *(Configuration(f"diffusion, {n} ancestral steps", masked, {"steps": n}, low) for n in (10, 30)),
-        Configuration("diffusion, 100 ancestral steps", masked, {"steps": 100}, low, slow=True),
-        *(
-            Configuration(f"diffusion, {name}", masked, STAGED[name], slow, slow=True)
-            for name in ("threshold .85", "two stages")
-        ),
-        Configuration("the origin's one stage", masked, STAGED["threshold .85"] | {"top_k": 2}, (0.8,), slow=True),
-        *(Configuration(f"flow, spacing {n}", flow, {"spacing": n}, low) for n in (3, 8)),
-        *(Configuration(f"flow off, spacing {n}", flow, {"spacing": n} | off, low) for n in (3, 8)),
-        *guided(flow, origin, slow, low),
-    ]
+    masked = [methods.load("diffusion"), methods.load("diffusion_flow"), origin]
+    if not machine.can_compile(torch.device("cpu")):
+        return [*gpts, *masked]
+    torch._dynamo.config.recompile_limit = 64  # two GPTs, with and without a cache: beyond it they are not compiled
+    growing = [compiled(engine) for engine in gpts]  # a cached pass is longer than the one before
+    return growing + [compiled(engine, dynamic=False) for engine in masked]
 
 
 def compiled(engine, **how):
@@ -77,14 +79,33 @@ def eager(engine):
     return replace(engine, model=getattr(engine.model, "_orig_mod", engine.model))
 
 
-def guided(flow, origin, slow, low):
-    """Ways of unmasking with the flow and with it off, of this project's flow and of the origin's."""
-    until, stages = {"flow_until": 0.1}, STAGED["two stages"]
-    for how, settings in STAGED.items():
-        for who, more in SWITCH.items():
-            yield Configuration(f"{who}, {how}", flow, settings | more, slow, slow=True)
-    yield Configuration("flow until .1, two stages", flow, stages | until, slow, slow=True)
-    for who, more in SWITCH.items():
-        yield Configuration(f"the origin's {who}, spacing 8", origin, {"spacing": 8} | more, low)
-    for who, more in SWITCH.items():
-        yield Configuration(f"the origin's {who}, two stages", origin, stages | more, slow, slow=True)
+def configurations(corpus):
+    """All that are compared, on the shipped weights."""
+    gpt, small, masked, flow, origin = engines()
+    ngrams = NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6)
+    drafted = gpt.sampled_by(partial(draft_model.generate, ngrams=ngrams, drafts=4))
+    yield Configuration("GPT", gpt, {}, GPT_TEMPS)
+    yield Configuration("GPT, draft model", drafted, {}, GPT_TEMPS, single_seed=True)
+    yield Configuration("1-layer GPT", small, {}, SMALL_GPT_TEMPS)
+    for n in (2, 3, 5, 8):
+        yield Configuration(f"diffusion, spacing {n}", masked, {"spacing": n}, MASKED_TEMPS)
+    for n in (10, 30, 100):
+        yield Configuration(f"diffusion, {n} ancestral steps", masked, {"steps": n}, MASKED_TEMPS, single_seed=n == 100)
+    for how in ("threshold .85", "two stages"):
+        yield Configuration(f"diffusion, {how}", masked, STAGED[how], THRESHOLD_TEMPS, single_seed=True)
+    one_stage = STAGED["threshold .85"] | {"top_k": 2}
+    yield Configuration("the origin's one stage", masked, one_stage, (0.8,), single_seed=True)
+    for who, switch in SWITCH.items():
+        for n in (3, 8):
+            yield Configuration(f"{who}, spacing {n}", flow, {"spacing": n} | switch, MASKED_TEMPS)
+    for how, stages in STAGED.items():
+        for who, switch in SWITCH.items():
+            yield Configuration(f"{who}, {how}", flow, stages | switch, THRESHOLD_TEMPS, single_seed=True)
+    stages = STAGED["two stages"]
+    until = stages | {"flow_until": 0.1}
+    yield Configuration("flow until .1, two stages", flow, until, THRESHOLD_TEMPS, single_seed=True)
+    for who, switch in SWITCH.items():
+        yield Configuration(f"the origin's {who}, spacing 8", origin, {"spacing": 8} | switch, MASKED_TEMPS)
+    for who, switch in SWITCH.items():
+        name = f"the origin's {who}, two stages"
+        yield Configuration(name, origin, stages | switch, THRESHOLD_TEMPS, single_seed=True)

@@ -16,7 +16,7 @@ import torch
 import methods
 from benchmarks.timing import Output, show
 from lab import cli, experiment, likelihood, stats
-from lab.cli import check, check_range
+from lab.cli import check
 from lab.corpus import Corpus, windows
 
 
@@ -26,21 +26,18 @@ class Args(Output):
     windows: int = 217  # of the test split, at most: all of it where the text is the default one
     spacing: int = 8  # the masked models fill positions more than this apart in one call
 
-    def __post_init__(self):
-        check_range(self, 1, 10**6, "windows", "spacing")
 
-
-def measure(engines, held, length, spacing):
-    """(model, what it sees, nats per character (n,), calls) for one length of the masked span."""
-    size = held.size(1)
+def measure(engines, held_out, length, spacing):
+    """(model, what it sees, nats per character (n,), calls) for one length of the masked span, GPT first."""
+    size = held_out.size(1)
     first = (size - length) // 2
     written = (torch.arange(size) >= first) & (torch.arange(size) < first + length)
-    yield "gpt", "left side", likelihood.nll_given_prefix(engines["gpt"].model, held, written), float(length)
+    yield "gpt", "left side", likelihood.nll_given_prefix(engines["gpt"].model, held_out, written), float(length)
     choose = methods.strategy(f"spacing={spacing}")
     for name in ("diffusion", "diffusion_flow"):
-        for seen, stop in (("both sides", size), ("left side", first + length)):
-            nll, calls = likelihood.path_nll(engines[name].model, held[:, :stop], written[:stop], choose)
-            yield name, seen, nll, calls.mean().item()
+        for sees, stop in (("both sides", size), ("left side", first + length)):
+            nll, calls = likelihood.path_nll(engines[name].model, held_out[:, :stop], written[:stop], choose)
+            yield name, sees, nll, calls.mean().item()
 
 
 def main(args):
@@ -48,16 +45,18 @@ def main(args):
     engines = {name: methods.load(name) for name in methods.METHODS}
     corpus = Corpus()
     experiment.check_text(corpus.alphabet, corpus.path, *engines.values())
-    held = windows(corpus.test, engines["gpt"].model.config.block_size, most=args.windows)
-    most = held.size(1) - 2
+    held_out = windows(corpus.test, engines["gpt"].model.config.block_size, most=args.windows)
+    most = held_out.size(1) - 2
     check(all(1 <= length <= most for length in args.lengths), f"--lengths must lie in 1..{most}")
-    rows, gpt = [], None
+    rows = []
     for length in args.lengths:
-        for name, seen, nll, calls in measure(engines, held, length, args.spacing):
-            gpt = nll if name == "gpt" else gpt
-            row = {"length": length, "module": name, "sees": seen, "calls": calls, "nats": nll.mean().item()}
-            low, high, _ = stats.mean_interval((nll - gpt).numpy())
-            rows.append(row | {"difference": (nll - gpt).mean().item(), "low": low, "high": high})
+        for name, sees, nll, calls in measure(engines, held_out, length, args.spacing):
+            if name == "gpt":
+                gpt = nll
+            difference = nll - gpt
+            low, high, _ = stats.mean_interval(difference.numpy())
+            row = {"length": length, "module": name, "sees": sees, "calls": calls, "nats": nll.mean().item()}
+            rows.append(row | {"difference": difference.mean().item(), "low": low, "high": high})
     show(rows)
     args.write("infilling", {"rows": rows}, weights=[engine.weights for engine in engines.values()])
 

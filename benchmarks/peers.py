@@ -14,7 +14,6 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
-from types import SimpleNamespace
 
 import lab.start  # noqa: F401 (before PyTorch)
 
@@ -24,11 +23,11 @@ from torch import nn
 from torch.nn import functional as F
 
 import methods
-from benchmarks.timing import Output, compare
+from benchmarks.timing import Output, show
 from diffusion import Config
 from lab import cli, experiment, machine, quality, records
 from lab.canvas import Canvas
-from lab.cli import check, check_range
+from lab.cli import check
 from lab.likelihood import ROWS
 
 PACKAGES = {  # file in adapters/ -> what its environment has beside the project's
@@ -60,11 +59,8 @@ class Args(Output):
     passes: cli.listed(int) = (4, 16, 64)  # that a sampler is asked for
     texts: int = 64  # of 240 characters, from the shipped weights
     draws: int = 4096  # from the toys; a quarter by packages that write one text at a time, 64 times as many for losses
-    rounds: int = 0  # timings of 16 passes, in turn with our ancestral sampler; 0: none
 
     def __post_init__(self):
-        check_range(self, 1, 10**6, "texts", "draws")
-        check_range(self, 0, 1000, "rounds")
         unknown = ", ".join(set(self.only) - PACKAGES.keys())
         check(not unknown, f"--only {unknown}: unknown; known: {', '.join(PACKAGES)}")
 
@@ -91,21 +87,6 @@ class Network(nn.Module):
         if logits.requires_grad:
             self.given = logits, logits._version
         return logits
-
-    def hugging_face(self):
-        """The same network with its logits in an object, as `transformers` returns them."""
-        return HuggingFace(self)
-
-
-class HuggingFace(nn.Module):
-    """Wraps a Network."""
-
-    def __init__(self, net):
-        super().__init__()
-        self.net = net
-
-    def forward(self, x, *ignored, **more):
-        return SimpleNamespace(logits=self.net(x))
 
 
 def toy(length):
@@ -144,8 +125,9 @@ def watch(net, sampler, x, rows):
         kept = ((out == part) & given).sum(1) / given.sum(1).clamp(min=1)
         figures.append(torch.stack((passes, masks[0] - masks[1], left, masks[-1], kept)).float())
         written.append(out)
-    means = torch.cat(figures, 1).mean(1).tolist()
-    return torch.cat(written), dict(zip(("passes", "first", "left", "masks", "known"), means, strict=True))
+    passes, first, left, masks, known = torch.cat(figures, 1).mean(1).tolist()
+    did = {"passes": passes, "first": first, "left": left, "masks": masks, "known": known}
+    return torch.cat(written), did
 
 
 def distance(texts, sequences, joint):
@@ -159,13 +141,10 @@ def quality_of(texts, engine, evaluator, prompt_len):
     whole = [engine.alphabet.decode(text) for text in texts if (text < len(engine.alphabet)).all()]
     if not whole:
         return {"whole": 0, "nll": None, "entropy": None}
-    nll = quality.generative_nll(whole, evaluator, [prompt_len] * len(whole))
+    nll = np.mean(quality.generative_nll(whole, evaluator, [prompt_len] * len(whole)))
     counts = Counter(gram for text in whole for gram in quality.grams(text[prompt_len:], 3))
-    return {
-        "whole": len(whole),
-        "nll": float(np.mean(nll)),
-        "entropy": float(quality.entropy(np.array([*counts.values()]))),
-    }
+    entropy = quality.entropy(np.array([*counts.values()]))
+    return {"whole": len(whole), "nll": float(nll), "entropy": float(entropy)}
 
 
 def shipped(texts):
@@ -180,7 +159,9 @@ def shipped(texts):
 
 def samplers(adapter, args):
     """A row for each sampler and number of passes."""
-    rows, alone = getattr(adapter, "ROWS", 10**6), hasattr(adapter, "ROWS")
+    rows, draws = 10**6, args.draws
+    if hasattr(adapter, "ROWS"):
+        rows, draws = adapter.ROWS, args.draws // 4
     net, canvas, engine, evaluator = shipped(args.texts)
     wanted = [(name, n, partial(sampler, n=n)) for name, sampler in adapter.SAMPLERS.items() for n in args.passes]
     wanted += [(name, None, sampler) for name, sampler in getattr(adapter, "RULES", {}).items()]
@@ -190,25 +171,14 @@ def samplers(adapter, args):
         for length in (2, 3):
             sequences, joint = toy(length)
             net_of_toy = Network(partial(exact, sequences, joint), 3, length)
-            empty = torch.full((args.draws // 4 if alone else args.draws, length), 3)
-            row[f"tv_{length}"] = distance(watch(net_of_toy, sampler, empty, rows)[0], sequences, joint)
-            right = sequences[joint.multinomial(len(empty), replacement=True)]
+            texts, _ = watch(net_of_toy, sampler, torch.full((draws, length), 3), rows)
+            right = sequences[joint.multinomial(draws, replacement=True)]
+            row[f"tv_{length}"] = distance(texts, sequences, joint)
             row[f"floor_{length}"] = distance(right, sequences, joint)
         texts, did = watch(net, sampler, canvas, rows)
         row |= did | quality_of(texts, engine, evaluator, 16)
-        if args.rounds and n in (16, None):
-            row["slower"] = ratio(net, canvas, sampler, rows, args.rounds)
-        print({key: round(value, 3) if isinstance(value, float) else value for key, value in row.items()}, flush=True)
+        show([row])
         yield row
-
-
-def ratio(net, canvas, sampler, rows, rounds):
-    """Seconds of a sampler for a text by those of our ancestral sampler in 16 passes, measured in turn."""
-    ours = importlib.import_module("benchmarks.adapters.tiny_diffusion").SAMPLERS["ancestral"]
-    one = canvas[:1]
-    return compare(lambda: watch(net, partial(ours, n=16), one, rows), lambda: watch(net, sampler, one, rows), rounds)[
-        2
-    ]
 
 
 def losses(adapter, args):
@@ -226,47 +196,49 @@ def losses(adapter, args):
         entropy = -(joint * joint.log()).sum() / 2
         value = loss(Network(partial(exact, sequences, joint), 3, 2), texts)
         row = {"loss": name, "toy": (value / entropy).item()} | blind(loss, args.draws)
-        print(row, flush=True)
+        show([row])
         yield row
 
 
 def blind(loss, texts):
     """What `losses` says of a network that knows nothing, over random texts."""
-    (L, V), equal = BLIND, []
+    length, V = BLIND
+    equal = []  # the logits of each call
 
     def predict(x):
         equal.append(torch.zeros(*x.shape, V, requires_grad=True))
         return equal[-1] * 1.0
 
-    x0, net = torch.randint(V, (texts, L)), Network(predict, V, L)
+    x0, net = torch.randint(V, (texts, length)), Network(predict, V, length)
     version = x0._version
     value = loss(net, x0)
     logits, made = net.given
+    changes = ["logits"] * (logits._version > made) + ["text"] * (x0._version > version)
     gradient, masked = torch.cat(torch.autograd.grad(value, equal)), torch.cat(net.shown) == V
     target = gradient.abs().argmax(-1, keepdim=True)  # the gradient is w (1 / V - 1) there, w / V elsewhere
     weight = -gradient.gather(-1, target)[..., 0] * masked.numel() / (1 - 1 / V)
     share = masked.float().mean(1, keepdim=True)
-    changes = ["logits"] * (logits._version > made) + ["text"] * (x0._version > version)
     row = {"blind": value.item() / math.log(V), "changes": ", ".join(changes), "masks_shown": masked.any().item()}
-    groups = {f"at_{p}": masked & ((share - p / 100).abs() < 0.05) for p in (10, 50, 90)}
-    row |= {key: (weight * group).mean().item() / 0.1 for key, group in groups.items()}
+    for percent in (10, 50, 90):
+        group = masked & ((share - percent / 100).abs() < 0.05)
+        row[f"at_{percent}"] = (weight * group).mean().item() / 0.1
     return row | {"visible": weight[~masked].mean().item()}
 
 
 def main(args):
     """Measure each package where it is installed, or begin anew where it will be; store."""
+    path = args.folder / "peers.json"
     for name in args.only or PACKAGES:
         pins = PACKAGES[name]
-        if pins and not installed(*pins[:1]):
+        if pins and not installed(pins[0]):
             begin_anew(name, args)
             continue
         adapter = importlib.import_module(f"benchmarks.adapters.{name}")
-        found = {"samplers": list(samplers(adapter, args)), "losses": list(losses(adapter, args))}
-        path = args.folder / "peers.json"
+        row = {"pinned": pins, "settings": vars(args)} | machine.versions()
+        row |= {"samplers": list(samplers(adapter, args)), "losses": list(losses(adapter, args))}
         known = records.read_json(path)["packages"] if path.exists() else {}
-        found = {"pinned": pins, "settings": vars(args)} | machine.versions() | found
-        found = known | {name: found}
-        args.write("peers", {"packages": {key: found[key] for key in PACKAGES if key in found}})
+        known[name] = row
+        args.write("peers", {"packages": {key: known[key] for key in PACKAGES if key in known}})
 
 
 def installed(pin):
@@ -280,10 +252,10 @@ def installed(pin):
 
 def begin_anew(name, args):
     """This command for one package, in an environment that has it. Raises UserError when it fails."""
-    settings = {"only": name, "passes": ",".join(map(str, args.passes))}
-    settings |= {key: getattr(args, key) for key in ("texts", "draws", "rounds")}
-    pins = [word for pin in PACKAGES[name] for word in ("--with", pin)]
-    flags = [f"--{key}={value}" for key, value in settings.items()] + ["--renew"] * args.renew
+    pins = [f"--with={pin}" for pin in PACKAGES[name]]
+    passes = ",".join(map(str, args.passes))
+    flags = [f"--only={name}", f"--passes={passes}", f"--texts={args.texts}", f"--draws={args.draws}"]
+    flags += ["--renew"] if args.renew else []
     done = subprocess.run(["uv", "run", *pins, "-m", "benchmarks.peers", *flags], cwd=cli.ROOT, check=False)
     check(done.returncode == 0, f"{name}: ended with status {done.returncode}; what it says stands above")
 

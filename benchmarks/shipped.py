@@ -22,36 +22,34 @@ SHIPPED = (*methods.METHODS, "gpt_1_layer", "evaluator", "origin_flow")
 class Args(Output):
     lines: int = 4  # of each text that are kept
 
-    def __post_init__(self):
-        cli.check_range(self, 1, 1000, "lines")
-
-
-def write(name, infill):
-    """The text that the command writes without a flag but, perhaps, this --infill."""
-    flags, engine = command.Args(), methods.load(name)
-    text, new = (engine.prompt(flags.prompt_len), flags.max_new_tokens) if infill is None else (infill, 0)
-    return engine.write(text, new, flags.seed)
-
 
 def describe(name):
     """What a weights file says of its training."""
     state = checkpoint.read(checkpoint.default_path(name), "the command is in docs/training.md")
-    made, size = state["provenance"], sum(value.numel() for value in state["model"].values())
-    row = {"weights": name, "parameters": size, "batch": made["recipe"]["batch_size"]}
-    read = made["steps"] * row["batch"] * state["config"]["block_size"]
-    return row | {key: made[key] for key in MADE} | {"characters": read, "temperature": made.get("temperature")}
+    made, batch = state["provenance"], state["provenance"]["recipe"]["batch_size"]
+    size = sum(value.numel() for value in state["model"].values())
+    row = {"weights": name, "parameters": size, "batch": batch, "temperature": made.get("temperature")}
+    return (
+        row | {key: made[key] for key in MADE} | {"characters": made["steps"] * batch * state["config"]["block_size"]}
+    )
+
+
+def samples(lines):
+    """The first lines of what each command writes without a flag, and of a text with masked spans."""
+    for name in methods.METHODS:
+        flags, engine = command.Args(), methods.load(name)
+        text = engine.write(engine.prompt(flags.prompt_len), flags.max_new_tokens, flags.seed)
+        yield {"command": f"{name}.py", "text": "\n".join(text.split("\n")[:lines]).rstrip()}
+    text = methods.load("diffusion").write(INFILL, new=0)
+    yield {"command": f"diffusion.py --infill {shlex.quote(INFILL)}", "text": text}
 
 
 def main(args):
     """Read what the weights say of themselves, let them write, print and store."""
-    commands = [(f"{name}.py", name, None) for name in methods.METHODS]
-    commands.append((f"diffusion.py --infill {shlex.quote(INFILL)}", "diffusion", INFILL))
-    samples = []
-    for line, name, infill in commands:
-        text = "\n".join(write(name, infill).split("\n")[: args.lines]).rstrip()
-        samples.append({"command": line, "text": text})
-        print(f"{line}:\n{text}\n", flush=True)
-    args.write("shipped", {"rows": [describe(name) for name in SHIPPED], "samples": samples})
+    written = list(samples(args.lines))
+    for sample in written:
+        print("{command}:\n{text}\n".format_map(sample))
+    args.write("shipped", {"rows": [describe(name) for name in SHIPPED], "samples": written})
 
 
 if __name__ == "__main__":

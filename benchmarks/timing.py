@@ -4,20 +4,22 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
-from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import readme
-from lab import records
+from lab import records, trials
+from lab.canvas import Canvas
 from lab.cli import ROOT
+
+RATE = "characters per second"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
     """The flag of every benchmark: a user's run leaves the files that git tracks alone."""
 
-    renew: bool = False  # for maintainers: write to results/, not to benchmark_reports/, and renew the pages' tables
+    renew: bool = False  # for maintainers: write to results/, which the pages quote, not to benchmark_reports/
 
     @property
     def folder(self):
@@ -32,18 +34,6 @@ class Output:
         path = self.folder / f"{name}.json"
         records.write_json(path, records.stamp(**vars(self), **more) | value)
         print(f"{path}: written", file=sys.stderr)
-        if self.renew:
-            readme.main()
-
-
-def compare(ours, theirs, rounds):
-    """Call both in turn after one call each that is not counted.
-
-    Returns (seconds of ours, seconds of theirs, ratio theirs / ours): medians over rounds, the ratio pair by pair.
-    """
-    ours(), theirs()
-    pairs = [(clock(ours), clock(theirs)) for _ in range(rounds)]
-    return (*map(statistics.median, zip(*pairs, strict=True)), statistics.median(b / a for a, b in pairs))
 
 
 def clock(function):
@@ -53,11 +43,35 @@ def clock(function):
     return time.perf_counter() - began
 
 
-def flop(function):
-    """Floating-point operations of the products in one call."""
-    with FlopCounterMode(display=False) as counter:
-        function()
-    return counter.get_total_flops()
+def opening(engine, chars, seeds):
+    """A trial that continues the default prompt, of 16 characters, once for each seed."""
+    canvas = Canvas.after(engine.alphabet.encode(engine.prompt(16)), chars)
+    return trials.Trial(canvas, engine.method.decoding, seeds)
+
+
+def writing_seconds(engine, trial):
+    """Seconds per 1,000 characters of a trial's texts."""
+    written = int(trial.canvas.masked[0].sum()) * len(trial.seeds)
+    return 1000 * clock(partial(trials.run, engine, trial)) / written
+
+
+def compare(ours, theirs, rounds):
+    """Call both in turn after one call each that is not counted.
+
+    Returns (seconds of ours, seconds of theirs, ratio theirs / ours): medians over rounds, the ratio pair by pair.
+    """
+    ours()
+    theirs()
+    pairs = [(clock(ours), clock(theirs)) for _ in range(rounds)]
+    mine, others = zip(*pairs, strict=True)
+    return statistics.median(mine), statistics.median(others), statistics.median(b / a for a, b in pairs)
+
+
+def timed(what, unit, ours, theirs, count, rounds):
+    """A row that compares two functions; unit: RATE, or seconds for one of the `count` things that a call does."""
+    a, b, ratio = compare(ours, theirs, rounds)
+    ours, theirs = (count / a, count / b) if unit == RATE else (a / count, b / count)
+    return {"what": what, "unit": unit, "ours": ours, "theirs": theirs, "ratio": ratio}
 
 
 def show(rows, *columns):

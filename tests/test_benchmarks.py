@@ -14,15 +14,14 @@ import pytest
 import torch
 
 import methods
-from benchmarks import budgets, busy, first_minutes, frontier, gpu, origin_flow, readme, speed, timing
-from benchmarks.draft_model import DraftModel, NGrams, look_up, small_gpt
+from benchmarks import busy, frontier, learning_curves, origin_flow, readme, speed, tables, timing
+from benchmarks.draft_model import NGrams, generate
 from diffusion import METHOD as diffusion
 from gpt import METHOD as gpt
-from lab import corpus, machine, records, trials
+from lab import corpus, machine, records
 from lab.backbone import Config
 from lab.canvas import Canvas
 from lab.cli import UserError
-from lab.trials import Engine
 
 IDS = np.random.default_rng(0).integers(0, 3, 400)
 
@@ -49,32 +48,36 @@ def test_ngrams_interpolate_discounted_counts():
     ngrams = NGrams(np.array([0, 1, 0, 1, 1]), 3, order=2, discount=0.5)
     unigram = np.array([1.5, 2.5, 0]) / 5 + 0.5 * 2 / 5 / 3
     bigram = np.array([0, 1.5, 0]) / 2 + 0.5 * 1 / 2 * unigram
-    np.testing.assert_allclose(ngrams.probs[ngrams.row([0])], bigram)
-    np.testing.assert_allclose(ngrams.probs[ngrams.row([])], unigram)
-    np.testing.assert_allclose(ngrams.probs[ngrams.row([2])], unigram)  # 2 never occurred
+    np.testing.assert_allclose(ngrams.probs((0,)), bigram)
+    np.testing.assert_allclose(ngrams.probs(()), unigram)
+    np.testing.assert_allclose(ngrams.probs((2,)), unigram)  # 2 never occurred
 
 
 def test_ngram_probabilities_sum_to_one():
-    probs = NGrams(IDS, 3).probs
-    torch.testing.assert_close(probs.sum(1), torch.ones(len(probs), dtype=torch.float64))
+    ngrams = NGrams(IDS, 3)
+    assert len(ngrams.counts) > 100
+    assert [ngrams.probs(context).sum() for context in ngrams.counts] == pytest.approx([1.0] * len(ngrams.counts))
 
 
-START = {  # all poor: the first never proposes character 2 often, the second is sure of itself, the third never learned
-    "n-grams": NGrams(IDS[:60] % 2, 3).start,
-    "the text so far": lambda rows: partial(look_up, 3),
-    "small GPT": partial(small_gpt, make_gpt(seed=1)),
-}
+def test_drafts_are_drawn_after_the_last_characters():
+    """Of a text that turns in a circle the 3-grams know what follows, and say so."""
+    ngrams = NGrams(np.array([0, 1, 2] * 50), 3, order=3)
+    drafts, q = ngrams.propose([[2, 0], [0, 1, 2, 0, 1]], torch.full((2, 4), 0.5), temp=1.0)
+    assert drafts.tolist() == [[1, 2, 0, 1], [2, 0, 1, 2]]
+    assert q.shape == (2, 4, 3) and (q.gather(-1, drafts[..., None]) > 0.9).all()
 
 
 @pytest.mark.parametrize("temp", [1.0, 0.5])
-@pytest.mark.parametrize("start", START.values(), ids=START)
-def test_the_draft_model_keeps_gpts_distribution(start, temp):
-    """Four thousand texts of three characters, against their exact probabilities under GPT."""
+def test_the_draft_model_keeps_gpts_distribution(temp):
+    """Four thousand texts of three characters, against their exact probabilities under GPT.
+
+    The n-grams are poor: they hardly ever propose character 2.
+    """
     model, rows = make_gpt(), 4000
     torch.nn.init.normal_(model.lm_head.weight, std=0.3)  # no text is too rare for the normal approximation below
-    draft_model = DraftModel(start, drafts=2)
     canvas = Canvas.after(torch.tensor([0, 1]), 3, rows)
-    idx = last(draft_model.generate(model, canvas, gpt.Decoding(temp, None), generators(rows)))
+    ngrams = NGrams(IDS[:60] % 2, 3)
+    idx = last(generate(model, canvas, gpt.Decoding(temp, None), generators(rows), ngrams, drafts=2))
     texts = torch.tensor([(0, 1, *rest) for rest in itertools.product(range(3), repeat=3)])
     log_p = torch.log_softmax(model(texts[:, :-1]).double() / temp, -1)
     exact = log_p.gather(-1, texts[:, 1:, None])[:, 1:, 0].sum(1).exp()
@@ -87,7 +90,7 @@ def test_at_temperature_zero_the_draft_model_writes_gpts_text_in_fewer_calls():
     model, canvas, decoding = make_gpt(), Canvas.after(torch.tensor([0, 1]), 14), gpt.Decoding(0, None)
     greedy = list(gpt.generate(model, canvas, decoding, generators(1)))
     ngrams = NGrams(greedy[-1].idx[0].repeat(20).numpy(), 3)
-    drafted = list(DraftModel(ngrams.start, drafts=4).generate(model, canvas, decoding, generators(1)))
+    drafted = list(generate(model, canvas, decoding, generators(1), ngrams, drafts=4))
     assert drafted[-1].idx.equal(greedy[-1].idx)
     assert len(drafted) < len(greedy)
 
@@ -95,7 +98,7 @@ def test_at_temperature_zero_the_draft_model_writes_gpts_text_in_fewer_calls():
 def test_the_draft_models_frames_settle_only_masked_characters():
     model, canvas = make_gpt(), Canvas.after(torch.tensor([0, 1]), 14, rows=3)
     before = canvas
-    for frame in DraftModel(NGrams(IDS, 3).start, 3).generate(model, canvas, gpt.Decoding(1.0, None), generators(3)):
+    for frame in generate(model, canvas, gpt.Decoding(1.0, None), generators(3), NGrams(IDS, 3), 3):
         assert (frame.idx == before.idx)[~before.masked].all()
         assert (before.masked & ~frame.masked).any()
         before = Canvas(frame.idx, frame.masked)
@@ -114,7 +117,7 @@ def test_the_draft_model_refuses(case):
     if case == "empty":
         canvas = Canvas.after(torch.zeros(0, dtype=torch.long), 4)
     with pytest.raises(UserError):
-        list(DraftModel(NGrams(IDS, 3).start, 3).generate(make_gpt(), canvas, decoding, generators(1)))
+        list(generate(make_gpt(), canvas, decoding, generators(1), NGrams(IDS, 3), 3))
 
 
 def curve(points, draws=4):
@@ -166,28 +169,34 @@ def test_differences_between_configurations_are_paired():
 @pytest.fixture
 def own_pages(tmp_path, monkeypatch):
     """A folder in place of the project's, with a page that quotes a benchmark."""
-    for module in (timing, readme):
+    for module in (timing, tables, readme):
         monkeypatch.setattr(module, "ROOT", tmp_path)
-    monkeypatch.setattr(readme, "PLACES", {"speed": readme.speed})
-    (tmp_path / "README.md").write_text("<!-- speed -->\nnothing yet\n<!-- end -->\n", encoding="utf-8")
+    (tmp_path / "README.md").write_text(PAGE, encoding="utf-8")
     return tmp_path
 
 
-ROWS = [{"what": "writing", "unit": "seconds", "ours": 2.0, "theirs": 3.0, "ratio": 1.5}]
+PAGE = """<!-- speed.rows | {what} | {ours:digits} | {theirs:digits} | {gain} | **{ratio:.1f}** | -->
+| measured | ours | against | gain | times faster |
+|---|---|---|---|---|
+| something else | 1 | 2 | 3 | 4 |
+<!-- end -->
+"""
+ROWS = [{"what": "writing", "unit": "seconds", "ours": 0.012345, "theirs": 12345.6, "ratio": 1.5}]
 
 
 def test_a_users_run_leaves_the_results_and_the_pages_alone(own_pages):
-    before = (own_pages / "README.md").read_bytes()
     timing.Output().write("speed", {"rows": ROWS})
     assert {path.name for path in own_pages.iterdir()} == {"README.md", "benchmark_reports"}
-    assert (own_pages / "README.md").read_bytes() == before
+    assert (own_pages / "README.md").read_text("utf-8") == PAGE
     assert (own_pages / "benchmark_reports" / "speed.json").exists()
 
 
-def test_a_maintainers_run_renews_both(own_pages):
+def test_a_maintainers_run_renews_the_results_and_readme_the_pages(own_pages):
+    """A missing value is an empty cell."""
     timing.Output(renew=True).write("speed", {"rows": ROWS})
-    assert (own_pages / "results" / "speed.json").exists()
-    assert "| writing    | seconds | 2      | 3         | **1.5**" in (own_pages / "README.md").read_text("utf-8")
+    readme.main()
+    cells = "| writing | 0.0123 | 12,346 |  | **1.5** |"
+    assert (own_pages / "README.md").read_text("utf-8") == PAGE.replace("| something else | 1 | 2 | 3 | 4 |", cells)
 
 
 @pytest.mark.parametrize("name", ["frontier", "infilling", "shipped", "speed"])
@@ -205,15 +214,15 @@ def test_ratios_are_taken_pair_by_pair(monkeypatch):
     assert timing.compare(lambda: None, lambda: None, 3) == (1.0, 3.0, 3.0)
 
 
-@pytest.mark.parametrize("unit, figures", [(speed.RATE, (12.0, 4.0)), ("seconds", (1 / 12, 1 / 4))])
+@pytest.mark.parametrize("unit, figures", [(timing.RATE, (12.0, 4.0)), ("seconds", (1 / 12, 1 / 4))])
 def test_a_row_is_a_rate_or_seconds_for_one(monkeypatch, unit, figures):
-    monkeypatch.setattr(speed, "compare", lambda ours, theirs, rounds: (2.0, 6.0, 3.0))
-    row = speed.row("writing", unit, None, None, 24, 1)
+    monkeypatch.setattr(timing, "compare", lambda ours, theirs, rounds: (2.0, 6.0, 3.0))
+    row = timing.timed("writing", unit, None, None, 24, 1)
     assert (row["ours"], row["theirs"]) == pytest.approx(figures) and row["ratio"] == 3
 
 
-@pytest.mark.parametrize("method", [gpt, diffusion], ids=["gpt", "diffusion"])
-def test_the_timed_step_learns(method, monkeypatch):
+@pytest.mark.parametrize("method, muon", [(gpt, True), (gpt, False), (diffusion, True)])
+def test_the_timed_step_learns(method, muon, monkeypatch):
     config = replace(method.config, vocab_size=5, block_size=16, n_layer=1, n_head=1, n_embd=8, dropout=0.0)
     monkeypatch.setattr(speed.machine, "tune_malloc", lambda: None)
     losses, loss = [], method.loss
@@ -224,20 +233,10 @@ def test_the_timed_step_learns(method, monkeypatch):
         return total, parts
 
     monkeypatch.setattr(method, "loss", watched)
-    step = speed.stepper(method, config, 4, torch.device("cpu"), compiled=False, bf16=False)
+    step = speed.stepper(method, config, 4, torch.device("cpu"), muon, compiled=False, bf16=False)
     for _ in range(20):
         step()
     assert losses[-1] < losses[0] - 0.01
-
-
-def test_the_operators_of_a_cached_call_are_all_counted():
-    """A block multiplies by four matrices, the head by one."""
-    engine = Engine("gpt", make_gpt(), gpt.generate, corpus.Alphabet("abc"), "abc", gpt.Decoding())
-    trial = trials.Trial(Canvas.after(torch.tensor([0, 1]), 12), gpt.Decoding(), (1,))
-    rows = speed.operators("call", lambda: trials.run(engine, trial), 12, shown=20)
-    found = {row["operator"]: row for row in rows}
-    assert found["aten::mm"]["in one"] == 5
-    assert sum(row["share"] for row in found.values()) == pytest.approx(1)
 
 
 @pytest.mark.slow
@@ -261,16 +260,17 @@ def result(name):
     return records.read_json(timing.ROOT / "results" / f"{name}.json")
 
 
-def test_the_plots_name_six_configurations_and_what_is_better(tmp_path, monkeypatch):
-    said = []
-    monkeypatch.setattr("matplotlib.axes.Axes.annotate", lambda self, text, *place, **style: said.append(text))
+def test_the_plots_name_six_configurations(tmp_path, monkeypatch):
+    named = []
+    monkeypatch.setattr(
+        "matplotlib.figure.Figure.legend", lambda self, handles, labels, *place, **style: named.append(labels)
+    )
     frontier.draw(result("frontier"), tmp_path)
-    names = ["frontier_flow.png", "frontier_nfe.png", "frontier_seconds.png", "frontier_seconds_together.png"]
-    assert [path.name for path in sorted(tmp_path.iterdir())] == names
-    quick = [name for name in frontier.LABELLED if name not in ("GPT, draft model", "diffusion, threshold .85")]
-    assert [text for text in said if text] == [
-        x for names in (frontier.LABELLED,) * 2 + (quick,) for x in ("Pareto frontier", *names, "better")
-    ]
+    files = ["frontier_flow.png", "frontier_nfe.png", "frontier_seconds.png", "frontier_seconds_together.png"]
+    assert [path.name for path in sorted(tmp_path.iterdir())] == files
+    together = [name for name in frontier.NAMED if name not in ("GPT, draft model", "diffusion, threshold .85")]
+    assert [labels[2:] for labels in named[1:]] == [[*frontier.NAMED], [*frontier.NAMED], together]
+    assert all(labels[1] == "Pareto frontier" for labels in named[1:])
 
 
 def test_an_arrow_leads_from_the_flow_off_to_the_flow(tmp_path, monkeypatch):
@@ -282,9 +282,10 @@ def test_an_arrow_leads_from_the_flow_off_to_the_flow(tmp_path, monkeypatch):
         "flow off, two stages": (200, 1.2),
         "flow, two stages": (150, 1.3),
         "flow until .1, two stages": (100, 1.4),
+        "flow, spacing 8": (14, 1.3),
     }
-    points = [{"name": name, "nfe": x, "generative_nll": y} for name, (x, y) in places.items()]
-    frontier.draw_flows([*points, {"name": "flow, spacing 8", "nfe": 14, "generative_nll": 1.3}], tmp_path, "nats")
+    points = {name: {"nfe": x, "generative_nll": y} for name, (x, y) in places.items()}
+    frontier.draw_flows(points, tmp_path, "nats")
     assert arrows == [((200, 1.2), (150, 1.3)), ((200, 1.2), (100, 1.4))]
 
 
@@ -307,7 +308,7 @@ def test_the_flop_of_a_window_are_those_of_its_products(method, copies):
     linear = 128 * (2 * 12 * 64**2 + 64 * 64)
     pairs = 2 * 2 * 128**2 * 64
     exact = 2 * 3 * copies * (linear + pairs)
-    assert budgets.flop_of_window(method, config) == pytest.approx(exact, rel=0.03)
+    assert learning_curves.flop_of_window(method, config) == pytest.approx(exact, rel=0.03)
 
 
 def make_origin_flow():
@@ -344,14 +345,14 @@ def test_without_its_flow_the_origins_model_writes_as_diffusion_does():
     assert not torch.equal(text(origin_flow), text(diffusion))
 
 
-@pytest.mark.parametrize("flag", ["chars", "drafts", "rounds"])
+@pytest.mark.parametrize("flag", ["chars", "rounds"])
 def test_a_benchmark_of_nothing_is_refused(flag):
     with pytest.raises(UserError, match=f"{flag} must lie in"):
         speed.Args(**{flag: 0})
 
 
 def test_a_ratio_says_how_many_times_ours_is_better_whatever_the_unit():
-    for unit, best in ((busy.RATE, 8), (busy.STEPS, 8), ("seconds of CPU", 2)):
+    for unit, best in ((timing.RATE, 8), ("seconds", 2)):
         found = busy.row("what", unit, partial(int, best), partial(int, 4), 3)
         assert found["ratio"] == 2 and found["ours"] == best and found["theirs"] == 4
 
@@ -365,28 +366,45 @@ def test_the_busy_process_lasts_as_long_as_it_is_wanted(monkeypatch):
 
 
 def test_a_checkout_writes_in_a_process_of_its_own_and_one_without_our_code_is_refused(tmp_path):
-    first, rate = busy.work(busy.ROOT, "gpt", "write", 1, 1, 4)
-    assert first > 0 and rate > 0
-    with pytest.raises(UserError, match="No module named 'methods'"):
-        busy.work(tmp_path, "gpt", "write", 1, 1, 4)
+    assert busy.writing_rate(busy.ROOT, "gpt", 4, threads=1) > 0
+    with pytest.raises(UserError, match=r"No such file|can't open file"):
+        busy.writing_rate(tmp_path, "gpt", 4)
+
+
+def test_a_step_costs_what_it_adds_to_a_training(monkeypatch):
+    """Three seconds to begin with, and two for each step."""
+
+    def run(folder, script, *flags, threads):
+        assert threads == 1 and "--train" in flags and flags[-2] == "--iters"
+        return "", 3.0 + 2 * int(flags[-1])
+
+    monkeypatch.setattr(busy, "run", run)
+    assert busy.step_seconds(busy.ROOT, "gpt", 10, threads=1) == pytest.approx(2)
 
 
 def test_both_checkouts_are_measured_quiet_and_busy(monkeypatch, tmp_path, capsys):
-    asked, busy_now = [], []
+    asked, states = [], []
+
+    def run(folder, script, *flags, threads=None):
+        asked.append((script, folder.name, threads, len(states)))
+        seconds = 3.0 if folder.name == "older" or threads else 1.0
+        return f"20 characters per second in {seconds}", seconds
+
+    monkeypatch.setattr(busy, "run", run)
     monkeypatch.setattr(
-        busy, "work", lambda *asks: asked.append((*asks, len(busy_now))) or (30.0, 2.0 + asks[0].name.count("older"))
+        busy, "step_seconds", lambda *folder, **how: busy.run(*folder, "step.py", threads=how.get("threads"))[1]
     )
-    monkeypatch.setattr(busy, "cpu_seconds", lambda folder, *_: 9.0 if folder.name == "older" else 1.0)
-    monkeypatch.setattr(busy, "spinning", lambda n: contextlib.nullcontext(busy_now.append(n)))
+    monkeypatch.setattr(busy, "spinning", lambda n: contextlib.nullcontext(states.append(n)))
     monkeypatch.setattr(busy.Output, "folder", tmp_path)
     (tmp_path / "older").mkdir()
     (tmp_path / "older" / "gpt.py").touch()
     busy.main(busy.Args(before=tmp_path / "older", rounds=2))
-    rows = records.read_json(tmp_path / "busy.json")["rows"]
-    ratios = {row["what"]: row["ratio"] for row in rows}
-    assert ratios["gpt.py, writing, alone"] == ratios["diffusion.py, training, beside a process that spins"] == 2 / 3
-    assert ratios["gpt.py, help"] == ratios["gpt.py, a refusal"] == 9
-    assert {ask[2:5] for ask in asked if ask[1] == "gpt"} >= {("write", 32, 1), ("write", 1, 0), ("step", 1, 0)}
+    ratios = {row["what"]: row["ratio"] for row in records.read_json(tmp_path / "busy.json")["rows"]}
+    assert states == [0, 1] and len(ratios) == 2 * 2 * 6
+    assert ratios["gpt.py --help, against the earlier commit, alone"] == 3
+    assert ratios["diffusion.py, a training step, all threads against one, beside a process that spins"] == 3
+    assert ratios["gpt.py, writing, against the earlier commit, alone"] == 1
+    assert {ask[1:] for ask in asked if ask[0] == "gpt.py"} >= {("older", None, 1), ("older", None, 2)}
 
 
 @pytest.mark.parametrize("content", [None, "1 / 0", "import nothing_like_this", "Model = 1"])
@@ -399,24 +417,37 @@ def test_a_checkout_of_something_else_is_refused_before_anything_is_timed(tmp_pa
 
 
 def test_the_pages_need_one_file_of_each_name(monkeypatch, tmp_path):
-    monkeypatch.setattr(readme, "ROOT", tmp_path)
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
     with pytest.raises(UserError, match=r"results/speed\.json: 0 such files"):
-        readme.results("speed")
+        tables.rows("speed.rows")
+
+
+def test_each_method_writes_in_batches(monkeypatch):
+    """Uncompiled; on a CPU there is no memory of a GPU to tell of."""
+    monkeypatch.setattr(machine, "can_compile", lambda device: False)
+    args = speed.Args(batches=(1, 2), chars=20)
+    rows = [row for name in methods.METHODS for row in speed.writing(name, args, torch.device("cpu"))]
+    assert [row["batch"] for row in rows] == [1, 2] * 3
+    assert all(row["seconds"] > 0 and "peak_mib" not in row for row in rows)
 
 
 @pytest.mark.slow
-def test_the_benchmark_of_a_gpu_works_before_it_meets_one(monkeypatch, tmp_path):
-    """On a CPU, in eager mode, with the shipped weights and a text of their characters."""
+def test_learning_curves_of_logs_and_of_minutes(monkeypatch, tmp_path):
+    """Uncompiled, from a text of the shipped characters; the logs are those of results/."""
     monkeypatch.setattr(machine, "can_compile", lambda device: False)
-    opening = methods.load("gpt").opening
-    (tmp_path / "data.txt").write_text(opening * 200, encoding="utf-8")
-    monkeypatch.setattr(gpu, "Corpus", lambda: corpus.Corpus(tmp_path / "data.txt"))
+    (tmp_path / "data.txt").write_text(methods.load("gpt").opening * 200, encoding="utf-8")
+    monkeypatch.setattr(learning_curves, "Corpus", lambda *_: corpus.Corpus(tmp_path / "data.txt"))
     monkeypatch.setattr(timing, "ROOT", tmp_path)
-    gpu.main(gpu.Args(device="cpu", minutes=0.005, batches=(1, 2), chars=20))
-    found = records.read_json(tmp_path / "benchmark_reports" / "gpu.json")
-    assert [row["module"] for row in found["training"]] == ["gpt", "diffusion", "diffusion_flow"]
-    assert [row["batch"] for row in found["writing"]] == [1, 2] * 3
-    assert all(row["nats"] > 0 for row in found["training"]) and all(row["seconds"] > 0 for row in found["writing"])
+    learning_curves.main(learning_curves.Args(device="cpu", minutes=(0.005, 0.01)))
+    reports = tmp_path / "benchmark_reports"
+    rows = records.read_json(reports / "first_minutes.json")["rows"]
+    assert [(row["method"], row["minutes"]) for row in rows] == [*itertools.product(methods.METHODS, (0.005, 0.01))]
+    assert all(row["nats"] > 0 and row["steps"] > 0 for row in rows)
+    gpt_row, *masked = records.read_json(reports / "budgets.json")["rows"]
+    assert gpt_row["val_loss_at_equal_flop"] == pytest.approx(gpt_row["val_loss"], abs=0.01)
+    assert all(row["positions"] == 2 * gpt_row["positions"] for row in masked)
+    assert all(row["val_loss_at_equal_positions"] > row["val_loss"] for row in masked)
+    assert (reports / "budgets_flop.png").exists() and (reports / "first_minutes.png").exists()
 
 
 @pytest.mark.parametrize("settings", [{"flow_step": math.nan}, {"flow_step": -5}, {"flow_until": math.nan}])
@@ -428,13 +459,15 @@ def test_the_flow_of_the_origin_takes_shares(settings):
 def test_one_training_of_others_is_read_at_each_time(monkeypatch):
     """Steps of 20 seconds: three fit into a minute, and what happens between two readings does not count."""
     taken = []
-    monkeypatch.setattr(first_minutes, "clock", lambda step: step() or 20.0)
-    found = [(n, model, steps) for n, model, steps in first_minutes.train_others((3, 1), "m", lambda: taken.append(1))]
+    monkeypatch.setattr(learning_curves, "clock", lambda step: step() or 20.0)
+    found = [
+        (n, model, steps) for n, model, steps in learning_curves.train_others((3, 1), "m", lambda: taken.append(1))
+    ]
     assert found == [(1, "m", 3), (3, "m", 9)] and len(taken) == 9
 
 
 def test_reading_held_out_text_drops_nothing_and_leaves_a_model_in_training():
     model, text = make_gpt(dropout=0.5).train(), SimpleNamespace(test=IDS.astype(np.uint8))
     torch.nn.init.normal_(model.backbone.blocks[0].down.weight)
-    one, two = (first_minutes.held_out_loss(model, text, is_masked=False) for _ in range(2))
+    one, two = (learning_curves.held_out_loss(model, text, is_masked=False) for _ in range(2))
     assert one == two and model.training

@@ -159,14 +159,14 @@ def test_a_package_is_measured_and_the_others_stay(own_root, monkeypatch, capsys
     monkeypatch.setattr(ours, "RULES", {"spacing 8": ours.RULES["spacing 8"]})
     path.parent.mkdir()
     records.write_json(path, {"packages": {"diffusers": {}}})
-    flags = ["--only", "tiny_diffusion", "--texts", "1", "--draws", "8", "--passes", "2", "--rounds", "1"]
+    flags = ["--only", "tiny_diffusion", "--texts", "1", "--draws", "8", "--passes", "2"]
     assert cli.run(peers.main, peers.Args, flags) == 0
     packages = records.read_json(path)["packages"]
     assert packages.keys() == {"diffusers", "tiny_diffusion"}
     rows = {row["sampler"]: row for row in packages["tiny_diffusion"]["samplers"]}
     assert (rows["ancestral"]["passes"], rows["ancestral"]["masks"], rows["ancestral"]["known"]) == (2, 0, 1)
     assert rows["ancestral"]["nll"] > 1
-    assert 10 < rows["spacing 8"]["passes"] < 20 and rows["spacing 8"]["slower"] > 0
+    assert 10 < rows["spacing 8"]["passes"] < 20
 
 
 def test_an_unknown_package_is_a_mistake(capsys):

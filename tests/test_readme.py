@@ -12,7 +12,7 @@ import pytest
 import tyro
 
 import methods
-from benchmarks import readme
+from benchmarks import readme, tables
 from lab import checkpoint, cli, experiment, onnx_runtime
 from lab.cli import UserError
 from lab.command import flags as flags_of_method
@@ -93,7 +93,7 @@ def test_the_chinese_readme_says_the_same():
     assert len(CHINESE.splitlines()) <= 210
     assert "[简体中文](README.zh-CN.md)" in README and "[English](README.md)" in CHINESE
     ours, theirs = (re.findall(r"<!-- (?!end)(\S.*?) -->", page) for page in (CHINESE, README))
-    assert sorted(name.removesuffix("_in_chinese") for name in ours) == sorted(theirs)
+    assert sorted(name.replace("{chinese}", "{name}") for name in ours) == sorted(theirs)
     ours, theirs = (
         {after_uv_run(line) for line in re.findall(r"^uv run .*", page, re.MULTILINE)} for page in (CHINESE, README)
     )
@@ -257,9 +257,21 @@ def test_tables_and_samples_say_what_the_results_say(path):
 
 def test_every_table_has_a_place():
     pages = "".join(path.read_text(encoding="utf-8") for path in readme.pages())
-    assert all(f"<!-- {name} -->\n" in pages for name in readme.PLACES)
+    assert all(f"<!-- {name} |" in pages for name in tables.ROWS)
+
+
+def test_a_table_has_as_many_columns_as_its_heading():
+    places = [place for page in PAGES.values() for place in re.findall(readme.TABLE, page)]
+    assert len(places) > 15
+    for kept, _, pattern in places:
+        assert {line.count("|") for line in kept.splitlines()[1:]} == {pattern.count("|") + 2}, kept
 
 
 def test_an_unknown_table_is_a_mistake():
     with pytest.raises(UserError, match="likelyhood: unknown"):
-        readme.render("<!-- likelyhood -->\n<!-- end -->")
+        readme.render("<!-- likelyhood | {nats} | -->\n| nats |\n|---|\n<!-- end -->")
+
+
+def test_an_unknown_configuration_is_seen():
+    with pytest.raises(KeyError, match="GPT-5"):
+        readme.render("<!-- GPT-5 {nats} -->1<!-- end -->")

@@ -5,6 +5,8 @@ from functools import partial
 import torch
 from omgformers.diffusion import MaskScheduler, ParallelDecoder
 
+from benchmarks.adapters import HuggingFace
+
 
 def made(net, schedule):
     return MaskScheduler(
@@ -14,7 +16,7 @@ def made(net, schedule):
 
 def sample(net, x, n, schedule="cosine"):
     new = int((x[0] == net.mask).sum())
-    return ParallelDecoder(net.hugging_face(), made(net, schedule)).generate(x[:, : x.size(1) - new], new, n)
+    return ParallelDecoder(HuggingFace(net), made(net, schedule)).generate(x[:, : x.size(1) - new], new, n)
 
 
 def loss(net, x0):

@@ -1,0 +1,258 @@
+"""How much does each method learn: from the same data, from the same compute, and in the same minutes?
+
+    uv run -m benchmarks.learning_curves                                  the logs of the shipped weights
+    uv run -m benchmarks.learning_curves --minutes 1.5 --device cuda      and trainings of so many minutes
+    uv run -m benchmarks.learning_curves --minutes 2,5,10 --path tiny-diffusion --nanogpt nanoGPT
+
+Equal data and compute: the validation losses in results/*_train.csv, before calibration, over positions computed and over
+FLOP. A position computed is one character that goes through the network: the masked methods compute each window twice, under
+complementary masks. FLOP are those of the loss and its gradient, products only. Because a log is of the validation of its
+time, the calibrated weights are validated again.
+
+Equal minutes: each trains its default model in its own way (size, batch, optimiser, learning rates) from scratch on this
+machine; nanoGPT by its recipe for a CPU. Ours plans its learning rates for the time, of which compiling takes a part, so it
+trains anew for each; one training of the others is read at each time. All read the same held-out text by the same code:
+exact nats per character for GPT, the upper bound for the masked methods.
+"""
+
+import math
+import os
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from unittest import mock
+
+import lab.start  # noqa: F401 (before PyTorch)
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import methods
+from benchmarks.speed import load_module, load_origin, train_theirs
+from benchmarks.timing import Output, clock, show
+from diffusion import METHOD as diffusion
+from gpt import METHOD as gpt
+from lab import checkpoint, cli, machine, plots, records, stats, training
+from lab.backbone import Config
+from lab.cli import check
+from lab.corpus import Corpus, windows
+
+HELD_OUT = 25_600  # characters of the test split that are read after so many minutes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args(Output):
+    minutes: cli.listed(float) = ()  # of training, each from scratch; none: only the logs of the shipped weights
+    path: Path | None = None  # folder of a checkout of the origin, with gpt.py and diffusion.py in it
+    nanogpt: Path | None = None  # folder of a checkout of karpathy/nanoGPT
+    device: str | None = None  # cuda, cpu...; default the accelerator if there is one
+
+    def __post_init__(self):
+        check(all(0 < m < math.inf for m in self.minutes), "--minutes: finite, and above 0")
+
+
+def cost_of_window(method, config):
+    """Positions computed, and floating-point operations, of one window of a training step."""
+    with torch.device("meta"):
+        model, x = method.Model(config), torch.zeros(1, config.block_size + 1, dtype=torch.long)
+    seen = []
+    model.register_forward_pre_hook(lambda _, given: seen.append(given[0].numel()))
+    with FlopCounterMode(display=False) as counter:
+        method.loss(model, x, config, machine.Rng(0))[0].backward()
+    return sum(seen), counter.get_total_flops()
+
+
+def logged(name, corpus):
+    """What a shipped training computed and where it ended, and its log with the compute spent at each step."""
+    method = methods.METHODS[name]
+    model, *_, made = checkpoint.load(checkpoint.default_path(name), method)
+    batch, length = made["recipe"]["batch_size"], model.config.block_size
+    log = records.read_log(cli.ROOT / "results" / f"{name}_train.csv", ("step", "val_loss"))
+    positions, flop = cost_of_window(method, model.config)
+    log["positions"], log["flop"] = log["step"] * batch * positions, log["step"] * batch * flop
+    held_out = windows(corpus.validation, length + 1, most=made["recipe"]["eval_windows"])
+    row = {
+        "module": name,
+        "minutes": made["minutes"],
+        "windows": made["steps"] * batch,
+        "passes": made["steps"] * batch * length / len(corpus.train),
+        "positions": int(log["positions"].max()),
+        "flop": float(log["flop"].max()),
+        "val_loss": log["val_loss"].min(),
+        "calibrated": made["val_loss"],
+        "calibrated_now": method.nll(model, held_out).mean().item(),
+    }
+    return row, log
+
+
+def equal_compute(args):
+    """Validation loss of each shipped training where the smallest one ends: table, plot and file."""
+    corpus = Corpus(None)
+    rows, logs = zip(*(logged(name, corpus) for name in methods.METHODS), strict=True)
+    for key in ("positions", "flop"):
+        least = min(row[key] for row in rows)
+        for row, log in zip(rows, logs, strict=True):
+            row[f"val_loss_at_equal_{key}"] = float(np.interp(least, log[key], log["val_loss"]))
+    show(rows)
+    args.write("budgets", {"rows": list(rows)})
+    lines = {row["module"]: (log["flop"][1:], log["val_loss"][1:]) for row, log in zip(rows, logs, strict=True)}
+    draw(args.folder / "budgets_flop.png", "floating-point operations of training", lines, log=True)
+
+
+def draw(path, x, lines, log=False):
+    """A plot of losses over what they cost. lines: {name: (costs, losses)}."""
+    y = "nats per character of held-out text\n(GPT exact, others bound)"
+    with plots.figure(path, "What training buys", x, y) as axes:
+        if log:
+            plots.log_axes(axes)
+        for colour, (name, line) in zip(plots.COLOURS, lines.items(), strict=False):
+            axes.plot(*line, color=colour, marker="o", markersize=3, label=name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed(training.Recipe):
+    """A recipe whose learning rates follow the time, not the steps."""
+
+    began: float
+    minutes: float
+
+    def spent(self):
+        """The share of the time that is gone."""
+        return (time.monotonic() - self.began) / (60 * self.minutes)
+
+    def lr_scale(self, step):
+        """Linear warm-up, constant, linear decay to 0 as the time ends."""
+        return min(1.0, (step + 1) / max(1, self.warmup), (1 - self.spent()) / self.decay)
+
+
+def train_ours(method, corpus, minutes, device):
+    """Train ours for so long, compiling included -> (model, steps)."""
+    began = time.monotonic()
+    torch.compiler.reset()
+    with tempfile.TemporaryDirectory() as empty, mock.patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=empty):
+        torch.manual_seed(0)
+        model = method.Model(replace(method.config, vocab_size=len(corpus.alphabet))).to(device)
+        trainer = training.Trainer(
+            method, model, Timed(**vars(method.recipe) | {"iters": 10**9}, began=began, minutes=minutes)
+        )
+        trainer.compile()
+        for step, losses in enumerate(training.steps(trainer, corpus), 1):
+            losses["batch_total_loss"].item()  # waits for the device
+            if trainer.recipe.spent() >= 1:
+                return model, step
+
+
+def train_others(minutes, model, step):
+    """Train a model of others, step() by step; yields (minutes, model, steps) at each of the times given."""
+    spent, steps = 0.0, 0
+    for until in sorted(minutes):
+        while spent < 60 * until:
+            spent += clock(step)
+            steps += 1
+        yield until, model, steps
+
+
+def nanogpt(module, config, corpus):
+    """A fresh training of nanoGPT by its recipe for a CPU -> (model, a function that takes a step).
+
+    4 layers, 4 heads, 128 wide, 12 windows of 64, AdamW, 100 steps of warm-up, a cosine down to a tenth at step 2,000.
+    """
+    sizes = {"n_layer": 4, "n_head": 4, "n_embd": 128, "dropout": 0.0, "bias": False}
+    model = module.GPT(module.GPTConfig(block_size=config.block_size, vocab_size=config.vocab_size, **sizes))
+    rng = machine.Rng(0)
+    optimiser = model.configure_optimizers(weight_decay=0.1, learning_rate=1e-3, betas=(0.9, 0.99), device_type="cpu")
+
+    def lr_scale(step):
+        progress = min(1.0, max(0.0, (step - 100) / 1900))
+        return min(1.0, (step + 1) / 101) * (0.55 + 0.45 * math.cos(math.pi * progress))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lr_scale)
+
+    def step():
+        x = corpus.batch(12, config.block_size + 1, rng)
+        optimiser.zero_grad(set_to_none=True)
+        _, loss = model(x[:, :-1].contiguous(), x[:, 1:].contiguous())
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+
+    return model, step
+
+
+class Adapted(nn.Module):
+    """A model of others with our interface: call(model, idx (B, T) our tokens) -> logits (B, T, V) of our characters."""
+
+    def __init__(self, model, call, config):
+        super().__init__()
+        self.model, self.call, self.config = model, call, config
+
+    def forward(self, idx):
+        return self.call(self.model, idx)
+
+
+def call_nanogpt(model, idx):
+    """Logits of all positions; without targets nanoGPT gives the last one's only."""
+    return model(idx.contiguous(), idx.contiguous())[0]
+
+
+def held_out_loss(method, model, corpus):
+    """Nats per character of the test split, read in non-overlapping windows of the model's length."""
+    T = model.config.block_size
+    held_out = windows(corpus.test, T + 1, most=HELD_OUT // T).to(next(model.parameters()).device)
+    model.eval()
+    nll = method.nll(model, held_out, 4)
+    model.train()
+    return nll.mean().item()
+
+
+def trainings(args, corpus, device):
+    """(method, whose, minutes, model with our interface, steps) of each, one after another."""
+    config = Config(vocab_size=len(corpus.alphabet))
+    origin = load_origin(args.path)
+    other = args.nanogpt and load_module(args.nanogpt / "model.py", "GPT", "GPTConfig")
+    for name, method in methods.METHODS.items():
+        for minutes in args.minutes:
+            yield name, "ours", minutes, *train_ours(method, corpus, minutes, device)
+    calls = {  # the mask of theirs is the first character, of ours the last
+        gpt: lambda model, idx: model(idx)[0],
+        diffusion: lambda model, idx: model((idx + 1) % (config.vocab_size + 1))[0][..., 1:],
+    }
+    for method, module in origin.items():
+        for minutes, model, steps in train_others(args.minutes, *train_theirs(module)):
+            yield method.name, "the origin's", minutes, Adapted(model, calls[method], config), steps
+    if other:
+        short = replace(config, block_size=64)
+        for minutes, model, steps in train_others(args.minutes, *nanogpt(other, short, corpus)):
+            yield "gpt", "nanoGPT's", minutes, Adapted(model, call_nanogpt, short), steps
+
+
+def equal_minutes(args):
+    """Held-out loss after each number of minutes: table, plot and file."""
+    device, corpus, rows = machine.pick_device(args.device), Corpus(), []
+    for name, whose, minutes, model, steps in trainings(args, corpus, device):
+        size, nats = sum(p.numel() for p in model.parameters()), held_out_loss(methods.METHODS[name], model, corpus)
+        row = {"method": name, "whose": whose, "minutes": minutes, "parameters": size, "steps": steps, "nats": nats}
+        rows.append(row)
+        show([row])
+    args.write("first_minutes", {"rows": rows}, on=str(device))
+    lines = {
+        f"{name}, {whose}": ([row["minutes"] for row in curve], [row["nats"] for row in curve])
+        for (name, whose), curve in stats.grouped(rows, "method", "whose").items()
+    }
+    draw(args.folder / "first_minutes.png", "minutes of training", lines)
+
+
+def main(args):
+    """Compare the logs of the shipped weights, and train where minutes are given."""
+    equal_compute(args)
+    if args.minutes:
+        equal_minutes(args)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, Args))

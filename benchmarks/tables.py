@@ -1,0 +1,182 @@
+"""Rows of the pages' tables, from results/ alone, where they are not the rows of a file as they stand."""
+
+from benchmarks.configurations import PAIRS, SPACED
+from lab import records
+from lab.cli import ROOT, check
+
+SUMMARY = {  # what README compares: its weights, and its name in Chinese
+    "GPT": ("gpt", "GPT"),
+    "1-layer GPT": ("gpt_1_layer", "单层 GPT"),
+    SPACED: ("diffusion", "扩散，间隔 8"),
+    "diffusion, threshold .85": ("diffusion", "扩散，阈值 0.85"),
+    "flow, spacing 8": ("diffusion_flow", "扩散 + 流，间隔 8"),
+}
+MEASURES = {  # those that the pages compare
+    "nfe": "calls",
+    "generative_nll": "generative NLL",
+    "trigram_entropy": "trigram entropy",
+    "real_words": "real words",
+    "repetition": "repetition",
+    "copied_share": "copied share",
+    "distance": "distance",
+}
+SAMPLERS = {  # what benchmarks.peers finds of each sampler
+    "passes": "{:.0f}",
+    "left": "{:.0f}",
+    "masks": "{:.0f}",
+    "known": "{:.0%}",
+    "tv_2": "{:.2f}",
+    "tv_3": "{:.2f}",
+    "nll": "{:.2f}",
+    "entropy": "{:.1f}",
+}
+
+
+def results(name):
+    """What a command left in results/: the one JSON file so called, * standing for anything."""
+    found = [*(ROOT / "results").glob(f"{name}.json")]
+    check(len(found) == 1, f"results/{name}.json: {len(found)} such files, and the pages need one")
+    return records.read_json(found[0])
+
+
+def pivot(rows, index, column):
+    """One row for each combination of the index columns; in it are the rows that have it, by their value in `column`."""
+    found = {}
+    for row in rows:
+        found.setdefault(tuple(row[key] for key in index), dict(row))[row[column]] = row
+    return found.values()
+
+
+def likelihood():
+    """Held-out text: a row for each model and measure, which holds the splits."""
+    return pivot(results("likelihood")["rows"], ("module", "measure"), "part")
+
+
+def infilling():
+    """Masked spans: a row for each length, which holds what each model makes of it."""
+    rows = [row | {"who": f"{row['module']}, {row['sees']}"} for row in results("infilling")["rows"]]
+    return pivot(rows, ("length",), "who")
+
+
+def differences(name, comparison=None):
+    """Paired differences between two sets of texts, from a script's summary."""
+    found = results(name)
+    rows = found["differences"][comparison] if comparison else found["differences"]
+    shown = [row for row in rows if row["measure"] in MEASURES]
+    return [row | {"name": MEASURES[row["measure"]], "real": found["real_text"].get(row["measure"])} for row in shown]
+
+
+def two_stage():
+    """Threshold decoding in one stage and in two."""
+    return differences("two_stage/diffusion_*/summary")
+
+
+def flow_spaced():
+    """Diffusion and diffusion + flow, both spaced."""
+    return differences("flow_spaced/*/summary", "flow - baseline")
+
+
+def flow_thresholds():
+    """The same with thresholds in two stages."""
+    return differences("flow_ordered/*/summary", "flow - baseline")
+
+
+def two_stage_grid():
+    """The grid of two-stage settings: its baseline, and a row for each draft threshold."""
+    baseline, *rows = results("two_stage_grid/*/agg_vs_baseline")
+    yield baseline | {"settings": "one stage", "verdict": ""}
+    for row in rows:
+        if (row["confirm_threshold"], row["replace_margin"]) == (0.85, 0.0):
+            verdict = "yes" if row["not_worse"] else "no"
+            yield row | {"settings": f"draft {row['draft_threshold']}", "verdict": verdict}
+
+
+def configurations():
+    """The frontier's configurations by name: costs at the middle entropy, or where they come nearest; NLL at each."""
+    found, rows = results("frontier"), {}
+    entropies = found["settings"]["entropies"]
+    middle, last = entropies[len(entropies) // 2], entropies[-1]
+    for row in found["matched"]:
+        mine = rows.setdefault(row["name"], row | {"jsd_4": None})
+        if row["entropy"] == middle:
+            mine.update(row)
+        spread = "{generative_nll:.3f} ({generative_nll_low:.2f} to {generative_nll_high:.2f})"
+        mine[f"at {row['entropy']:.0f} bits"] = spread.format_map(row)
+    for row in found["points"]:
+        if row["name"] not in rows:  # one temperature only
+            once = "{generative_nll:.3f} at {trigram_entropy:.1f} bits".format_map(row)
+            rows[row["name"]] = row | {"jsd_4": None, f"at {last:.0f} bits": once}
+    for row in found["seconds"]:
+        alone = "compiled" if row["compiled"] else "eager"
+        rows[row["name"]][alone if row["batch"] == 1 else "together"] = row["seconds"]
+    return rows
+
+
+def frontier():
+    """A row for each configuration."""
+    return configurations().values()
+
+
+def pairs():
+    """Differences in generative NLL between pairs of configurations at equal diversity, and their calls."""
+    matched = {(row["name"], row["entropy"]): row for row in results("frontier")["matched"]}
+    for other, names in PAIRS.items():
+        for name in names:
+            row = {"pair": f"{name}, minus {other}"}
+            for bits in sorted({entropy for _, entropy in matched}):
+                mine, its = matched.get((name, bits), {}), matched.get((other, bits))
+                if f"minus {other}" in mine:
+                    row[f"at {bits:.0f} bits"] = "{:+.2f} ({:+.2f} to {:+.2f})".format(*mine[f"minus {other}"])
+                    row[f"calls at {bits:.0f}"] = f"{mine['nfe']:.0f} and {its['nfe']:.0f}"
+            if len(row) > 1:  # both reach one of the entropies
+                yield row
+
+
+def summary():
+    """What README compares, with all that is known of it."""
+    found = configurations()
+    made = {row["weights"]: row for row in results("shipped")["rows"]}
+    for row in likelihood():  # the first of a model: non-overlapping windows
+        made[row["module"]].setdefault("nats", row["test split"]["nats"])
+    for row in results("infilling")["rows"]:
+        if row["length"] == 1 and (row["module"] == "gpt" or row["sees"] == "both sides"):
+            made[row["module"]]["one"] = row["nats"]
+    return [found[name] | made[weights] | {"chinese": chinese} for name, (weights, chinese) in SUMMARY.items()]
+
+
+def peers(part):
+    """What benchmarks.peers found, with the package and its version; part: samplers or losses."""
+    for name, found in results("peers")["packages"].items():
+        package = found["pinned"][0].replace("==", " ") if found["pinned"] else name.replace("_", "-")
+        for row in found[part]:
+            yield row | {"package": package}
+
+
+def losses():
+    """A row for each loss."""
+    return peers("losses")
+
+
+def samplers():
+    """A row for each sampler; a cell has a figure for each number of passes, or one for all."""
+    cells = {}
+    for row in peers("samplers"):
+        mine = cells.setdefault((row["package"], row["sampler"]), {key: [] for key in SAMPLERS})
+        for key, form in SAMPLERS.items():
+            mine[key].append("–" if row[key] is None else form.format(row[key]))
+    for (package, sampler), mine in cells.items():
+        joined = {key: each[0] if len({*each}) == 1 else " / ".join(each) for key, each in mine.items()}
+        yield {"package": package, "sampler": sampler} | joined
+
+
+OF_TEXTS = (two_stage, two_stage_grid, flow_spaced, flow_thresholds, frontier, pairs)
+ROWS = {each.__name__: each for each in (summary, likelihood, infilling, *OF_TEXTS, samplers, losses)}
+
+
+def rows(source):
+    """Rows by name: of ROWS, or FILE.KEY for those of results/FILE.json. Raises UserError on unknown names."""
+    name, _, key = source.partition(".")
+    if key:
+        return results(name)[key]
+    check(name in ROWS, f"{name}: unknown; known: {', '.join(ROWS)}")
+    return ROWS[name]()
