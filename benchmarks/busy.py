@@ -54,27 +54,26 @@ def spinning(processes):
 
 
 def run(folder, *words, threads=None):
-    """A command of a checkout -> what it says on standard error, and its seconds. Raises UserError where it fails."""
+    """A command of a checkout -> what it says on standard error, its seconds, and those of the CPU. Raises UserError."""
     environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}  # each sets its own
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
-    began, command = time.perf_counter(), [sys.executable, *words]
+    began, before, command = time.perf_counter(), os.times(), [sys.executable, *words]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     check(done.returncode == 0, f"{folder}: {done.stderr.strip()[-300:]}")
-    return done.stderr, time.perf_counter() - began
+    seconds, after = time.perf_counter() - began, os.times()
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    return done.stderr, seconds, spent
 
 
 def help_seconds(folder, threads=None):
     """CPU seconds of a command that says what it can do."""
-    before = os.times()
-    run(folder, "gpt.py", "--help", threads=threads)
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
+    return run(folder, "gpt.py", "--help", threads=threads)[2]
 
 
 def writing_rate(folder, name, chars, threads=None):
     """Characters per second, as a command says."""
-    said, _ = run(folder, f"{name}.py", "--max-new-tokens", str(chars), threads=threads)
+    said, *_ = run(folder, f"{name}.py", "--max-new-tokens", str(chars), threads=threads)
     return float(re.search(r"([\d,]+) characters per second", said)[1].replace(",", ""))
 
 
@@ -85,8 +84,8 @@ def step_seconds(folder, name, steps, threads=None):
         text.write_text(TEXT, encoding="utf-8")
         flags = ["--train", "--data", str(text), "--weights", f"{empty}/busy.pt", "--max-new-tokens", "1"]
         flags += ["--compile", "False", "--no-calibrate", "--eval-windows", "1", "--iters"]
-        _, short = run(folder, f"{name}.py", *flags, "1", threads=threads)
-        _, long = run(folder, f"{name}.py", *flags, str(1 + steps), threads=threads)
+        _, short, _ = run(folder, f"{name}.py", *flags, "1", threads=threads)
+        _, long, _ = run(folder, f"{name}.py", *flags, str(1 + steps), threads=threads)
     return (long - short) / steps
 
 

@@ -225,17 +225,10 @@ def test_a_row_is_a_rate_or_seconds_for_one(monkeypatch, unit, figures):
 def test_the_timed_step_learns(method, muon, monkeypatch):
     config = replace(method.config, vocab_size=5, block_size=16, n_layer=1, n_head=1, n_embd=8, dropout=0.0)
     monkeypatch.setattr(speed.machine, "tune_malloc", lambda: None)
-    losses, loss = [], method.loss
-
-    def watched(*args):
-        total, parts = loss(*args)
-        losses.append(total.item())
-        return total, parts
-
-    monkeypatch.setattr(method, "loss", watched)
-    step = speed.stepper(method, config, 4, torch.device("cpu"), muon, compiled=False, bf16=False)
-    for _ in range(20):
-        step()
+    x = torch.randint(5, (4, 17), generator=torch.Generator().manual_seed(0))
+    text = SimpleNamespace(batch=lambda *_: x)
+    step = speed.stepper(method, text, config, 4, torch.device("cpu"), muon, compiled=False, bf16=False)
+    losses = [step() for _ in range(20)]
     assert losses[-1] < losses[0] - 0.01
 
 
@@ -302,13 +295,14 @@ def test_plots_need_the_configurations_that_they_name(tmp_path):
 
 
 @pytest.mark.parametrize(("method", "copies"), ((gpt, 1), (diffusion, 2)))
-def test_the_flop_of_a_window_are_those_of_its_products(method, copies):
+def test_a_window_costs_its_positions_and_the_flop_of_its_products(method, copies):
     """Forward, and twice that backward: blocks and head a position, scores and their use a pair of positions."""
     config = Config(vocab_size=64, block_size=128, n_layer=2, n_head=4, n_embd=64, conv_width=1)
     linear = 128 * (2 * 12 * 64**2 + 64 * 64)
     pairs = 2 * 2 * 128**2 * 64
     exact = 2 * 3 * copies * (linear + pairs)
-    assert learning_curves.flop_of_window(method, config) == pytest.approx(exact, rel=0.03)
+    positions, flop = learning_curves.cost_of_window(method, config)
+    assert positions == 128 * copies and flop == pytest.approx(exact, rel=0.03)
 
 
 def make_origin_flow():
@@ -388,7 +382,7 @@ def test_both_checkouts_are_measured_quiet_and_busy(monkeypatch, tmp_path, capsy
     def run(folder, script, *flags, threads=None):
         asked.append((script, folder.name, threads, len(states)))
         seconds = 3.0 if folder.name == "older" or threads else 1.0
-        return f"20 characters per second in {seconds}", seconds
+        return f"20 characters per second in {seconds}", seconds, seconds
 
     monkeypatch.setattr(busy, "run", run)
     monkeypatch.setattr(
@@ -469,5 +463,5 @@ def test_one_training_of_others_is_read_at_each_time(monkeypatch):
 def test_reading_held_out_text_drops_nothing_and_leaves_a_model_in_training():
     model, text = make_gpt(dropout=0.5).train(), SimpleNamespace(test=IDS.astype(np.uint8))
     torch.nn.init.normal_(model.backbone.blocks[0].down.weight)
-    one, two = (learning_curves.held_out_loss(model, text, is_masked=False) for _ in range(2))
+    one, two = (learning_curves.held_out_loss(gpt, model, text) for _ in range(2))
     assert one == two and model.training

@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 from rich.live import Live
 
-import gpt
+from gpt import METHOD as gpt
 from lab import film, terminal, trials
 from lab.canvas import Canvas, Frame
 from lab.corpus import Alphabet
