@@ -370,7 +370,7 @@ def test_a_step_costs_what_it_adds_to_a_training(monkeypatch):
 
     def run(folder, script, *flags, threads):
         assert threads == 1 and "--train" in flags and flags[-2] == "--iters"
-        return "", 3.0 + 2 * int(flags[-1])
+        return "", 3.0 + 2 * int(flags[-1]), 0.0
 
     monkeypatch.setattr(busy, "run", run)
     assert busy.step_seconds(busy.ROOT, "gpt", 10, threads=1) == pytest.approx(2)

@@ -112,9 +112,7 @@ def test_each_method_begins_at_its_own_temperature(engines):
     for name, method in methods.METHODS.items():
         engine, ours = engines[name], method.decoding
         assert Wish("to be", 12, 1).trial(name, engine.alphabet).decoding == ours
-        defaults = tuple(
-            getattr(methods.METHODS[of[0]].Args().decoding, key) for of, key, *_ in playground.SLIDERS.values()
-        )
+        defaults = tuple(getattr(methods.METHODS[of[0]].decoding, key) for of, key, *_ in playground.SLIDERS.values())
         assert Wish("to be", 12, 1, 1, defaults).trial(name, engine.alphabet).decoding == ours
 
 
@@ -157,13 +155,12 @@ def test_an_evaluator_scores_each_text(engines):
 def test_every_word_of_the_page_is_in_the_table_and_every_entry_is_used():
     table = json.loads((cli.ROOT / "lab" / "chinese.json").read_text(encoding="utf-8"))
     sources = [cli.ROOT / "playground.py", *(cli.ROOT / "lab" / f"{n}.{e}" for n, e in SOURCES)]
-    text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    titles = {method.title for method in methods.METHODS.values()} - {"GPT"}
+    text = "\n".join([*(path.read_text(encoding="utf-8") for path in sources), *titles])
     assert [phrase for phrase in table if phrase not in text] == []
     assert all(re.findall("{.*?}", phrase) == re.findall("{.*?}", said) for phrase, said in table.items())
     said = {*re.findall(r"say\([\"'](.*?)[\"']\)", text), *playground.SLIDERS, *film.LEGEND.values(), playground.ABOUT}
-    said |= {info for *_, info in playground.SLIDERS.values()} | {
-        method.title for method in methods.METHODS.values()
-    } - {"GPT"}
+    said |= {info for *_, info in playground.SLIDERS.values()} | titles
     assert said - table.keys() == set()
 
 
