@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from dataclasses import dataclass, field, fields, make_dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from lab import checkpoint, cli, machine, onnx_runtime, session, terminal, trials, two_stage
@@ -55,9 +55,14 @@ def check_prompt(args):
 @functools.cache
 def flags(method):
     """The class of a method's flags: those of every command, and those of its decoding, its training and its sizes."""
-    own = {"decoding": method.decoding, "recipe": method.recipe, "config": method.config}
-    own_fields = [(name, type(default), field(default=default)) for name, default in own.items()]
-    return make_dataclass("Args", own_fields, bases=(Args,), frozen=True)
+
+    @dataclass(frozen=True)
+    class MethodArgs(Args):
+        decoding: method.Decoding = method.decoding
+        recipe: type(method.recipe) = method.recipe
+        config: method.Config = method.config
+
+    return MethodArgs
 
 
 def run(method, argv=None):

@@ -503,6 +503,16 @@ def test_help_names_flags_and_defaults(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
+def test_help_says_what_each_flag_means(method, capsys, monkeypatch):
+    """Of the command, the decoding, the training and the sizes: the comments beside the fields."""
+    monkeypatch.setattr(sys, "argv", ["command.py"])
+    assert command.run(method, ["--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for meaning in ("text to go on from", "draw from the k likeliest", "windows of text in a step", "longest context"):
+        assert meaning in shown
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
 def test_help_of_a_method_is_its_purpose_and_commands_without_theory(capsys, monkeypatch, method):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys, "argv", ["command.py"])
