@@ -65,7 +65,7 @@ class Graph(nn.Module):
         mask = torch.cat((unread, ahead), 1) * -(30 + 2 * D**0.5)  # scores are within sqrt(D): e^-30 and no denormals
         layers = [Layer(*past, mask) for past in zip(keys, values, inputs, strict=True)]
         angles = self.model.backbone.angles[:, length + torch.arange(T)]  # a slice from `length` would not export
-        cache = SimpleNamespace(length=0, extend=lambda T: layers)  # 0: the angles are of the new positions alone
+        cache = SimpleNamespace(length=0, append=lambda T: layers)  # 0: the angles are of the new positions alone
         logits = torch.func.functional_call(self.model, {"backbone.angles": angles}, (idx, cache))
         new = [(layer.new_keys, layer.new_values, layer.new_inputs) for layer in layers]
         return logits, *map(torch.stack, zip(*new, strict=True))
@@ -178,7 +178,7 @@ class OnnxModel(nn.Module):
     def cached(self, idx, cache=None):
         """The same behind what a lab.backbone.Cache holds, which then holds these positions too."""
         cache = cache or Cache(self.config, len(idx), like=self.lm_head.weight)
-        start, stop, pad = cache.length, cache.length + idx.size(1), cache.left
+        start, stop, pad = cache.length, cache.length + idx.size(1), cache.conv_pad
         given = {"idx": idx, "length": torch.tensor(start), "past_inputs": cache.inputs[:, :, start : start + pad]}
         for i, (keys, values, _) in enumerate(cache.layers):
             given |= {f"past_keys_{i}": keys, f"past_values_{i}": values}
