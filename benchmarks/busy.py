@@ -35,8 +35,8 @@ TEXT = "the quick brown fox jumps over the lazy dog\n" * 5000  # to train on
 class Args(Output):
     before: Path  # folder of a checkout of this project at an earlier commit
     chars: int = 480  # to write
-    steps: int = 30  # of a training, after the first
-    rounds: int = 3  # of each pair, in turn
+    steps: int = 10  # of a training, after the first
+    rounds: int = 5  # of each pair, in turn
 
 
 @contextlib.contextmanager
@@ -98,19 +98,19 @@ def row(what, unit, ours, theirs, rounds):
 
 
 def compared(args):
-    """Rows against the earlier commit and against one thread, quiet and busy."""
+    """Rows against the earlier commit, and of writing with all threads against one, quiet and busy."""
+    writing = {name: partial(writing_rate, name=name, chars=args.chars) for name in METHODS}
     works = [("gpt.py --help", "seconds of CPU", help_seconds)]
-    for name in METHODS:
-        works.append((f"{name}.py, writing", RATE, partial(writing_rate, name=name, chars=args.chars)))
-    for name in ("gpt", "diffusion"):
-        works.append((f"{name}.py, a training step", "seconds", partial(step_seconds, name=name, steps=args.steps)))
+    works += [(f"{name}.py, writing", RATE, measure) for name, measure in writing.items()]
+    works.append(("gpt.py, a training step", "seconds", partial(step_seconds, name="gpt", steps=args.steps)))
     for processes, state in enumerate(STATES):
         with spinning(processes):
             for what, unit, measure in works:
                 ours, before = partial(measure, ROOT), partial(measure, args.before)
                 yield row(f"{what}, against the earlier commit, {state}", unit, ours, before, args.rounds)
-                one = partial(measure, ROOT, threads=1)
-                yield row(f"{what}, all threads against one, {state}", unit, ours, one, args.rounds)
+            for name in ("gpt", "diffusion"):
+                ours, one = partial(writing[name], ROOT), partial(writing[name], ROOT, threads=1)
+                yield row(f"{name}.py, writing, all threads against one, {state}", RATE, ours, one, args.rounds)
 
 
 def main(args):

@@ -32,8 +32,9 @@ class Config:
     def __post_init__(self):
         check_range(self, 1, 1000, "n_layer", "n_head", "conv_width")
         check_range(self, 1, 10**6, "block_size", "n_embd")
-        whole = all(isinstance(getattr(self, size.name), int) for size in fields(Config) if size.type is int)
-        check(whole, f"sizes are whole numbers, not {self}")
+        for size in fields(Config):
+            whole = size.type is not int or isinstance(getattr(self, size.name), int)
+            check(whole, f"sizes are whole numbers, not {self}")
         check(0 <= self.dropout < 1, f"dropout must be at least 0 and below 1, not {self.dropout}")
         check(self.n_embd % (2 * self.n_head) == 0, f"n_embd {self.n_embd} is no multiple of 2 x n_head {self.n_head}")
 
@@ -55,7 +56,9 @@ def rotary(length, head_size):
     """Cosines and sines of the RoPE angles of positions 0 .. length - 1, for each channel: (2, length, D)."""
     freqs = 10000.0 ** (-torch.arange(0, head_size, 2) / head_size)
     angles = torch.arange(length)[:, None] * freqs
-    return torch.stack((angles.cos().repeat(1, 2), torch.cat((angles.sin(), -angles.sin()), dim=-1)))
+    cos = torch.cat((angles.cos(), angles.cos()), dim=-1)
+    sin = torch.cat((angles.sin(), -angles.sin()), dim=-1)
+    return torch.stack((cos, sin))
 
 
 def rotate(x, cos, sin):
@@ -72,10 +75,13 @@ class Cache:
     """
 
     def __init__(self, config, rows, like):
+        self.start, self.length = 0, 0
+        self.size = config.block_size
+        self.conv_pad = config.conv_width - 1
         D = config.n_embd // config.n_head
-        self.start, self.length, self.size, self.conv_pad = 0, 0, config.block_size, config.conv_width - 1
-        self.keys, self.values = like.new_zeros(2, config.n_layer, rows, config.n_head, config.block_size, D)
-        self.inputs = like.new_zeros(config.n_layer, rows, self.conv_pad + config.block_size, config.n_embd)
+        self.keys = like.new_zeros(config.n_layer, rows, config.n_head, self.size, D)
+        self.values = torch.zeros_like(self.keys)
+        self.inputs = like.new_zeros(config.n_layer, rows, self.conv_pad + self.size, config.n_embd)
         self.layers = [*zip(self.keys, self.values, self.inputs, strict=True)]
 
     def next_input(self, idx, n, stop=None):
@@ -85,15 +91,17 @@ class Cache:
         half of the context: the model only ever sees windows like those that it was trained on.
         """
         if n - self.start > self.size:
-            self.start, self.length = n - max(1, self.size // 2), 0
+            self.start = n - max(1, self.size // 2)
+            self.length = 0
         self.length = min(self.length, n - 1 - self.start)
         return idx[:, self.start + self.length : min(stop or n, self.start + self.size)]
 
     def append(self, T):
         """Make room for T positions -> a Layer for each layer, up to them."""
-        first, self.length = self.length, self.length + T
-        stop = self.conv_pad + self.length
-        return [Layer(k[:, :, : self.length], v[:, :, : self.length], x[:, first:stop]) for k, v, x in self.layers]
+        first = self.length
+        self.length = last = first + T
+        stop = self.conv_pad + last
+        return [Layer(k[:, :, :last], v[:, :, :last], x[:, first:stop]) for k, v, x in self.layers]
 
 
 class Layer(NamedTuple):
@@ -106,7 +114,8 @@ class Layer(NamedTuple):
     def attend(self, q, k, v):
         """Attention of the new positions to all, of (B, H, T, D) each."""
         T = q.size(2)
-        self.keys[:, :, -T:], self.values[:, :, -T:] = k, v
+        self.keys[:, :, -T:] = k
+        self.values[:, :, -T:] = v
         return attend(q, self.keys, self.values, is_causal=True)
 
     def windows(self, x, width):
@@ -120,7 +129,8 @@ class Convolution(nn.Module):
 
     def __init__(self, config, is_causal):
         super().__init__()
-        self.width, self.is_causal = config.conv_width, is_causal
+        self.width = config.conv_width
+        self.is_causal = is_causal
         self.weight = nn.Parameter(torch.zeros(config.n_embd, 1, config.conv_width))
 
     def forward(self, x, layer=None):
@@ -157,14 +167,17 @@ class Attention(nn.Module):
     def __init__(self, config, is_causal):
         super().__init__()
         C = config.n_embd
-        self.n_head, self.is_causal = config.n_head, is_causal
-        self.qkv, self.out = nn.Linear(C, 3 * C, bias=False), nn.Linear(C, C, bias=False)
+        self.n_head = config.n_head
+        self.is_causal = is_causal
+        self.qkv = nn.Linear(C, 3 * C, bias=False)
+        self.out = nn.Linear(C, C, bias=False)
 
     def forward(self, x, angles, layer=None):
         """x: (B, T, C), with a cache's Layer behind what it holds; angles: cosines and sines of its positions."""
         B, T, C = x.shape
         qkv = self.qkv(x).view(B, T, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)  # (3, B, H, T, D)
-        (q, k), v = rotate(l2_normalize(qkv[:2]), *angles).unbind(), qkv[2]
+        q, k = rotate(l2_normalize(qkv[:2]), *angles)
+        v = qkv[2]
         y = layer.attend(q, k, v) if layer else attend(q, k, v, self.is_causal)
         return self.out(y.transpose(1, 2).reshape(B, T, C))
 
@@ -187,9 +200,12 @@ class Block(nn.Module):
 
     def __init__(self, config, is_causal):
         super().__init__()
-        C, self.dropout = config.n_embd, config.dropout
-        self.conv, self.attn = Convolution(config, is_causal), Attention(config, is_causal)
-        self.up, self.down = nn.Linear(C, 4 * C, bias=False), nn.Linear(4 * C, C, bias=False)
+        C = config.n_embd
+        self.dropout = config.dropout
+        self.conv = Convolution(config, is_causal)
+        self.attn = Attention(config, is_causal)
+        self.up = nn.Linear(C, 4 * C, bias=False)
+        self.down = nn.Linear(4 * C, C, bias=False)
 
     def forward(self, x, angles, layer=None):
         def drop(update):
@@ -214,8 +230,9 @@ class Backbone(nn.Module):
 
     def forward(self, x, cache=None):
         """x: (B, T, C) embeddings -> (B, T, C) features; with a cache, x follows the positions that it holds."""
-        start, T = cache.length if cache else 0, x.size(1)
-        angles = self.angles[:, start : start + T].unbind()
+        T = x.size(1)
+        start = cache.length if cache else 0
+        angles = self.angles[:, start : start + T]
         layers = cache.append(T) if cache else [None] * len(self.blocks)
         x = norm(x)
         for block, layer in zip(self.blocks, layers, strict=True):

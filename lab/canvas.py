@@ -83,11 +83,15 @@ class Windows:
     """
 
     def __init__(self, canvas, block_size, chunk):
-        self.idx, self.masked, self.draft = canvas.idx, canvas.masked, torch.zeros_like(canvas.masked)
         B, L = canvas.masked.shape
-        self.block_size, self.width, self.chunk = block_size, min(block_size, L), min(chunk, block_size)
-        self.start, self.stop, self.size = torch.zeros(3, B, 1, dtype=torch.long)  # stop: of the chunk, exclusive
-        self.calls, self.parity = torch.zeros(B, 1, dtype=torch.long), 0
+        self.idx = canvas.idx
+        self.masked = canvas.masked
+        self.draft = torch.zeros_like(canvas.masked)
+        self.block_size = block_size
+        self.width = min(block_size, L)  # of a window
+        self.chunk = min(chunk, block_size)
+        self.start, self.stop, self.size, self.calls = torch.zeros(4, B, 1, dtype=torch.long)  # stop: of the chunk
+        self.parity = 0
 
     def advance_chunk(self):
         """Begin the next chunk in each row whose last one is full."""

@@ -1,6 +1,6 @@
 """How probable a model finds held-out text: nats per character, one figure per window of text.
 
-Every window is read cold, without the text before it, and every character counts once (but the part's very first, for
+Every window is scored without preceding context, and every character counts once (but the part's very first, for
 left-to-right models: their first prediction in a window sees one true character, the bound's none, which is about .01
 nats in their favour). Bits are nats / ln 2.
 """
@@ -59,15 +59,17 @@ def masked_bound(model, windows, repeats=4, seed=0):
     """
     rng = torch.Generator().manual_seed(seed)
     n, T = windows.shape
-    spread = torch.randperm(n * repeats, generator=rng) + torch.rand(1, generator=rng)
-    counts = (spread / (n * repeats) * T).long() + 1  # (n * repeats,)
-    ranks = torch.rand(n * repeats, T, generator=rng).argsort(1).argsort(1)
-    rows = []
+    rows = n * repeats
+    shares = (torch.randperm(rows, generator=rng) + torch.rand(1, generator=rng)) / rows  # one in each of `rows` slices
+    counts = (shares * T).long() + 1  # (rows,)
+    ranks = torch.rand(rows, T, generator=rng).argsort(1).argsort(1)
     masks = (ranks < counts[:, None]).to(windows.device)
-    for x, masked in zip(windows.repeat(repeats, 1).split(ROWS), masks.split(ROWS), strict=True):
-        nll = F.cross_entropy(model(x.masked_fill(masked, model.config.vocab_size)).mT, x, reduction="none")
-        rows.append((nll * masked).sum(1) / masked.sum(1))
-    return torch.cat(rows).view(repeats, n).mean(0)
+    nats = []
+    for x0, masked in zip(windows.repeat(repeats, 1).split(ROWS), masks.split(ROWS), strict=True):
+        xt = x0.masked_fill(masked, model.config.vocab_size)
+        nll = F.cross_entropy(model(xt).mT, x0, reduction="none")
+        nats.append((nll * masked).sum(1) / masked.sum(1))
+    return torch.cat(nats).view(repeats, n).mean(0)
 
 
 def nelbo(model, windows, repeats=2):
@@ -104,12 +106,16 @@ def best_fillings(model, idx, masked, count=5):
 
     By a beam search of twice as many. idx: (L,) tokens; masked: (L,) bool. Returns texts (n, L) and probabilities (n,).
     """
-    V, width = model.config.vocab_size, 2 * count
-    texts, nll = idx.masked_fill(masked, V)[None], torch.zeros(1, dtype=torch.float64)
+    V = model.config.vocab_size
+    width = 2 * count
+    texts = idx.masked_fill(masked, V)[None]  # (n, L)
+    nll = torch.zeros(1, dtype=torch.float64)
     for k in masked.nonzero().flatten().tolist():
-        nll, best = (nll[:, None] - probabilities(model(texts)[:, k], temp=1).log()).flatten().sort()  # (n * V,)
-        nll, texts = nll[:width], texts[best[:width] // V]
-        texts[:, k] = best[:width] % V
+        log_probs = probabilities(model(texts)[:, k], temp=1).log()  # (n, V)
+        nll, best = (nll[:, None] - log_probs).flatten().sort()  # (n * V,)
+        nll, best = nll[:width], best[:width]
+        texts = texts[best // V]
+        texts[:, k] = best % V
     return texts[:count], (-nll[:count]).exp().tolist()
 
 
@@ -119,13 +125,15 @@ def path_nll(model, windows, masked, choose):
 
     The unmasking strategy runs on text that is known but reveals the true characters: with the characters of a call drawn
     independently, what the sampler gives the text is the product of their probabilities. True of rules that look at
-    revealed text and probabilities only, not at the characters drawn; of a rule that also tosses coins (random order) it
-    is an upper bound.
+    revealed text and probabilities only, not at the characters drawn; of a randomised strategy it is an upper bound.
     windows: (n, T) windows; masked: (T,) bool, which characters are to be written, the others being given;
     choose(probs (n, T, V), masked (n, T)) -> which to reveal, (n, T) bool. Returns (n,) nats per character and (n,) calls.
     """
-    n, written = len(windows), int(masked.sum())
-    masked, nll, calls = masked.repeat(n, 1), torch.zeros(n, dtype=torch.float64), torch.zeros(n)
+    n = len(windows)
+    written = int(masked.sum())
+    masked = masked.repeat(n, 1)
+    nll = torch.zeros(n, dtype=torch.float64)
+    calls = torch.zeros(n)
     while masked.any():
         xt = windows.masked_fill(masked, model.config.vocab_size)
         probs = probabilities(torch.cat([model(x) for x in xt.split(ROWS)]), temp=1)

@@ -17,7 +17,8 @@ def select_positions(probs, masked, decoding):
     probs: (B, W, V); masked: (B, W) bool, which positions may be chosen. Thresholds as in Fast-dLLM (arXiv 2505.22618)
     and nathan-barry/tiny-diffusion, spacing as in DUS (2506.19037).
     """
-    confidence, entropy = confidence_of(probs, decoding), torch.special.entr(probs).sum(-1)
+    confidence = confidence_of(probs, decoding)
+    entropy = torch.special.entr(probs).sum(-1)
     passing = spaced(entropy, masked & (confidence >= decoding.confidence_threshold), decoding.spacing)
     best = F.one_hot(confidence.masked_fill(~masked, -1).argmax(-1), masked.size(-1)).bool()
     return torch.where(passing.any(-1, keepdim=True), passing, best & masked)

@@ -394,9 +394,9 @@ def test_both_checkouts_are_measured_quiet_and_busy(monkeypatch, tmp_path, capsy
     (tmp_path / "older" / "gpt.py").touch()
     busy.main(busy.Args(before=tmp_path / "older", rounds=2))
     ratios = {row["what"]: row["ratio"] for row in records.read_json(tmp_path / "busy.json")["rows"]}
-    assert states == [0, 1] and len(ratios) == 2 * 2 * 6
+    assert states == [0, 1] and len(ratios) == 2 * (5 + 2)
     assert ratios["gpt.py --help, against the earlier commit, alone"] == 3
-    assert ratios["diffusion.py, a training step, all threads against one, beside a process that spins"] == 3
+    assert ratios["gpt.py, a training step, against the earlier commit, beside a process that spins"] == 3
     assert ratios["gpt.py, writing, against the earlier commit, alone"] == 1
     assert {ask[1:] for ask in asked if ask[0] == "gpt.py"} >= {("older", None, 1), ("older", None, 2)}
 
