@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.canvas import Canvas, Windows
+from lab.canvas import Canvas, Frame, Windows
 from lab.sampling import choose_tokens, probabilities, sample_tokens
 
 
@@ -261,3 +261,27 @@ def test_a_row_that_is_left_out_draws_nothing():
     sample_tokens(probs, None, rngs, torch.tensor([False, True]))
     assert rngs[0].get_state().equal(generator(0).get_state())
     assert not rngs[1].get_state().equal(generator(1).get_state())
+
+
+def test_prompts_of_a_batch_are_known_whatever_their_number():
+    canvas = Canvas.after(torch.arange(10).view(2, 5), 3)
+    assert canvas.masked.tolist() == [[False] * 5 + [True] * 3] * 2
+
+
+def test_confidence_is_that_of_each_rows_own_characters():
+    probs = torch.rand(2, 3, 4, dtype=torch.float64)
+    idx, columns = torch.tensor([[0, 1, 2, 3], [3, 2, 1, 0]]), torch.tensor([[0, 1, 2], [1, 2, 3]])
+    frame = Frame(idx, idx < 0, idx < 0, columns, probs, 1.0)
+    expected = [[probs[b, k, idx[b, columns[b, k]]].item() for k in range(3)] for b in range(2)]
+    assert frame.confidence.tolist() == expected
+
+
+def test_drafts_at_even_positions_are_scored_first_then_those_at_odd_ones():
+    windows = Windows(Canvas.after(torch.tensor([0]), 8), 9, 8)
+    for hidden in ([2, 4], [3, 5], [2, 4]):
+        windows.draft = torch.tensor([[False, False, True, True, True, True, False, False, False]])
+        windows.masked = torch.tensor([[False] * 6 + [True] * 3])
+        window = windows.next_window()
+        assert window.drafts[0].nonzero().flatten().tolist() == hidden
+        assert window.hidden[0].nonzero().flatten().tolist() == [*hidden, 6, 7, 8]
+        windows.commit(window, window.idx, window.masked, window.drafts, torch.zeros(1, 9, 2))
