@@ -14,7 +14,7 @@ import torch
 import diffusion
 import diffusion_flow
 import gpt
-from lab import checkpoint, command, onnx_runtime, trials, unmasking
+from lab import checkpoint, cli, command, onnx_runtime, trials, unmasking
 from lab.cli import check
 from lab.method import Method, import_file, sampler_of
 
@@ -50,12 +50,14 @@ def load(name=None, path=None, device="cpu", runtime="torch", sampler=None, reme
     if name is None:
         any_method = f"one of the three commands with --train --weights {shlex.quote(str(path))}"
         name = checkpoint.read(Path(path), any_method)["name"]
+        unknown = f"{path}: of the method {name!r}, which is none of {', '.join(METHODS)}; name its file with --method"
+        check(isinstance(name, str) and name in METHODS, unknown)  # never imported: a weights file runs no code
     method = name if isinstance(name, Method) else find(name)
     path = Path(path or checkpoint.default_path(method.name))
     model, alphabet, opening, _ = checkpoint.load(path, method, remedy)
     label = f"{path.name} sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
     engine = trials.Engine(method, onnx_runtime.choose(model.to(device), runtime), alphabet, opening, label)
-    return engine.sampled_by(sampler_of(sampler)) if sampler else engine
+    return replace(engine.sampled_by(sampler_of(sampler)), sampler=sampler) if sampler else engine
 
 
 def starting_point(name):
@@ -104,5 +106,11 @@ def strategy(text):
     return partial(unmasking.select_positions, decoding=diffusion.Decoding(**settings))
 
 
-if __name__ == "__main__":  # uv run methods.py my_method.py: the command of a file that lies elsewhere
-    sys.exit(command.run(find(sys.argv[1]), sys.argv[2:]))
+def main():
+    """The command of a method whose file lies elsewhere: uv run methods.py ../my_method.py, then its flags."""
+    check(len(sys.argv) > 1 and sys.argv[1].endswith(".py"), "methods.py: name the file of a method, then its flags")
+    return command.run(find(sys.argv[1]), sys.argv[2:])
+
+
+if __name__ == "__main__":
+    sys.exit(cli.guard(main))

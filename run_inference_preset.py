@@ -47,7 +47,7 @@ def decoding_of(method, settings):
         decoding = msgspec.convert(whole | settings, method.Decoding)
     except msgspec.ValidationError as error:
         raise UserError(str(error)) from error
-    command.reject_unused(decoding)
+    command.reject_unused(decoding, method.decoding)
     return decoding
 
 

@@ -21,7 +21,7 @@ from lab.cli import listed, number_or_all
 class Args(experiment.Args):
     module: cli.a_method() = "diffusion_flow"  # gpt, diffusion or diffusion_flow
     weights: Path | None = None  # default weights/MODULE.pt
-    temp: listed(float) = ()  # settings to try, values separated by commas; not given: as in methods.TWO_STAGE
+    temp: listed(float) = ()  # settings to try, values separated by commas; not given: as in methods.starting_point
     top_k: listed(number_or_all) = ()  # numbers, or all
     confidence_threshold: listed(float) = ()
     confidence_top_k: listed(int) = ()

@@ -34,7 +34,7 @@ class Args:
     fps: int = 12  # pictures a second; a page has a speed of its own
     blocks: int = 5  # chunks of 240 characters to write
     prompt_len: int = 16  # characters of the corpus's opening to start from
-    flow_step: float = 0.6  # with --flow: share of the remaining noise that a step takes
+    flow_step: float | None = None  # with --flow: share of the remaining noise that a step takes; default the method's
     seed: int = 1337
     weights: Path | None = None  # of the masked model; default weights/NAME.pt
     gpt_weights: Path | None = None  # default weights/gpt.pt
@@ -47,7 +47,8 @@ class Args:
         known = self.save is None or self.save.suffix.lower() in (".gif", ".html")
         check(known, f"--save {self.save}: only .gif and .html can be made")
         check(not (self.flow and self.method), "--flow and --method name two methods: choose one")
-        check(self.flow or self.method or self.flow_step == Args.flow_step, "--flow-step goes with --flow")
+        check(self.flow or self.method or self.flow_step is None, "--flow-step goes with --flow")
+        check(not (self.compare and self.method == "gpt"), "--compare shows gpt beside another method")
         check(self.compare or self.gpt_weights is None, "--gpt-weights goes with --compare")
         check(not (self.save and self.terminal), "--save writes a file, --terminal plays here: choose one")
 
@@ -59,7 +60,8 @@ def recordings(args):
     for name, path in weights.items():
         engine = methods.load(name, path)
         decoding = engine.method.decoding
-        if hasattr(decoding, "flow_step"):
+        if args.flow_step is not None and not engine.method.is_causal:
+            check(hasattr(decoding, "flow_step"), f"--flow-step: {name} has no flow")
             decoding = replace(decoding, flow_step=args.flow_step)
         prompt = engine.alphabet.encode(engine.prompt(args.prompt_len))
         trial = Trial(Canvas.after(prompt, args.blocks * CHUNK), decoding, (args.seed,))

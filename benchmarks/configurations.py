@@ -70,7 +70,7 @@ def engines():
 
 
 def compiled(engine, **how):
-    """A engine whose forward passes are compiled."""
+    """An engine whose forward passes are compiled."""
     return replace(engine, model=torch.compile(engine.model, **how))
 
 

@@ -3,7 +3,7 @@
     uv run -m benchmarks.infilling
 
 GPT reads the left side only: its figure is exact. For the masked models it is the path likelihood of their sampler (see
-`likelihood.path`), once with both sides and once with the text cut off after the masked span.
+`likelihood.path_nll`), once with both sides and once with the text cut off after the masked span.
 """
 
 import sys

@@ -1,17 +1,19 @@
 """The command line, made from dataclasses; a user's mistake is one message and exit status 2."""
 
 import contextlib
+import errno
 import math
 import os
 import re
 import shlex
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import tyro
-from tyro.constructors import PrimitiveConstructorSpec
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from lab import progress
 from lab.progress import is_heard
@@ -68,7 +70,7 @@ def run(main, Args, argv=None, doc=None):
 def guard(action):
     """Call action and say in one message what is wrong.
 
-    Returns the exit status: 0, 2 for a user's mistake, 130 for Ctrl-C or SIGTERM, 141 when the reader of our output left.
+    Returns the exit status: action's own or 0, 2 for a user's mistake, 130 for Ctrl-C or SIGTERM, 141 when the reader of our output left.
     """
     if is_heard():  # other processes of torchrun wait for the first one, where no signal is noticed
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # of a scheduler or a container: as Ctrl-C
@@ -76,13 +78,19 @@ def guard(action):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # a file name may be no UTF-8
     try:
-        action()
+        status = action()
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at exit
         return 141
     except UserError as error:
         say(f"error: {error}")
+        return 2
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say("error: standard output: the disk is full. Free some space and try again")
         return 2
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not re.search("allocate|out of memory", str(error)):
@@ -94,13 +102,31 @@ def guard(action):
     except KeyboardInterrupt:
         say("interrupted")
         return 130
-    return 0
+    return status or 0
 
 
 def parse(Args, argv, doc):
     """argv as Args. The help begins with the first two paragraphs of `doc`: the purpose, and commands to type."""
-    about = "\n\n".join(doc.split("\n\n")[:2])
-    return tyro.cli(Args, prog=program(), args=argv, description=about, config=CONFIG)
+    about, registry = "\n\n".join(doc.split("\n\n")[:2]), ConstructorRegistry()
+    registry.primitive_rule(optional)
+    return tyro.cli(Args, prog=program(), args=argv, description=about, config=CONFIG, registry=registry)
+
+
+def optional(info):
+    """tyro's rule for `X | None`: whatever is typed is an X, None only what is not typed."""
+    kinds = {*get_args(info.type)} - {type(None)}
+    if type(None) not in get_args(info.type) or len(kinds) != 1:
+        return None
+    spec = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(kinds.pop(), info.markers))
+    return replace(spec, str_from_instance=lambda v: ["None"] if v is None else spec.str_from_instance(v))
+
+
+def check_tag(tag):
+    """Raise UserError unless file names may begin with this word."""
+    check(
+        re.fullmatch(r"[\w -][\w. -]*", tag),
+        f"--tag {tag[:40]!r}: the files' names begin with it: letters, digits, . _ -",
+    )
 
 
 def typed_command(*more, without=()):

@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from lab import checkpoint, cli, machine, onnx_runtime, session, terminal, trials, two_stage
@@ -72,6 +72,8 @@ def run(method, argv=None):
 
 def main(method, args):
     """Train when asked to, or when there is nothing to load yet; then write."""
+    if args.sampler:
+        method = replace(method, generate=sampler_of(args.sampler))
     if should_train(method, args):
         session.check_files(method, args)
         corpus = Corpus(args.data)
@@ -85,7 +87,7 @@ def should_train(method, args):
 
     Raises UserError for flags of a training that is not to be, and for settings without effect.
     """
-    reject_unused(args.decoding)
+    reject_unused(args.decoding, method.decoding)
     missing = args.weights is None and not checkpoint.default_path(method.name).exists()
     if missing and not args.train:
         say(f"{checkpoint.default_path(method.name)}: no such file; training it first")
@@ -99,9 +101,8 @@ def should_train(method, args):
     return args.train or missing
 
 
-def reject_unused(decoding):
-    """Raise UserError for settings that would have no effect beside the others."""
-    usual = type(decoding)()
+def reject_unused(decoding, usual):
+    """Raise UserError for settings, others than the usual ones, that would have no effect beside the others."""
     if hasattr(decoding, "draft_threshold") and not two_stage.is_on(decoding):
         staged = ("draft_threshold", "confirm_threshold", "replace_margin")
         unused = " and ".join(name for name in staged if getattr(decoding, name) != getattr(usual, name))
@@ -124,15 +125,13 @@ def write(method, args):
     if not machine.Ranks().is_main:
         return
     path = args.weights or checkpoint.default_path(method.name)
-    hint = typed_command("--train") if Path(sys.argv[0]).name == f"{method.name}.py" else None
+    hint = typed_command("--train") if Path(sys.argv[0]).name in (f"{method.name}.py", "methods.py") else None
     console = terminal.terminal()
     with Bar(f"loading {path.name}"):
         model, alphabet, opening, _ = checkpoint.load(path, method, hint)
         device = machine.pick_device("cpu" if args.runtime == "onnx" else args.device)
         model = onnx_runtime.choose(model.to(device), args.runtime)
     engine = trials.Engine(method, model, alphabet, opening)
-    if args.sampler:
-        engine = engine.sampled_by(sampler_of(args.sampler))
     if args.data is not None and args.prompt is None:
         opening = Corpus(args.data).opening(args.prompt_len)
     trial = trials.Trial(canvas_of(args, alphabet, opening), args.decoding, (args.seed,))

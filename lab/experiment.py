@@ -135,7 +135,13 @@ def encoded(engine, prompts):
 def row_keys(engine, trial):
     """The columns that identify the row of each text."""
     for seed, idx, masked in zip(trial.seeds, trial.canvas.idx, trial.canvas.masked, strict=True):
-        head = {"name": trial.name, "module": engine.name, "weights": engine.weights, "seed": seed}
+        head = {
+            "name": trial.name,
+            "module": engine.name,
+            "weights": engine.weights,
+            "sampler": engine.sampler,
+            "seed": seed,
+        }
         head |= {"prompt": engine.alphabet.decode(idx[~masked]), **asdict(trial.decoding)}
         yield head | {"chars": int(masked.sum())}
 

@@ -15,13 +15,13 @@ class Method:
 
     name: str  # of its file, its weights and its rows
     title: str  # in films and plots
-    Model: type  # Model(config) is the network; it has `config` and an `lm_head`
+    Model: type  # Model(config) is the network; it has `config`, `backbone` and `lm_head`
     config: object  # a lab.backbone.Config: the sizes that it is trained in by default
     recipe: object  # a lab.training.Recipe: how it is trained by default
     decoding: object  # the method's Decoding: how it writes by default
     loss: Callable  # (model, idx (B, block_size + 1), config, rng) -> scalar, its parts by name
     generate: Callable  # the sampler: (model, canvas, decoding, rngs) yields a lab.canvas.Frame per forward pass
-    nll: Callable  # (model, windows (n, block_size + 1), repeats) -> nats per character (n,); chooses the weights
+    nll: Callable  # (model, windows (n, block_size + 1), repeats=2) -> nats per character (n,); chooses the weights
     is_exact: bool = False  # whether nll is the negative log-likelihood itself, or an upper bound on it
     is_causal: bool = False  # whether it writes from left to right only, without masks
 
@@ -45,7 +45,8 @@ def import_file(path):
     """The module of a Python file, wherever it lies. Raises UserError without one; what is wrong in it is raised as it is."""
     path = Path(path).resolve()
     check(path.is_file(), f"{path}: no such file")
-    sys.path.insert(0, str(path.parent))  # worker processes get it too
+    check(path.suffix == ".py" and path.stem.isidentifier(), f"{path}: a Python file with a plain name, my_method.py")
+    sys.path.append(str(path.parent))  # worker processes get it too
     module = importlib.import_module(path.stem)
     check(Path(module.__file__) == path, f"{path}: another module is called {path.stem}; rename the file")
     return module

@@ -58,7 +58,7 @@ class Reference:
     words: frozenset
     alphabet: Alphabet
     corpus: str = ""
-    evaluator: object = None  # a Engine
+    evaluator: object = None  # an Engine
 
     @classmethod
     def of(cls, corpus):
@@ -121,7 +121,7 @@ def measure(rows, reference):
 def generative_nll(texts, evaluator, skip):
     """Nats per character under the evaluator, with half a window of text before each scored character where there is one.
 
-    evaluator: a Engine; skip: characters at the head of each text that are not scored. None without an evaluator, or for
+    evaluator: an Engine; skip: characters at the head of each text that are not scored. None without an evaluator, or for
     characters that it lacks.
     """
     if not evaluator or set().union(*texts) - set(evaluator.alphabet.characters):

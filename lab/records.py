@@ -22,6 +22,7 @@ class Row(msgspec.Struct, kw_only=True):
     name: str  # of the settings
     module: str | None = None  # the method
     weights: str | None = None  # name and digest of the file
+    sampler: str | None = None  # FILE.py:FUNCTION, where that wrote in place of the method's own
     corpus: str | None = None  # name and digest of the text that it is measured against
     evaluator: str | None = None  # name and digest of the evaluator model's weights
     seed: int

@@ -18,7 +18,7 @@ DRAWS = 2000  # bootstrap samples
 FEWEST_CLUSTERS = 5  # clusters that an interval needs
 LEVEL = 0.05  # of the verdicts: how often equal things may be called different
 RULE = "Higher and lower stand after Holm's correction for all measures of a comparison; an interval is of one measure alone."
-SETTINGS = {"name", "module", "weights", "corpus", "evaluator", "chars"}  # and what Row does not name
+SETTINGS = {"name", "module", "weights", "sampler", "corpus", "evaluator", "chars"}  # and what Row does not name
 FIXED = {*Row.__struct_fields__, "copied_run"} - SETTINGS  # columns that are not settings; the last in older rows
 
 

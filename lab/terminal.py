@@ -92,7 +92,8 @@ def typed(engine, trial, console):
             live.update(Group(*active_lines(snapshot, width - 1, height - 2), spent), refresh=True)
             drawn = time.monotonic()
 
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        (sample,) = trials.run(engine, trial, watch=show)
-    console.print(Text(film.visible(sample.text)))
-    return sample
+    try:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            return trials.run(engine, trial, watch=show)[0]
+    finally:  # after a Ctrl-C too
+        console.print(Text(film.visible(recorder.snapshot().characters)))

@@ -23,6 +23,7 @@ class Engine:
     alphabet: Alphabet  # of the text it was trained on
     opening: str  # the first characters of that text
     weights: str = ""  # name and digest of the file it came from
+    sampler: str | None = None  # FILE.py:FUNCTION, where that is in place of the method's own
 
     @property
     def name(self):

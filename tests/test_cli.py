@@ -1,8 +1,9 @@
 """The command line: exit status, and one message for every mistake, for all three commands."""
 
+import importlib
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 import pytest
@@ -583,3 +584,27 @@ def test_lists_may_have_a_space_behind_each_comma():
     kept = []
     assert cli.run(keep(kept), args, ["--top-k", "2, all"]) == 0
     assert kept[0].top_k == (2, None)
+
+
+def test_what_is_typed_for_a_flag_that_may_be_left_out_is_taken_as_it_is(capsys):
+    kept = []
+    assert cli.run(keep(kept), Wide, ["--prompt", "None", "--data", "None"]) == 0
+    assert (kept[0].prompt, kept[0].data) == ("None", Path("None"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full disk to write to")
+def test_a_full_disk_on_standard_output_is_one_message():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "gpt.py", "--help"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=cli.ROOT, check=False)
+    assert done.returncode == 2 and done.stderr.startswith(b"error: standard output: the disk is full")
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("script", ["analyze_generate_quality", "analyze_inference_sweep", "plot_training_curves"])
+@pytest.mark.parametrize("tag", ["", "a/b", "../x", ".x"])
+def test_a_tag_that_is_no_start_of_a_name_is_refused(script, tag):
+    Args = importlib.import_module(script).Args
+    given = {field.name: Path("x") for field in fields(Args) if field.default is MISSING}
+    with pytest.raises(UserError, match="letters, digits"):
+        Args(**given, tag=tag)

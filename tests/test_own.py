@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,44 @@ def test_a_file_that_is_no_method_is_refused(text, said, elsewhere):
     (elsewhere / f"{name}.py").write_text(text)
     with pytest.raises(cli.UserError, match=said):
         methods.find(str(elsewhere / f"{name}.py"))
+
+
+def test_a_weights_file_that_names_a_python_file_imports_nothing(elsewhere, make_weights, tmp_path):
+    ran = tmp_path / "ran"
+    (elsewhere / "evil.py").write_text(f"open({str(ran)!r}, 'w')")
+    path = make_weights(replace(diffusion.METHOD, name=str(elsewhere / "evil.py")))
+    with pytest.raises(cli.UserError, match="name its file with --method"):
+        methods.load(path=path)
+    assert not ran.exists()
+
+
+def test_rows_say_which_sampler_wrote(elsewhere, make_weights, text_file, tmp_path):
+    flags = ["--module", "diffusion", "--weights", str(make_weights(diffusion.METHOD)), "--prompts", "1"]
+    flags += ["--max-new-tokens", "9", "--output-dir", str(tmp_path / "out")]
+    sampler = f"{elsewhere / 'my_sampler.py'}:all_a"
+    assert cli.run(run_inference_sweep.main, run_inference_sweep.Args, [*flags, "--sampler", sampler]) == 0
+    (folder,) = (tmp_path / "out").iterdir()
+    (row,) = json.loads((folder / "results.json").read_text())
+    assert row["sampler"] == sampler and row["text"].endswith("a" * 9)
+    again = [*flags, "--resume", str(folder)]
+    assert cli.run(run_inference_sweep.main, run_inference_sweep.Args, again) == 2  # written by another sampler
+
+
+def test_the_defaults_of_a_method_need_not_be_those_of_its_settings(elsewhere, make_weights, capsys):
+    ancestral = replace(diffusion.METHOD, decoding=diffusion.Decoding(steps=4, spacing=3))
+    flags = ["--weights", str(make_weights(ancestral)), "--prompt", "to", "--max-new-tokens", "9"]
+    assert command.run(ancestral, flags) == 0
+    assert "4 calls" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["nix.py"], ["data.txt"]])
+def test_the_command_of_a_file_that_is_no_method_is_one_message(words, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["methods.py", *words])
+    assert cli.guard(methods.main) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_training_is_refused_for_a_sampler_that_is_none(elsewhere, text_file, own_root, tiny):
+    flags = ["--train", "--iters", "1", "--data", str(text_file), "--sampler", "nix.py:f", *tiny]
+    assert command.run(diffusion.METHOD, flags) == 2
+    assert not (own_root / "weights").exists()
