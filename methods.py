@@ -48,6 +48,7 @@ def load(name=None, path=None, device="cpu", runtime="torch", sampler=None, reme
     file.
     """
     if name is None:
+        check(not checkpoint.is_foreign(Path(path)), f"{path}: not a weights file; name another")
         any_method = f"one of the three commands with --train --weights {shlex.quote(str(path))}"
         name = checkpoint.read(Path(path), any_method)["name"]
         unknown = f"{path}: of the method {name!r}, which is none of {', '.join(METHODS)}; name its file with --method"

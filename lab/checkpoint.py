@@ -57,7 +57,6 @@ def raw(path, remedy):
 
 def read(path, remedy):
     """Load a dictionary that `write` saved. Raises UserError as `raw` does."""
-    check(not is_foreign(path), f"{path}: not a weights file; name another")
     whole = io.BytesIO(raw(path, remedy))
     with damaged(path, remedy), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch has advice on pickles that are not its own
@@ -97,6 +96,7 @@ def load(path, method, remedy=None):
     name = method.name
     place = [] if path == default_path(name) else ["--weights", path]
     remedy = remedy or uv_run(f"{name}.py", "--train", *place)
+    check(not is_foreign(path), f"{path}: not a weights file; name another")
     payload = read(path, remedy)
     made_for = payload["name"]
     hint = f", or use {made_for}.py" if os.path.isfile(ROOT / f"{made_for}.py") else ""
