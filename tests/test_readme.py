@@ -1,6 +1,7 @@
 """The pages' own commands, run as they stand on tiny weights, or parsed; their flags, links, tables and Python."""
 
 import importlib
+import json
 import re
 import runpy
 import shlex
@@ -235,7 +236,9 @@ def test_evaluate_likelihood_runs(shakespeare_like, own_root, tiny, capsys):
     argv += ["--windows", "2"]
     assert cli.run(script.main, script.Args, argv) == 0
     assert "diffusion_flow" in capsys.readouterr().out
-    assert (own_root / "out" / "likelihood.json").exists()
+    rows = json.loads((own_root / "out" / "likelihood.json").read_text())["rows"]
+    kinds = {row["module"]: row["measure"].partition(",")[0] for row in rows}
+    assert kinds == {"gpt": "exact", "diffusion": "upper bound", "diffusion_flow": "upper bound"}
 
 
 def test_shipped_weights_are_there_small_and_named_after_their_method():
