@@ -14,7 +14,7 @@ import diffusion_flow as diffusion_flow_file
 from diffusion import METHOD as diffusion
 from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
-from lab import trials
+from lab import trials, two_stage
 from lab.backbone import Cache, attend, l2_normalize
 from lab.canvas import Canvas, Window
 from lab.cli import UserError
@@ -692,3 +692,15 @@ def test_a_writer_fills_masks_and_goes_on(make_weights):
         load("gpt", make_weights(gpt)).write("to __ or not", 5)
     with pytest.raises(UserError, match="nothing to fill"):
         load("gpt", make_weights(gpt)).write("to be", 0)
+
+
+def test_a_draft_is_verified_by_the_probability_of_its_own_character():
+    """Probable enough: final. Less probable than another by more than the margin: remasked. Else it stays a draft."""
+    probs = torch.tensor([[[0.02, 0.04, 0.9, 0.04], [0.3, 0.4, 0.1, 0.2], [0.1, 0.8, 0.05, 0.05]]], dtype=torch.float64)
+    idx, every = torch.tensor([[2, 0, 0]]), torch.ones(1, 3, dtype=torch.bool)
+    window = Window(idx, every, ~every, every, torch.tensor([[3]]), torch.tensor([[1]]))
+    settings = {"confidence_threshold": 0.9, "draft_threshold": 0.7, "confirm_threshold": 0.85, "replace_margin": 0.2}
+    decoding = diffusion.Decoding(**settings, spacing=0)
+    found, masked, drafts = two_stage.verify_drafts(window, probs, ~every, idx, decoding)
+    assert found.tolist() == [[2, 0, 0]]
+    assert masked.tolist() == [[False, False, True]] and drafts.tolist() == [[False, True, False]]
