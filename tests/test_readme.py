@@ -74,8 +74,8 @@ FLAG = re.compile(r"`--([\w-]+)`")
 
 @pytest.fixture
 def shakespeare_like(own_root, text_file):
-    """A text that holds every printable ASCII character but the mask symbol, and those of the Chinese page."""
-    characters = string.printable[:95].replace("_", "") + "".join(sorted(set(CHINESE) - {"_"}))
+    """A text that holds every printable ASCII character but the signs of a mask and a gap, and those of the Chinese page."""
+    characters = "".join(sorted({*string.printable[:95], *CHINESE} - {"_", "*"}))
     text_file.write_text(characters * 3 + text_file.read_text(encoding="utf-8"), encoding="utf-8")
     return text_file
 
