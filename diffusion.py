@@ -23,6 +23,7 @@ from lab.canvas import Windows
 from lab.cli import check_range
 from lab.likelihood import nelbo
 from lab.method import Method
+from lab.revision import revised
 from lab.sampling import sample_tokens, uniforms
 from lab.training import Recipe
 from lab.unmasking import MOST, select_positions, two_temps
@@ -44,11 +45,12 @@ class Decoding:
     replace_margin: float = 0.0  # two stages: a draft is masked again when another character leads by more than this
     steps: int = 0  # ancestral sampling in this many calls a chunk, whatever the confidence; 0: by confidence
     target_chunk_len: int = 240  # positions of a chunk, from a masked one on; the rest of the window shows known text
+    revise: int = 0  # sweeps over the written text, each of 9 calls a chunk that redraw every ninth character
 
     def __post_init__(self):
         check_range(self, 0, math.inf, "temp")
         check_range(self, 0.01, math.inf, "confidence_temp")
-        check_range(self, 0, MOST, "spacing", "steps")
+        check_range(self, 0, MOST, "spacing", "steps", "revise")
         check_range(self, 1, math.inf, "top_k", "confidence_top_k", "target_chunk_len")
         check_range(self, 0, 1, "confidence_threshold", "draft_threshold", "confirm_threshold", "replace_margin")
 
@@ -106,6 +108,7 @@ def unmask(window, probs, conf_probs, decoding, rngs):
     return torch.where(chosen, drawn, window.idx), window.masked & ~chosen, window.drafts
 
 
+@revised  # [NEW]
 @torch.inference_mode()
 def generate(model, canvas, decoding, rngs):
     """Fill the canvas chunk after chunk, many characters a pass; each pass computes a whole window.

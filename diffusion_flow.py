@@ -43,6 +43,7 @@ from diffusion import corrupt, unmask
 from lab import backbone, command
 from lab.canvas import Windows
 from lab.cli import check_range
+from lab.revision import revised
 from lab.sampling import sample_tokens
 from lab.unmasking import two_temps
 
@@ -154,6 +155,7 @@ def advance_evidence(probs, evidence, snr, guided, decoding, rngs):
     return evidence * guided[..., None], after * guided
 
 
+@revised
 @torch.inference_mode()
 def generate(model, canvas, decoding, rngs, flow=advance_evidence):
     """Fill the canvas chunk after chunk, many characters a pass; the flow guides the early passes of each chunk.

@@ -32,6 +32,7 @@ class Args(experiment.Args):
     replace_margin: listed(float) = ()
     steps: listed(int) = ()  # of ancestral sampling; 0: by confidence
     target_chunk_len: listed(int) = ()
+    revise: listed(int) = ()  # sweeps over the written text
     flow_step: listed(float) = ()
     flow_until: listed(float) = ()
     output_dir: Path = cli.ROOT / "infer_reports"

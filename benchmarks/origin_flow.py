@@ -23,6 +23,7 @@ import diffusion
 from lab import command
 from lab.canvas import Windows
 from lab.cli import check_range
+from lab.revision import revised
 from lab.unmasking import two_temps
 
 WEIGHT, WARMUP, LAST_STEP, BETA = 0.1, 1000, 6000, 0.1  # of the flow loss
@@ -78,6 +79,7 @@ def loss(model, idx, config, rng):
     return ce + weight * flow, parts
 
 
+@revised
 @torch.no_grad()
 def generate(model, canvas, decoding, rngs):
     """Fill the canvas as diffusion.py does, with the flow in the early passes of each chunk. Yields a Frame per pass."""

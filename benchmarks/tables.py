@@ -58,6 +58,11 @@ def infilling():
     return pivot(rows, ("length",), "who")
 
 
+def restoring():
+    """Damaged text: a row for each kind and share of damage, which holds what each method restores."""
+    return pivot(results("restoring")["rows"], ("kind", "share"), "method")
+
+
 def differences(name, comparison=None):
     """Paired differences between two sets of texts, from a script's summary."""
     found = results(name)
@@ -170,7 +175,7 @@ def samplers():
 
 
 OF_TEXTS = (two_stage, two_stage_grid, flow_spaced, flow_thresholds, frontier, pairs)
-ROWS = {each.__name__: each for each in (summary, likelihood, infilling, *OF_TEXTS, samplers, losses)}
+ROWS = {each.__name__: each for each in (summary, likelihood, infilling, restoring, *OF_TEXTS, samplers, losses)}
 
 
 def rows(source):

@@ -5,12 +5,13 @@ import sys
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from lab import checkpoint, cli, machine, onnx_runtime, session, terminal, trials, two_stage
+from lab import checkpoint, cli, gaps, machine, onnx_runtime, session, terminal, trials, two_stage
 from lab.canvas import Canvas
 from lab.cli import check, check_seeds, say, typed_command
 from lab.corpus import Corpus
 from lab.method import sampler_of
 from lab.progress import Bar
+from lab.sampling import generator
 
 MOST = 10_000_000  # characters of one text: what still fits a small machine's memory
 
@@ -23,7 +24,8 @@ class Args:
     calibrate: bool = True  # with --train: whether one temperature is fitted to the validation split at the end
     weights: Path | None = None  # weights file to read, or with --train to make; default weights/NAME.pt
     data: Path | None = None  # UTF-8 text to train on, or to take the prompt from; default data.txt
-    infill: str | None = None  # a text whose missing characters, each written as _ (the mask symbol), are filled in
+    infill: str | None = None  # a text with missing characters: _ (the mask symbol) is one, * are some
+    longest_gap: int = 16  # characters that a * of --infill stands for, at most
     prompt: str | None = None  # text to go on from; default the first --prompt-len characters of the corpus
     prompt_len: int = 16  # characters of the corpus's opening that are the default prompt
     max_new_tokens: int = 2000  # characters to write
@@ -41,6 +43,7 @@ class Args:
         going_on = self.prompt, self.prompt_len, self.max_new_tokens
         fills = "--infill fills a text that you give: leave out --prompt, --prompt-len and --max-new-tokens"
         check(self.infill is None or going_on == (None, Args.prompt_len, Args.max_new_tokens), fills)
+        check(self.infill is not None or self.longest_gap == Args.longest_gap, "--longest-gap goes with --infill")
         check_prompt(self)
         onnx_runtime.check_installed(self.runtime, self.device)
         check(not (self.resume and self.init), "--resume goes on with a training, --init starts one: choose one")
@@ -134,6 +137,9 @@ def write(method, args):
     engine = trials.Engine(method, model, alphabet, opening)
     if args.data is not None and args.prompt is None:
         opening = Corpus(args.data).opening(args.prompt_len)
+    if args.infill is not None:
+        rng = generator(args.seed, args.infill)
+        args = replace(args, infill=gaps.with_masks(engine, args.infill, args.longest_gap, args.decoding.temp, rng))
     trial = trials.Trial(canvas_of(args, alphabet, opening), args.decoding, (args.seed,))
     if console.is_terminal:
         sample = terminal.typed(engine, trial, console)
@@ -146,7 +152,8 @@ def write(method, args):
 def canvas_of(args, alphabet, opening):
     """What is to be written on; opening: of the text that the default prompt is taken from. Raises UserError."""
     if args.infill is not None:
-        return Canvas(*alphabet.encode_masked(args.infill)).repeat(1)
+        text = args.infill if gaps.GAP in alphabet.characters else args.infill.replace(gaps.GAP, alphabet.mask)
+        return Canvas(*alphabet.encode_masked(text)).repeat(1)
     known = f"the corpus's opening is known up to {len(opening)} characters only; use --prompt"
     check(args.prompt is not None or args.prompt_len <= len(opening), f"prompt_len {args.prompt_len}: {known}")
     prompt = opening[: args.prompt_len] if args.prompt is None else args.prompt

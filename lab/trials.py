@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from lab import machine
+from lab import gaps, machine
 from lab.canvas import Canvas
 from lab.cli import check, check_seeds
 from lab.corpus import Alphabet
@@ -40,13 +40,16 @@ class Engine:
         check(0 <= length <= most, f"prompt_len must lie in 0..{most}, not {length}")
         return self.opening[:length]
 
-    def write(self, text, new=240, seed=1337, decoding=None):
-        """A text with its mask symbols (`_`) filled in and `new` characters added -> the whole text.
+    def write(self, text, new=240, seed=1337, decoding=None, longest_gap=16):
+        """A text with its mask symbols (`_`) and its gaps (`*`) filled in and `new` characters added -> the whole text.
 
-        decoding: the method's, such as diffusion.Decoding(spacing=3). Raises UserError for characters it does not know.
+        decoding: the method's, such as diffusion.Decoding(spacing=3); longest_gap: characters that a `*` stands for, at
+        most. Raises UserError for characters it does not know.
         """
+        decoding = decoding or self.method.decoding
+        text = gaps.with_masks(self, text, longest_gap, decoding.temp, generator(seed, text))
         canvas = Canvas(*self.alphabet.encode_masked(text + self.alphabet.mask * new)).repeat(1)
-        return run(self, Trial(canvas, decoding or self.method.decoding, (seed,)))[0].text
+        return run(self, Trial(canvas, decoding, (seed,)))[0].text
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import methods
-from benchmarks import busy, frontier, learning_curves, origin_flow, readme, speed, tables, timing
+from benchmarks import busy, frontier, learning_curves, origin_flow, readme, restoring, speed, tables, timing
 from benchmarks.draft_model import NGrams, generate
 from diffusion import METHOD as diffusion
 from gpt import METHOD as gpt
@@ -465,3 +465,40 @@ def test_reading_held_out_text_drops_nothing_and_leaves_a_model_in_training():
     torch.nn.init.normal_(model.backbone.blocks[0].down.weight)
     one, two = (learning_curves.held_out_loss(gpt, model, text) for _ in range(2))
     assert one == two and model.training
+
+
+@pytest.mark.parametrize("scorer", ["gpt", "n-grams"])
+def test_a_wide_beam_finds_the_most_probable_character_of_each_position_given_both_sides(scorer):
+    """Over all fillings of three gaps, by their joint probabilities with the known characters."""
+    idx, masked = torch.from_numpy(IDS[:12]).long(), torch.zeros(12, dtype=torch.bool)
+    masked[[3, 4, 8]] = True
+    model, ngrams = make_gpt(), NGrams(IDS[12:], 3, order=3)
+    log_probs = restoring.gpt_scorer(model, 27) if scorer == "gpt" else partial(restoring.by_ngrams, ngrams)
+    found = restoring.beam(log_probs, idx, masked, 27)
+    votes = torch.zeros(12, 3, dtype=torch.float64)
+    for filling in itertools.product(range(3), repeat=3):
+        text = idx.clone()
+        text[masked] = torch.tensor(filling)
+        if scorer == "gpt":
+            each = model(text[None, :-1])[0].double().log_softmax(-1).gather(-1, text[1:, None])
+        else:
+            each = torch.tensor(
+                [ngrams.probs(tuple(text[max(0, k - 2) : k].tolist()))[text[k]] for k in range(1, 12)]
+            ).log()
+        votes[torch.arange(12), text] += each.sum().exp().detach()
+    assert found.equal(votes.argmax(-1)) and found[~masked].equal(idx[~masked])
+
+
+def test_damage_has_its_kind_and_share():
+    rng, text = torch.Generator().manual_seed(0), ("x" * 19 + "\n") * 50 + "an open end"
+    for share in (0.05, 0.3, 0.5):
+        for kind in restoring.KINDS:
+            masked = restoring.damage(text, kind, share, rng)
+            assert masked.double().mean().item() == pytest.approx(share, abs=0.04) and not masked[0]
+        ends = masked[:1000].view(50, 20)  # the last kind
+        assert not ends[:, -1].any() and (ends[:, :-1].int().diff(dim=1) >= 0).all() and not masked[1000:].any()
+
+
+def test_words_are_right_when_all_their_missing_characters_are():
+    masked = torch.tensor([sign == "_" for sign in "to _e or n__ to be"])
+    assert restoring.shares_right("to be or not to be", "to be or nut to be", masked) == (2 / 3, 1 / 2)

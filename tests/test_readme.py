@@ -75,8 +75,8 @@ FLAG = re.compile(r"`--([\w-]+)`")
 
 @pytest.fixture
 def shakespeare_like(own_root, text_file):
-    """A text that holds every printable ASCII character but the mask symbol, and those of the Chinese page."""
-    characters = string.printable[:95].replace("_", "") + "".join(sorted(set(CHINESE) - {"_"}))
+    """A text that holds every printable ASCII character but the signs of a mask and a gap, and those of the Chinese page."""
+    characters = "".join(sorted({*string.printable[:95], *CHINESE} - {"_", "*"}))
     text_file.write_text(characters * 3 + text_file.read_text(encoding="utf-8"), encoding="utf-8")
     return text_file
 
@@ -150,9 +150,9 @@ def test_a_script_of_a_page_knows_its_flags(command, monkeypatch):
 def flags_of(text):
     """The flags of Markdown tables, with the default that stands in the same place: {name: default}."""
     found = {}
-    for line in re.findall(r"^\| `--.*", text, re.MULTILINE):
+    for line in re.findall(r"^\| `(?:--|damaged`).*", text, re.MULTILINE):
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        names = FLAG.findall(cells[0])
+        names = FLAG.findall(cells[0]) or ["damaged"]  # the one that is typed without a flag
         found |= dict(zip(names, cells[1:] if names[0].startswith("a-") else cells[1:2] * len(names), strict=False))
     return {name.replace("-", "_"): default for name, default in found.items()}
 

@@ -1,0 +1,160 @@
+"""Damage held-out text and restore it: how many characters and words come back, by which method, in how many passes?
+
+    uv run -m benchmarks.restoring
+
+Windows of the test split lose a share of their characters: scattered, in spans of 2 to 10, or at the end of each line. The
+masked models write the likeliest characters, all in one pass, or spaced in several. GPT and n-grams go from left to right by a
+beam search, which scores the known characters to the right of a gap as well; of the texts it keeps the most probable
+character of each position counts. A beam of one text is GPT that sees the left side only.
+"""
+
+import re
+import sys
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+
+import lab.start  # noqa: F401 (before PyTorch)
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+import methods
+from benchmarks.draft_model import NGrams
+from benchmarks.timing import Output, show
+from lab import cli, stats
+from lab.backbone import Cache
+from lab.corpus import Corpus, windows
+from lab.progress import Bar
+from lab.sampling import generator
+from restore import restore
+
+KINDS = ("scattered", "spans", "line ends")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args(Output):
+    windows: int = 32  # of the test split, 256 characters each
+    shares: cli.listed(float) = (0.05, 0.15, 0.3, 0.5)  # of the characters, that are missing
+    searched: cli.listed(float) = (0.15,)  # those at which GPT and n-grams restore too, which takes long
+    width: int = 16  # texts that a beam search of GPT keeps; that of n-grams keeps four times as many
+
+
+def damage(text, kind, share, rng):
+    """Which characters of a text are missing, about that share of them: (len(text),) bool, never the first (GPT begins there)."""
+    masked = torch.zeros(len(text), dtype=torch.bool)
+    if kind == "scattered":
+        masked = torch.rand(len(text), generator=rng) < share
+    while kind == "spans" and masked.double().mean() < share:
+        start, length = torch.randint(len(text), (1,), generator=rng), torch.randint(2, 11, (1,), generator=rng)
+        masked[start : start + length] = True
+    if kind == "line ends":
+        for line in re.finditer("(.+)\n", text):
+            masked[line.end(1) - round(share * len(line[1])) : line.end(1)] = True
+    masked[0] = False
+    return masked
+
+
+@torch.no_grad()
+def beam(log_probs, idx, masked, width):
+    """A text (L,) restored from left to right: of the `width` likeliest texts each position's most probable character.
+
+    log_probs: (texts (width, t), first, parents (width,): which of the texts before each goes on from) -> (width, t - first
+    + 1, V), of characters first .. t. Returns the text (L,).
+    """
+    texts, first, parents = idx.repeat(width, 1), 1, torch.arange(width)
+    nll = torch.zeros(width, dtype=torch.float64).masked_fill(parents > 0, torch.inf)  # at first all are one text
+    for k in [*masked.nonzero().flatten().tolist(), len(idx)]:
+        found = log_probs(texts[:, :k], first, parents)
+        V = found.size(-1)
+        nll = nll - found[:, :-1].gather(-1, texts[:, first:k, None])[..., 0].sum(1)
+        if k < len(idx):
+            nll, best = (nll[:, None] - found[:, -1]).flatten().sort()
+            nll, parents = nll[:width], best[:width] // V
+            texts = texts[parents]
+            texts[:, k], first = best[:width] % V, k + 1
+    return torch.einsum("n,nlv->lv", (-nll).softmax(0), F.one_hot(texts, V).double()).argmax(-1)
+
+
+def gpt_scorer(model, width):
+    """The log_probs of `beam` by GPT, with cached keys and values."""
+    cache = Cache(model.config, width, like=model.lm_head.weight)
+
+    def log_probs(texts, first, parents):
+        for held in (cache.keys, cache.values, cache.inputs):
+            held.copy_(held[:, parents])
+        return model(texts[:, first - 1 :], cache).double().log_softmax(-1)
+
+    return log_probs
+
+
+def by_ngrams(ngrams, texts, first, parents):
+    """The log_probs of `beam` by n-grams."""
+    ends = range(first, texts.size(1) + 1)
+    contexts = [[tuple(text[max(0, k + 1 - ngrams.order) : k]) for k in ends] for text in texts.tolist()]
+    return torch.stack([torch.stack([ngrams.tempered(own, 1)[0] for own in row]) for row in contexts]).log()
+
+
+def by_masked(engine, text, masked):
+    """A text restored by a masked model: yields (how, restored text, passes, share that it expects to be right)."""
+    mask, passes = engine.alphabet.mask, []
+    damaged = "".join(mask if gap else character for gap, character in zip(masked, text, strict=True))
+    decoding = replace(engine.method.decoding, temp=1.0, top_k=1, target_chunk_len=len(text))
+    found = list(restore(engine, damaged, mask, decoding, passes.append))
+    for how, rank, count in (("spaced", 0, len(passes)), ("one pass", 1, 1)):  # what was written, what is likeliest
+        characters = list(text)
+        for position, best in found:
+            characters[position] = best[rank][0]
+        yield f"{engine.name}, {how}", characters, count, np.mean([best[rank][1] for _, best in found])
+
+
+def by_search(gpt, ngrams, width, text, masked):
+    """The same by beam search, which expects nothing."""
+    n = 4 * width
+    scorers = {
+        "GPT, left side": (1, gpt_scorer(gpt.model, 1)),
+        "GPT, both sides": (width, gpt_scorer(gpt.model, width)),
+        "n-grams, both sides": (n, partial(by_ngrams, ngrams)),
+    }
+    for how, (kept, log_probs) in scorers.items():
+        found = beam(log_probs, gpt.alphabet.encode(text), masked, kept)
+        yield how, gpt.alphabet.decode(found), int(masked.sum()) + 1, np.nan
+
+
+def shares_right(text, restored, masked):
+    """Shares of the missing characters, and of the words that lack some, that are restored without a mistake."""
+    same = torch.tensor([a == b for a, b in zip(text, restored, strict=True)])
+    words = [slice(*word.span()) for word in re.finditer(r"\S+", text)]
+    words = [same[word].all().item() for word in words if masked[word].any()] or [True]  # a gap between words
+    return same[masked].double().mean().item(), sum(words) / len(words)
+
+
+def main(args):
+    """Damage and restore in every way; print and store."""
+    engines, corpus, rows = {name: methods.load(name) for name in methods.METHODS}, Corpus(), []
+    texts = [corpus.alphabet.decode(text) for text in windows(corpus.test, 256, every=256, most=args.windows)]
+    ngrams = NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6)
+    ways = [partial(by_masked, engines["diffusion"]), partial(by_masked, engines["diffusion_flow"])]
+    search = partial(by_search, engines["gpt"], ngrams, args.width)
+    for kind, share in product(KINDS, args.shares):
+        rng, found = generator(kind, share), defaultdict(list)
+        for n, text in enumerate(texts):
+            Bar.shown.show(0, f"{kind}, {share:.0%}, text {n + 1}")
+            masked = damage(text, kind, share, rng)
+            for way in [*ways, *[search] * (share in args.searched)] if masked.any() else ():
+                for name, restored, *others in way(text, masked):
+                    found[name].append((*shares_right(text, restored, masked), *others))
+        for name, figures in found.items():
+            means = dict(zip(("right", "words", "passes", "expected"), np.mean(figures, 0), strict=True))
+            low, high, _ = stats.mean_interval(np.array(figures)[:, 0])
+            rows.append(
+                {"kind": kind, "share": share, "method": name, "texts": len(figures), "low": low, "high": high} | means
+            )
+    show(rows)
+    args.write("restoring", {"rows": rows}, weights=[engine.weights for engine in engines.values()])
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, Args))

@@ -1,0 +1,104 @@
+"""Restore a damaged text: write its missing characters, each with its probability and what else it might be.
+
+    uv run restore.py damaged.txt --output restored.txt
+    uv run restore.py damaged.txt --output restored.txt --weights my_weights.pt --mask "?" --keep-below 0.5
+
+Each mask sign of the text stands for one missing character. Characters that the model does not know stay as they are, and the
+model sees masks in their place. OUTPUT.json lists every missing character.
+"""
+
+import bisect
+import re
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import lab.start  # noqa: F401 (before PyTorch)
+
+import torch
+from tyro.conf import Positional
+
+import methods
+from lab import checkpoint, cli, records
+from lab.canvas import Canvas
+from lab.cli import UserError, check, check_range
+from lab.files import check_place, reading
+from lab.progress import Bar
+from lab.trials import Trial, frames
+
+
+@dataclass(frozen=True)
+class Args:
+    damaged: Positional[Path]  # UTF-8 text with mask signs
+    output: Path  # where the restored text goes; what is said of each character goes to OUTPUT.json
+    weights: Path = checkpoint.default_path("diffusion")  # of a masked model
+    mask: str = "_"  # the sign of one missing character
+    keep_below: float = 0.0  # what is less probable than this stays masked
+    spacing: int = 8  # characters written in one call lie more than this apart; 0: anywhere
+
+    def __post_init__(self):
+        check(len(self.mask) == 1, f"--mask {self.mask!r}: give one character")
+        check_range(self, 0, 1, "keep_below")
+
+
+def restore(engine, text, mask, decoding, show=lambda count: None):
+    """The likeliest characters for the mask signs of a text of any length.
+
+    show: called after each call with the number of characters that are written. Yields (position, [(character, probability),
+    ...]): the character written, then the likeliest five at the first look. All probabilities are those of the first look,
+    given the known text alone: later ones take for certain what was written before.
+    """
+    known = engine.alphabet.characters
+    token, hidden = {character: i for i, character in enumerate(known)}, len(known)
+    masked = torch.tensor([[character == mask for character in text]])
+    idx = torch.tensor([[hidden if character == mask else token.get(character, hidden) for character in text]])
+    canvas, unseen, looks = Canvas(idx, masked), masked, {}
+    for frame, _ in frames(engine, Trial(canvas, replace(decoding, spacing=0), (0,))):  # a call for each chunk
+        columns = frame.columns[0]
+        new = (unseen & ~frame.masked)[0, columns]
+        looks |= zip(columns[new].tolist(), frame.probs[0][new], strict=True)
+        unseen = frame.masked
+    for frame, _ in frames(engine, Trial(canvas, decoding, (0,))):
+        show(int((masked & ~frame.masked).sum()))
+    for position, probs in looks.items():
+        best = [frame.idx[0, position], *probs.topk(min(5, hidden)).indices]
+        yield position, [(known[i], probs[i].item()) for i in best]
+
+
+def read(path, mask):
+    """The damaged text. Raises UserError."""
+    with reading(path):
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}: not a UTF-8 text ({error.reason}). Convert it first") from error
+    check(mask in text, f"{path}: has no {mask!r}; name the sign of a missing character with --mask")
+    return text
+
+
+def main(args):
+    """Restore the text; write it, and what is said of each character."""
+    text = read(args.damaged, args.mask)
+    same = args.output.exists() and args.output.samefile(args.damaged)
+    check(not same, f"--output {args.output}: is the damaged text; name another file")
+    check_place(args.output)
+    engine = methods.load(path=args.weights)
+    check(not engine.method.is_causal, f"{args.weights}: sees the left side only; name weights of a masked model")
+    decoding = replace(engine.method.decoding, temp=1.0, top_k=1, spacing=args.spacing)
+    characters, rows = list(text), []
+    starts = [0, *(end.end() for end in re.finditer("\n", text))]  # of the lines
+    with Bar("restoring", text.count(args.mask), unit="characters") as bar:
+        for position, ((character, probability), *best) in restore(engine, text, args.mask, decoding, bar.show):
+            line, is_restored = bisect.bisect(starts, position), probability >= args.keep_below
+            characters[position] = character if is_restored else args.mask
+            row = {"line": line, "column": position - starts[line - 1] + 1, "character": character}
+            rows.append(row | {"probability": probability, "is_restored": is_restored, "likeliest": best})
+    records.write_text(args.output, "".join(characters))
+    about = args.output.with_name(f"{args.output.name}.json")
+    records.write_json(about, records.stamp(**vars(args)) | {"rows": rows})
+    sure = [row["probability"] for row in rows if row["is_restored"]]
+    print(f"{args.output}: {len(sure):,} of {len(rows):,} characters restored, {sum(sure):,.0f} should be right")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, Args))
