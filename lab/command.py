@@ -139,7 +139,9 @@ def write(method, args):
         opening = Corpus(args.data).opening(args.prompt_len)
     if args.infill is not None:
         rng = generator(args.seed, args.infill)
-        args = replace(args, infill=gaps.with_masks(engine, args.infill, args.longest_gap, args.decoding.temp, rng))
+        with Bar("finding the lengths of gaps"):
+            text = gaps.with_masks(engine, args.infill, args.longest_gap, args.decoding.temp, rng)
+        args = replace(args, infill=text)
     trial = trials.Trial(canvas_of(args, alphabet, opening), args.decoding, (args.seed,))
     if console.is_terminal:
         sample = terminal.typed(engine, trial, console)
