@@ -58,7 +58,7 @@ def stepper(method, corpus, config, windows, device, muon=True, compiled=None, b
     trainer = training.Trainer(method, method.Model(config).to(device), recipe)
     trainer.compile()
     if not muon:
-        trainer.optimisers = torch.optim.SGD([torch.zeros(1)]), torch.optim.AdamW(trainer.model.parameters())
+        trainer.optimisers = [(torch.optim.AdamW(trainer.model.parameters()), recipe.adam_lr)]
     steps = training.steps(trainer, corpus)
     return lambda: next(steps)["batch_total_loss"].item()  # waits for the device
 

@@ -30,6 +30,7 @@ class Session:
     path: Path  # where the weights will go
     description: dict  # what the checkpoint says of them
     trainer: training.Trainer
+    splits: tuple = ()  # the windows of the training and of the validation split by which it is evaluated
     step: int = 0
     elapsed: float = 0.0  # seconds
     best: float = math.inf  # lowest validation loss so far
@@ -61,8 +62,9 @@ class Session:
         for name, value in losses.items():
             self.sums[name] = self.sums.get(name, 0) + value
 
-    def evaluate(self, train_loss, val_loss):
-        """Add a row to the log, with the means since the last one; remember the weights if they are the best so far."""
+    def evaluate(self):
+        """Measure both splits, add a row to the log, with the means since the last one; remember the best weights so far."""
+        train_loss, val_loss = map(self.trainer.evaluate, self.splits)
         check(math.isfinite(val_loss), f"loss is NaN or infinite after {self.step} steps: lower --muon-lr or --adam-lr")
         row = {"elapsed_sec": self.elapsed, "train_loss": train_loss, "val_loss": val_loss}
         row |= {name: total / (self.step - self.rows[-1]["step"]) for name, total in self.sums.items()}
@@ -74,7 +76,7 @@ class Session:
 
     def save(self):
         """Write the resume file, between two steps. Raises UserError that says how to go on."""
-        optimisers = [optimiser.state_dict() for optimiser in self.trainer.optimisers]
+        optimisers = [optimiser.state_dict() for optimiser, _ in self.trainer.optimisers]
         state = {"model": self.trainer.model.state_dict(), "optimisers": optimisers}
         state |= {key: getattr(self, key) for key in self.SAVED}
         resume = checkpoint.resume_path(self.path)
@@ -84,9 +86,12 @@ class Session:
             kept = f". The state saved before it is kept; go on with: {how_to_resume()}" if resume.exists() else ""
             raise UserError(f"{error}{kept}") from error
 
-    def restore(self, state):
+    def restore(self):
         """Take up what `save` wrote. Raises UserError when it is damaged or its settings were others."""
         resume, mine = checkpoint.resume_path(self.path), self.description
+        state = checkpoint.read(resume, start_anew())
+        no_training = f"{resume}: holds weights, not an unfinished training. To start anew: {start_anew()}"
+        check("optimisers" in state, no_training)
         try:
             then, now = ({**d["provenance"], **d["provenance"]["recipe"], **d} for d in (state, mine))
             keys = {"name", "config", "characters", "seed", "data_sha256", "processes", "calibrate"}
@@ -95,7 +100,7 @@ class Session:
             needs = f"{resume}: --resume needs the settings that it was started with; others are {differing}"
             check(not differing, f"{needs}. It was started by: {then['command']}")
             self.trainer.model.load_state_dict(state["model"])
-            for optimiser, saved in zip(self.trainer.optimisers, state["optimisers"], strict=True):
+            for (optimiser, _), saved in zip(self.trainer.optimisers, state["optimisers"], strict=True):
                 optimiser.load_state_dict(saved)
             self.trainer.use_bf16(state["provenance"]["bf16"])  # a training ends in the number format it began with
             vars(self).update({key: state[key] for key in self.SAVED}, description={key: state[key] for key in mine})
@@ -110,8 +115,8 @@ class Session:
 def train(method, args, corpus):
     """Train a method and leave the weights that did best on the validation split in args.weights.
 
-    args: the command's own (see lab/command.py), with sound files (`check_files`). Raises UserError, and KeyboardInterrupt after a Ctrl-C, when what was
-    learned so far lies in the resume file.
+    args: the command's own (see lab/command.py), with sound files (`check_files`). Raises UserError, and KeyboardInterrupt
+    after a Ctrl-C, when what was learned so far lies in the resume file.
     """
     path = args.weights or checkpoint.default_path(method.name)
     lock = files.locked(path) if machine.Ranks().is_main else contextlib.nullcontext()
@@ -119,24 +124,22 @@ def train(method, args, corpus):
         session = begin(method, args, path, corpus, ranks)
         run(session, corpus, args.seed, ranks)
         if ranks.is_main:
-            finish(session, corpus if args.calibrate else None)
+            finish(session, args.calibrate)
         if not session.is_finished:
             raise KeyboardInterrupt
 
 
 def run(session, corpus, seed, ranks):
     """Drain the steps of a training: evaluate, log, save, show, until the last step or a Ctrl-C."""
-    recipe, trainer = session.recipe, session.trainer
-    length = trainer.model.config.block_size + 1
-    splits = [windows(part, length, most=recipe.eval_windows) for part in (corpus.train, corpus.validation)]
+    recipe = session.recipe
     began, ready, worked, saved = time.monotonic() - session.elapsed, time.monotonic(), time.thread_time(), -math.inf
-    steps = training.steps(trainer, corpus, seed, session.step, ranks)
+    steps = training.steps(session.trainer, corpus, seed, session.step, ranks)
     with Interrupt() as interrupt, Bar("training", recipe.iters, session.step, "steps") as bar:
         stopped = False
         while True:
             ended = stopped or session.is_finished
             if ranks.is_main and session.should_evaluate():
-                session.evaluate(*map(trainer.evaluate, splits))
+                session.evaluate()
                 report(session, bar, machine.was_busy(time.monotonic() - ready, time.thread_time() - worked))
             if ranks.is_main and (ended or time.monotonic() - saved > recipe.save_every):
                 session.save()
@@ -175,13 +178,12 @@ def begin(method, args, path, corpus, ranks):
     model = method.Model(config).to(device)
     if args.init:
         initialise(model, method, args.init, corpus.alphabet)
-    state = checkpoint.read(checkpoint.resume_path(path), start_anew()) if args.resume else {"optimisers": None}
-    no_training = f"{checkpoint.resume_path(path)}: holds weights, not an unfinished training. To start anew: "
-    check("optimisers" in state, f"{no_training}{start_anew()}")
     trainer = training.Trainer(method, model, args.recipe, world)
-    session = Session(path, describe(method, config, args, corpus, device, world), trainer)
+    length, most = config.block_size + 1, args.recipe.eval_windows
+    splits = tuple(windows(part, length, most=most) for part in (corpus.train, corpus.validation))
+    session = Session(path, describe(method, config, args, corpus, device, world), trainer, splits)
     if args.resume:
-        session.restore(state)
+        session.restore()
     if ranks.is_main:
         announce(session, args)
     trainer.compile()
@@ -254,31 +256,27 @@ def report(session, bar, busy):
     say(said)
 
 
-def finish(session, corpus):
-    """Keep the best weights; after a Ctrl-C, say how to go on, and keep them only if the user says so.
-
-    corpus: to calibrate them by; None: do not.
-    """
+def finish(session, calibrate):
+    """Keep the best weights, calibrated or not; after a Ctrl-C, say how to go on, and keep them only if the user says so."""
     if session.is_finished:
-        keep_best(session, corpus)
+        keep_best(session, calibrate)
         checkpoint.resume_path(session.path).unlink(missing_ok=True)
         return
     say(f"stopped at step {session.step:,}; go on with: {how_to_resume()}")
     if session.best_model is not None and sys.stdin.isatty():
         say(f"write the best weights so far to {session.path}? [y/N]")
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
-            keep_best(session, corpus)
+            keep_best(session, calibrate)
 
 
-def keep_best(session, corpus):
-    """Put the best weights so far in their place, calibrated on the validation split where there is a corpus."""
+def keep_best(session, calibrate):
+    """Put the best weights so far in their place, calibrated on the validation split or not."""
     trainer, best = session.trainer, {"minutes": round(session.elapsed / 60, 1), "steps": session.step}
     best["val_loss"], said = session.best, f"best val {session.best:.4f}"
     trainer.model.load_state_dict(session.best_model)
-    if corpus is not None:
-        held = windows(corpus.validation, trainer.model.config.block_size + 1, most=session.recipe.eval_windows)
+    if calibrate:
         with Bar("calibrating"):
-            temp, loss = likelihood.calibrate(trainer.model, partial(trainer.evaluate, held))
+            temp, loss = likelihood.calibrate(trainer.model, partial(trainer.evaluate, session.splits[1]))
         best |= {"temperature": temp, "val_loss": loss}
         said += f", {loss:.4f} with logits divided by {temp}"
     session.description["provenance"] |= best

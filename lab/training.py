@@ -50,14 +50,13 @@ class Recipe:
 
 
 def make_optimisers(model, recipe):
-    """Muon for the matrices inside the blocks, AdamW for the rest."""
+    """Muon for the matrices inside the blocks, AdamW for the rest: [(optimiser, its full learning rate), ...]."""
     matrices = [p for p in model.backbone.parameters() if p.ndim == 2]
     inside = {id(p) for p in matrices}
     rest = [p for p in model.parameters() if id(p) not in inside]
-    return (
-        Muon(matrices, lr=recipe.muon_lr),
-        torch.optim.AdamW(rest, lr=recipe.adam_lr, betas=(0.9, 0.95), weight_decay=0.0),
-    )
+    muon = Muon(matrices, lr=recipe.muon_lr)
+    adam = torch.optim.AdamW(rest, lr=recipe.adam_lr, betas=(0.9, 0.95), weight_decay=0.0)
+    return [(muon, recipe.muon_lr), (adam, recipe.adam_lr)]
 
 
 def steps(trainer, corpus, seed=0, start=0, ranks=None):
@@ -76,9 +75,10 @@ def steps(trainer, corpus, seed=0, start=0, ranks=None):
         if parts:
             grads = [p.grad for p in trainer.model.parameters() if p.grad is not None]
             parts = parts | {"grad_norm": torch.nn.utils.get_total_norm(grads)}
-        for optimiser, lr in zip(trainer.optimisers, (recipe.muon_lr, recipe.adam_lr), strict=True):
+        scale = recipe.lr_scale(step)
+        for optimiser, lr in trainer.optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = lr * recipe.lr_scale(step)
+                group["lr"] = lr * scale
             optimiser.step()
             optimiser.zero_grad()
         yield {"batch_total_loss": loss.detach(), **parts}

@@ -245,7 +245,7 @@ Trained = namedtuple("Trained", "recipe")
 def test_what_was_stopped_says_how_to_go_on(typed, processes, advice, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["/lab/gpt.py", *typed])
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
-    session.finish(session.Session(Path("w.pt"), {}, Trained(training.Recipe()), step=5), None)
+    session.finish(session.Session(Path("w.pt"), {}, Trained(training.Recipe()), step=5), calibrate=False)
     assert capsys.readouterr().err == f"stopped at step 5; go on with: {advice}\n"
 
 
