@@ -1,6 +1,5 @@
 """The methods by name, and what is made by name from them: engines, decodings, unmasking strategies."""
 
-import hashlib
 import shlex
 import sys
 from dataclasses import replace
@@ -14,7 +13,7 @@ import torch
 import diffusion
 import diffusion_flow
 import gpt
-from lab import checkpoint, cli, command, onnx_runtime, trials, unmasking
+from lab import checkpoint, cli, command, trials, unmasking
 from lab.cli import check
 from lab.method import Method, import_file, sampler_of
 
@@ -48,16 +47,12 @@ def load(name=None, path=None, device="cpu", runtime="torch", sampler=None, reme
     file.
     """
     if name is None:
-        check(not checkpoint.is_foreign(Path(path)), f"{path}: not a weights file; name another")
         any_method = f"one of the three commands with --train --weights {shlex.quote(str(path))}"
-        name = checkpoint.read(Path(path), any_method)["name"]
+        name = checkpoint.read_weights(Path(path), any_method)["name"]
         unknown = f"{path}: of the method {name!r}, which is none of {', '.join(METHODS)}; name its file with --method"
         check(isinstance(name, str) and name in METHODS, unknown)  # never imported: a weights file runs no code
     method = name if isinstance(name, Method) else find(name)
-    path = Path(path or checkpoint.default_path(method.name))
-    model, alphabet, opening, _ = checkpoint.load(path, method, remedy)
-    label = f"{path.name} sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
-    engine = trials.Engine(method, onnx_runtime.choose(model.to(device), runtime), alphabet, opening, label)
+    engine = trials.load(method, path, device, runtime, remedy)
     return replace(engine.sampled_by(sampler_of(sampler)), sampler=sampler) if sampler else engine
 
 

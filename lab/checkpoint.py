@@ -66,6 +66,12 @@ def read(path, remedy):
     return payload
 
 
+def read_weights(path, remedy):
+    """The same, of a file that no training made: one that begins as no weights do is not to be replaced."""
+    check(not is_foreign(path), f"{path}: not a weights file; name another")
+    return read(path, remedy)
+
+
 @contextlib.contextmanager
 def damaged(path, remedy):
     """Turns what can only be the weights file's fault into a UserError that names the command to make it anew."""
@@ -96,8 +102,7 @@ def load(path, method, remedy=None):
     name = method.name
     place = [] if path == default_path(name) else ["--weights", path]
     remedy = remedy or uv_run(f"{name}.py", "--train", *place)
-    check(not is_foreign(path), f"{path}: not a weights file; name another")
-    payload = read(path, remedy)
+    payload = read_weights(path, remedy)
     made_for = payload["name"]
     hint = f", or use {made_for}.py" if os.path.isfile(ROOT / f"{made_for}.py") else ""
     check(made_for == name, f"{path}: holds weights of {made_for!r}, not of {name}; name weights of {name}{hint}")

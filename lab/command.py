@@ -131,10 +131,9 @@ def write(method, args):
     hint = typed_command("--train") if Path(sys.argv[0]).name in (f"{method.name}.py", "methods.py") else None
     console = terminal.terminal()
     with Bar(f"loading {path.name}"):
-        model, alphabet, opening, _ = checkpoint.load(path, method, hint)
-        device = machine.pick_device("cpu" if args.runtime == "onnx" else args.device)
-        model = onnx_runtime.choose(model.to(device), args.runtime)
-    engine = trials.Engine(method, model, alphabet, opening)
+        device = "cpu" if args.runtime == "onnx" else args.device
+        engine = trials.load(method, path, device, args.runtime, hint)
+    opening = engine.opening
     if args.data is not None and args.prompt is None:
         opening = Corpus(args.data).opening(args.prompt_len)
     if args.infill is not None:
@@ -142,7 +141,7 @@ def write(method, args):
         with Bar("finding the lengths of gaps"):
             text = gaps.with_masks(engine, args.infill, args.longest_gap, args.decoding.temp, rng)
         args = replace(args, infill=text)
-    trial = trials.Trial(canvas_of(args, alphabet, opening), args.decoding, (args.seed,))
+    trial = trials.Trial(canvas_of(args, engine.alphabet, opening), args.decoding, (args.seed,))
     if console.is_terminal:
         sample = terminal.typed(engine, trial, console)
     else:

@@ -1,12 +1,14 @@
 """A trial: texts written together by one engine with one set of decoding settings, and what they cost."""
 
+import hashlib
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import nn
 
-from lab import gaps, machine
+from lab import checkpoint, gaps, machine, onnx_runtime
 from lab.canvas import Canvas
 from lab.cli import check, check_seeds
 from lab.corpus import Alphabet
@@ -50,6 +52,19 @@ class Engine:
         text = gaps.with_masks(self, text, longest_gap, decoding.temp, generator(seed, text))
         canvas = Canvas(*self.alphabet.encode_masked(text + self.alphabet.mask * new)).repeat(1)
         return run(self, Trial(canvas, decoding, (seed,)))[0].text
+
+
+def load(method, path=None, device="cpu", runtime="torch", remedy=None):
+    """Weights of a method -> Engine. Raises UserError when they are missing, or another method's.
+
+    path: default the method's own file; device: None for the machine's accelerator; runtime: torch or onnx; remedy: the
+    command that makes the file.
+    """
+    path = Path(path or checkpoint.default_path(method.name))
+    model, alphabet, opening, _ = checkpoint.load(path, method, remedy)
+    label = f"{path.name} sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    model = model.to(machine.pick_device(device))
+    return Engine(method, onnx_runtime.choose(model, runtime), alphabet, opening, label)
 
 
 @dataclass(frozen=True)
