@@ -41,9 +41,8 @@ def curve(axes, log, x, y, label, colour, line="-"):
 
 def main(args):
     """Read both logs, draw the four plots."""
-    baseline, flow = records.read_log(args.baseline_log, COMMON), records.read_log(args.flow_log, (*COMMON, *FLOW))
-    columns = args.baseline_log.read_text(encoding="utf-8").partition("\n")[0]
-    cli.check("batch_flow_loss" not in columns, f"--baseline-log {args.baseline_log}: of a training with a flow")
+    flow = records.read_log(args.flow_log, (*COMMON, *FLOW))
+    baseline = records.read_log(args.baseline_log, COMMON, lacking=FLOW)
     blue, red, green, *_ = plots.COLOURS
     models = (("diffusion", baseline, blue), ("diffusion + flow", flow, red))
     for _, log, _ in models:

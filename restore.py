@@ -21,7 +21,7 @@ from tyro.conf import Positional
 import methods
 from lab import checkpoint, cli, records
 from lab.canvas import Canvas
-from lab.cli import UserError, check, check_range
+from lab.cli import check, check_range
 from lab.files import check_place, reading
 from lab.progress import Bar
 from lab.trials import Trial, frames
@@ -68,10 +68,7 @@ def restore(engine, text, mask, decoding, show=lambda count: None):
 def read(path, mask):
     """The damaged text. Raises UserError."""
     with reading(path):
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path}: not a UTF-8 text ({error.reason}). Convert it first") from error
+        text = path.read_text(encoding="utf-8-sig")
     check(mask in text, f"{path}: has no {mask!r}; name the sign of a missing character with --mask")
     return text
 

@@ -93,11 +93,8 @@ class Corpus:
         if path is None and not DEFAULT.exists():
             fetch()
         self.path = Path(path or DEFAULT)
-        try:
-            with reading(self.path, "name a UTF-8 text: --data any.txt"):
-                characters, self.ids, self.sha256 = encode_once(self.path)
-        except UnicodeDecodeError as error:
-            raise UserError(f"{self.path}: not a UTF-8 text ({error.reason}). Convert it first") from error
+        with reading(self.path, "name a UTF-8 text: --data any.txt"):
+            characters, self.ids, self.sha256 = encode_once(self.path)
         self.alphabet = Alphabet(characters)
         n = len(self.ids)
         first, half = int(0.9 * n), (n + int(0.9 * n)) // 2

@@ -76,7 +76,7 @@ def check_place(path):
 def reading(path, hint="name another file"):
     """Turns the system's refusal to read a file into a UserError that ends with the hint.
 
-    So is a device or a pipe refused: it need not end, and cannot be read twice.
+    So are a text that is no UTF-8, and a device or a pipe: it need not end, and cannot be read twice.
     """
     ends = os.path.isfile(path) or os.path.isdir(path) or not os.path.exists(path)
     check(ends, f"{path}: is a device or a pipe; name a file")
@@ -84,6 +84,8 @@ def reading(path, hint="name another file"):
         yield
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}; {hint}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a UTF-8 text ({error.reason}). Convert it first") from error
 
 
 def unused(path, is_folder=False):

@@ -118,8 +118,11 @@ def read_rows(path, may_be_empty=False):
     return rows
 
 
-def read_log(path, needed):
-    """These columns of a training's log as a table of numbers; empty cells, as at step 0, are NaN. Raises UserError."""
+def read_log(path, needed, lacking=()):
+    """These columns of a training's log as a table of numbers; empty cells, as at step 0, are NaN. Raises UserError.
+
+    lacking: columns that it must not have, of other methods.
+    """
     with reading(path, "name the log of a training"):
         text = path.read_bytes()
     import pandas  # not at the top: whoever only writes, or has no log, need not wait for it
@@ -128,6 +131,8 @@ def read_log(path, needed):
         log = pandas.read_csv(io.BytesIO(text), encoding="utf-8-sig", index_col=False)
         missing = ", ".join(name for name in needed if name not in log)
         check(not missing, f"{path}: no training log, or that of another method: it lacks {missing}")
+        other = ", ".join(name for name in lacking if name in log)
+        check(not other, f"{path}: the log of another method's training: it has {other}")
         check(len(log) > 0, f"{path}: no training log: it has no rows")
         return log[list(needed)].astype(float)
     except ValueError as error:  # pandas' own errors are ValueErrors

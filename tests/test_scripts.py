@@ -374,6 +374,9 @@ def test_training_curves(lab, capsys):
     logs[1] = logs[1].with_stem("diffusion_flow_train")  # swapped
     assert lab("plot_training_curves", *logs, "--output-dir", lab.root / "p", writes=False) == 2
     assert "diffusion_train.csv: no training log, or that of another method" in capsys.readouterr().err
+    logs[3] = logs[1]  # the flow's log twice
+    assert lab("plot_training_curves", *logs, writes=False) == 2
+    assert "the log of another method's training" in capsys.readouterr().err
 
 
 SWEEP = ["--module", "diffusion", "--seeds", "1,2,3", "--temp", "0.5,0.9"]
