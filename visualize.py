@@ -12,6 +12,7 @@ from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
 
+import diffusion
 import methods
 from lab import cli, film, page, painter, terminal
 from lab.canvas import Canvas
@@ -20,8 +21,6 @@ from lab.files import check_place
 from lab.progress import Bar
 from lab.records import warn
 from lab.trials import Trial, warm_up
-
-CHUNK = 240  # characters
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def recordings(args):
             check(hasattr(decoding, "flow_step"), f"--flow-step: {name} has no flow")
             decoding = replace(decoding, flow_step=args.flow_step)
         prompt = engine.alphabet.encode(engine.prompt(args.prompt_len))
-        trial = Trial(Canvas.after(prompt, args.blocks * CHUNK), decoding, (args.seed,))
+        trial = Trial(Canvas.after(prompt, args.blocks * diffusion.Decoding.target_chunk_len), decoding, (args.seed,))
         with Bar(f"recording {engine.method.title}"):
             warm_up(engine, trial)
             made = film.record(engine, trial)

@@ -10,7 +10,6 @@ The trainings leave their logs in logs/.
 import contextlib
 import os
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
 
-from benchmarks.timing import RATE, Output, show
+from benchmarks.timing import RATE, Output, in_turn, show
 from lab import cli
 from lab.cli import ROOT, check
 
@@ -66,9 +65,9 @@ def run(folder, *words, threads=None):
     return done.stderr, seconds, spent
 
 
-def help_seconds(folder, threads=None):
+def help_seconds(folder):
     """CPU seconds of a command that says what it can do."""
-    return run(folder, "gpt.py", "--help", threads=threads)[2]
+    return run(folder, "gpt.py", "--help")[2]
 
 
 def writing_rate(folder, name, chars, threads=None):
@@ -91,10 +90,8 @@ def step_seconds(folder, name, steps, threads=None):
 
 def row(what, unit, ours, theirs, rounds):
     """Measure two sides in turn; the ratio is above 1 where ours is better."""
-    pairs = [(ours(), theirs()) for _ in range(rounds)]
-    ratios = [a / b if unit == RATE else b / a for a, b in pairs]
-    a, b = map(statistics.median, zip(*pairs, strict=True))
-    return {"what": what, "unit": unit, "ours": a, "theirs": b, "ratio": statistics.median(ratios)}
+    a, b, ratio = in_turn(ours, theirs, rounds, more_is_better=unit == RATE)
+    return {"what": what, "unit": unit, "ours": a, "theirs": b, "ratio": ratio}
 
 
 def compared(args):

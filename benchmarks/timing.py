@@ -62,9 +62,14 @@ def compare(ours, theirs, rounds):
     """
     ours()
     theirs()
-    pairs = [(clock(ours), clock(theirs)) for _ in range(rounds)]
-    mine, others = zip(*pairs, strict=True)
-    return statistics.median(mine), statistics.median(others), statistics.median(b / a for a, b in pairs)
+    return in_turn(partial(clock, ours), partial(clock, theirs), rounds)
+
+
+def in_turn(ours, theirs, rounds, more_is_better=False):
+    """Two figures measured in turn -> (ours, theirs, how many times ours is better): medians, the ratio pair by pair."""
+    pairs = [(ours(), theirs()) for _ in range(rounds)]
+    ratios = [a / b if more_is_better else b / a for a, b in pairs]
+    return *map(statistics.median, zip(*pairs, strict=True)), statistics.median(ratios)
 
 
 def timed(what, unit, ours, theirs, count, rounds):

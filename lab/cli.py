@@ -70,7 +70,8 @@ def run(main, Args, argv=None, doc=None):
 def guard(action):
     """Call action and say in one message what is wrong.
 
-    Returns the exit status: action's own or 0, 2 for a user's mistake, 130 for Ctrl-C or SIGTERM, 141 when the reader of our output left.
+    Returns the exit status: action's own or 0, 2 for a user's mistake, 130 for Ctrl-C or SIGTERM, 141 when the reader of our
+    output left.
     """
     if is_heard():  # other processes of torchrun wait for the first one, where no signal is noticed
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # of a scheduler or a container: as Ctrl-C

@@ -135,15 +135,16 @@ def encoded(engine, prompts):
 def row_keys(engine, trial):
     """The columns that identify the row of each text."""
     for seed, idx, masked in zip(trial.seeds, trial.canvas.idx, trial.canvas.masked, strict=True):
-        head = {
+        yield {
             "name": trial.name,
             "module": engine.name,
             "weights": engine.weights,
             "sampler": engine.sampler,
             "seed": seed,
+            "prompt": engine.alphabet.decode(idx[~masked]),
+            **asdict(trial.decoding),
+            "chars": int(masked.sum()),
         }
-        head |= {"prompt": engine.alphabet.decode(idx[~masked]), **asdict(trial.decoding)}
-        yield head | {"chars": int(masked.sum())}
 
 
 def write(settings, args, reference, label, rows_file):
@@ -195,9 +196,8 @@ def rows_done(folder, planned):
     """How many of the planned texts, as `row_keys` says, a folder holds. Raises UserError if it holds others."""
     other = f"{folder.path}: holds rows of a run with other settings ({{}}); --resume goes on with the same ones"
     for row, head in zip(folder.rows, records.plain(planned), strict=False):
-        differing = ", ".join(
-            key for key, value in head.items() if row.get(key, value) != value
-        )  # older rows lack some
+        # older rows lack some columns
+        differing = ", ".join(key for key, value in head.items() if row.get(key, value) != value)
         check(not differing, other.format(differing))
     check(len(folder.rows) <= len(planned), other.format(f"{len(planned)} texts"))
     settings = len({head["name"] for head in planned})

@@ -148,8 +148,9 @@ def rows(text, width):
 
 def lines(snapshot, width):
     """A snapshot in lines of at most `width` cells: [[(glyph, state, confidence), ...], ...]."""
-    cells = zip(glyphs(snapshot), snapshot.states, snapshot.confidence, strict=True)
-    return [list(islice(cells, len(row))) for row in rows(glyphs(snapshot), width)]
+    text = glyphs(snapshot)
+    cells = zip(text, snapshot.states, snapshot.confidence, strict=True)
+    return [list(islice(cells, len(row))) for row in rows(text, width)]
 
 
 def used(films):
