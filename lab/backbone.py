@@ -5,6 +5,7 @@ Sources: RoPE (arXiv 2104.09864), QK-norm (2302.05442), ReLU^2 (2109.08668); a s
 before attention gives each position its neighbours at once, which attention alone takes hundreds of steps to learn.
 """
 
+import itertools
 import math
 from dataclasses import dataclass, fields
 from typing import NamedTuple
@@ -97,11 +98,11 @@ class Cache:
         return idx[:, self.start + self.length : min(stop or n, self.start + self.size)]
 
     def append(self, T):
-        """Make room for T positions -> a Layer for each layer, up to them."""
+        """Make room for T positions -> these, and a Layer for each block that holds all up to them."""
         first = self.length
         self.length = last = first + T
         stop = self.conv_pad + last
-        return [Layer(k[:, :, :last], v[:, :, :last], x[:, first:stop]) for k, v, x in self.layers]
+        return slice(first, last), [Layer(k[:, :, :last], v[:, :, :last], x[:, first:stop]) for k, v, x in self.layers]
 
 
 class Layer(NamedTuple):
@@ -116,48 +117,115 @@ class Layer(NamedTuple):
         T = q.size(2)
         self.keys[:, :, -T:] = k
         self.values[:, :, -T:] = v
-        return attend(q, self.keys, self.values, is_causal=True)
+        past = self.keys.size(2) - T
+        return attend(q, self.keys, self.values, q.new_ones(T, past + T, dtype=torch.bool).tril(past) if T > 1 else None)
 
-    def windows(self, x, width):
-        """What a convolution sees at each new position, x (B, T, C) being its inputs there: (B, T, C, width)."""
+    def convolve(self, x, weight):
+        """Depthwise convolution at the new positions, x (B, T, C) being its inputs there; weight: (C, width)."""
         self.inputs[:, -x.size(1) :] = x
-        return self.inputs.unfold(1, width, 1)
+        return (self.inputs.unfold(1, weight.size(1), 1) * weight).sum(-1)  # the set-up of conv1d costs ten times as much
+
+
+class View:
+    """Who sees whom: position i sees position j where offsets[j] <= offsets[i], to its left and to its right.
+
+    With offsets 0, 1, 2, ... that is GPT, with equal ones masked diffusion; streams lie between.
+    offsets: (B, T); left, right: how far a convolution reaches. With a ViewCache only the positions in columns (B, S) are
+    computed; the cache has what else they see.
+    """
+
+    def __init__(self, offsets, left, right, cache=None, columns=None):
+        T = offsets.size(1)
+        reach = torch.arange(-left, right + 1, device=offsets.device)
+        self.cache, self.columns, self.left, self.right = cache, columns, left, right
+        own, i = (offsets, torch.arange(T, device=offsets.device)[None]) if cache is None else (offsets.gather(1, columns), columns)
+        self.visible = offsets[:, None] <= own[..., None]  # (B, S, T)
+        self.near = i[..., None] + reach  # (B, S, width)
+        inside = (self.near >= 0) & (self.near < T)
+        near = self.near.clamp(0, T - 1).expand(*self.visible.shape[:2], -1)
+        self.in_view = self.visible.gather(2, near) & inside  # (B, S, width)
+
+    def append(self, T):
+        """The positions of a pass, and a ViewLayer for each block."""
+        if self.cache is None:
+            return slice(T), itertools.repeat(ViewLayer(self))
+        return self.columns[:, None], [ViewLayer(self, *held) for held in self.cache.layers]
+
+
+class ViewCache:
+    """Keys, values and the convolutions' inputs by position, of passes that compute positions in any order.
+
+    T: positions of a window; right: as of a View; like: a tensor of the dtype and device wanted.
+    """
+
+    def __init__(self, config, rows, T, right, like):
+        keys = like.new_zeros(2, config.n_layer, rows, T, config.n_head, config.n_embd // config.n_head)
+        inputs = like.new_zeros(config.n_layer, rows, config.conv_width - 1 + T + right, config.n_embd)
+        self.layers = [*zip(*keys, inputs, strict=True)]
+
+
+class ViewLayer(NamedTuple):
+    """A View in one block, and what the cache holds for that."""
+
+    view: View
+    keys: torch.Tensor | None = None  # (B, T, H, D)
+    values: torch.Tensor | None = None  # the same
+    inputs: torch.Tensor | None = None  # (B, left + T + right, C), of the convolution
+
+    def attend(self, q, k, v):
+        """Attention to what is in view, of (B, H, S, D) each."""
+        if self.keys is not None:
+            rows = torch.arange(len(q), device=q.device)[:, None]
+            self.keys[rows, self.view.columns] = k.transpose(1, 2)
+            self.values[rows, self.view.columns] = v.transpose(1, 2)
+            k, v = self.keys.transpose(1, 2), self.values.transpose(1, 2)
+        return attend(q, k, v, self.view.visible[:, None])
+
+    def convolve(self, x, weight):
+        """Depthwise convolution over what is in view, x (B, S, C) being its inputs there; weight: (C, width)."""
+        view = self.view
+        if self.inputs is not None:
+            rows = torch.arange(len(x), device=x.device)[:, None]
+            self.inputs[rows, view.columns + view.left] = x
+            windows = self.inputs[rows[..., None], view.near + view.left]  # (B, S, width, C)
+            return (windows * view.in_view[..., None] * weight.T).sum(2)
+        padded, total = F.pad(x, (0, 0, view.left, view.right)), 0
+        for k, column in enumerate(weight.T):  # compiled to one loop; unfolded it takes nine times as long
+            total = total + padded[:, k : k + x.size(1)] * (view.in_view[:, :, k, None] * column)
+        return total
 
 
 class Convolution(nn.Module):
     """Depthwise convolution over characters, zero at the start of training, so that a block begins without it."""
 
-    def __init__(self, config, is_causal):
+    def __init__(self, config, is_causal, ahead):
         super().__init__()
-        self.width = config.conv_width
-        self.is_causal = is_causal
-        self.weight = nn.Parameter(torch.zeros(config.n_embd, 1, config.conv_width))
+        self.left = config.conv_width - 1 if is_causal else config.conv_width // 2
+        self.right = config.conv_width - 1 - self.left + ahead
+        self.weight = nn.Parameter(torch.zeros(config.n_embd, 1, config.conv_width + ahead))
 
     def forward(self, x, layer=None):
-        """x: (B, T, C), with a cache's Layer behind what it holds."""
-        if layer is not None:  # a product and a sum: the set-up of conv1d costs ten times as much
-            return (layer.windows(x, self.width) * self.weight[:, 0]).sum(-1)
-        left = self.width - 1 if self.is_causal else self.width // 2
-        padded = F.pad(x, (0, 0, left, self.width - 1 - left))
+        """x: (B, T, C); layer: what its positions see, where that is not all or all on the left."""
+        if layer is not None:
+            return layer.convolve(x, self.weight[:, 0])
+        padded = F.pad(x, (0, 0, self.left, self.right))
         return F.conv1d(padded.mT, self.weight, groups=x.size(-1)).mT
 
 
-def attend(q, k, v, is_causal):
+def attend(q, k, v, visible=None, is_causal=False):
     """softmax(sqrt(D) q k^T) v, of (B, H, T, D) each, q and k of unit norm, so that their scores have variance 1.
 
-    is_causal: the positions of q are the last ones of k's. Written out in bfloat16 on a CPU, where the backward pass of
-    F.scaled_dot_product_attention takes a third of a training step.
+    visible: (..., T of q, T of k) bool; is_causal: as lower triangle of ones. Written out in bfloat16 on a CPU, where the
+    backward pass of F.scaled_dot_product_attention takes a third of a training step.
     """
-    T, past, scale = q.size(2), k.size(2) - q.size(2), q.size(-1) ** 0.5
-    manual = q.dtype == torch.bfloat16 and q.device.type == "cpu"
-    if is_causal and not past and not manual:
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale)  # skips what it hides
-    mask = q.new_ones(T, past + T, dtype=torch.bool).tril(past) if is_causal and T > 1 else None
-    if not manual:
-        return F.scaled_dot_product_attention(q, k, v, mask, scale=scale)
+    scale = q.size(-1) ** 0.5
+    if q.dtype != torch.bfloat16 or q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, visible, is_causal=is_causal, scale=scale)
     scores = q * scale @ k.mT
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
+    if is_causal:
+        visible = torch.ones_like(scores[0, 0], dtype=torch.bool).tril()
+    if visible is not None:
+        scores = scores.masked_fill(~visible, -torch.inf)
     return scores.softmax(-1) @ v
 
 
@@ -178,7 +246,7 @@ class Attention(nn.Module):
         qkv = self.qkv(x).view(B, T, 3, self.n_head, -1).permute(2, 0, 3, 1, 4)  # (3, B, H, T, D)
         q, k = rotate(l2_normalize(qkv[:2]), *angles)
         v = qkv[2]
-        y = layer.attend(q, k, v) if layer else attend(q, k, v, self.is_causal)
+        y = layer.attend(q, k, v) if layer else attend(q, k, v, is_causal=self.is_causal)
         return self.out(y.transpose(1, 2).reshape(B, T, C))
 
 
@@ -198,11 +266,11 @@ def dropout(x, p):
 class Block(nn.Module):
     """Convolution, attention and MLP, each added to the residual stream."""
 
-    def __init__(self, config, is_causal):
+    def __init__(self, config, is_causal, ahead):
         super().__init__()
         C = config.n_embd
         self.dropout = config.dropout
-        self.conv = Convolution(config, is_causal)
+        self.conv = Convolution(config, is_causal, ahead)
         self.attn = Attention(config, is_causal)
         self.up = nn.Linear(C, 4 * C, bias=False)
         self.down = nn.Linear(4 * C, C, bias=False)
@@ -217,24 +285,25 @@ class Block(nn.Module):
 
 
 class Backbone(nn.Module):
-    """Blocks between two RMSNorms; `is_causal` (attention and convolution look left only) is its one switch."""
+    """Blocks between two RMSNorms; `is_causal` (attention and convolution look left only) is its one switch.
 
-    def __init__(self, config, is_causal):
+    ahead: how many more characters, to the right, a convolution reaches where a View is given.
+    """
+
+    def __init__(self, config, is_causal, ahead=0):
         super().__init__()
         angles = rotary(config.block_size, config.n_embd // config.n_head)
         self.register_buffer("angles", angles, persistent=False)
-        self.blocks = nn.ModuleList(Block(config, is_causal) for _ in range(config.n_layer))
+        self.blocks = nn.ModuleList(Block(config, is_causal, ahead) for _ in range(config.n_layer))
         for block in self.blocks:  # a block starts as the identity, its convolution being 0 too
             nn.init.zeros_(block.attn.out.weight)
             nn.init.zeros_(block.down.weight)
 
     def forward(self, x, cache=None):
-        """x: (B, T, C) embeddings -> (B, T, C) features; with a cache, x follows the positions that it holds."""
+        """x: (B, T, C) embeddings -> (B, T, C) features; with a cache or a View, of the positions that it says."""
         T = x.size(1)
-        start = cache.length if cache else 0
-        angles = self.angles[:, start : start + T]
-        layers = cache.append(T) if cache else [None] * len(self.blocks)
+        positions, layers = cache.append(T) if cache else (slice(T), [None] * len(self.blocks))
         x = norm(x)
-        for block, layer in zip(self.blocks, layers, strict=True):
-            x = block(x, angles, layer)
+        for block, layer in zip(self.blocks, layers):
+            x = block(x, self.angles[:, positions], layer)
         return norm(x)

@@ -24,6 +24,7 @@ class Method:
     nll: Callable  # (model, windows (n, block_size + 1), repeats=2) -> nats per character (n,); chooses the weights
     is_exact: bool = False  # whether nll is the negative log-likelihood itself, or an upper bound on it
     is_causal: bool = False  # whether it writes from left to right only, without masks
+    extends: "Method | None" = None  # another method, whose weights a training may start from (--init)
 
     @property
     def Decoding(self):

@@ -44,11 +44,11 @@ class Layer:
         past, new = scores.softmax(-1).split((self.keys.size(2), k.size(2)), -1)
         return past @ self.values + new @ v
 
-    def windows(self, x, width):
-        """What a convolution sees at each new position, x (B, T, C) being its inputs there: (B, T, C, width)."""
+    def convolve(self, x, weight):
+        """Depthwise convolution at the new positions, x (B, T, C) being its inputs there; weight: (C, width)."""
         self.new_inputs = x
-        reach = torch.arange(x.size(1))[:, None] + torch.arange(width)  # (T, width)
-        return torch.cat((self.inputs, x), 1)[:, reach].mT
+        reach = torch.arange(x.size(1))[:, None] + torch.arange(weight.size(1))  # (T, width)
+        return (torch.cat((self.inputs, x), 1)[:, reach].mT * weight).sum(-1)
 
 
 class Graph(nn.Module):
@@ -65,7 +65,7 @@ class Graph(nn.Module):
         mask = torch.cat((unread, ahead), 1) * -(30 + 2 * D**0.5)  # scores are within sqrt(D): e^-30 and no denormals
         layers = [Layer(*past, mask) for past in zip(keys, values, inputs, strict=True)]
         angles = self.model.backbone.angles[:, length + torch.arange(T)]  # a slice from `length` would not export
-        cache = SimpleNamespace(length=0, append=lambda T: layers)  # 0: the angles are of the new positions alone
+        cache = SimpleNamespace(append=lambda T: (slice(T), layers))  # the angles are of the new positions alone
         logits = torch.func.functional_call(self.model, {"backbone.angles": angles}, (idx, cache))
         new = [(layer.new_keys, layer.new_values, layer.new_inputs) for layer in layers]
         return logits, *map(torch.stack, zip(*new, strict=True))

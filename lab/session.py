@@ -192,12 +192,19 @@ def begin(method, args, path, corpus, ranks):
 
 
 def initialise(model, method, path, alphabet):
-    """Copy the weights of --init. Raises UserError where they do not fit."""
-    other, characters, *_ = checkpoint.load(path, method)
+    """Copy the weights of --init, those of the method or of the one that it extends. Raises UserError where they do not fit.
+
+    Where a tensor is larger than that of the other method (one embedding more, a wider convolution) they are its first part.
+    """
+    name = checkpoint.read_weights(path, uv_run(f"{method.name}.py", "--train", "--weights", path))["name"]
+    source = method.extends if method.extends and method.extends.name == name else method
+    other, characters, *_ = checkpoint.load(path, source)
     sizes = [size.name for size in fields(Config) if size.name != "dropout"]
     fits = characters == alphabet and all(getattr(other.config, n) == getattr(model.config, n) for n in sizes)
     check(fits, f"{path}: made for another alphabet or other sizes; --init needs the same ones")
-    model.load_state_dict(other.state_dict())
+    weights = other.state_dict()
+    for name, own in model.state_dict().items():
+        own[tuple(map(slice, weights[name].shape))] = weights[name]
 
 
 def describe(method, config, args, corpus, device, world):

@@ -1,0 +1,179 @@
+"""Streams: a text in parts that are written in step, each from left to right, all in view of each other.
+
+    uv run streams.py                                    write from weights/streams.pt
+    uv run streams.py --train --init weights/gpt.pt      train it first, from GPT's weights
+
+A chunk of 240 characters in 4 streams takes 60 forward passes: pass k writes the k-th character of every stream. A position
+sees what is written before it is, in all streams, those to the right too; the end of a stream knows what it runs into. One
+stream is GPT; as many as characters are masked diffusion in one pass. The passes of a chunk compute every position once, with
+cached keys and values, and the loss is the exact likelihood of the sampler, no bound.
+
+Sources: Scatter (arXiv 2604.24832), ARMD (2601.16971); blocks of BD3-LM (2503.09573). Steps away from gpt.py: [NEW].
+"""
+
+import math
+import sys
+from dataclasses import dataclass
+
+import lab.start  # noqa: F401 (before PyTorch)
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import gpt
+from lab import backbone, cli, command
+from lab.backbone import Backbone, View, ViewCache
+from lab.canvas import Windows
+from lab.cli import check_range
+from lab.likelihood import ROWS
+from lab.method import Method
+from lab.sampling import choose_tokens, probabilities, uniforms
+from lab.training import Recipe
+
+
+@dataclass(frozen=True)
+class Config(backbone.Config):
+    """Sizes and dropout of a model; stored in its checkpoint."""
+
+    ahead: int = 8  # [NEW] characters on the right that the convolution reaches, where they are in view
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_range(self, 0, 1000, "ahead")
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How characters are drawn."""
+
+    temp: float = 0.5  # temperature: 0 takes the likeliest character, 1 the model's own probabilities
+    top_k: cli.one_number_or_all() = None  # draw from the k likeliest characters only, or from all
+    streams: int = 4  # [NEW] parts of a chunk, which are written in step; 1: from left to right
+    target_chunk_len: int = 240  # [NEW] positions of a chunk, from a masked one on; the rest of the window shows known text
+
+    def __post_init__(self):
+        check_range(self, 0, math.inf, "temp")
+        check_range(self, 1, math.inf, "top_k", "streams", "target_chunk_len")
+
+
+class Model(nn.Module):
+    """Tokens in, logits out."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.token_emb = nn.Embedding(config.vocab_size + 1, config.n_embd)  # [NEW] last row: the mask
+        nn.init.normal_(self.token_emb.weight, std=0.02)  # learns faster than from PyTorch's 1
+        self.backbone = Backbone(config, is_causal=True, ahead=config.ahead)  # [NEW]
+        self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
+        nn.init.zeros_(self.lm_head.weight)
+
+    def forward(self, idx, offsets, cache=None, columns=None):
+        """idx: (B, S) the token before each position, vocab_size where none is written yet -> (B, S, V) logits of its own.
+
+        offsets: (B, T) as `pass_of` gives them. With a cache, only the positions in columns (B, S) are computed.
+        """
+        view = View(offsets, self.config.conv_width - 1, self.config.ahead, cache, columns)  # [NEW]
+        return self.lm_head(self.backbone(self.token_emb(idx), view))
+
+
+def pass_of(known, length):
+    """[NEW] The pass that writes each position, its place in its stream; below 0 and rising where it is known.
+
+    known: (B, T) bool; length: (B, 1) characters of a stream, at most: each masked span is cut into streams. Returns (B, T).
+    """
+    i = torch.arange(known.size(1), device=known.device)
+    first = torch.where(known, i + 1, 0).cummax(1).values  # of the span
+    return torch.where(known, i - known.size(1), (i - first) % length)
+
+
+def shown(before, offsets, vocab_size):
+    """[NEW] What each position is shown of the token before it, (B, T): the mask where that is not written earlier."""
+    is_written = F.pad(offsets, (1, 0), value=-offsets.size(1) - 1)[:, :-1] < offsets
+    return before.where(is_written, vocab_size)
+
+
+def loss(model, idx, config, rng):
+    """Cross-entropy of the characters that streams write, nats per character.
+
+    idx: (B, block_size + 1) tokens of clean text. Returns the scalar and no parts. [NEW] Rows have 1, 2, 4, 8 or 16 streams,
+    a prompt of up to 32 characters, and one in four a known end, too, of up to half the window.
+    """
+    B, T = len(idx), config.block_size
+    i, streams = torch.arange(T), 2 ** (5 * rng.stratified(B)).long()[:, None]  # (B, 1)
+    prompt, end = rng.rand(B, 1) * T / 8, (1 - 4 * rng.rand(B, 1)).clamp(min=0) * T / 2
+    known = (i < prompt) | (i >= T - end)
+    length = ((~known).sum(1, keepdim=True) + streams - 1) // streams  # the last one may be shorter
+    offsets = pass_of(known, length).to(idx.device)
+    logits = model(shown(idx[:, :-1], offsets, config.vocab_size), offsets)
+    nll = F.cross_entropy(logits.mT, idx[:, 1:], reduction="none")
+    return (nll * (offsets >= 0)).sum() / (offsets >= 0).sum(), {}
+
+
+@torch.no_grad()
+def exact_nll(model, windows, repeats=1, streams=Decoding.streams):
+    """Exact negative log-likelihood of streams that write a whole window at temperature 1.
+
+    windows: (n, block_size + 1) windows, each starting on the last character of the one before; repeats: of a bound, without
+    effect here. Returns (n,) nats per character.
+    """
+    T = windows.size(1) - 1
+    offsets = pass_of(torch.zeros(1, T, dtype=torch.bool, device=windows.device), -(-T // streams))
+
+    def nll(idx):
+        logits = model(shown(idx[:, :-1], offsets, model.config.vocab_size), offsets)
+        return F.cross_entropy(logits.mT, idx[:, 1:], reduction="none").mean(1)
+
+    return torch.cat([nll(idx) for idx in windows.split(ROWS)])
+
+
+@torch.inference_mode()
+def generate(model, canvas, decoding, rngs):
+    """Write the canvas chunk after chunk, a character of every stream a pass, with cached keys and values.
+
+    canvas: masked positions anywhere; rngs: one generator per row.
+    Yields a Frame per forward pass.
+    """
+    device, config = model.lm_head.weight.device, model.config
+    windows = Windows(canvas, config.block_size, decoding.target_chunk_len)
+    B, W = len(canvas.idx), windows.width
+    cache = ViewCache(config, B, W, config.ahead, like=model.lm_head.weight)
+    offsets, computed = torch.zeros(B, W, dtype=torch.long), torch.zeros(B, W, dtype=torch.bool)
+    while windows.masked.any():
+        window = windows.next_window()
+        if (begins := window.calls == 0).any():  # (B, 1)
+            length = (window.chunk_size.clamp(min=1) + decoding.streams - 1) // decoding.streams
+            chunk = pass_of(~window.masked, length)
+            chunk = chunk.masked_fill(window.hidden & ~window.masked, W)  # of a later chunk: in nobody's view
+            offsets, computed = torch.where(begins, chunk, offsets), computed & ~begins
+        due = (offsets <= window.calls) & ~computed  # the known text with the first characters
+        order = due.long().argsort(dim=1, descending=True, stable=True)[:, : int(due.sum(1).max())]
+        columns = torch.where(due.gather(1, order), order, order[:, :1])  # rows with fewer repeat one of theirs
+        x = shown(F.pad(window.idx, (1, 0))[:, :-1], offsets, config.vocab_size).gather(1, columns)
+        probs = probabilities(model(x.to(device), offsets.to(device), cache, columns.to(device)), decoding.temp)
+        u = uniforms(W, rngs, window.masked.any(1)).gather(1, columns)
+        drawn = window.idx.scatter(1, columns, choose_tokens(probs, decoding.top_k, u))
+        chosen, computed = due & window.masked, computed | due
+        idx = torch.where(chosen, drawn, window.idx)
+        frame = windows.commit(window, idx, window.masked & ~chosen, window.drafts, probs)
+        yield frame._replace(columns=windows.start + columns, computed=columns.size(1) / config.block_size)
+
+
+METHOD = Method(
+    name="streams",
+    title="Streams",
+    config=Config(dropout=0.2),
+    recipe=Recipe(iters=4000, batch_size=12, eval_every=500),
+    decoding=Decoding(),
+    Model=Model,
+    loss=loss,
+    generate=generate,
+    nll=exact_nll,
+    is_exact=True,
+    extends=gpt.METHOD,
+)
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(METHOD))
