@@ -35,6 +35,7 @@ class Decoding:
 
     temp: float = 0.5  # temperature: 0 takes the likeliest character, 1 the model's own probabilities
     top_k: cli.one_number_or_all() = None  # draw from the k likeliest characters only, or from all
+    cooling: float = 1.0  # [NEW] share of the temperature that is left at a chunk's end; it falls as the chunk fills
     # [NEW] which positions a call unmasks: those with enough confidence, apart from each other, or at random (steps)
     confidence_threshold: float = 0.0  # unmask positions at least this confident; if none is, the most confident one
     confidence_top_k: int | None = None  # confidence: sum of the k highest probabilities; default top_k up to 3, else 1
@@ -48,7 +49,7 @@ class Decoding:
     revise: int = 0  # sweeps over the written text, each of 9 calls a chunk that redraw every ninth character
 
     def __post_init__(self):
-        check_range(self, 0, math.inf, "temp")
+        check_range(self, 0, math.inf, "temp", "cooling")
         check_range(self, 0.01, math.inf, "confidence_temp")
         check_range(self, 0, MOST, "spacing", "steps", "revise")
         check_range(self, 1, math.inf, "top_k", "confidence_top_k", "target_chunk_len")
@@ -121,7 +122,7 @@ def generate(model, canvas, decoding, rngs):
     while windows.masked.any():
         window = windows.next_window()  # [NEW]
         x = window.idx.masked_fill(window.hidden, config.vocab_size)  # [NEW] shown as masks
-        probs, conf_probs = two_temps(model(x.to(device)), decoding)  # (B, W, V) both
+        probs, conf_probs = two_temps(model(x.to(device)), decoding, window)  # (B, W, V) both
         yield windows.commit(window, *unmask(window, probs, conf_probs, decoding, rngs), probs)
 
 
@@ -135,6 +136,7 @@ METHOD = Method(
     loss=loss,
     generate=generate,
     nll=nelbo,  # [NEW] the likelihood bound
+    is_masked=True,  # [NEW]
 )
 
 

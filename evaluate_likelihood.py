@@ -34,7 +34,7 @@ class Args:
     data: Path | None = None  # UTF-8 text whose last tenth is held out; default data.txt
     repeats: int = 4  # random masks per window in the bound
     most: int = 2000  # windows of a part at most, evenly spread
-    strategies: str = "left,threshold=0.9,budget=2,budget=6,random=30,random=15,spacing=1,spacing=2,spacing=3,spacing=5,spacing=8,spacing=12"  # unmasking strategies; empty: none
+    strategies: str = "left,threshold=0.9,budget=2,budget=6,random=30,random=15,spacing=1,spacing=2,spacing=3,spacing=5,spacing=8,spacing=12,streams=16,streams=8,streams=4,streams=2,streams=1"  # unmasking strategies; empty: none
     windows: int = 32  # for the unmasking strategies
     output_dir: Path | None = None  # where likelihood.json goes; default: a new folder in likelihood_reports
 
@@ -85,18 +85,15 @@ def likelihoods(engine, corpus, args):
 
 
 def strategy_costs(engine, corpus, args):
-    """Rows: what each unmasking strategy costs a masked model, beside the last one; a left-to-right model has one."""
+    """Rows: what each unmasking strategy costs a model that has it, beside the last one."""
     size, rows = engine.model.config.block_size, []
     held = read(engine, corpus, corpus.test, args.windows)[:, :-1]
     masked = torch.arange(size) >= min(16, size // 2)
-    for strategy in args.chosen and ["left"] if engine.method.is_causal else args.chosen:
+    for strategy in (name for name in args.chosen if methods.has_strategy(engine.method, name)):
         with Bar(f"{engine.name}, {strategy}, {len(held)} windows"):
-            if engine.method.is_causal:
-                nll, calls = likelihood.nll_given_prefix(engine.model, held, masked), masked.sum().float()
-            else:
-                nll, calls = likelihood.path_nll(engine.model, held, masked, methods.strategy(strategy))
+            nll, calls = methods.path_nll(engine, held, masked, strategy)
         low, high, _ = stats.mean_interval(nll.numpy())
-        row = {"module": engine.name, "strategy": strategy, "windows": len(held), "calls": calls.mean().item()}
+        row = {"module": engine.name, "strategy": strategy, "windows": len(held), "calls": torch.as_tensor(calls).float().mean().item()}
         rows.append(row | {"nats": nll.mean().item(), "low": low, "high": high, "each": nll.tolist()})
     for row in rows:  # paired, over the same windows
         difference = np.array(row["each"]) - np.array(rows[-1]["each"])

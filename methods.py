@@ -13,11 +13,12 @@ import torch
 import diffusion
 import diffusion_flow
 import gpt
-from lab import checkpoint, cli, command, trials, unmasking
+import streams
+from lab import checkpoint, cli, command, likelihood, trials, unmasking
 from lab.cli import check
 from lab.method import Method, import_file, sampler_of
 
-METHODS = {module.METHOD.name: module.METHOD for module in (gpt, diffusion, diffusion_flow)}
+METHODS = {module.METHOD.name: module.METHOD for module in (gpt, diffusion, diffusion_flow, streams)}
 ONE_STAGE = {"confidence_threshold": 0.85, "draft_threshold": 0.85, "confirm_threshold": 0.85, "replace_margin": 1.0}
 TWO_STAGE = {"confidence_threshold": 0.95, "draft_threshold": 0.7, "confirm_threshold": 0.85, "replace_margin": 0.0}
 STAGED = {"temp": 0.8, "top_k": 2, "spacing": 0}  # of both
@@ -70,29 +71,29 @@ def masked_decoding(name, **settings):
 
 
 def named(text):
-    """The kind and the number of an unmasking strategy: left, threshold=P, budget=H (nats), random=K or spacing=S.
+    """The kind and the number of an unmasking strategy: left, threshold=P, budget=H (nats), random=K, spacing=S, streams=N.
 
     Raises UserError, also for those that depend on the characters drawn: they have no path likelihood.
     """
     kind, _, value = text.partition("=")
     drawn = "depends on the characters drawn, so that no path likelihood exists; compare samples instead"
     check(kind not in ("two-stage", "flow", "top_k"), f"--strategies {text}: {drawn}")
-    least = {"left": 0, "threshold": 1e-9, "budget": 1e-9, "random": 1, "spacing": 1}
-    check(kind in least, f"--strategies {text}: unknown; known: left, threshold=, budget=, random=, spacing=")
+    least = {"left": 0, "threshold": 1e-9, "budget": 1e-9, "random": 1, "spacing": 1, "streams": 1}
+    check(kind in least, f"--strategies {text}: unknown; known: left, threshold=, budget=, random=, spacing=, streams=")
     try:
         number = float(value or 0)
     except ValueError:
         number = -1.0
     most = 1 if kind == "threshold" else unmasking.MOST
     usable = least[kind] <= number <= most and (kind != "left" or not value)
-    whole = kind not in ("spacing", "random") or number.is_integer()
-    right = "left alone, threshold above 0 and at most 1, budget above 0, spacing and random a whole number, 1 or more"
+    whole = kind in ("threshold", "budget") or number.is_integer()
+    right = "left alone, threshold above 0 and at most 1, budget above 0, the others a whole number, 1 or more"
     check(usable and whole, f"--strategies {text}: {right} (at most {unmasking.MOST:,})")
     return kind, number
 
 
 def strategy(text):
-    """An unmasking strategy by name, as `named` takes it -> choose(probs, masked)."""
+    """An unmasking strategy of a masked model by name, as `named` takes it -> choose(probs, masked)."""
     kind, number = named(text)
     if kind == "random":
         return partial(unmasking.at_random, number=number, rng=torch.Generator().manual_seed(0))
@@ -100,6 +101,24 @@ def strategy(text):
         return unmasking.leftmost if kind == "left" else partial(unmasking.within_budget, nats=number)
     settings = {"confidence_threshold": number, "spacing": 0} if kind == "threshold" else {"spacing": int(number)}
     return partial(unmasking.select_positions, decoding=diffusion.Decoding(**settings))
+
+
+def has_strategy(method, text):
+    """Whether a method writes in the order that an unmasking strategy names."""
+    kind, _ = named(text)
+    return kind == "left" if method.is_causal else (kind == "streams") != method.is_masked
+
+
+def path_nll(engine, windows, masked, text):
+    """What a method's model gives known text that is written in the order of a strategy: nats (n,), forward passes.
+
+    windows: (n, T) windows; masked: (T,) bool, which characters are written, the first not.
+    """
+    if engine.method.is_causal:
+        return likelihood.nll_given_prefix(engine.model, windows, masked), int(masked.sum())
+    if engine.method.is_masked:
+        return likelihood.path_nll(engine.model, windows, masked, strategy(text))
+    return streams.path_nll(engine.model, windows, masked, int(named(text)[1]))
 
 
 def main():

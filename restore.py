@@ -80,7 +80,7 @@ def main(args):
     check(not same, f"--output {args.output}: is the damaged text; name another file")
     check_place(args.output)
     engine = methods.load(path=args.weights)
-    check(not engine.method.is_causal, f"{args.weights}: sees the left side only; name weights of a masked model")
+    check(engine.method.is_masked, f"{args.weights}: of {engine.name}; name weights of a masked model")
     decoding = replace(engine.method.decoding, temp=1.0, top_k=1, spacing=args.spacing)
     characters, rows = list(text), []
     starts = [0, *(end.end() for end in re.finditer("\n", text))]  # of the lines

@@ -112,20 +112,26 @@ def loss(model, idx, config, rng):
 
 
 @torch.no_grad()
-def exact_nll(model, windows, repeats=1, streams=Decoding.streams):
-    """Exact negative log-likelihood of streams that write a whole window at temperature 1.
+def path_nll(model, windows, masked, streams=Decoding.streams):
+    """Exact negative log-likelihood of streams that write some characters at temperature 1, and their forward passes.
 
-    windows: (n, block_size + 1) windows, each starting on the last character of the one before; repeats: of a bound, without
-    effect here. Returns (n,) nats per character.
+    windows: (n, T) windows; masked: (T,) bool, which characters are written, not the first. Returns (n,) nats per character
+    and the number of passes.
     """
-    T = windows.size(1) - 1
-    offsets = pass_of(torch.zeros(1, T, dtype=torch.bool, device=windows.device), -(-T // streams))
+    length = (int(masked.sum()) + streams - 1) // streams
+    offsets = pass_of(~masked[None, 1:], length).to(windows.device)
 
     def nll(idx):
         logits = model(shown(idx[:, :-1], offsets, model.config.vocab_size), offsets)
-        return F.cross_entropy(logits.mT, idx[:, 1:], reduction="none").mean(1)
+        nats = F.cross_entropy(logits.mT, idx[:, 1:], reduction="none")
+        return (nats * (offsets >= 0)).sum(1) / masked.sum()
 
-    return torch.cat([nll(idx) for idx in windows.split(ROWS)])
+    return torch.cat([nll(idx) for idx in windows.split(ROWS)]), int(offsets.max()) + 1
+
+
+def exact_nll(model, windows, repeats=1):
+    """The same of whole windows (n, block_size + 1), each starting on the last character of the one before: (n,) nats."""
+    return path_nll(model, windows, torch.arange(windows.size(1)) > 0)[0]
 
 
 @torch.inference_mode()

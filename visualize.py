@@ -59,7 +59,7 @@ def recordings(args):
     for name, path in weights.items():
         engine = methods.load(name, path)
         decoding = engine.method.decoding
-        if args.flow_step is not None and not engine.method.is_causal:
+        if args.flow_step is not None and name != "gpt":
             check(hasattr(decoding, "flow_step"), f"--flow-step: {name} has no flow")
             decoding = replace(decoding, flow_step=args.flow_step)
         prompt = engine.alphabet.encode(engine.prompt(args.prompt_len))

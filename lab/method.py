@@ -23,7 +23,8 @@ class Method:
     generate: Callable  # the sampler: (model, canvas, decoding, rngs) yields a lab.canvas.Frame per forward pass
     nll: Callable  # (model, windows (n, block_size + 1), repeats=2) -> nats per character (n,); chooses the weights
     is_exact: bool = False  # whether nll is the negative log-likelihood itself, or an upper bound on it
-    is_causal: bool = False  # whether it writes from left to right only, without masks
+    is_causal: bool = False  # whether it writes from left to right only
+    is_masked: bool = False  # whether its Model says what is behind any masks, from the text around them alone
     extends: "Method | None" = None  # another method, whose weights a training may start from (--init)
 
     @property

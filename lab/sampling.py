@@ -6,9 +6,12 @@ import torch
 
 
 def probabilities(logits, temp):
-    """Logits (..., V) -> probabilities (..., V) in float64 on the CPU; temp 0 puts all on the likeliest token."""
+    """Logits (..., V) -> probabilities (..., V) in float64 on the CPU; temp 0 puts all on the likeliest token.
+
+    temp: a number, or (B, 1, 1), all of them 0 or none.
+    """
     logits = logits.detach().to("cpu").double()
-    if temp == 0:
+    if not torch.as_tensor(temp).any():
         return torch.nn.functional.one_hot(logits.argmax(-1), logits.size(-1)).double()
     return torch.softmax((logits - logits.amax(-1, keepdim=True)) / temp, dim=-1)
 

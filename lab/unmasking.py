@@ -32,16 +32,26 @@ def confidence_of(probs, decoding):
     return probs.topk(min(k, probs.size(-1))).values.sum(-1)
 
 
-def two_temps(logits, decoding):
+def cooled(decoding, window):
+    """The temperature of each row, (B, 1, 1): it falls in proportion to what is masked of the chunk, down to temp * cooling.
+
+    The first characters of a chunk make it diverse, the last ones make it fit together.
+    """
+    left = window.masked.sum(1) / window.chunk_size[:, 0].clamp(min=1)  # share of the chunk
+    return (decoding.temp * (decoding.cooling + (1 - decoding.cooling) * left.double()))[:, None, None]
+
+
+def two_temps(logits, decoding, window):
     """Probabilities that tokens are drawn from, and those that confidence and entropy are taken of: (B, W, V) both.
 
     The temperature of the latter: that of the draws, as in nathan-barry/tiny-diffusion; 1, as in LLaDA (arXiv 2502.09992) and Fast-dLLM, where they are
     cold: near temperature 0 all positions seem certain.
     """
-    probs, temp = probabilities(logits, decoding.temp), decoding.confidence_temp
-    if temp is None:
-        temp = decoding.temp if decoding.temp >= COLD else 1.0
-    return probs, probs if temp == decoding.temp else probabilities(logits, temp)
+    temp = cooled(decoding, window)
+    own = decoding.confidence_temp
+    conf_temp = torch.where(temp < COLD, 1.0, temp) if own is None else torch.full_like(temp, own)
+    probs = probabilities(logits, temp)
+    return probs, probs if conf_temp.equal(temp) else probabilities(logits, conf_temp)
 
 
 def spaced(entropy, candidates, spacing):

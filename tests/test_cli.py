@@ -14,6 +14,7 @@ from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
 from lab import cli, command, corpus
 from lab.cli import UserError, check
+from streams import METHOD as streams
 
 
 @dataclass(frozen=True)
@@ -121,13 +122,13 @@ def test_reader_that_leaves_early_is_no_error():
     assert process.wait() == 141
 
 
-METHODS = {"gpt": gpt, "diffusion": diffusion, "diffusion_flow": diffusion_flow}
+METHODS = {"gpt": gpt, "diffusion": diffusion, "diffusion_flow": diffusion_flow, "streams": streams}
 MASKED = [diffusion, diffusion_flow]
 
 
 @pytest.fixture(params=METHODS.values(), ids=METHODS.keys())
 def method(request):
-    """Each of the three methods."""
+    """Each of the methods."""
     return request.param
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-METHODS = ("gpt", "diffusion", "diffusion_flow")
+METHODS = ("gpt", "diffusion", "diffusion_flow", "streams")
 RECORDS = (*METHODS, "origin_flow")  # files that end with a METHOD
 LAB = sorted(ROOT.glob("lab/*.py"))
 SCRIPTS = [path for path in sorted(ROOT.glob("*.py")) if path.stem not in (*METHODS, "methods")]
@@ -61,9 +61,9 @@ def test_no_script_imports_a_script():
         assert not imports(path) & scripts, path
 
 
-def test_the_one_edge_between_methods():
+def test_the_two_edges_between_methods():
     edges = {(name, other) for name in METHODS for other in METHODS if other in imports(ROOT / f"{name}.py")}
-    assert edges == {("diffusion_flow", "diffusion")}
+    assert edges == {("diffusion_flow", "diffusion"), ("streams", "gpt")}
 
 
 @every_file
@@ -122,9 +122,9 @@ def test_functions_fit_on_a_screen(path):
 
 
 def test_what_departs_is_marked_and_told_in_the_docs():
-    """docs/methods.md says what changes from gpt.py to diffusion.py, and then to diffusion_flow.py, and in how many places."""
+    """docs/methods.md says what changes from gpt.py to diffusion.py and streams.py, then to diffusion_flow.py, in how many places."""
     page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
-    for name in ("diffusion", "diffusion_flow"):
+    for name in ("diffusion", "diffusion_flow", "streams"):
         marks = (ROOT / f"{name}.py").read_text(encoding="utf-8").count("[NEW]") - 1  # the docstring explains the mark
         assert f"{marks} places marked `[NEW]` in `{name}.py`" in page
 

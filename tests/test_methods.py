@@ -1,4 +1,4 @@
-"""The three methods: what a model sees, what a loss counts, and what a sampler promises its viewers."""
+"""The methods: what a model sees, what a loss counts, and what a sampler promises its viewers."""
 
 import math
 
@@ -21,6 +21,7 @@ from lab.cli import UserError
 from lab.corpus import Alphabet
 from lab.machine import Rng
 from methods import METHODS, TWO_STAGE, load
+from streams import METHOD as streams
 
 CHARACTERS = Alphabet("abcdefgh ")
 SIZES = {"vocab_size": len(CHARACTERS), "block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 16, "conv_width": 3}
@@ -73,8 +74,8 @@ class Mock(nn.Module):
 def test_attention_in_bfloat16_is_that_in_float32_to_rounding(is_causal, T):
     q, k, v = torch.randn(3, 2, 2, 9, 8, generator=generators(0)[0])
     q, k = l2_normalize(q[:, :, -T:]), l2_normalize(k)
-    rounded = attend(q.bfloat16(), k.bfloat16(), v.bfloat16(), is_causal)
-    assert (rounded - attend(q, k, v, is_causal)).abs().max() < 0.03
+    rounded = attend(q.bfloat16(), k.bfloat16(), v.bfloat16(), is_causal=is_causal)
+    assert (rounded - attend(q, k, v, is_causal=is_causal)).abs().max() < 0.03
 
 
 def test_gpt_does_not_see_the_future():
@@ -97,8 +98,9 @@ def test_masked_models_see_both_sides(method):
 
 @every_method
 def test_logits_are_over_letters_only(method):
-    model = make_model(method)
-    assert model(torch.zeros(2, 16, dtype=torch.long)).shape == (2, 16, len(CHARACTERS))
+    model, idx = make_model(method), torch.zeros(2, 16, dtype=torch.long)
+    logits = model(idx, idx) if method is streams else model(idx)
+    assert logits.shape == (2, 16, len(CHARACTERS))
 
 
 def test_flow_model_without_evidence_is_the_masked_model():
@@ -341,6 +343,7 @@ DECODINGS = {
             temp=1.0, top_k=None, confidence_threshold=0.0, spacing=2, target_chunk_len=10, flow_until=0.2
         ),
     ],
+    "streams": [streams.Decoding(temp=1.0, streams=3, target_chunk_len=10)],
 }
 CASES = [(METHODS[name], decoding) for name, decodings in DECODINGS.items() for decoding in decodings]
 every_decoding = pytest.mark.parametrize(("method", "decoding"), CASES)
