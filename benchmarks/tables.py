@@ -1,6 +1,6 @@
 """Rows of the pages' tables, from results/ alone, where they are not the rows of a file as they stand."""
 
-from benchmarks.configurations import PAIRS, SPACED
+from benchmarks.configurations import PAIRS, SPACED, middle
 from lab import records
 from lab.cli import ROOT, check
 
@@ -100,10 +100,10 @@ def configurations():
     """The frontier's configurations by name: costs at the middle entropy, or where they come nearest; NLL at each."""
     found, rows = results("frontier"), {}
     entropies = found["settings"]["entropies"]
-    middle, last = entropies[len(entropies) // 2], entropies[-1]
+    last = entropies[-1]
     for row in found["matched"]:
         mine = rows.setdefault(row["name"], row | {"jsd_4": None})
-        if row["entropy"] == middle:
+        if row["entropy"] == middle(entropies):
             mine.update(row)
         spread = "{generative_nll:.3f} ({generative_nll_low:.2f} to {generative_nll_high:.2f})"
         mine[f"at {row['entropy']:.0f} bits"] = spread.format_map(row)

@@ -257,4 +257,4 @@ def pareto(points, high, low=()):
     scores = np.array([[p[key] for key in high] + [-p[key] for key in low] for p in known])
     beaten = [((scores >= own).all(1) & (scores > own).any(1)).any() for own in scores]
     best = [point for point, worse in zip(known, beaten, strict=True) if not worse]
-    return sorted(best, key=lambda point: point[high[0]])
+    return sorted(best, key=lambda point: point[(*high, *low)[0]])
