@@ -15,7 +15,8 @@ import lab.start  # noqa: F401 (before PyTorch)
 
 import methods
 from lab import cli, files, plots, records, stats
-from lab.cli import listed
+from lab.cli import comma_list
+from lab.progress import note
 from lab.quality import Reference
 
 BRIEF = ("name", "chars_per_second", "chars_per_call", "nfe", "distance", "distance_low", "distance_high")
@@ -23,7 +24,7 @@ BRIEF = ("name", "chars_per_second", "chars_per_call", "nfe", "distance", "dista
 
 @dataclass(frozen=True)
 class Args:
-    inputs: listed(Path)  # results.json files, separated by commas or spaces
+    inputs: comma_list(Path)  # results.json files, separated by commas or spaces
     tag: str = "analysis"  # the files' names begin with it
     data: Path | None = None  # the corpus; default data.txt
     output_dir: Path = cli.ROOT / "infer_analysis"
@@ -38,7 +39,7 @@ def whole(row):
     return (vars(method.decoding) if method else {}) | row
 
 
-def names_of(rows):
+def setting_names(rows):
     """A name for the setting of each row: its module, weights and settings, without those that all have in common.
 
     Those that would have one name are told apart by whatever differs.
@@ -62,7 +63,7 @@ def optimal(points, speed):
     if speed != "chars_per_call":  # else it would stand against itself
         best["parallel"] = stats.pareto(points, [speed, "chars_per_call"])
     for name in {"quality", "parallel"} - {name for name in best if best[name]}:
-        records.warn(f"no pareto_speed_{name}.csv and no plot of it: the rows do not have what it needs")
+        note(f"no pareto_speed_{name}.csv and no plot of it: the rows do not have what it needs")
     return {name: found for name, found in best.items() if found}
 
 
@@ -81,7 +82,7 @@ def main(args):
     rows = [whole(row) for path in args.inputs for row in records.read_rows(path)]
     reference = Reference.of_data(args.data, rows)
     groups = stats.settings(rows)
-    points, names = stats.by_setting(groups, reference), names_of([group[0] for group in groups])
+    points, names = stats.by_setting(groups, reference), setting_names([group[0] for group in groups])
     points = [point | {"name": name} for point, name in zip(points, names, strict=True)]
     real = stats.real_text(groups[0], reference)
     speed, label = plots.speed_axis(points)

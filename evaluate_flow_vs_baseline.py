@@ -23,7 +23,7 @@ from methods import STAGED, TWO_STAGE
 
 @dataclass(frozen=True)
 class Args(experiment.Args):
-    seeds: cli.listed(int) = (1337, 2027, 7)
+    seeds: cli.comma_list(int) = (1337, 2027, 7)
     baseline_weights: Path | None = None  # default weights/diffusion.pt
     flow_weights: Path | None = None  # default weights/diffusion_flow.pt
     temp: float = STAGED["temp"]  # of both

@@ -29,8 +29,8 @@ from lab.progress import Bar
 
 @dataclass(frozen=True)
 class Args:
-    method: cli.listed(Path) = ()  # files that define methods of your own
-    weights: cli.listed(Path) = tuple(map(checkpoint.default_path, methods.METHODS))  # files of any name and method
+    method: cli.comma_list(Path) = ()  # files that define methods of your own
+    weights: cli.comma_list(Path) = tuple(map(checkpoint.default_path, methods.METHODS))  # files of any name and method
     data: Path | None = None  # UTF-8 text whose last tenth is held out; default data.txt
     repeats: int = 4  # random masks per window in the bound
     most: int = 2000  # windows of a part at most, evenly spread
@@ -112,7 +112,7 @@ def main(args):
         methods.add(path)
     corpus = Corpus(args.data)
     engines, rows, path_rows = load_all(args, corpus), [], []
-    folder = args.output_dir or records.fresh(cli.ROOT / "likelihood_reports", "")
+    folder = args.output_dir or records.new_run_dir(cli.ROOT / "likelihood_reports", "")
     files.check_place(folder / "likelihood.json")
     names = [path.name for path in engines]
     for path, engine in engines.items():

@@ -22,7 +22,7 @@ ABOUT = "tiny-diffusion"
 
 @dataclass(frozen=True)
 class Args:
-    weights: cli.listed(Path) = tuple(map(checkpoint.default_path, methods.METHODS))  # files of any name and method
+    weights: cli.comma_list(Path) = tuple(map(checkpoint.default_path, methods.METHODS))  # files of any name and method
     output_dir: Path = cli.ROOT / "exports"  # where NAME.onnx and NAME.safetensors go
 
     def __post_init__(self):

@@ -70,7 +70,8 @@ def main(args):
     sample = trials.run(engine, trials.Trial(canvas, decoding, (args.seed,)))[0]
     print(sample.text)
     print(
-        f"{args.preset} ({engine.name}: {experiment.name_of(decoding, settings)}): {sample.figures()}", file=sys.stderr
+        f"{args.preset} ({engine.name}: {experiment.settings_label(decoding, settings)}): {sample.figures()}",
+        file=sys.stderr,
     )
 
 

@@ -20,7 +20,7 @@ import pandas as pd
 import diffusion
 import methods
 from lab import cli, experiment, plots, records, stats, two_stage
-from lab.cli import check, listed
+from lab.cli import check, comma_list
 from lab.quality import NgramStats, measures_of
 from methods import ONE_STAGE, STAGED, TWO_STAGE
 
@@ -29,10 +29,10 @@ NOT_WORSE = 0.02  # of `distance`, which the whole interval of the difference ma
 
 @dataclass(frozen=True)
 class Args(experiment.Args):
-    seeds: listed(int) = (1337, 2027, 7, 42, 123, 314, 2718, 9001, 65537, 8888)
+    seeds: comma_list(int) = (1337, 2027, 7, 42, 123, 314, 2718, 9001, 65537, 8888)
     prompts: int = 1
     max_new_tokens: int = 240
-    module: cli.a_method() = "diffusion"  # diffusion or diffusion_flow
+    module: cli.method_name() = "diffusion"  # diffusion or diffusion_flow
     weights: Path | None = None  # default weights/MODULE.pt
     temp: float = STAGED["temp"]  # of all
     top_k: cli.one_number_or_all() = STAGED["top_k"]  # of all
@@ -42,11 +42,11 @@ class Args(experiment.Args):
     base_confirm_threshold: float = ONE_STAGE["confirm_threshold"]
     base_replace_margin: float = ONE_STAGE["replace_margin"]
     base_target_chunk_len: int = diffusion.Decoding.target_chunk_len
-    sweep_confidence_threshold: listed(float) = (TWO_STAGE["confidence_threshold"],)
-    sweep_draft_threshold: listed(float) = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-    sweep_confirm_threshold: listed(float) = (0.85, 0.88)
-    sweep_replace_margin: listed(float) = (0.0, 0.02, 0.05)
-    sweep_target_chunk_len: listed(int) = (diffusion.Decoding.target_chunk_len,)
+    sweep_confidence_threshold: comma_list(float) = (TWO_STAGE["confidence_threshold"],)
+    sweep_draft_threshold: comma_list(float) = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+    sweep_confirm_threshold: comma_list(float) = (0.85, 0.88)
+    sweep_replace_margin: comma_list(float) = (0.0, 0.02, 0.05)
+    sweep_target_chunk_len: comma_list(int) = (diffusion.Decoding.target_chunk_len,)
     output_dir: Path = cli.ROOT / "sweep_generate_reports"
 
 
@@ -61,7 +61,7 @@ def decodings(args):
         "--sweep-draft-threshold: below every --sweep-confidence-threshold, or it is no second stage",
     )
     baseline = {"baseline": replace(start, **cli.prefixed(args, "base"))}
-    return baseline | {experiment.name_of(cell, varied).replace("_threshold", ""): cell for cell in cells}
+    return baseline | {experiment.settings_label(cell, varied).replace("_threshold", ""): cell for cell in cells}
 
 
 def new_against_baseline(groups, reference):

@@ -35,19 +35,21 @@ NAMED = ("GPT", "GPT, draft model", "1-layer GPT", SPACED, "flow, spacing 8", "d
 
 @dataclass(frozen=True, kw_only=True)
 class Args(Output, experiment.Args):
-    seeds: cli.listed(int) = (1, 2, 3)
+    seeds: cli.comma_list(int) = (1, 2, 3)
     prompts: int = 32
     max_new_tokens: int = 240
     batch: int = 32
     timed: int = 0
-    entropies: cli.listed(float) = (10.3, 9.2, 8.3)  # bits, at which the configurations are compared
+    entropies: cli.comma_list(float) = (10.3, 9.2, 8.3)  # bits, at which the configurations are compared
     rounds: int = 2  # timings of each configuration, of slow ones one of one text; 0: those of results/frontier.json
     output_dir: Path = cli.ROOT / "benchmark_reports"  # the texts, in a folder of their own
 
     def __post_init__(self):
         super().__post_init__()
         check(self.runtime == "torch", "--runtime: PyTorch is what this benchmark compiles and times; leave it out")
-        check(self.prompts >= max(self.batch, stats.FEWEST_CLUSTERS), "--prompts: at least --batch, and 5 for an interval")
+        check(
+            self.prompts >= max(self.batch, stats.FEWEST_CLUSTERS), "--prompts: at least --batch, and 5 for an interval"
+        )
         cli.check_range(self, 0, 100, "rounds")
 
 
@@ -163,7 +165,9 @@ def draw(found, folder):
     """A plot for passes, and one for seconds of one text and of many together: generative NLL at the middle entropy."""
     target, batch = middle(found["settings"]["entropies"]), found["settings"]["batch"]
     points = {row["name"]: dict(row) for row in found["matched"] if row["entropy"] == target}
-    check({*NAMED} <= {*points}, f"no plots: some of {NAMED} have no {target} bits of entropy; choose other --entropies")
+    check(
+        {*NAMED} <= {*points}, f"no plots: some of {NAMED} have no {target} bits of entropy; choose other --entropies"
+    )
     for row in found["seconds"]:
         if row["compiled"] and row["name"] in points:
             points[row["name"]]["seconds" if row["batch"] == 1 else "seconds_together"] = row["seconds"]
@@ -183,7 +187,9 @@ def draw(found, folder):
 def draw_flows(points, folder, y):
     """What the flow does to passes and to generative NLL: an arrow for each way of unmasking. points: by name."""
     place = {name: (point["nfe"], point["generative_nll"]) for name, point in points.items()}
-    pairs = [(off, name) for off, names in PAIRS.items() for name in names if "flow off" in off and {off, name} <= {*place}]
+    pairs = [
+        (off, name) for off, names in PAIRS.items() for name in names if "flow off" in off and {off, name} <= {*place}
+    ]
     title = "What the flow changes at equal diversity: from flow off (ring) to flow (dot)"
     with plots.figure(folder / "frontier_flow.png", title, "forward passes for 240 characters", y) as axes:
         for (off, name), colour in zip(pairs, (*plots.COLOURS, "black"), strict=False):

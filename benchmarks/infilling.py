@@ -22,7 +22,7 @@ from lab.corpus import Corpus, windows
 
 @dataclass(frozen=True, kw_only=True)
 class Args(Output):
-    lengths: cli.listed(int) = (1, 5, 20, 60, 200)  # characters in the masked span, in the middle of a window
+    lengths: cli.comma_list(int) = (1, 5, 20, 60, 200)  # characters in the masked span, in the middle of a window
     windows: int = 217  # of the test split, at most: all of it where the text is the default one
     spacing: int = 8  # the masked models fill positions more than this apart in one call
 

@@ -46,7 +46,7 @@ HELD_OUT = 25_600  # characters of the test split that are read after so many mi
 
 @dataclass(frozen=True, kw_only=True)
 class Args(Output):
-    minutes: cli.listed(float) = ()  # of training, each from scratch; none: only the logs of the shipped weights
+    minutes: cli.comma_list(float) = ()  # of training, each from scratch; none: only the logs of the shipped weights
     path: Path | None = None  # folder of a checkout of the origin, with gpt.py and diffusion.py in it
     nanogpt: Path | None = None  # folder of a checkout of karpathy/nanoGPT
     device: str | None = None  # cuda, cpu...; default the accelerator if there is one

@@ -42,8 +42,8 @@ ORIGIN = ("Model", "device", "generate", "get_batch", "batch_size", "learning_ra
 class Args(Output):
     path: Path | None = None  # folder of a checkout of the origin, with gpt.py and diffusion.py in it
     chars: int = 240  # characters of a text
-    drafts: cli.listed(int) = (2, 4, 8)  # characters that the draft model proposes for each forward pass of GPT
-    batches: cli.listed(int) = (1, 32)  # texts that each method writes together
+    drafts: cli.comma_list(int) = (2, 4, 8)  # characters that the draft model proposes for each forward pass of GPT
+    batches: cli.comma_list(int) = (1, 32)  # texts that each method writes together
     rounds: int = 3  # timed pairs
     device: str | None = None  # cuda, cpu...; default the accelerator if there is one
 

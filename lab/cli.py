@@ -110,6 +110,7 @@ def parse(Args, argv, doc):
     """argv as Args. The help begins with the first two paragraphs of `doc`: the purpose, and commands to type."""
     about, registry = "\n\n".join(doc.split("\n\n")[:2]), ConstructorRegistry()
     registry.primitive_rule(optional)
+    registry.primitive_rule(path)
     return tyro.cli(Args, prog=program(), args=argv, description=about, config=CONFIG, registry=registry)
 
 
@@ -120,6 +121,25 @@ def optional(info):
         return None
     spec = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(kinds.pop(), info.markers))
     return replace(spec, str_from_instance=lambda v: ["None"] if v is None else spec.str_from_instance(v))
+
+
+def path(info):
+    """tyro's rule for a Path: the help shows a default one of ours without the project's folder."""
+    if info.type is not Path:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=lambda words: Path(words[0]),
+        is_instance=lambda value: isinstance(value, Path),
+        str_from_instance=lambda value: [short(value)],
+    )
+
+
+def short(value):
+    """A value as a text, a path below the project's root without that."""
+    is_ours = isinstance(value, Path) and value.is_relative_to(ROOT)
+    return value.relative_to(ROOT).as_posix() if is_ours else str(value)
 
 
 def check_tag(tag):
@@ -157,7 +177,7 @@ def uv_run(script, *words, start=()):
     return shlex.join(map(str, ["uv", "run", *start, script, *words]))
 
 
-def listed(kind):
+def comma_list(kind):
     """A tyro type: different values of `kind`, separated by commas or spaces, as in --seeds 1,2,3."""
 
     def parsed(words):
@@ -170,7 +190,7 @@ def listed(kind):
         return values
 
     def shown(values):
-        return [",".join(map(str, values)) or "none"]
+        return [",".join(map(short, values)) or "none"]
 
     spec = PrimitiveConstructorSpec(
         nargs="*",
@@ -200,7 +220,7 @@ def one_number_or_all():
     return Annotated[int | None, spec]
 
 
-def a_method():
+def method_name():
     """A tyro type: a method's name or file, as --module or as --method."""
     return Annotated[str, tyro.conf.arg(aliases=("--method",), metavar="NAME|FILE.py")]
 

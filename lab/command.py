@@ -70,7 +70,13 @@ def flags(method):
 
 def run(method, argv=None):
     """A method's command: train when asked to, or when there is nothing to load yet; then write -> the exit status."""
-    return cli.run(functools.partial(main, method), flags(method), argv, method.doc)
+    return cli.run(functools.partial(main, method), flags(method), argv, doc_of(method))
+
+
+def doc_of(method):
+    """The docstring of the file that ends with a method's record; its parts may come from other files."""
+    namespaces = [getattr(module, "__dict__", {}) for module in [*sys.modules.values()]]
+    return next((names["__doc__"] for names in namespaces if names.get("METHOD") is method), __doc__)
 
 
 def main(method, args):
@@ -132,7 +138,7 @@ def write(method, args):
     console = terminal.terminal()
     with Bar(f"loading {path.name}"):
         device = "cpu" if args.runtime == "onnx" else args.device
-        engine = trials.load(method, path, device, args.runtime, hint)
+        engine = replace(trials.load(method, path, device, args.runtime, hint), sampler=args.sampler)
     opening = engine.opening
     if args.data is not None and args.prompt is None:
         opening = Corpus(args.data).opening(args.prompt_len)

@@ -73,13 +73,13 @@ class Bar(Progress):
         pause = SOON
         while not self.ended.wait(pause):
             if Bar.shown in (self, None):
-                self.say(self.line())
+                note(self.line())
             pause = EVERY
 
-    @staticmethod
-    def say(line):
-        """Print a line on standard error."""
-        print(f"note: {line}", file=sys.stderr, flush=True)
+
+def note(line):
+    """Print a line on standard error."""
+    print(f"note: {line}", file=sys.stderr, flush=True)
 
 
 def is_heard():

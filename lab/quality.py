@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from lab.cli import UserError, check
 from lab.corpus import Alphabet, Corpus, codes_of
-from lab.records import warn
+from lab.progress import note
 
 COPIED = 32  # characters in a row that make a copy
 MULTIPLIER = 0x9E3779B97F4A7C15  # odd, its bits mixed
@@ -82,7 +82,7 @@ class Reference:
         except UserError as error:
             if path is not None:
                 raise
-            warn(f"{error}. Until then the measures that need it stay empty.")
+            note(f"{error}. Until then the measures that need it stay empty.")
             return None
         strange = sorted(set().union(*(row["text"] for row in rows)) - set(corpus.alphabet.characters))
         other = f"{corpus.path}: lacks characters of these texts ({strange[:5]}); give the text that they follow with --data"

@@ -157,7 +157,7 @@ def check_files(method, args):
     """Raise UserError for files that cannot be replaced or gone on from, before anything is loaded."""
     path = args.weights or checkpoint.default_path(method.name)
     foreign = f"{path}: exists and is not a checkpoint, which a training does not overwrite; name another file"
-    check(not checkpoint.is_foreign(path), foreign)
+    check(not checkpoint.is_not_checkpoint(path), foreign)
     if args.init:
         checkpoint.raw(args.init, uv_run(f"{method.name}.py", "--train", "--weights", args.init))
     if args.resume:
@@ -224,9 +224,9 @@ def announce(session, args):
         unfinished = files.destination(resume).exists()
         name = f"{session.description['name']}_train_{time.strftime('%Y%m%d_%H%M%S')}.csv"
         # relative, so that a copied folder goes on in its own logs
-        made["log"] = files.unused(ROOT / "logs" / name).relative_to(ROOT).as_posix()
+        made["log"] = files.create_unique(ROOT / "logs" / name).relative_to(ROOT).as_posix()
         if unfinished:
-            old = files.unused(resume.with_name(f"{resume.name}.old"))
+            old = files.create_unique(resume.with_name(f"{resume.name}.old"))
             os.replace(resume, old)
             say(f"{resume}: an unfinished training was here; it is kept as {old.name}")
     if session.path.exists():

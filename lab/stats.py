@@ -11,8 +11,9 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from lab.cli import check
+from lab.progress import note
 from lab.quality import MEASURES, NgramStats, measure, measures_of
-from lab.records import Row, warn
+from lab.records import Row
 
 DRAWS = 2000  # bootstrap samples
 FEWEST_CLUSTERS = 5  # clusters that an interval needs
@@ -191,7 +192,7 @@ def common_texts(groups):
     has = f"{least[0]['name']} has {len(least)} texts, others up to {most}"
     check(common, f"no seed and prompt is common to all settings ({has}): nothing to compare")
     if len(common) < most:
-        warn(f"only the {len(common)} texts whose seed and prompt all settings have are compared ({has})")
+        note(f"only the {len(common)} texts whose seed and prompt all settings have are compared ({has})")
     return [[own[text] for text in common] for own in texts]
 
 

@@ -476,7 +476,7 @@ class Wide:
     data: Path | None = None  # the corpus; default data.txt
     prompt: str | None = None  # text to go on from
     top_k: cli.one_number_or_all() = None  # draw from the k likeliest characters only
-    spacing: cli.listed(int) = ()  # positions
+    spacing: cli.comma_list(int) = ()  # positions
 
 
 def keep(kept):
