@@ -82,7 +82,8 @@ def main(args):
     rows = [whole(row) for path in args.inputs for row in records.read_rows(path)]
     reference = Reference.of_data(args.data, rows)
     groups = stats.settings(rows)
-    points, names = stats.by_setting(groups, reference), setting_names([group[0] for group in groups])
+    points = stats.by_setting(groups, reference)
+    names = setting_names([group[0] for group in groups])
     points = [point | {"name": name} for point, name in zip(points, names, strict=True)]
     real = stats.real_text(groups[0], reference)
     speed, label = plots.speed_axis(points)

@@ -37,7 +37,10 @@ class Args(experiment.Args):
 
 def blind(rows):
     """Pairs of texts, baseline and flow, in an order drawn from them -> (what a reader gets, the key to it)."""
-    rng, pairs, samples, key = random.Random("".join(row["text"] for row in rows)), {}, [], []
+    rng = random.Random("".join(row["text"] for row in rows))
+    pairs = {}
+    samples = []
+    key = []
     for row in rows:
         pairs.setdefault((row["seed"], row["prompt"]), {})[row["name"]] = row["text"]
     order = list(pairs.values())
@@ -65,7 +68,7 @@ def main(args):
     for a, b in (("baseline", "flow"), ("flow_off", "flow")):
         summary["differences"][f"{b} - {a}"] = found = stats.compare(by_name[a], by_name[b], reference)
         summary["verdicts"] += stats.verdicts(found, a, b)
-    stamp = records.stamp(**{**vars(args), "weights": [engine.weights for engine in engines]})
+    stamp = records.stamp(args, weights=[engine.weights for engine in engines])
     for name in ("baseline", "flow"):
         folder.write(f"samples_{name}.csv", by_name[name])
     for name, part in zip(("samples", "key"), blind(by_name["baseline"] + by_name["flow"]), strict=True):

@@ -62,7 +62,7 @@ def main(args):
     found = stats.compare(a, b, reference)
     verdicts = stats.verdicts(found, *sides)
     real = stats.real_text(a, reference)
-    stamp = records.stamp(**{**vars(args), "weights": engine.weights})
+    stamp = records.stamp(args, weights=engine.weights)
     folder.write("summary.json", {"verdicts": verdicts, "differences": found, "real_text": real, "stamp": stamp})
     folder.write("results.csv", rows)
     analysis = "analyze_generate_quality.py", "--input", folder.path / "results.json", "--tag", engine.name

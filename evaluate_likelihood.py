@@ -86,13 +86,15 @@ def likelihoods(engine, corpus, args):
 
 def strategy_costs(engine, corpus, args):
     """Rows: what each unmasking strategy costs a masked model, beside the last one; a left-to-right model has one."""
-    size, rows = engine.model.config.block_size, []
+    size = engine.model.config.block_size
+    rows = []
     held = read(engine, corpus, corpus.test, args.windows)[:, :-1]
     masked = torch.arange(size) >= min(16, size // 2)
     for strategy in args.chosen and ["left"] if engine.method.is_causal else args.chosen:
         with Bar(f"{engine.name}, {strategy}, {len(held)} windows"):
             if engine.method.is_causal:
-                nll, calls = likelihood.nll_given_prefix(engine.model, held, masked), masked.sum().float()
+                nll = likelihood.nll_given_prefix(engine.model, held, masked)
+                calls = masked.sum().float()
             else:
                 nll, calls = likelihood.path_nll(engine.model, held, masked, methods.strategy(strategy))
         low, high, _ = stats.mean_interval(nll.numpy())
@@ -111,7 +113,9 @@ def main(args):
     for path in args.method:
         methods.add(path)
     corpus = Corpus(args.data)
-    engines, rows, path_rows = load_all(args, corpus), [], []
+    engines = load_all(args, corpus)
+    rows = []
+    path_rows = []
     folder = args.output_dir or records.new_run_dir(cli.ROOT / "likelihood_reports", "")
     files.check_place(folder / "likelihood.json")
     names = [path.name for path in engines]
@@ -121,8 +125,7 @@ def main(args):
             row = {"module": engine.name, "weights": name, "measure": what, "part": part, "windows": len(nll)}
             rows.append(row | {"nats": nll.mean().item(), "bits": nll.mean().item() / math.log(2)})
         path_rows += [{"weights": name, **row} for row in strategy_costs(engine, corpus, args)]
-    used = [engine.weights for engine in engines.values()]
-    stamp = records.stamp(**{**vars(args), "weights": used, "data_sha256": corpus.sha256})
+    stamp = records.stamp(args, weights=[engine.weights for engine in engines.values()], data_sha256=corpus.sha256)
     shown = ["weights", "strategy", "calls", "nats", "low", "high", "difference", "difference_low", "difference_high"]
     for table in (pd.DataFrame(rows), pd.DataFrame(path_rows, columns=shown)):
         if len(table):

@@ -24,7 +24,7 @@ from lab.cli import check, comma_list
 from lab.quality import NgramStats, measures_of
 from methods import ONE_STAGE, STAGED, TWO_STAGE
 
-NOT_WORSE = 0.02  # of `distance`, which the whole interval of the difference may reach
+MARGIN = 0.02  # of `distance`, which the whole interval of the difference may reach
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ def new_against_baseline(groups, reference):
     tables = {}
     for name, rows in groups.items():
         table = tables[name] = pd.DataFrame(rows)
-        table["chars_per_call"], table["distance"] = table.chars / table.nfe, None
+        table["chars_per_call"] = table.chars / table.nfe
+        table["distance"] = None
         if reference is not None:
             pool = NgramStats([[row] for row in rows], reference)
             table["distance"] = pool.figures(np.eye(len(rows)))["distance"]  # of each text
@@ -83,15 +84,16 @@ def new_against_baseline(groups, reference):
 
 def aggregate(groups, reference):
     """One dictionary per setting: its own measures, its paired differences to the baseline, whether it is not worse."""
-    points, distances = {point["name"]: point for point in stats.by_setting(groups.values(), reference)}, []
+    points = {point["name"]: point for point in stats.by_setting(groups.values(), reference)}
+    distances = []
     for name in groups.keys() - {"baseline"}:
         found = stats.compare(groups["baseline"], groups[name], reference)
         points[name] |= {"differences": found, "not_worse": False, "verdict": None}
         distances += [row | {"name": name} for row in found if row["measure"] == "distance"]
-    for row in stats.judged(distances):  # together: the grid is searched for the settings that are better
+    for row in stats.with_verdicts(distances):  # together: the grid is searched for the settings that are better
         not_worse, verdict = (
-            row["high"] is not None and row["high"] <= NOT_WORSE,
-            stats.in_words(row, "baseline", row["name"]),
+            row["high"] is not None and row["high"] <= MARGIN,
+            stats.verdict_of(row, "baseline", row["name"]),
         )
         points[row["name"]] |= {"not_worse": not_worse, "verdict": verdict}
     return points
@@ -108,7 +110,8 @@ def draw(points, best, real, folder):
                 plots.scatter(axes, shown, speed, y, colour, kind, "*" if kind == "baseline" else "o")
             if name == "quality" and real:
                 plots.real_line(axes, real.get("distance", {}).get("mean"))
-    title, shown = "Fewer calls than the baseline, text not worse", [*best, points["baseline"]]
+    title = "Fewer calls than the baseline, text not worse"
+    shown = [*best, points["baseline"]]
     names = [p["name"].replace("replace_", "") for p in shown]
     beside = [f"{p['nfe']:.0f} calls" + (f", {p['seconds']:.1f} s" if p.get("seconds") else "") for p in shown]
     with plots.figure(folder / "top_speed_configs.png", title, "calls for a text (\u2190 better)", "") as axes:
@@ -120,9 +123,9 @@ def draw(points, best, real, folder):
 def summary(points, better, args, engine, real):
     """What the grid found in short; better: the settings that beat the baseline, those of fewest calls first."""
     top_5 = [{key: p[key] for key in ("name", "nfe", "chars_per_second", "verdict")} for p in better[:5]]
-    rule = f"fewer calls than the baseline, and the 95 % interval of the difference in distance ends below {NOT_WORSE}"
+    rule = f"fewer calls than the baseline, and the 95 % interval of the difference in distance ends below {MARGIN}"
     short = {"top_5": top_5, "top_5_rule": rule, "settings": len(points) - 1, "not_worse_and_faster": len(better)}
-    return short | {"real_text": real, "stamp": records.stamp(**{**vars(args), "weights": engine.weights})}
+    return short | {"real_text": real, "stamp": records.stamp(args, weights=engine.weights)}
 
 
 def main(args):
@@ -132,7 +135,8 @@ def main(args):
     reference = experiment.reference(args, engine, methods.load)
     rows, folder = experiment.write(settings, args, reference, engine.name, "rows.json")
     groups = stats.grouped(rows, "name")
-    points, real = aggregate(groups, reference), stats.real_text(groups["baseline"], reference)
+    points = aggregate(groups, reference)
+    real = stats.real_text(groups["baseline"], reference)
     better = [p for p in points.values() if p.get("not_worse") and p["nfe"] < points["baseline"]["nfe"]]
     better.sort(key=lambda p: p["nfe"])
     found = summary(points, better, args, engine, real)

@@ -55,7 +55,8 @@ class Args(Output, experiment.Args):
 
 def write(configs, args, reference):
     """A text for each configuration, temperature, seed and prompt -> (rows, their folder)."""
-    prompts, planned = experiment.prompts(configs[0].engine, reference, args), []
+    prompts = experiment.prompts(configs[0].engine, reference, args)
+    planned = []
     for config in configs:
         flags = replace(args, seeds=args.seeds[:1]) if config.single_seed else args
         for variant in config.variants():
@@ -90,7 +91,8 @@ def interpolation(entropy, target):
     """
     below = np.flatnonzero(entropy < target)
     above = min(below.max(initial=0) + 1, len(entropy) - 1)
-    low, high = entropy[above - 1], entropy[above]
+    low = entropy[above - 1]
+    high = entropy[above]
     share = (target - low) / (high - low) if high != low else 0.0
     weights = np.zeros(len(entropy))
     weights[[above - 1, above]] = 1 - share, share
@@ -163,7 +165,8 @@ def timed(configs, matched, args, prompts):
 
 def draw(found, folder):
     """A plot for passes, and one for seconds of one text and of many together: generative NLL at the middle entropy."""
-    target, batch = middle(found["settings"]["entropies"]), found["settings"]["batch"]
+    target = middle(found["settings"]["entropies"])
+    batch = found["settings"]["batch"]
     points = {row["name"]: dict(row) for row in found["matched"] if row["entropy"] == target}
     check(
         {*NAMED} <= {*points}, f"no plots: some of {NAMED} have no {target} bits of entropy; choose other --entropies"

@@ -66,7 +66,9 @@ def beam(log_probs, idx, masked, width):
     log_probs: (texts (width, t), first, parents (width,): which of the texts before each goes on from) -> (width, t - first
     + 1, V), of characters first .. t. Returns the text (L,).
     """
-    texts, first, parents = idx.repeat(width, 1), 1, torch.arange(width)
+    texts = idx.repeat(width, 1)
+    first = 1
+    parents = torch.arange(width)
     nll = torch.zeros(width, dtype=torch.float64).masked_fill(parents > 0, torch.inf)  # at first all are one text
     for k in [*masked.nonzero().flatten().tolist(), len(idx)]:
         log_p = log_probs(texts[:, :k], first, parents)
@@ -75,8 +77,10 @@ def beam(log_probs, idx, masked, width):
         nll = nll - log_p[:, :-1].gather(-1, known)[..., 0].sum(1)
         if k < len(idx):
             nll, best = (nll[:, None] - log_p[:, -1]).flatten().sort()
-            nll, best = nll[:width], best[:width]
-            parents, first = best // V, k + 1
+            nll = nll[:width]
+            best = best[:width]
+            parents = best // V
+            first = k + 1
             texts = texts[parents]
             texts[:, k] = best % V
     votes = torch.einsum("n,nlv->lv", (-nll).softmax(0), F.one_hot(texts, V).double())
@@ -108,12 +112,14 @@ def by_ngrams(ngrams, texts, first, parents):
 
 def by_masked(engine, text, masked):
     """A text restored by a masked model: yields (how, restored text, passes, share that it expects to be right)."""
-    mask, passes = engine.alphabet.mask, []
+    mask = engine.alphabet.mask
+    passes = []
     damaged = "".join(mask if gap else character for gap, character in zip(masked, text, strict=True))
     decoding = replace(engine.method.decoding, temp=1.0, top_k=1, target_chunk_len=len(text))
     found = list(restore(engine, damaged, mask, decoding, passes.append))
     for how, rank, nfe in (("spaced", 0, len(passes)), ("one pass", 1, 1)):  # what was written, what is likeliest
-        characters, expected = list(text), []
+        characters = list(text)
+        expected = []
         for position, best in found:
             characters[position], probability = best[rank]
             expected.append(probability)
@@ -142,7 +148,8 @@ def shares_right(text, restored, masked):
 
 def measure(texts, kind, share, ways):
     """A row for each way of restoring these damaged texts: means, and the interval of the share of right characters."""
-    rng, rows = generator(kind, share), []
+    rng = generator(kind, share)
+    rows = []
     for n, text in enumerate(texts, 1):
         Bar.shown.show(0, f"{kind}, {share:.0%}, text {n}")
         masked = damage(text, kind, share, rng)
@@ -157,7 +164,8 @@ def measure(texts, kind, share, ways):
 
 def main(args):
     """Damage and restore in every way; print and store."""
-    engines, corpus = {name: methods.load(name) for name in methods.METHODS}, Corpus()
+    engines = {name: methods.load(name) for name in methods.METHODS}
+    corpus = Corpus()
     texts = [corpus.alphabet.decode(text) for text in windows(corpus.test, 256, every=256, most=args.windows)]
     ngrams = NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6)
     masked = [partial(by_masked, engines[name]) for name in ("diffusion", "diffusion_flow")]
@@ -168,7 +176,7 @@ def main(args):
             ways = [*masked, search] if share in args.searched else masked
             rows += measure(texts, kind, share, ways)
     show(rows)
-    args.write("restoring", {"rows": rows}, weights=[engine.weights for engine in engines.values()])
+    args.write("restoring", {"rows": rows}, engines.values())
 
 
 if __name__ == "__main__":

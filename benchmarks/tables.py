@@ -98,7 +98,8 @@ def two_stage_grid():
 
 def configurations():
     """The frontier's configurations by name: costs at the middle entropy, or where they come nearest; NLL at each."""
-    found, rows = results("frontier"), {}
+    found = results("frontier")
+    rows = {}
     entropies = found["settings"]["entropies"]
     last = entropies[-1]
     for row in found["matched"]:
@@ -129,7 +130,8 @@ def pairs():
         for name in names:
             row = {"pair": f"{name}, minus {other}"}
             for bits in sorted({entropy for _, entropy in matched}):
-                mine, its = matched.get((name, bits), {}), matched.get((other, bits))
+                mine = matched.get((name, bits), {})
+                its = matched.get((other, bits))
                 if f"minus {other}" in mine:
                     row[f"at {bits:.0f} bits"] = "{:+.2f} ({:+.2f} to {:+.2f})".format(*mine[f"minus {other}"])
                     row[f"calls at {bits:.0f}"] = f"{mine['nfe']:.0f} and {its['nfe']:.0f}"

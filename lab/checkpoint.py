@@ -88,6 +88,14 @@ def describe(name, config, alphabet, opening, provenance):
     return said | {"mask": alphabet.mask, "opening": opening, "provenance": provenance}
 
 
+def network(method, config):
+    """A method's network with new weights. Raises UserError where it lacks a part that the lab uses."""
+    model = method.Model(config)
+    missing = ", ".join(part for part in ("config", "backbone", "lm_head") if not hasattr(model, part))
+    check(not missing, f"{method.name}: its Model has no {missing}; see CONTRIBUTING.md")
+    return model
+
+
 def save(path, model, description):
     """Write a model's weights, in bfloat16 (half the size; costs less than .001 nats)."""
     write(path, {**description, "model": {k: v.detach().cpu().bfloat16() for k, v in model.state_dict().items()}})
@@ -107,11 +115,14 @@ def load(path, method, hint=None):
     other = f", or use {made_for}.py" if os.path.isfile(ROOT / f"{made_for}.py") else ""
     check(made_for == name, f"{path}: holds weights of {made_for!r}, not of {name}; name weights of {name}{other}")
     with damaged(path, hint):
-        config, alphabet = method.Config(**payload["config"]), Alphabet(payload["characters"], payload["mask"])
+        config = method.Config(**payload["config"])
+        alphabet = Alphabet(payload["characters"], payload["mask"])
         check(len(alphabet) == config.vocab_size, f"not {config.vocab_size} characters")
-        opening, provenance, weights = payload["opening"], payload["provenance"], payload["model"]
+        opening = payload["opening"]
+        provenance = payload["provenance"]
+        weights = payload["model"]
         alphabet.encode(opening)
-    model = method.Model(config)  # outside: an error of the method's own code keeps its traceback
+    model = network(method, config)  # outside: an error of the method's own code keeps its traceback
     with damaged(path, hint):
         model.load_state_dict(weights)
         check(all(x.isfinite().all() for x in weights.values()), "NaN or infinite weights")

@@ -108,7 +108,8 @@ def guard(action):
 
 def parse(Args, argv, doc):
     """argv as Args. The help begins with the first two paragraphs of `doc`: the purpose, and commands to type."""
-    about, registry = "\n\n".join(doc.split("\n\n")[:2]), ConstructorRegistry()
+    about = "\n\n".join(doc.split("\n\n")[:2])
+    registry = ConstructorRegistry()
     registry.primitive_rule(optional)
     registry.primitive_rule(path)
     return tyro.cli(Args, prog=program(), args=argv, description=about, config=CONFIG, registry=registry)
@@ -152,7 +153,8 @@ def check_tag(tag):
 
 def typed_command(*more, without=()):
     """The command line that is running, as a reader would type it, with more flags, and without some and their values."""
-    typed, words = [], iter(sys.argv[1:])
+    typed = []
+    words = iter(sys.argv[1:])
     for word in words:
         flag, _, value = word.partition("=")
         if flag not in (*more, *without):
@@ -173,7 +175,8 @@ def program():
 def uv_run(script, *words, start=()):
     """A command that runs a script of ours, as it is typed in the user's folder."""
     if not os.path.samefile(os.curdir, ROOT):
-        script, start = ROOT / script, ("--project", ROOT, *start)
+        script = ROOT / script
+        start = ("--project", ROOT, *start)
     return shlex.join(map(str, ["uv", "run", *start, script, *words]))
 
 

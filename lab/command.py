@@ -13,7 +13,7 @@ from lab.method import sampler_of
 from lab.progress import Bar
 from lab.sampling import generator
 
-MOST = 10_000_000  # characters of one text: what still fits a small machine's memory
+LONGEST = 10_000_000  # characters of one text: what still fits a small machine's memory
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Args:
 
     def __post_init__(self):
         check(self.prompt_len >= 0, f"prompt_len must not be negative, but is {self.prompt_len}")
-        right = 1 <= self.max_new_tokens <= MOST
-        check(right, f"max_new_tokens must lie in 1..{MOST:,}, not {self.max_new_tokens}")
+        right = 1 <= self.max_new_tokens <= LONGEST
+        check(right, f"max_new_tokens must lie in 1..{LONGEST:,}, not {self.max_new_tokens}")
         check(self.train or not (self.resume or self.init), "--resume and --init go with --train")
         check_seeds(self.seed)
         going_on = self.prompt, self.prompt_len, self.max_new_tokens

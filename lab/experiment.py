@@ -1,6 +1,5 @@
 """An experiment: many trials, planned, written by one process or several, measured, and kept as rows, one for each text."""
 
-import bisect
 import itertools
 import os
 from dataclasses import asdict, dataclass, fields, replace
@@ -15,7 +14,7 @@ from lab.progress import Bar, note
 from lab.trials import Trial
 
 EVALUATOR = ROOT / "weights" / "evaluator.pt"
-MOST = {"prompts": 10**6, "prompt_len": 10**6, "max_new_tokens": 10**6, "batch": 1024, "workers": 256}
+LIMITS = {"prompts": 10**6, "prompt_len": 10**6, "max_new_tokens": 10**6, "batch": 1024, "workers": 256}
 
 
 @dataclass(frozen=True)
@@ -51,11 +50,11 @@ class Args:
         return self.workers == 1 and self.cluster is None
 
 
-def check_sizes(args, names=MOST):
-    """Raise UserError unless these numbers of a script's flags lie between 1 and MOST."""
+def check_sizes(args, names=LIMITS):
+    """Raise UserError unless these numbers of a script's flags lie between 1 and LIMITS."""
     for name in names:
         value = getattr(args, name)
-        check(1 <= value <= MOST[name], f"{name} must lie in 1..{MOST[name]:,}, not {value:,}")
+        check(1 <= value <= LIMITS[name], f"{name} must lie in 1..{LIMITS[name]:,}, not {value:,}")
 
 
 def reference(args, engine, load):
@@ -63,13 +62,15 @@ def reference(args, engine, load):
 
     load(name, path) -> Engine, of the evaluator. Raises UserError when the engine knows other characters.
     """
-    found, path = quality.Reference.of_data(args.data), args.data or ROOT / "data.txt"
+    found = quality.Reference.of_data(args.data)
+    path = args.data or ROOT / "data.txt"
     if found is None:
         return None
     check_text(found.alphabet, path, engine, hint="give that with --data")
     other = "--seed", "2", "--n-embd", "160", "--weights", "my_evaluator.pt"  # not the model that writes
     train = uv_run("gpt.py", "--train", "--data", path, *other)
-    hint, exists = f"To train one: {train}; then add --evaluator my_evaluator.pt", os.path.exists(args.evaluator)
+    hint = f"To train one: {train}; then add --evaluator my_evaluator.pt"
+    exists = os.path.exists(args.evaluator)
     check(exists or args.evaluator == EVALUATOR, f"--evaluator {args.evaluator}: no such file. {hint}")
     evaluator = load("gpt", args.evaluator) if exists else None
     if evaluator is None or evaluator.alphabet != found.alphabet or evaluator.weights == engine.weights:
@@ -119,11 +120,16 @@ def prompts(engine, reference, args):
 def batches(name, engine, decoding, args, prompts):
     """[(engine, Trial)] of one setting, a text for each seed and prompt: `timed` of them alone, the others in batches."""
     texts = list(itertools.product(args.seeds, prompts))
-    timed = min(args.timed, len(texts)) if args.is_timed else 0
-    cuts = [*range(timed), *range(timed, len(texts), args.batch), len(texts)]
-    batches = [zip(*texts[start:stop], strict=True) for start, stop in itertools.pairwise(cuts)]
-    canvases = [(seeds, Canvas.after(encoded(engine, own), args.max_new_tokens)) for seeds, own in batches]
-    return [(engine, Trial(canvas, decoding, seeds, name)) for seeds, canvas in canvases]
+    timed = args.timed if args.is_timed else 0
+    alone, others = texts[:timed], texts[timed:]
+    planned = [[text] for text in alone]
+    planned += [others[start : start + args.batch] for start in range(0, len(others), args.batch)]
+    tasks = []
+    for batch in planned:
+        seeds, openings = zip(*batch, strict=True)
+        canvas = Canvas.after(encoded(engine, openings), args.max_new_tokens)
+        tasks.append((engine, Trial(canvas, decoding, seeds, name)))
+    return tasks
 
 
 def encoded(engine, prompts):
@@ -150,10 +156,9 @@ def write(settings, args, reference, label, rows_file):
     """Write a text for each setting, seed and prompt -> (rows, their folder). settings: {name: (engine, Decoding)}."""
     first, *others = (engine for engine, _ in settings.values())
     check_text(first.alphabet, first.weights, *others, hint="compare models of one text")
-    texts = prompts(first, reference, args)
-    todo = [
-        task for name, (engine, decoding) in settings.items() for task in batches(name, engine, decoding, args, texts)
-    ]
+    texts, todo = prompts(first, reference, args), []
+    for name, (engine, decoding) in settings.items():
+        todo += batches(name, engine, decoding, args, texts)
     return generate_rows(todo, args, reference, label, rows_file)
 
 
@@ -165,23 +170,27 @@ def generate_rows(todo, args, reference, label, rows_file):
     before there is a folder.
     """
     sources = reference.sources() if reference else {"corpus": None, "evaluator": None}
-    planned, engines = [[head | sources for head in row_keys(*task)] for task in todo], {id(w): w for w, _ in todo}
+    planned = [[key | sources for key in row_keys(*task)] for task in todo]
     ends = list(itertools.accumulate(map(len, planned)))
+    engines = {id(engine): engine for engine, _ in todo}
     with workers.executor(_write, engines, args.workers, args.cluster) as submit:
         folder = records.RunDir(args.output_dir, label, rows_file, args.resume)
         done = rows_done(folder, list(itertools.chain(*planned)))
-        first = bisect.bisect_right(ends, done)  # the trial that is not written yet, or not to its end
-        futures = [submit((id(engine), trial)) for engine, trial in todo[first:]]
+        left = [
+            trial for trial in zip(todo, planned, ends, strict=True) if trial[-1] > done
+        ]  # not written to their end
+        futures = [submit((id(engine), trial)) for (engine, trial), _, _ in left]
         try:
             if args.is_timed:
-                for engine, trial in {id(task[0]): task for task in todo[first:]}.values():
+                for engine, trial in {id(engine): (engine, trial) for (engine, trial), _, _ in left}.values():
                     trials.warm_up(engine, trial)
             with Bar("writing", ends[-1], done, "texts") as bar:
-                for own, end, future in zip(planned[first:], ends[first:], futures, strict=True):
-                    bar.show(len(folder.rows), own[0]["name"])
-                    last = {"batch": len(own), "jobs": args.workers}
-                    last |= {} if args.is_timed else {"seconds": None, "cpu_seconds": None}
-                    rows = [head | vars(text) | last for head, text in zip(own, future.result(), strict=True)]
+                for (_, keys, end), future in zip(left, futures, strict=True):
+                    bar.show(len(folder.rows), keys[0]["name"])
+                    last = {"batch": len(keys), "jobs": args.workers}
+                    if not args.is_timed:
+                        last |= {"seconds": None, "cpu_seconds": None}
+                    rows = [key | vars(sample) | last for key, sample in zip(keys, future.result(), strict=True)]
                     folder.append(quality.measure(rows[len(folder.rows) - end :], reference))
         except KeyboardInterrupt:
             note(f"{len(folder.rows)} of {ends[-1]} texts are written; go on with: --resume {folder.path}")

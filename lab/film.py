@@ -12,7 +12,11 @@ import torch
 
 from lab import trials
 
-MASKED, DRAFT, NEW, SETTLED, EMPTY = 0, 1, 2, 3, 4
+MASKED = 0
+DRAFT = 1
+NEW = 2
+SETTLED = 3
+EMPTY = 4
 LEGEND = {
     MASKED: "masked",
     DRAFT: "draft: may be taken back",
@@ -69,17 +73,24 @@ class Recorder:
     """
 
     def __init__(self, engine, canvas):
-        self.alphabet, self.idx, self.masked = engine.alphabet, canvas.idx[0], canvas.masked[0]
+        self.alphabet = engine.alphabet
+        self.idx = canvas.idx[0]
+        self.masked = canvas.masked[0]
         self.ahead = EMPTY if engine.method.is_causal else MASKED
         self.states = torch.full(self.idx.shape, SETTLED)
         self.confidence = torch.ones(self.idx.shape, dtype=torch.float64)
-        self.calls, self.seconds, self.candidates = 0, 0.0, {}
+        self.calls = 0
+        self.seconds = 0.0
+        self.candidates = {}
 
     def add(self, frame, seconds):
         """Take up the frame of a call, which took so many seconds."""
-        self.calls, self.seconds = self.calls + 1, self.seconds + seconds
-        new, columns = self.masked & ~frame.masked[0], frame.columns[0]
-        self.idx, self.masked = frame.idx[0], frame.masked[0]
+        self.calls = self.calls + 1
+        self.seconds = self.seconds + seconds
+        new = self.masked & ~frame.masked[0]
+        columns = frame.columns[0]
+        self.idx = frame.idx[0]
+        self.masked = frame.masked[0]
         self.states = torch.where(new, NEW, SETTLED).masked_fill(frame.draft[0], DRAFT)
         written = self.confidence.scatter(0, columns, frame.confidence[0])
         self.confidence = torch.where(new, written, self.confidence)
@@ -133,7 +144,8 @@ def rows(text, width):
 
     A word that does not fit goes to the next line where it is known from its first character on; masks are filled up.
     """
-    made, row = [], ""
+    made = []
+    row = ""
     for character in text:
         if len(row) >= width and character != "\n":
             word = re.search(f"(?<= )[^ {MASK}]+$", row) if character not in (" ", MASK) else None
@@ -197,11 +209,13 @@ def duration(films):
 
 def pace(animation, say=str):
     """How the animation's time compares with the methods', in words."""
-    shown, real = sum(frame.lasts for frame in animation), animation[-1].clock
+    shown = sum(frame.lasts for frame in animation)
+    real = animation[-1].clock
     ratio = shown / real if real else 1.0
     if 0.95 < ratio < 1.05:
         return say("in real time")
-    slower, faster = say("{:.2g} times slower than real"), say("{:.2g} times faster than real")
+    slower = say("{:.2g} times slower than real")
+    faster = say("{:.2g} times faster than real")
     return slower.format(ratio) if ratio > 1 else faster.format(1 / ratio)
 
 

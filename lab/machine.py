@@ -159,7 +159,9 @@ class Rng:
     """
 
     def __init__(self, seed, step=0, rank=0, world=1):
-        self.step, self.rank, self.world = step, rank, world
+        self.step = step
+        self.rank = rank
+        self.world = world
         self.generator = generator(seed, step)
 
     def _mine(self, joint, rows):

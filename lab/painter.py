@@ -6,7 +6,10 @@ from lab.cli import UserError, check
 from lab.files import atomic, reading
 from lab.film import COLUMNS, DRAFT, LEGEND, MASKED, NEW, SETTLED, figures, glyphs, lines, pace, timeline, used
 
-PAPER, INK, QUIET, LOW = (255, 255, 255), (26, 26, 26), (107, 107, 107), (31, 95, 191)
+PAPER = (255, 255, 255)
+INK = (26, 26, 26)
+QUIET = (107, 107, 107)
+LOW = (31, 95, 191)
 BEHIND = {MASKED: (213, 213, 213), DRAFT: (245, 224, 90), NEW: (240, 168, 96)}  # what is settled stands on paper
 BLANK = " ", PAPER, PAPER  # a cell without a character
 TOP = 2  # row of a picture in which the text begins
@@ -23,7 +26,8 @@ class Painter:
 
         shown = set().union(*(glyphs(film.snapshots[-1]) for film in films)) - {"\n"}
         self.font = load_font(font, size, shown)
-        self.films, self.drawn = films, [{} for _ in films]
+        self.films = films
+        self.drawn = [{} for _ in films]
         self.cell = w, h = round(max(map(self.font.getlength, {"M"} | shown))), size + 5
         self.foot = TOP + 1 + max(len(lines(snapshot, COLUMNS)) for film in films for snapshot in film.snapshots)  # row
         self.panel = (COLUMNS + 3) * w
@@ -35,7 +39,8 @@ class Painter:
         """The frame as an RGB image, which the next call draws on."""
         for panel, (film, snapshot) in enumerate(zip(self.films, frame.snapshots, strict=True)):
             self.text(panel, 0, f"{film.title}: {figures(snapshot)}", INK)
-            before, cells = self.drawn[panel], styles(snapshot)
+            before = self.drawn[panel]
+            cells = styles(snapshot)
             for place in before.keys() | cells.keys():
                 if before.get(place) != cells.get(place):
                     self.draw_cell(panel, place, *cells.get(place, BLANK))
@@ -65,7 +70,8 @@ class Painter:
     def legend(self):
         """The states that the films have, in two columns."""
         for i, state in enumerate(used(self.films)):
-            row, column = self.foot + 1 + i // 2, i % 2 * COLUMNS // 2
+            row = self.foot + 1 + i // 2
+            column = i % 2 * COLUMNS // 2
             self.draw_cell(0, (row, column), " ", BEHIND.get(state, PAPER), BEHIND.get(state, shade(2)))
             self.pen.text(self.corner(0, row, column + 2), LEGEND[state], INK, self.font)
 
@@ -82,8 +88,10 @@ class Painter:
 
 def write_gif(path, films, fps, font=None):
     """Write an animation whose last frame stays for two seconds -> what was written, in a line. Raises UserError."""
-    painter, animation = Painter(films, font), timeline(films, fps)
-    palette, caption = painter.palette(), pace(animation)
+    painter = Painter(films, font)
+    animation = timeline(films, fps)
+    palette = painter.palette()
+    caption = pace(animation)
     images = (painter.paint(frame, caption).quantize(palette=palette, dither=0) for frame in animation)
     lasts = [round(1000 * frame.lasts) for frame in animation]
     durations = [*lasts[:-1], lasts[-1] + 2000]
@@ -103,7 +111,8 @@ def show(films, fps, font=None):
         root = tkinter.Tk()
     except tkinter.TclError as error:
         raise RuntimeError(str(error)) from error
-    painter, animation = Painter(films, font), timeline(films, fps)
+    painter = Painter(films, font)
+    animation = timeline(films, fps)
     root.title("tiny-diffusion")
     label = tkinter.Label(root)
     label.pack()

@@ -33,12 +33,13 @@ def scatter(axes, points, x, y, colour=COLOURS[0], label=None, marker="o", size=
 
     points: dictionaries with the keys x and y, and perhaps y_low and y_high.
     """
-    points = [p for p in points if p.get(x) is not None and p.get(y) is not None]
-    for p in points:
-        if p.get(f"{y}_low") is not None:
-            axes.plot([p[x]] * 2, [p[f"{y}_low"], p[f"{y}_high"]], color=colour, alpha=0.35, linewidth=1.5, zorder=1)
-    known = [p[x] for p in points], [p[y] for p in points]
-    axes.scatter(*known, color=colour, marker=marker, label=label, zorder=2, s=size)
+    known = [p for p in points if p.get(x) is not None and p.get(y) is not None]
+    for p in known:
+        low, high = p.get(f"{y}_low"), p.get(f"{y}_high")
+        if low is not None:
+            axes.vlines(p[x], low, high, color=colour, alpha=0.35, linewidth=1.5, zorder=1)
+    across, up = [p[x] for p in known], [p[y] for p in known]
+    axes.scatter(across, up, color=colour, marker=marker, label=label, zorder=2, s=size)
 
 
 def numbered(axes, points, x, y, label):

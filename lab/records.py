@@ -1,7 +1,6 @@
 """Rows on disk: a folder per run, rows appended as they come, JSON without NaN, CSV for spreadsheets."""
 
 import codecs
-import csv
 import io
 import time
 from typing import Annotated
@@ -47,9 +46,10 @@ class Row(msgspec.Struct, kw_only=True):
             raise ValueError("`text` does not begin with `prompt`")
 
 
-def stamp(**settings):
-    """What a figure depends on: the command, its settings, versions."""
-    return {"command": cli.typed_command(), "settings": settings, **machine.versions()}
+def stamp(args=None, **more):
+    """What a figure depends on: the command, its flags and what else is set, versions."""
+    flags = vars(args) if args else {}
+    return {"command": cli.typed_command(), "settings": flags | more, **machine.versions()}
 
 
 def encoded(value):
@@ -73,11 +73,10 @@ def write_json(path, value):
 
 def write_csv(path, rows):
     """Write rows (dictionaries) atomically, with every column that one of them has. Raises UserError."""
-    lines = io.StringIO()
-    writer = csv.DictWriter(lines, list(dict.fromkeys(key for row in rows for key in row)))
-    writer.writeheader()
-    writer.writerows(map(json_roundtrip, rows))
-    write_text(path, "\ufeff" + lines.getvalue())  # the mark tells spreadsheets that this is UTF-8
+    import pandas  # not at the top: whoever only writes a text need not wait for it
+
+    table = pandas.DataFrame(json_roundtrip(rows), dtype=object)  # numbers as they are in JSON
+    write_text(path, "\ufeff" + table.to_csv(index=False, lineterminator="\r\n"))  # the mark: spreadsheets see UTF-8
 
 
 def write_text(path, text):
@@ -143,7 +142,8 @@ class RunDir:
     def __init__(self, output_dir, label, rows_file, resume=None):
         """label: of the method, or "" for none; rows_file: of the export; resume: an earlier run's folder to go on with."""
         self.path = resume or new_run_dir(output_dir, label)
-        self.lines, self.exported = self.path / "rows.jsonl", self.path / rows_file
+        self.lines = self.path / "rows.jsonl"
+        self.exported = self.path / rows_file
         check(resume is None or self.lines.exists(), f"--resume {resume}: has no rows.jsonl, so no run to go on with")
         self.rows = read_rows(self.lines, may_be_empty=True) if resume else []
         write_text(self.lines, "".join(encoded(row).decode() + "\n" for row in self.rows))  # without a line that is cut

@@ -113,7 +113,8 @@ def started(engine, trial):
     """A trial's sampler, before its first forward pass. Raises UserError for a function that is none."""
     rngs = [rng_for(*text) for text in zip(trial.seeds, trial.canvas.idx, trial.canvas.masked, strict=True)]
     given = engine.model, trial.canvas, trial.decoding, rngs
-    sampler, unfit = engine.method.generate, f"{engine.sampler or engine.name}: not a sampler, see CONTRIBUTING.md"
+    sampler = engine.method.generate
+    unfit = f"{engine.sampler or engine.name}: not a sampler, see CONTRIBUTING.md"
     try:
         inspect.signature(sampler).bind(*given)
     except TypeError as error:
@@ -149,17 +150,25 @@ def run(engine, trial, watch=None):
 
     watch: called with each Frame and the seconds that it took. The clocks run round the sampler alone.
     """
-    texts, canvas = len(trial.seeds), trial.canvas
+    texts = len(trial.seeds)
+    canvas = trial.canvas
     if len(canvas.idx) < texts:
         canvas = canvas.repeat(texts)
-    idx, masked = canvas.idx, canvas.masked
-    nfe, full_passes, seconds, cpu_seconds = torch.zeros(texts, dtype=torch.long), torch.zeros(texts), 0.0, 0.0
+    idx = canvas.idx
+    masked = canvas.masked
+    nfe = torch.zeros(texts, dtype=torch.long)
+    full_passes = torch.zeros(texts)
+    seconds = 0.0
+    cpu_seconds = 0.0
     began = time.process_time()
     for frame, took in frames(engine, replace(trial, canvas=canvas)):
-        seconds, cpu_seconds = seconds + took, cpu_seconds + time.process_time() - began
+        seconds = seconds + took
+        cpu_seconds = cpu_seconds + time.process_time() - began
         unfinished = masked.any(1)
-        nfe, full_passes = nfe + unfinished, full_passes + unfinished * frame.computed
-        idx, masked = frame.idx, frame.masked
+        nfe = nfe + unfinished
+        full_passes = full_passes + unfinished * frame.computed
+        idx = frame.idx
+        masked = frame.masked
         if watch is not None:
             watch(frame, took)
         began = time.process_time()

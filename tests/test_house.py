@@ -16,7 +16,7 @@ LAB = sorted(ROOT.glob("lab/*.py"))
 SCRIPTS = [path for path in sorted(ROOT.glob("*.py")) if path.stem not in (*METHODS, "methods")]
 BENCHMARKS = sorted(ROOT.glob("benchmarks/*.py"))
 FILES = [*LAB, *SCRIPTS, *BENCHMARKS, *(ROOT / f"{name}.py" for name in (*METHODS, "methods"))]
-LONGEST = {"lab/session.py": 245}  # code lines of a file; else 200
+LONGEST = 2650  # tokens of a file
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
@@ -108,9 +108,9 @@ def test_public_names_are_documented(path):
 @every_file
 def test_files_stay_short(path):
     lines = code_lines(path)
-    assert len(lines) <= LONGEST.get(str(path.relative_to(ROOT)), 200)
+    assert sum(lines.values()) <= LONGEST
     if lines:
-        assert sum(lines.values()) / len(lines) < 16  # short is what needs no second reading
+        assert sum(lines.values()) / len(lines) < 15  # short is what needs no second reading
 
 
 @every_file

@@ -195,3 +195,11 @@ def test_the_help_shows_default_files_without_the_folder_of_the_project(capsys, 
     parsed = cli.parse(run_inference_sweep.Args, ["--resume", str(tmp_path), "--data", "mine.txt"], "")
     assert parsed.evaluator == cli.ROOT / "weights" / "evaluator.pt"
     assert (parsed.resume, parsed.data) == (tmp_path, Path("mine.txt"))
+
+
+def test_a_network_without_a_part_that_the_lab_uses_is_refused_in_a_line(elsewhere, text_file, own_root, tiny, capsys):
+    path = elsewhere / "my_method.py"
+    path.write_text(path.read_text(encoding="utf-8").replace("self.lm_head", "self.head"), encoding="utf-8")
+    flags = ["--train", "--iters", "1", "--data", str(text_file), *tiny]
+    assert command.run(methods.find(str(path)), flags) == 2
+    assert "mine: its Model has no lm_head" in capsys.readouterr().err
