@@ -47,13 +47,19 @@ def setting_names(rows):
     files = [str(row.get("weights")) for row in rows]
     short = [file.partition(" ")[0] for file in files]  # without its digest, unless two files have one name
     files = short if len(set(short)) == len(set(files)) else files
-    parts = [[str(row.get("module")), f, *row["name"].split(", ")] for row, f in zip(rows, files, strict=True)]
-    for own, row in list(zip(parts, rows, strict=True)):
-        same = [other for other, each in zip(rows, parts, strict=True) if each[: len(own)] == own]
-        keys = dict.fromkeys(key for other in same for key in other if key not in stats.FIXED)
-        own += [f"{key} {row.get(key)}" for key in keys if len({str(other.get(key)) for other in same}) > 1]
+    parts = []
+    for row, file in zip(rows, files, strict=True):
+        parts.append([str(row.get("module")), file, *row["name"].split(", ")])
+    groups = {}
+    for row, part in zip(rows, parts, strict=True):
+        groups.setdefault(tuple(part), []).append((row, part))
+    for same in groups.values():
+        keys = dict.fromkeys(key for row, _ in same for key in row if key not in stats.FIXED)
+        differing = [key for key in keys if len({str(row.get(key)) for row, _ in same}) > 1]
+        for row, part in same:
+            part += [f"{key} {row.get(key)}" for key in differing]
     common = set.intersection(*map(set, parts)) if len(parts) > 1 else set()
-    names = [", ".join(part for part in each if part not in common) for each in parts]
+    names = [", ".join(word for word in part if word not in common) for part in parts]
     return [name or row["name"] for name, row in zip(names, rows, strict=True)]
 
 
@@ -69,7 +75,7 @@ def optimal(points, speed):
 
 def plot(path, points, best, speed, label, y, real):
     """Speed against y, with the Pareto-optimal points numbered."""
-    what = plots.DISTANCE if y == "distance" else plots.CALLS
+    what = plots.DISTANCE if y == "distance" else plots.PER_PASS
     with plots.figure(path, "The decoding settings that no other one beats in both", label, what) as axes:
         plots.scatter(axes, [p for p in points if p not in best], speed, y, "#999999", "other settings")
         plots.numbered(axes, best, speed, y, "Pareto-optimal settings:")

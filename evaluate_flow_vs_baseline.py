@@ -35,20 +35,17 @@ class Args(experiment.Args):
     output_dir: Path = cli.ROOT / "eval_reports"
 
 
-def blind(rows):
-    """Pairs of texts, baseline and flow, in an order drawn from them -> (what a reader gets, the key to it)."""
-    rng = random.Random("".join(row["text"] for row in rows))
-    pairs = {}
+def blind(baseline, flow):
+    """Pairs of texts of one seed and prompt, in an order drawn from them -> (what a reader gets, the key to it)."""
+    rng = random.Random("".join(row["text"] for row in baseline + flow))
+    pairs = [{"baseline": a["text"], "flow": b["text"]} for a, b in zip(baseline, flow, strict=True)]
+    rng.shuffle(pairs)
     samples = []
     key = []
-    for row in rows:
-        pairs.setdefault((row["seed"], row["prompt"]), {})[row["name"]] = row["text"]
-    order = list(pairs.values())
-    rng.shuffle(order)
-    for number, pair in enumerate(order, 1):
-        names = rng.sample(("baseline", "flow"), 2)
-        samples.append({"pair": number, "text_1": pair[names[0]], "text_2": pair[names[1]], "better": ""})
-        key.append({"pair": number, "text_1": names[0], "text_2": names[1]})
+    for number, pair in enumerate(pairs, 1):
+        first, second = rng.sample(("baseline", "flow"), 2)
+        samples.append({"pair": number, "text_1": pair[first], "text_2": pair[second], "better": ""})
+        key.append({"pair": number, "text_1": first, "text_2": second})
     return samples, key
 
 
@@ -71,8 +68,9 @@ def main(args):
     stamp = records.stamp(args, weights=[engine.weights for engine in engines])
     for name in ("baseline", "flow"):
         folder.write(f"samples_{name}.csv", by_name[name])
-    for name, part in zip(("samples", "key"), blind(by_name["baseline"] + by_name["flow"]), strict=True):
-        folder.write(f"blind_{name}.csv", part)
+    samples, key = blind(by_name["baseline"], by_name["flow"])
+    folder.write("blind_samples.csv", samples)
+    folder.write("blind_key.csv", key)
     folder.write("summary.json", summary | {"stamp": stamp, "rows": rows})
     analysis = "analyze_generate_quality.py", "--input", folder.path / "summary.json", "--tag", "flow"
     experiment.print_summary(summary["verdicts"], rows, folder, *analysis)

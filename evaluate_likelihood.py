@@ -4,7 +4,7 @@
     uv run evaluate_likelihood.py --weights my_gpt.pt,my_diffusion.pt --data my.txt
 
 GPT's figure is exact; the masked models' is an upper bound. Below it stands what a sampler is worth that commits by a given
-unmasking strategy (path likelihood, 16 characters given, 240 written): the price of few calls, without samples and without
+unmasking strategy (path likelihood, 16 characters given, 240 written): the price of few passes, without samples and without
 an evaluator model. Choices were made on the validation split, so the test split is the one to quote; the whole is for
 comparison with other projects. Writes likelihood_reports/<timestamp>/likelihood.json.
 """
@@ -39,8 +39,9 @@ class Args:
     output_dir: Path | None = None  # where likelihood.json goes; default: a new folder in likelihood_reports
 
     def __post_init__(self):
-        for name, most in (("repeats", 1000), ("most", 10**6), ("windows", 10**4)):
-            check(1 <= getattr(self, name) <= most, f"{name} must lie in 1..{most:,}, not {getattr(self, name):,}")
+        cli.check_range(self, 1, 1000, "repeats")
+        cli.check_range(self, 1, 10**6, "most")
+        cli.check_range(self, 1, 10**4, "windows")
         for name in self.chosen:
             methods.named(name)
 
@@ -122,8 +123,9 @@ def main(args):
     for path, engine in engines.items():
         name = path.name if names.count(path.name) == 1 else str(path)
         for what, part, nll in likelihoods(engine, corpus, args):
+            nats = nll.mean().item()
             row = {"module": engine.name, "weights": name, "measure": what, "part": part, "windows": len(nll)}
-            rows.append(row | {"nats": nll.mean().item(), "bits": nll.mean().item() / math.log(2)})
+            rows.append(row | {"nats": nats, "bits": nats / math.log(2)})
         path_rows += [{"weights": name, **row} for row in strategy_costs(engine, corpus, args)]
     stamp = records.stamp(args, weights=[engine.weights for engine in engines.values()], data_sha256=corpus.sha256)
     shown = ["weights", "strategy", "calls", "nats", "low", "high", "difference", "difference_low", "difference_high"]

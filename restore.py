@@ -34,7 +34,7 @@ class Args:
     weights: Path = checkpoint.default_path("diffusion")  # of a masked model
     mask: str = "_"  # the sign of one missing character
     keep_below: float = 0.0  # what is less probable than this stays masked
-    spacing: int = 8  # characters written in one call lie more than this apart; 0: anywhere
+    spacing: int = 8  # characters written in one pass lie more than this apart; 0: anywhere
 
     def __post_init__(self):
         check(len(self.mask) == 1, f"--mask {self.mask!r}: give one character")
@@ -44,7 +44,7 @@ class Args:
 def restore(engine, text, mask, decoding, show=lambda count: None):
     """The likeliest characters for the mask signs of a text of any length.
 
-    show: called after each call with the number of characters that are written. Yields (position, [(character, probability),
+    show: called after each pass with the number of characters that are written. Yields (position, [(character, probability),
     ...]): the character written, then the likeliest five at the first look. All probabilities are those of the first look,
     given the known text alone: later ones take for certain what was written before.
     """
@@ -56,7 +56,7 @@ def restore(engine, text, mask, decoding, show=lambda count: None):
     canvas = Canvas(idx, masked)
     unseen = masked
     looks = {}
-    for frame, _ in frames(engine, Trial(canvas, replace(decoding, spacing=0), (0,))):  # a call for each chunk
+    for frame, _ in frames(engine, Trial(canvas, replace(decoding, spacing=0), (0,))):  # a pass for each chunk
         columns = frame.columns[0]
         new = (unseen & ~frame.masked)[0, columns]
         looks |= zip(columns[new].tolist(), frame.probs[0][new], strict=True)

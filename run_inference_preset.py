@@ -31,7 +31,7 @@ class Args:
     runtime: onnx_runtime.Runtime = "torch"
 
     def __post_init__(self):
-        experiment.check_sizes(self, ["max_new_tokens"])
+        cli.check_range(self, 1, experiment.MOST, "max_new_tokens")
         command.check_prompt(self)
         onnx_runtime.check_installed(self.runtime)
 

@@ -3,7 +3,7 @@
     uv run sweep_new_two_stage_vs_baseline.py --module diffusion
 
 Writes sweep_generate_reports/<module>_<timestamp>/: rows.json (a row per text), run_level.json (for each setting, seed and
-prompt new against baseline), agg_vs_baseline.json, summary.json (top_5: those of fewest calls among the not worse),
+prompt new against baseline), agg_vs_baseline.json, summary.json (top_5: those of fewest forward passes among the not worse),
 speed_vs_quality.png, speed_vs_parallel.png, top_speed_configs.png.
 """
 
@@ -91,39 +91,40 @@ def aggregate(groups, reference):
         points[name] |= {"differences": found, "not_worse": False, "verdict": None}
         distances += [row | {"name": name} for row in found if row["measure"] == "distance"]
     for row in stats.with_verdicts(distances):  # together: the grid is searched for the settings that are better
-        not_worse, verdict = (
-            row["high"] is not None and row["high"] <= MARGIN,
-            stats.verdict_of(row, "baseline", row["name"]),
-        )
-        points[row["name"]] |= {"not_worse": not_worse, "verdict": verdict}
+        point = points[row["name"]]
+        point["not_worse"] = row["high"] is not None and row["high"] <= MARGIN
+        point["verdict"] = stats.verdict_of(row, "baseline", row["name"])
     return points
 
 
 def draw(points, best, real, folder):
     """The three plots; best: the settings to show as bars."""
     speed, label = plots.speed_axis(points.values())
-    kinds = stats.grouped([p | {"kind": p["name"].partition(",")[0]} for p in points.values()], "kind")
-    for name, y, what in (("quality", "distance", plots.DISTANCE), ("parallel", "chars_per_call", plots.CALLS)):
+    kinds = {}
+    for p in points.values():
+        kinds.setdefault(p["name"].partition(",")[0], []).append(p)
+    for name, y, what in (("quality", "distance", plots.DISTANCE), ("parallel", "chars_per_call", plots.PER_PASS)):
         with plots.figure(folder / f"speed_vs_{name}.png", "Two-stage decoding against one stage", label, what) as axes:
             plots.log_axes(axes, y=name == "parallel")
             for (kind, shown), colour in zip(kinds.items(), itertools.cycle(("#000000", *plots.COLOURS))):
                 plots.scatter(axes, shown, speed, y, colour, kind, "*" if kind == "baseline" else "o")
             if name == "quality" and real:
                 plots.real_line(axes, real.get("distance", {}).get("mean"))
-    title = "Fewer calls than the baseline, text not worse"
+    title = "Fewer forward passes than the baseline, text not worse"
     shown = [*best, points["baseline"]]
     names = [p["name"].replace("replace_", "") for p in shown]
-    beside = [f"{p['nfe']:.0f} calls" + (f", {p['seconds']:.1f} s" if p.get("seconds") else "") for p in shown]
-    with plots.figure(folder / "top_speed_configs.png", title, "calls for a text (\u2190 better)", "") as axes:
-        bars = axes.barh(names, [p["nfe"] for p in shown], color=[*[plots.COLOURS[2]] * len(best), plots.COLOURS[1]])
+    beside = [f"{p['nfe']:.0f} passes" + (f", {p['seconds']:.1f} s" if p.get("seconds") else "") for p in shown]
+    with plots.figure(folder / "top_speed_configs.png", title, "forward passes for a text (\u2190 better)", "") as axes:
+        colours = [plots.COLOURS[1] if p is points["baseline"] else plots.COLOURS[2] for p in shown]
+        bars = axes.barh(names, [p["nfe"] for p in shown], color=colours)
         axes.bar_label(bars, beside, label_type="center", color="white")
         axes.invert_yaxis()
 
 
 def summary(points, better, args, engine, real):
-    """What the grid found in short; better: the settings that beat the baseline, those of fewest calls first."""
+    """What the grid found in short; better: the settings that beat the baseline, those of fewest forward passes first."""
     top_5 = [{key: p[key] for key in ("name", "nfe", "chars_per_second", "verdict")} for p in better[:5]]
-    rule = f"fewer calls than the baseline, and the 95 % interval of the difference in distance ends below {MARGIN}"
+    rule = f"fewer forward passes than the baseline, and the 95 % interval of the difference in distance ends below {MARGIN}"
     short = {"top_5": top_5, "top_5_rule": rule, "settings": len(points) - 1, "not_worse_and_faster": len(better)}
     return short | {"real_text": real, "stamp": records.stamp(args, weights=engine.weights)}
 
@@ -144,9 +145,11 @@ def main(args):
     folder.write("agg_vs_baseline.json", list(points.values()))
     folder.write("summary.json", found)
     draw(points, better[:12], real, folder.path)
-    verdicts = [f"{p['name']}: {p['nfe']:.0f} calls; {p['verdict']}" for p in found["top_5"]]
+    verdicts = [f"{p['name']}: {p['nfe']:.0f} passes; {p['verdict']}" for p in found["top_5"]]
     analysis = "analyze_inference_sweep.py", "--inputs", folder.path / "rows.json", "--tag", "two_stage"
-    experiment.print_summary(verdicts or ["no setting has fewer calls and is not worse"], rows, folder, *analysis)
+    experiment.print_summary(
+        verdicts or ["no setting has fewer forward passes and is not worse"], rows, folder, *analysis
+    )
 
 
 if __name__ == "__main__":

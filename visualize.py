@@ -1,4 +1,4 @@
-"""Watch them write: diffusion settles many characters a call, GPT one.
+"""Watch them write: diffusion settles many characters a forward pass, GPT one.
 
     uv run visualize.py                                                     a window, or the terminal where there is none
     uv run visualize.py --flow --compare --save outputs/flow_vs_gpt.gif --fps 24

@@ -1,4 +1,4 @@
-"""Autoregressive, diffusion, or diffusion + flow? Quality at equal diversity, against calls and seconds.
+"""Autoregressive, diffusion, or diffusion + flow? Quality at equal diversity, against forward passes and seconds.
 
     uv run -m benchmarks.frontier                                    over an hour; --resume FOLDER goes on with an interrupted one
     uv run -m benchmarks.frontier --resume results/frontier --rounds 0    derives the figures of results/frontier.json again
@@ -10,6 +10,7 @@ value: by linear interpolation between the two temperatures on either side of it
 that is safe: PyTorch's own overhead is most of a cached pass of GPT, and would flatter whoever makes fewer passes.
 """
 
+import itertools
 import random
 import sys
 from dataclasses import dataclass, replace
@@ -190,12 +191,11 @@ def draw(found, folder):
 def draw_flows(points, folder, y):
     """What the flow does to passes and to generative NLL: an arrow for each way of unmasking. points: by name."""
     place = {name: (point["nfe"], point["generative_nll"]) for name, point in points.items()}
-    pairs = [
-        (off, name) for off, names in PAIRS.items() for name in names if "flow off" in off and {off, name} <= {*place}
-    ]
+    known = [(off, name) for off, names in PAIRS.items() for name in names if off in place and name in place]
+    pairs = [pair for pair in known if "flow off" in pair[0]]
     title = "What the flow changes at equal diversity: from flow off (ring) to flow (dot)"
     with plots.figure(folder / "frontier_flow.png", title, "forward passes for 240 characters", y) as axes:
-        for (off, name), colour in zip(pairs, (*plots.COLOURS, "black"), strict=False):
+        for (off, name), colour in zip(pairs, itertools.cycle((*plots.COLOURS, "black")), strict=False):
             axes.annotate("", place[name], place[off], arrowprops={"arrowstyle": "->", "color": colour})
             axes.plot(*place[off], "o", color=colour, fillstyle="none")
             axes.plot(*place[name], "o", color=colour, label=name)
@@ -224,11 +224,10 @@ def main(args):
     settings = stats.grouped(rows, "name")
     curves = {config.name: curve(config, settings, reference) for config in configs}
     matched = compare(curves, args.entropies)
-    points = [
-        {"name": config.name} | {key: values[at, 0] for key, values in curves[config.name].items()}
-        for config in configs
-        for at in range(len(config.temps))
-    ]
+    points = []
+    for name, measures in curves.items():
+        table = pd.DataFrame({key: values[:, 0] for key, values in measures.items()})
+        points += [{"name": name} | row for row in table.to_dict("records")]
     real = measure(reference.cut(args.prompts, args.prompt_len, args.max_new_tokens), reference)
     summary = stats.summarise(real, reference)
     found = {"matched": matched, "points": points}

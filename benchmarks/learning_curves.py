@@ -129,7 +129,9 @@ class Timed(training.Recipe):
 
     def lr_scale(self, step):
         """Linear warm-up, constant, linear decay to 0 as the time ends."""
-        return max(0.0, min(1.0, (step + 1) / max(1, self.warmup), (1 - self.spent()) / self.decay))
+        up = (step + 1) / max(1, self.warmup)
+        down = (1 - self.spent()) / self.decay
+        return max(0.0, min(1.0, up, down))
 
 
 def train_ours(method, corpus, minutes, device):

@@ -123,9 +123,10 @@ def watch(net, sampler, x, rows):
         passes = (changes * torch.arange(1, len(states))[:, None]).amax(0)
         masks = (states == net.mask).sum(-1)
         before = masks[(passes - 1).clamp(min=0), torch.arange(len(part))]
+        left = (before - masks[-1]).clamp(min=0)
         given = part != net.mask
         kept = ((out == part) & given).sum(1) / given.sum(1).clamp(min=1)
-        figures.append(torch.stack((passes, (before - masks[-1]).clamp(min=0), masks[-1], kept)))
+        figures.append(torch.stack((passes, left, masks[-1], kept)))
         texts.append(out)
     means = torch.cat(figures, 1).mean(1).tolist()
     return torch.cat(texts), dict(zip(("passes", "left", "masks", "known"), means, strict=True))
@@ -144,7 +145,8 @@ def quality_of(texts, engine, evaluator, prompt_len):
         return {"nll": None, "entropy": None}
     nll = quality.generative_nll(whole, evaluator, [prompt_len] * len(whole))
     counts = Counter(gram for text in whole for gram in quality.grams(text[prompt_len:], 3))
-    return {"nll": float(np.mean(nll)), "entropy": float(quality.entropy(np.array([*counts.values()])))}
+    entropy = quality.entropy(np.array([*counts.values()]))
+    return {"nll": float(np.mean(nll)), "entropy": float(entropy)}
 
 
 def shipped(texts):

@@ -124,7 +124,7 @@ def frontier():
 
 
 def pairs():
-    """Differences in generative NLL between pairs of configurations at equal diversity, and their calls."""
+    """Differences in generative NLL between pairs of configurations at equal diversity, and their forward passes."""
     matched = {(row["name"], row["entropy"]): row for row in results("frontier")["matched"]}
     for other, names in PAIRS.items():
         for name in names:
@@ -172,8 +172,10 @@ def samplers():
         for key, form in SAMPLERS.items():
             mine[key].append("–" if row[key] is None else form.format(row[key]))
     for (package, sampler), mine in cells.items():
-        joined = {key: each[0] if len({*each}) == 1 else " / ".join(each) for key, each in mine.items()}
-        yield {"package": package, "sampler": sampler} | joined
+        row = {"package": package, "sampler": sampler}
+        for key, figures in mine.items():
+            row[key] = figures[0] if len({*figures}) == 1 else " / ".join(figures)
+        yield row
 
 
 OF_TEXTS = (two_stage, two_stage_grid, flow_spaced, flow_thresholds, frontier, pairs)

@@ -56,16 +56,6 @@ def writing_seconds(engine, trial):
     return 1000 * clock(partial(trials.run, engine, trial)) / written
 
 
-def compare(ours, theirs, rounds):
-    """Call both in turn after one call each that is not counted.
-
-    Returns (seconds of ours, seconds of theirs, ratio theirs / ours): medians over rounds, the ratio pair by pair.
-    """
-    ours()
-    theirs()
-    return in_turn(partial(clock, ours), partial(clock, theirs), rounds)
-
-
 def in_turn(ours, theirs, rounds, more_is_better=False):
     """Two figures measured in turn -> (ours, theirs, how many times ours is better): medians, the ratio pair by pair."""
     pairs = [(ours(), theirs()) for _ in range(rounds)]
@@ -74,8 +64,13 @@ def in_turn(ours, theirs, rounds, more_is_better=False):
 
 
 def timed(what, unit, ours, theirs, count, rounds):
-    """A row that compares two functions; unit: RATE, or seconds for one of the `count` things that a call does."""
-    a, b, ratio = compare(ours, theirs, rounds)
+    """A row that compares two functions, after a call of each that is not counted.
+
+    unit: RATE, or seconds for one of the `count` things that a call does.
+    """
+    ours()
+    theirs()
+    a, b, ratio = in_turn(partial(clock, ours), partial(clock, theirs), rounds)
     ours, theirs = (count / a, count / b) if unit == RATE else (a / count, b / count)
     return {"what": what, "unit": unit, "ours": ours, "theirs": theirs, "ratio": ratio}
 

@@ -98,7 +98,8 @@ def network(method, config):
 
 def save(path, model, description):
     """Write a model's weights, in bfloat16 (half the size; costs less than .001 nats)."""
-    write(path, {**description, "model": {k: v.detach().cpu().bfloat16() for k, v in model.state_dict().items()}})
+    weights = {name: value.detach().cpu().bfloat16() for name, value in model.state_dict().items()}
+    write(path, {**description, "model": weights})
 
 
 def load(path, method, hint=None):

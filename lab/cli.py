@@ -41,7 +41,7 @@ def check_range(settings, least, most, *names):
     """Raise UserError unless these fields of a dataclass lie in least..most; None always does."""
     for name in names:
         value = getattr(settings, name)
-        span = f"lie in {least}..{most}" if most < math.inf else f"be at least {least}"
+        span = f"lie in {least}..{most:,}" if most < math.inf else f"be at least {least}"
         check(value is None or least <= value <= most, f"{name} must {span}, not {value}")
 
 

@@ -1,13 +1,14 @@
 """What the methods' commands share: their flags, when they train, and how they write."""
 
 import functools
+import math
 import sys
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from lab import checkpoint, cli, gaps, machine, onnx_runtime, session, terminal, trials, two_stage
 from lab.canvas import Canvas
-from lab.cli import check, check_seeds, say, typed_command
+from lab.cli import check, check_range, check_seeds, say, typed_command
 from lab.corpus import Corpus
 from lab.method import sampler_of
 from lab.progress import Bar
@@ -35,9 +36,8 @@ class Args:
     sampler: str | None = None  # a sampler of your own, FILE.py:FUNCTION, in place of the method's
 
     def __post_init__(self):
-        check(self.prompt_len >= 0, f"prompt_len must not be negative, but is {self.prompt_len}")
-        right = 1 <= self.max_new_tokens <= LONGEST
-        check(right, f"max_new_tokens must lie in 1..{LONGEST:,}, not {self.max_new_tokens}")
+        check_range(self, 0, math.inf, "prompt_len")
+        check_range(self, 1, LONGEST, "max_new_tokens")
         check(self.train or not (self.resume or self.init), "--resume and --init go with --train")
         check_seeds(self.seed)
         going_on = self.prompt, self.prompt_len, self.max_new_tokens

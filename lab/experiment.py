@@ -1,6 +1,7 @@
 """An experiment: many trials, planned, written by one process or several, measured, and kept as rows, one for each text."""
 
 import itertools
+import math
 import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -9,12 +10,12 @@ import torch
 
 from lab import machine, onnx_runtime, quality, records, trials, workers
 from lab.canvas import Canvas
-from lab.cli import ROOT, check, check_seeds, comma_list, uv_run
+from lab.cli import ROOT, check, check_range, check_seeds, comma_list, uv_run
 from lab.progress import Bar, note
 from lab.trials import Trial
 
 EVALUATOR = ROOT / "weights" / "evaluator.pt"
-LIMITS = {"prompts": 10**6, "prompt_len": 10**6, "max_new_tokens": 10**6, "batch": 1024, "workers": 256}
+MOST = 10**6  # prompts, and characters of a text
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,11 @@ class Args:
     resume: Path | None = None  # folder of an interrupted run to go on with
 
     def __post_init__(self):
-        check_sizes(self)
+        check_range(self, 1, MOST, "prompts", "prompt_len", "max_new_tokens")
+        check_range(self, 1, 1024, "batch")
+        check_range(self, 1, 256, "workers")
+        check_range(self, 0, math.inf, "timed")
         onnx_runtime.check_installed(self.runtime)
-        check(self.timed >= 0, f"timed must not be negative, but is {self.timed}")
         check_seeds(*self.seeds)
         check(self.resume is None or os.path.isdir(self.resume), f"--resume {self.resume}: no such folder")
         check(self.workers == 1 or self.cluster is None, "--workers are of this machine, --cluster not: choose one")
@@ -48,13 +51,6 @@ class Args:
     def is_timed(self):
         """Whether one text is written at a time, so that its seconds say something."""
         return self.workers == 1 and self.cluster is None
-
-
-def check_sizes(args, names=LIMITS):
-    """Raise UserError unless these numbers of a script's flags lie between 1 and LIMITS."""
-    for name in names:
-        value = getattr(args, name)
-        check(1 <= value <= LIMITS[name], f"{name} must lie in 1..{LIMITS[name]:,}, not {value:,}")
 
 
 def reference(args, engine, load):

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -201,8 +202,5 @@ def versions():
 def processor():
     """The CPU's name."""
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    named = cpuinfo.exists() and re.search(r"model name\s*: (.+)", cpuinfo.read_text())
+    return named[1].strip() if named else platform.processor() or platform.machine()

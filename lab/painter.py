@@ -31,7 +31,8 @@ class Painter:
         self.cell = w, h = round(max(map(self.font.getlength, {"M"} | shown))), size + 5
         self.foot = TOP + 1 + max(len(lines(snapshot, COLUMNS)) for film in films for snapshot in film.snapshots)  # row
         self.panel = (COLUMNS + 3) * w
-        self.image = Image.new("RGB", (self.panel * len(films) + 2 * w, (self.foot + 4) * h), PAPER)
+        size = self.panel * len(films) + 2 * w, (self.foot + 4) * h
+        self.image = Image.new("RGB", size, PAPER)
         self.pen = ImageDraw.Draw(self.image)
         self.legend()
 
@@ -65,14 +66,17 @@ class Painter:
         x, y = self.corner(panel, *place)
         self.pen.rectangle((x, y, x + w - 1, y + h - 2), behind)
         self.pen.rectangle((x, y + h - 3, x + w - 1, y + h - 2), below)
-        self.pen.text((x, y), *("⏎", QUIET) if glyph == "\n" else (glyph, INK), self.font)
+        shown, ink = ("⏎", QUIET) if glyph == "\n" else (glyph, INK)
+        self.pen.text((x, y), shown, ink, self.font)
 
     def legend(self):
         """The states that the films have, in two columns."""
         for i, state in enumerate(used(self.films)):
             row = self.foot + 1 + i // 2
             column = i % 2 * COLUMNS // 2
-            self.draw_cell(0, (row, column), " ", BEHIND.get(state, PAPER), BEHIND.get(state, shade(2)))
+            behind = BEHIND.get(state, PAPER)
+            below = shade(2) if state == SETTLED else behind
+            self.draw_cell(0, (row, column), " ", behind, below)
             self.pen.text(self.corner(0, row, column + 2), LEGEND[state], INK, self.font)
 
     def palette(self):
@@ -81,8 +85,9 @@ class Painter:
 
         behind = [PAPER, *BEHIND.values()]
         edges = [blend(colour, INK, strength) for strength in (0.2, 0.4, 0.6, 0.8) for colour in behind]
+        colours = [INK, QUIET, *behind, *map(shade, range(9)), *edges]
         image = Image.new("P", (1, 1))
-        image.putpalette(sum([INK, QUIET, *behind, *map(shade, range(9)), *edges], ()))
+        image.putpalette([channel for colour in colours for channel in colour])
         return image
 
 

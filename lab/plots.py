@@ -7,7 +7,7 @@ from lab.files import atomic
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
 
 DISTANCE = "distance to real text: JSD 4 + excess copying (\u2190 better)"  # along a y axis this points down
-CALLS = "characters per call (better \u2192)"
+PER_PASS = "characters per forward pass (better \u2192)"
 
 
 @contextlib.contextmanager
@@ -65,7 +65,7 @@ def real_line(axes, value):
 
 
 def speed_axis(points):
-    """Key and label of the points' speed: characters per second, or per call when not all were timed."""
+    """Key and label of the points' speed: characters per second, or per forward pass when not all were timed."""
     if all(point["chars_per_second"] for point in points):
         return "chars_per_second", "characters per second, one text at a time (better \u2192)"
-    return "chars_per_call", "characters per call, as seconds were not measured (better \u2192)"
+    return "chars_per_call", "characters per forward pass, as seconds were not measured (better \u2192)"

@@ -23,9 +23,9 @@ MULTIPLIER = 0x9E3779B97F4A7C15  # odd, its bits mixed
 REPEATED = 16  # characters in a row that make a repetition
 SEARCHED = 4_000_000  # characters of the training text that are searched for copies
 MEASURES = {  # every measure: what it is of (a text's cost, its characters, or a set of texts), and its unit
-    "nfe": ("cost", "calls"),
+    "nfe": ("cost", "forward passes"),
     "full_passes": ("cost", "full passes"),
-    "chars_per_call": ("cost", "characters per call"),
+    "chars_per_call": ("cost", "characters per forward pass"),
     "seconds": ("cost", "s"),
     "generative_nll": ("text", "nats per character"),
     "real_words": ("text", ""),
@@ -109,7 +109,9 @@ def words_of(text):
 def measure(rows, reference):
     """Rows with the measures of their own text added, as `records.Row` defines them; the prompt is not measured."""
     evaluator = reference.evaluator if reference else None
-    nll = generative_nll([row["text"] for row in rows], evaluator, [len(row["text"]) - row["chars"] for row in rows])
+    texts = [row["text"] for row in rows]
+    skip = [len(row["text"]) - row["chars"] for row in rows]
+    nll = generative_nll(texts, evaluator, skip)
     measured = []
     for row, value in zip(rows, nll, strict=True):
         new = row["text"][-row["chars"] :]
@@ -151,7 +153,8 @@ def word_shares(text, reference):
         return None, None
     known = reference.words
     long = [word for word in words if len(word) >= 5]
-    return (sum(w in known for w in words) / len(words), sum(w in known for w in long) / len(long) if long else None)
+    shares = [np.mean([word in known for word in some]).item() if some else None for some in (words, long)]
+    return tuple(shares)
 
 
 def distinct(items, n):
@@ -252,10 +255,11 @@ class NgramStats:
         copied text beyond real text's own, a sum of two quantities and so without a unit.
         """
         weights = np.ones(len(self.copied_share)) if weights is None else weights
-        jsd = {n: divergence(weights @ self.counts[n], self.target[n], self.unseen[n]) for n in self.counts}
-        excess = np.maximum(0, weights @ self.copied_share / weights.sum(-1) - self.real_share)
-        diversity = entropy(weights @ self.counts[3])
-        return {"trigram_entropy": diversity, "jsd_3": jsd[3], "jsd_4": jsd[4], "distance": jsd[4] + excess}
+        found = {"trigram_entropy": entropy(weights @ self.counts[3])}
+        for n in self.counts:
+            found[f"jsd_{n}"] = divergence(weights @ self.counts[n], self.target[n], self.unseen[n])
+        copied = weights @ self.copied_share / weights.sum(-1)
+        return found | {"distance": found["jsd_4"] + np.maximum(0, copied - self.real_share)}
 
 
 @functools.lru_cache(maxsize=4)

@@ -67,12 +67,16 @@ class Session:
         train_loss, val_loss = map(self.trainer.evaluate, self.splits)
         check(math.isfinite(val_loss), f"loss is NaN or infinite after {self.step} steps: lower --muon-lr or --adam-lr")
         row = {"elapsed_sec": self.elapsed, "train_loss": train_loss, "val_loss": val_loss}
-        row |= {name: total / (self.step - self.rows[-1]["step"]) for name, total in self.sums.items()}
-        self.rows.append({"step": self.step} | {name: round(float(value), 5) for name, value in row.items()})
+        if self.sums:
+            steps = self.step - self.rows[-1]["step"]
+            row |= {name: total / steps for name, total in self.sums.items()}
+        rounded = {name: round(float(value), 5) for name, value in row.items()}
+        self.rows.append({"step": self.step} | rounded)
         self.sums = {}
         if val_loss < self.best:
             self.best = val_loss
-            self.best_model = {key: value.cpu().clone() for key, value in self.trainer.model.state_dict().items()}
+            weights = self.trainer.model.state_dict()
+            self.best_model = {name: value.cpu().clone() for name, value in weights.items()}
 
     def save(self):
         """Write the resume file, between two steps. Raises UserError that says how to go on."""

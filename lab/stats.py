@@ -48,7 +48,8 @@ class Interval(NamedTuple):
 
 def leave_one_out(n):
     """Weights of n clusters: all of them, then all but each in turn, (1 + n, n); (1, n) where no interval is given."""
-    return np.concatenate((np.ones((1, n)), 1 - np.eye(n)))[: None if n >= FEWEST_CLUSTERS else 1]
+    every = np.ones((1, n))
+    return np.concatenate((every, 1 - np.eye(n))) if n >= FEWEST_CLUSTERS else every
 
 
 @functools.lru_cache
@@ -81,8 +82,9 @@ def interval(figures):
     drawn = means[varied] / errors[varied]
     student = stdtrit(n - 1, 1 - LEVEL / 2)
     low, high = np.quantile(drawn, (LEVEL / 2, 1 - LEVEL / 2))
-    beyond = min((drawn >= value / error).sum(), (drawn <= value / error).sum()) + 1
-    p = max(2 * stdtr(n - 1, -abs(value) / error), 2 * beyond / (len(drawn) + 1))
+    t = value / error
+    beyond = min((drawn >= t).sum(), (drawn <= t).sum()) + 1
+    p = max(2 * stdtr(n - 1, -abs(t)), 2 * beyond / (len(drawn) + 1))
     limits = value - error * max(student, high), value + error * max(student, -low)
     return Interval(*map(float, limits), min(1.0, float(p)))
 
@@ -133,8 +135,9 @@ def compare(a_rows, b_rows, reference, names=None):
     check(shared, f"two sets of texts have no {over[:-1]} in common: nothing to compare")
     found = []
     for name, (a, b), known in jackknifed(sides, reference, names):
-        row = {"measure": name, "unit": MEASURES.get(name, ("", ""))[1], "a": float(a[0]), "b": float(b[0])}
-        row |= {"difference": float(b[0] - a[0])} | interval(b - a)._asdict()
+        _, unit = MEASURES.get(name, ("", ""))
+        row = {"measure": name, "unit": unit, "a": float(a[0]), "b": float(b[0]), "difference": float(b[0] - a[0])}
+        row |= interval(b - a)._asdict()
         found.append(row | {"n": len(a_rows), "clusters": known, "over": over})
     return with_verdicts(found)
 
@@ -142,7 +145,9 @@ def compare(a_rows, b_rows, reference, names=None):
 def with_verdicts(found):
     """Differences that are judged together, with p_holm and verdict added where there is an interval."""
     known = [row for row in found if row["p"] is not None]
-    told = {(row["p"], row["difference"]): row["p"] for row in known}  # calls and full passes of a masked model are one
+    told = {
+        (row["p"], row["difference"]): row["p"] for row in known
+    }  # passes and full passes of a masked model are one
     corrected = dict(zip(told, holm([*told.values()]), strict=True))
     for row in known:
         p = corrected[row["p"], row["difference"]]
@@ -222,8 +227,11 @@ def by_setting(groups, reference):
 
 def equal_size(rows, reference):
     """The rows, or as many of them, evenly spread, as the real text they are compared with has room for."""
-    most = max(1, len(reference.real) // len(rows[0]["text"])) if reference else len(rows)
-    return rows if len(rows) <= most else [rows[i] for i in np.linspace(0, len(rows) - 1, most).astype(int)]
+    if reference is None:
+        return rows
+    most = max(1, len(reference.real) // len(rows[0]["text"]))
+    kept = np.linspace(0, len(rows) - 1, min(most, len(rows)))
+    return [rows[i] for i in kept.astype(int)]
 
 
 def real_text(rows, reference):
@@ -262,8 +270,13 @@ def pareto(points, high, low=()):
 
     points: dictionaries; high, low: keys of what should be high and of what should be low. Points that lack one are left out.
     """
-    known = [point for point in points if all(point.get(key) is not None for key in (*high, *low))]
-    scores = np.array([[p[key] for key in high] + [-p[key] for key in low] for p in known])
-    beaten = [((scores >= own).all(1) & (scores > own).any(1)).any() for own in scores]
-    best = [point for point, worse in zip(known, beaten, strict=True) if not worse]
-    return sorted(best, key=lambda point: point[(*high, *low)[0]])
+    keys = [*high, *low]
+    known = [point for point in points if all(point.get(key) is not None for key in keys)]
+    signs = [1] * len(high) + [-1] * len(low)
+    scores = np.array([[point[key] for key in keys] for point in known]).reshape(-1, len(keys)) * signs
+    best = []
+    for point, own in zip(known, scores, strict=True):
+        beats = (scores >= own).all(1) & (scores > own).any(1)
+        if not beats.any():
+            best.append(point)
+    return sorted(best, key=lambda point: point[keys[0]])

@@ -66,7 +66,7 @@ def headed(title, snapshot):
 
 
 def active_lines(snapshot, width, height):
-    """As many lines of a snapshot as fit, those around the last one in which the call wrote."""
+    """As many lines of a snapshot as fit, those around the last one in which the pass wrote."""
     wide = max(1, *map(cell_len, set(film.visible(snapshot.characters))))  # cells of the widest character
     lines = film.lines(snapshot, width // wide)
     written = [i for i, line in enumerate(lines) if any(state in (NEW, DRAFT) for _, state, _ in line)]
@@ -91,7 +91,7 @@ def typed(engine, trial, console):
         recorder.add(frame, seconds)
         if time.monotonic() - drawn > PAUSE:
             snapshot = recorder.snapshot()
-            (width, height) = console.size
+            width, height = console.size
             spent = Text(film.figures(snapshot), "italic")
             live.update(Group(*active_lines(snapshot, width - 1, height - 2), spent), refresh=True)
             drawn = time.monotonic()

@@ -174,8 +174,10 @@ def run(engine, trial, watch=None):
         began = time.process_time()
     on_cpu = all(p.device.type == "cpu" for p in engine.model.parameters())
     clocks = (seconds, cpu_seconds if on_cpu else None) if texts == 1 else (None, None)
-    counts = zip(canvas.masked.sum(1).tolist(), nfe.tolist(), full_passes.tolist(), strict=True)
-    return [Sample(*count, *clocks, engine.alphabet.decode(text)) for count, text in zip(counts, idx, strict=True)]
+    chars = canvas.masked.sum(1)
+    counts = torch.stack((chars, nfe)).T.tolist()
+    costs = zip(counts, full_passes.tolist(), idx, strict=True)
+    return [Sample(*count, passes, *clocks, engine.alphabet.decode(text)) for count, passes, text in costs]
 
 
 def warm_up(engine, trial):

@@ -235,13 +235,14 @@ def test_ratios_are_taken_pair_by_pair(monkeypatch):
     """Two functions, one three times as slow, on a machine that is ten times slower in the second round."""
     seconds = iter([1.0, 3.0, 10.0, 30.0, 1.0, 3.0])
     monkeypatch.setattr(timing, "clock", lambda function: next(seconds))
-    assert timing.compare(lambda: None, lambda: None, 3) == (1.0, 3.0, 3.0)
+    row = timing.timed("writing", "seconds", lambda: None, lambda: None, 1, 3)
+    assert (row["ours"], row["theirs"], row["ratio"]) == (1.0, 3.0, 3.0)
 
 
 @pytest.mark.parametrize("unit, figures", [(timing.RATE, (12.0, 4.0)), ("seconds", (1 / 12, 1 / 4))])
 def test_a_row_is_a_rate_or_seconds_for_one(monkeypatch, unit, figures):
-    monkeypatch.setattr(timing, "compare", lambda ours, theirs, rounds: (2.0, 6.0, 3.0))
-    row = timing.timed("writing", unit, None, None, 24, 1)
+    monkeypatch.setattr(timing, "in_turn", lambda ours, theirs, rounds: (2.0, 6.0, 3.0))
+    row = timing.timed("writing", unit, int, int, 24, 1)
     assert (row["ours"], row["theirs"]) == pytest.approx(figures) and row["ratio"] == 3
 
 
