@@ -15,7 +15,8 @@ import lab.start  # noqa: F401 (before PyTorch)
 
 import methods
 from lab import cli, files, plots, records, stats
-from lab.cli import listed
+from lab.cli import comma_list
+from lab.progress import note
 from lab.quality import Reference
 
 BRIEF = ("name", "chars_per_second", "chars_per_call", "nfe", "distance", "distance_low", "distance_high")
@@ -23,7 +24,7 @@ BRIEF = ("name", "chars_per_second", "chars_per_call", "nfe", "distance", "dista
 
 @dataclass(frozen=True)
 class Args:
-    inputs: listed(Path)  # results.json files, separated by commas or spaces
+    inputs: comma_list(Path)  # results.json files, separated by commas or spaces
     tag: str = "analysis"  # the files' names begin with it
     data: Path | None = None  # the corpus; default data.txt
     output_dir: Path = cli.ROOT / "infer_analysis"
@@ -38,7 +39,7 @@ def whole(row):
     return (vars(method.decoding) if method else {}) | row
 
 
-def names_of(rows):
+def setting_names(rows):
     """A name for the setting of each row: its module, weights and settings, without those that all have in common.
 
     Those that would have one name are told apart by whatever differs.
@@ -46,13 +47,19 @@ def names_of(rows):
     files = [str(row.get("weights")) for row in rows]
     short = [file.partition(" ")[0] for file in files]  # without its digest, unless two files have one name
     files = short if len(set(short)) == len(set(files)) else files
-    parts = [[str(row.get("module")), f, *row["name"].split(", ")] for row, f in zip(rows, files, strict=True)]
-    for own, row in list(zip(parts, rows, strict=True)):
-        same = [other for other, each in zip(rows, parts, strict=True) if each[: len(own)] == own]
-        keys = dict.fromkeys(key for other in same for key in other if key not in stats.FIXED)
-        own += [f"{key} {row.get(key)}" for key in keys if len({str(other.get(key)) for other in same}) > 1]
+    parts = []
+    for row, file in zip(rows, files, strict=True):
+        parts.append([str(row.get("module")), file, *row["name"].split(", ")])
+    groups = {}
+    for row, part in zip(rows, parts, strict=True):
+        groups.setdefault(tuple(part), []).append((row, part))
+    for same in groups.values():
+        keys = dict.fromkeys(key for row, _ in same for key in row if key not in stats.FIXED)
+        differing = [key for key in keys if len({str(row.get(key)) for row, _ in same}) > 1]
+        for row, part in same:
+            part += [f"{key} {row.get(key)}" for key in differing]
     common = set.intersection(*map(set, parts)) if len(parts) > 1 else set()
-    names = [", ".join(part for part in each if part not in common) for each in parts]
+    names = [", ".join(word for word in part if word not in common) for part in parts]
     return [name or row["name"] for name, row in zip(names, rows, strict=True)]
 
 
@@ -62,13 +69,13 @@ def optimal(points, speed):
     if speed != "chars_per_call":  # else it would stand against itself
         best["parallel"] = stats.pareto(points, [speed, "chars_per_call"])
     for name in {"quality", "parallel"} - {name for name in best if best[name]}:
-        records.warn(f"no pareto_speed_{name}.csv and no plot of it: the rows do not have what it needs")
+        note(f"no pareto_speed_{name}.csv and no plot of it: the rows do not have what it needs")
     return {name: found for name, found in best.items() if found}
 
 
 def plot(path, points, best, speed, label, y, real):
     """Speed against y, with the Pareto-optimal points numbered."""
-    what = plots.DISTANCE if y == "distance" else plots.CALLS
+    what = plots.DISTANCE if y == "distance" else plots.PER_PASS
     with plots.figure(path, "The decoding settings that no other one beats in both", label, what) as axes:
         plots.scatter(axes, [p for p in points if p not in best], speed, y, "#999999", "other settings")
         plots.numbered(axes, best, speed, y, "Pareto-optimal settings:")
@@ -81,7 +88,8 @@ def main(args):
     rows = [whole(row) for path in args.inputs for row in records.read_rows(path)]
     reference = Reference.of_data(args.data, rows)
     groups = stats.settings(rows)
-    points, names = stats.by_setting(groups, reference), names_of([group[0] for group in groups])
+    points = stats.by_setting(groups, reference)
+    names = setting_names([group[0] for group in groups])
     points = [point | {"name": name} for point, name in zip(points, names, strict=True)]
     real = stats.real_text(groups[0], reference)
     speed, label = plots.speed_axis(points)

@@ -23,7 +23,7 @@ from methods import STAGED, TWO_STAGE
 
 @dataclass(frozen=True)
 class Args(experiment.Args):
-    seeds: cli.listed(int) = (1337, 2027, 7)
+    seeds: cli.comma_list(int) = (1337, 2027, 7)
     baseline_weights: Path | None = None  # default weights/diffusion.pt
     flow_weights: Path | None = None  # default weights/diffusion_flow.pt
     temp: float = STAGED["temp"]  # of both
@@ -35,17 +35,17 @@ class Args(experiment.Args):
     output_dir: Path = cli.ROOT / "eval_reports"
 
 
-def blind(rows):
-    """Pairs of texts, baseline and flow, in an order drawn from them -> (what a reader gets, the key to it)."""
-    rng, pairs, samples, key = random.Random("".join(row["text"] for row in rows)), {}, [], []
-    for row in rows:
-        pairs.setdefault((row["seed"], row["prompt"]), {})[row["name"]] = row["text"]
-    order = list(pairs.values())
-    rng.shuffle(order)
-    for number, pair in enumerate(order, 1):
-        names = rng.sample(("baseline", "flow"), 2)
-        samples.append({"pair": number, "text_1": pair[names[0]], "text_2": pair[names[1]], "better": ""})
-        key.append({"pair": number, "text_1": names[0], "text_2": names[1]})
+def blind(baseline, flow):
+    """Pairs of texts of one seed and prompt, in an order drawn from them -> (what a reader gets, the key to it)."""
+    rng = random.Random("".join(row["text"] for row in baseline + flow))
+    pairs = [{"baseline": a["text"], "flow": b["text"]} for a, b in zip(baseline, flow, strict=True)]
+    rng.shuffle(pairs)
+    samples = []
+    key = []
+    for number, pair in enumerate(pairs, 1):
+        first, second = rng.sample(("baseline", "flow"), 2)
+        samples.append({"pair": number, "text_1": pair[first], "text_2": pair[second], "better": ""})
+        key.append({"pair": number, "text_1": first, "text_2": second})
     return samples, key
 
 
@@ -65,11 +65,12 @@ def main(args):
     for a, b in (("baseline", "flow"), ("flow_off", "flow")):
         summary["differences"][f"{b} - {a}"] = found = stats.compare(by_name[a], by_name[b], reference)
         summary["verdicts"] += stats.verdicts(found, a, b)
-    stamp = records.stamp(**{**vars(args), "weights": [engine.weights for engine in engines]})
+    stamp = records.stamp(args, weights=[engine.weights for engine in engines])
     for name in ("baseline", "flow"):
         folder.write(f"samples_{name}.csv", by_name[name])
-    for name, part in zip(("samples", "key"), blind(by_name["baseline"] + by_name["flow"]), strict=True):
-        folder.write(f"blind_{name}.csv", part)
+    samples, key = blind(by_name["baseline"], by_name["flow"])
+    folder.write("blind_samples.csv", samples)
+    folder.write("blind_key.csv", key)
     folder.write("summary.json", summary | {"stamp": stamp, "rows": rows})
     analysis = "analyze_generate_quality.py", "--input", folder.path / "summary.json", "--tag", "flow"
     experiment.print_summary(summary["verdicts"], rows, folder, *analysis)

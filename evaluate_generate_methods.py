@@ -21,8 +21,8 @@ from methods import ONE_STAGE, STAGED, TWO_STAGE
 
 @dataclass(frozen=True)
 class Args(experiment.Args):
-    seeds: cli.listed(int) = (1337, 2027, 7, 42, 123)
-    module: cli.a_method() = "diffusion"  # diffusion or diffusion_flow
+    seeds: cli.comma_list(int) = (1337, 2027, 7, 42, 123)
+    module: cli.method_name() = "diffusion"  # diffusion or diffusion_flow
     weights: Path | None = None  # default weights/MODULE.pt
     temp: float = STAGED["temp"]  # of both
     top_k: cli.one_number_or_all() = STAGED["top_k"]  # of both
@@ -62,7 +62,7 @@ def main(args):
     found = stats.compare(a, b, reference)
     verdicts = stats.verdicts(found, *sides)
     real = stats.real_text(a, reference)
-    stamp = records.stamp(**{**vars(args), "weights": engine.weights})
+    stamp = records.stamp(args, weights=engine.weights)
     folder.write("summary.json", {"verdicts": verdicts, "differences": found, "real_text": real, "stamp": stamp})
     folder.write("results.csv", rows)
     analysis = "analyze_generate_quality.py", "--input", folder.path / "results.json", "--tag", engine.name

@@ -4,7 +4,7 @@
     uv run evaluate_likelihood.py --weights my_gpt.pt,my_diffusion.pt --data my.txt
 
 GPT's figure is exact; the masked models' is an upper bound. Below it stands what a sampler is worth that commits by a given
-unmasking strategy (path likelihood, 16 characters given, 240 written): the price of few calls, without samples and without
+unmasking strategy (path likelihood, 16 characters given, 240 written): the price of few passes, without samples and without
 an evaluator model. Choices were made on the validation split, so the test split is the one to quote; the whole is for
 comparison with other projects. Writes likelihood_reports/<timestamp>/likelihood.json.
 """
@@ -29,8 +29,8 @@ from lab.progress import Bar
 
 @dataclass(frozen=True)
 class Args:
-    method: cli.listed(Path) = ()  # files that define methods of your own
-    weights: cli.listed(Path) = tuple(map(checkpoint.default_path, methods.METHODS))  # files of any name and method
+    method: cli.comma_list(Path) = ()  # files that define methods of your own
+    weights: cli.comma_list(Path) = tuple(map(checkpoint.default_path, methods.METHODS))  # files of any name and method
     data: Path | None = None  # UTF-8 text whose last tenth is held out; default data.txt
     repeats: int = 4  # random masks per window in the bound
     most: int = 2000  # windows of a part at most, evenly spread
@@ -39,8 +39,9 @@ class Args:
     output_dir: Path | None = None  # where likelihood.json goes; default: a new folder in likelihood_reports
 
     def __post_init__(self):
-        for name, most in (("repeats", 1000), ("most", 10**6), ("windows", 10**4)):
-            check(1 <= getattr(self, name) <= most, f"{name} must lie in 1..{most:,}, not {getattr(self, name):,}")
+        cli.check_range(self, 1, 1000, "repeats")
+        cli.check_range(self, 1, 10**6, "most")
+        cli.check_range(self, 1, 10**4, "windows")
         for name in self.chosen:
             methods.named(name)
 
@@ -86,14 +87,16 @@ def likelihoods(engine, corpus, args):
 
 def strategy_costs(engine, corpus, args):
     """Rows: what each unmasking strategy costs a model that has it, beside the last one."""
-    size, rows = engine.model.config.block_size, []
+    size = engine.model.config.block_size
+    rows = []
     held = read(engine, corpus, corpus.test, args.windows)[:, :-1]
     masked = torch.arange(size) >= min(16, size // 2)
     for strategy in (name for name in args.chosen if methods.has_strategy(engine.method, name)):
         with Bar(f"{engine.name}, {strategy}, {len(held)} windows"):
-            nll, calls = methods.path_nll(engine, held, masked, strategy)
+            nll, passes = methods.path_nll(engine, held, masked, strategy)
+        passes = torch.as_tensor(passes).float().mean().item()
         low, high, _ = stats.mean_interval(nll.numpy())
-        row = {"module": engine.name, "strategy": strategy, "windows": len(held), "calls": torch.as_tensor(calls).float().mean().item()}
+        row = {"module": engine.name, "strategy": strategy, "windows": len(held), "calls": passes}
         rows.append(row | {"nats": nll.mean().item(), "low": low, "high": high, "each": nll.tolist()})
     for row in rows:  # paired, over the same windows
         difference = np.array(row["each"]) - np.array(rows[-1]["each"])
@@ -108,18 +111,20 @@ def main(args):
     for path in args.method:
         methods.add(path)
     corpus = Corpus(args.data)
-    engines, rows, path_rows = load_all(args, corpus), [], []
-    folder = args.output_dir or records.fresh(cli.ROOT / "likelihood_reports", "")
+    engines = load_all(args, corpus)
+    rows = []
+    path_rows = []
+    folder = args.output_dir or records.new_run_dir(cli.ROOT / "likelihood_reports", "")
     files.check_place(folder / "likelihood.json")
     names = [path.name for path in engines]
     for path, engine in engines.items():
         name = path.name if names.count(path.name) == 1 else str(path)
         for what, part, nll in likelihoods(engine, corpus, args):
+            nats = nll.mean().item()
             row = {"module": engine.name, "weights": name, "measure": what, "part": part, "windows": len(nll)}
-            rows.append(row | {"nats": nll.mean().item(), "bits": nll.mean().item() / math.log(2)})
+            rows.append(row | {"nats": nats, "bits": nats / math.log(2)})
         path_rows += [{"weights": name, **row} for row in strategy_costs(engine, corpus, args)]
-    used = [engine.weights for engine in engines.values()]
-    stamp = records.stamp(**{**vars(args), "weights": used, "data_sha256": corpus.sha256})
+    stamp = records.stamp(args, weights=[engine.weights for engine in engines.values()], data_sha256=corpus.sha256)
     shown = ["weights", "strategy", "calls", "nats", "low", "high", "difference", "difference_low", "difference_high"]
     for table in (pd.DataFrame(rows), pd.DataFrame(path_rows, columns=shown)):
         if len(table):

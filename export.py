@@ -22,7 +22,7 @@ ABOUT = "tiny-diffusion"
 
 @dataclass(frozen=True)
 class Args:
-    weights: cli.listed(Path) = tuple(map(checkpoint.default_path, methods.METHODS))  # files of any name and method
+    weights: cli.comma_list(Path) = tuple(map(checkpoint.default_path, methods.METHODS))  # files of any name and method
     output_dir: Path = cli.ROOT / "exports"  # where NAME.onnx and NAME.safetensors go
 
     def __post_init__(self):
@@ -34,7 +34,8 @@ class Args:
 def described(path):
     """What a weights file says of itself -> {name: text}; what is no text as JSON."""
     said = {name: value for name, value in checkpoint.read(path, "").items() if name not in ("format", "model")}
-    method, sizes = said.pop("name"), said.pop("config")
+    method = said.pop("name")
+    sizes = said.pop("config")
     said |= {"method": method, "sizes": sizes, "mask_token": sizes["vocab_size"], "made_by": ABOUT}
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in said.items()}
 
@@ -43,7 +44,8 @@ def main(args):
     """Export every file."""
     for path in args.weights:
         model = methods.load(path=path).model
-        said, places = described(path), [args.output_dir / f"{path.stem}.{kind}" for kind in ("onnx", "safetensors")]
+        said = described(path)
+        places = [args.output_dir / f"{path.stem}.{kind}" for kind in ("onnx", "safetensors")]
         for place, whole in zip(places, (graph(model, said), packed(model, said)), strict=True):
             with files.atomic(place) as file:
                 file.write(whole)

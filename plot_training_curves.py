@@ -48,7 +48,9 @@ def main(args):
     for _, log, _ in models:
         log["minutes"] = log["elapsed_sec"] / 60
     flow["weighted_flow_loss"] = flow["flow_weight"] * flow["batch_flow_loss"]
-    made, nats, steps = [], "likelihood bound, nats per character", "optimiser steps"
+    made = []
+    nats = "likelihood bound, nats per character"
+    steps = "optimiser steps"
 
     def figure(name, title, x, y):
         made.append(args.output_dir / f"{args.tag}_{name}.png")

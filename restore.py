@@ -34,7 +34,7 @@ class Args:
     weights: Path = checkpoint.default_path("diffusion")  # of a masked model
     mask: str = "_"  # the sign of one missing character
     keep_below: float = 0.0  # what is less probable than this stays masked
-    spacing: int = 8  # characters written in one call lie more than this apart; 0: anywhere
+    spacing: int = 8  # characters written in one pass lie more than this apart; 0: anywhere
 
     def __post_init__(self):
         check(len(self.mask) == 1, f"--mask {self.mask!r}: give one character")
@@ -44,16 +44,19 @@ class Args:
 def restore(engine, text, mask, decoding, show=lambda count: None):
     """The likeliest characters for the mask signs of a text of any length.
 
-    show: called after each call with the number of characters that are written. Yields (position, [(character, probability),
+    show: called after each pass with the number of characters that are written. Yields (position, [(character, probability),
     ...]): the character written, then the likeliest five at the first look. All probabilities are those of the first look,
     given the known text alone: later ones take for certain what was written before.
     """
     known = engine.alphabet.characters
-    token, hidden = {character: i for i, character in enumerate(known)}, len(known)
+    token = {character: i for i, character in enumerate(known)}
+    hidden = len(known)
     masked = torch.tensor([[character == mask for character in text]])
     idx = torch.tensor([[hidden if character == mask else token.get(character, hidden) for character in text]])
-    canvas, unseen, looks = Canvas(idx, masked), masked, {}
-    for frame, _ in frames(engine, Trial(canvas, replace(decoding, spacing=0), (0,))):  # a call for each chunk
+    canvas = Canvas(idx, masked)
+    unseen = masked
+    looks = {}
+    for frame, _ in frames(engine, Trial(canvas, replace(decoding, spacing=0), (0,))):  # a pass for each chunk
         columns = frame.columns[0]
         new = (unseen & ~frame.masked)[0, columns]
         looks |= zip(columns[new].tolist(), frame.probs[0][new], strict=True)
@@ -82,17 +85,19 @@ def main(args):
     engine = methods.load(path=args.weights)
     check(engine.method.is_masked, f"{args.weights}: of {engine.name}; name weights of a masked model")
     decoding = replace(engine.method.decoding, temp=1.0, top_k=1, spacing=args.spacing)
-    characters, rows = list(text), []
+    characters = list(text)
+    rows = []
     starts = [0, *(end.end() for end in re.finditer("\n", text))]  # of the lines
     with Bar("restoring", text.count(args.mask), unit="characters") as bar:
         for position, ((character, probability), *best) in restore(engine, text, args.mask, decoding, bar.show):
-            line, is_restored = bisect.bisect(starts, position), probability >= args.keep_below
+            line = bisect.bisect(starts, position)
+            is_restored = probability >= args.keep_below
             characters[position] = character if is_restored else args.mask
             row = {"line": line, "column": position - starts[line - 1] + 1, "character": character}
             rows.append(row | {"probability": probability, "is_restored": is_restored, "likeliest": best})
     records.write_text(args.output, "".join(characters))
     about = args.output.with_name(f"{args.output.name}.json")
-    records.write_json(about, records.stamp(**vars(args)) | {"rows": rows})
+    records.write_json(about, records.stamp(args) | {"rows": rows})
     sure = [row["probability"] for row in rows if row["is_restored"]]
     print(f"{args.output}: {len(sure):,} of {len(rows):,} characters restored, {sum(sure):,.0f} should be right")
 

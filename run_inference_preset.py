@@ -31,7 +31,7 @@ class Args:
     runtime: onnx_runtime.Runtime = "torch"
 
     def __post_init__(self):
-        experiment.check_sizes(self, ["max_new_tokens"])
+        cli.check_range(self, 1, experiment.MOST, "max_new_tokens")
         command.check_prompt(self)
         onnx_runtime.check_installed(self.runtime)
 
@@ -70,7 +70,8 @@ def main(args):
     sample = trials.run(engine, trials.Trial(canvas, decoding, (args.seed,)))[0]
     print(sample.text)
     print(
-        f"{args.preset} ({engine.name}: {experiment.name_of(decoding, settings)}): {sample.figures()}", file=sys.stderr
+        f"{args.preset} ({engine.name}: {experiment.settings_label(decoding, settings)}): {sample.figures()}",
+        file=sys.stderr,
     )
 
 

@@ -14,27 +14,27 @@ import lab.start  # noqa: F401 (before PyTorch)
 import diffusion_flow
 import methods
 from lab import cli, experiment
-from lab.cli import listed, number_or_all
+from lab.cli import comma_list, number_or_all
 
 
 @dataclass(frozen=True)
 class Args(experiment.Args):
-    module: cli.a_method() = "diffusion_flow"  # gpt, diffusion or diffusion_flow
+    module: cli.method_name() = "diffusion_flow"  # gpt, diffusion or diffusion_flow
     weights: Path | None = None  # default weights/MODULE.pt
-    temp: listed(float) = ()  # settings to try, values separated by commas; not given: as in methods.starting_point
-    top_k: listed(number_or_all) = ()  # numbers, or all
-    confidence_threshold: listed(float) = ()
-    confidence_top_k: listed(int) = ()
-    confidence_temp: listed(float) = ()
-    spacing: listed(int) = ()
-    draft_threshold: listed(float) = ()
-    confirm_threshold: listed(float) = ()
-    replace_margin: listed(float) = ()
-    steps: listed(int) = ()  # of ancestral sampling; 0: by confidence
-    target_chunk_len: listed(int) = ()
-    revise: listed(int) = ()  # sweeps over the written text
-    flow_step: listed(float) = ()
-    flow_until: listed(float) = ()
+    temp: comma_list(float) = ()  # settings to try, values separated by commas; not given: as in methods.starting_point
+    top_k: comma_list(number_or_all) = ()  # numbers, or all
+    confidence_threshold: comma_list(float) = ()
+    confidence_top_k: comma_list(int) = ()
+    confidence_temp: comma_list(float) = ()
+    spacing: comma_list(int) = ()
+    draft_threshold: comma_list(float) = ()
+    confirm_threshold: comma_list(float) = ()
+    replace_margin: comma_list(float) = ()
+    steps: comma_list(int) = ()  # of ancestral sampling; 0: by confidence
+    target_chunk_len: comma_list(int) = ()
+    revise: comma_list(int) = ()  # sweeps over the written text
+    flow_step: comma_list(float) = ()
+    flow_until: comma_list(float) = ()
     output_dir: Path = cli.ROOT / "infer_reports"
 
 
@@ -45,7 +45,7 @@ def main(args):
     choices = {name: getattr(args, name) for name in every if getattr(args, name)}
     cells = experiment.grid(methods.starting_point(args.module), choices)
     reference = experiment.reference(args, engine, methods.load)
-    settings = {experiment.name_of(cell, choices): (engine, cell) for cell in cells}
+    settings = {experiment.settings_label(cell, choices): (engine, cell) for cell in cells}
     rows, folder = experiment.write(settings, args, reference, engine.name, "results.json")
     folder.write("results.csv", rows)
     texts = [f"== {row['name']}, seed {row['seed']}, {row['nfe']} calls\n{row['text']}" for row in rows]

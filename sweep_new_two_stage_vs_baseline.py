@@ -3,7 +3,7 @@
     uv run sweep_new_two_stage_vs_baseline.py --module diffusion
 
 Writes sweep_generate_reports/<module>_<timestamp>/: rows.json (a row per text), run_level.json (for each setting, seed and
-prompt new against baseline), agg_vs_baseline.json, summary.json (top_5: those of fewest calls among the not worse),
+prompt new against baseline), agg_vs_baseline.json, summary.json (top_5: those of fewest forward passes among the not worse),
 speed_vs_quality.png, speed_vs_parallel.png, top_speed_configs.png.
 """
 
@@ -20,19 +20,19 @@ import pandas as pd
 import diffusion
 import methods
 from lab import cli, experiment, plots, records, stats, two_stage
-from lab.cli import check, listed
+from lab.cli import check, comma_list
 from lab.quality import NgramStats, measures_of
 from methods import ONE_STAGE, STAGED, TWO_STAGE
 
-NOT_WORSE = 0.02  # of `distance`, which the whole interval of the difference may reach
+MARGIN = 0.02  # of `distance`, which the whole interval of the difference may reach
 
 
 @dataclass(frozen=True)
 class Args(experiment.Args):
-    seeds: listed(int) = (1337, 2027, 7, 42, 123, 314, 2718, 9001, 65537, 8888)
+    seeds: comma_list(int) = (1337, 2027, 7, 42, 123, 314, 2718, 9001, 65537, 8888)
     prompts: int = 1
     max_new_tokens: int = 240
-    module: cli.a_method() = "diffusion"  # diffusion or diffusion_flow
+    module: cli.method_name() = "diffusion"  # diffusion or diffusion_flow
     weights: Path | None = None  # default weights/MODULE.pt
     temp: float = STAGED["temp"]  # of all
     top_k: cli.one_number_or_all() = STAGED["top_k"]  # of all
@@ -42,11 +42,11 @@ class Args(experiment.Args):
     base_confirm_threshold: float = ONE_STAGE["confirm_threshold"]
     base_replace_margin: float = ONE_STAGE["replace_margin"]
     base_target_chunk_len: int = diffusion.Decoding.target_chunk_len
-    sweep_confidence_threshold: listed(float) = (TWO_STAGE["confidence_threshold"],)
-    sweep_draft_threshold: listed(float) = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
-    sweep_confirm_threshold: listed(float) = (0.85, 0.88)
-    sweep_replace_margin: listed(float) = (0.0, 0.02, 0.05)
-    sweep_target_chunk_len: listed(int) = (diffusion.Decoding.target_chunk_len,)
+    sweep_confidence_threshold: comma_list(float) = (TWO_STAGE["confidence_threshold"],)
+    sweep_draft_threshold: comma_list(float) = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
+    sweep_confirm_threshold: comma_list(float) = (0.85, 0.88)
+    sweep_replace_margin: comma_list(float) = (0.0, 0.02, 0.05)
+    sweep_target_chunk_len: comma_list(int) = (diffusion.Decoding.target_chunk_len,)
     output_dir: Path = cli.ROOT / "sweep_generate_reports"
 
 
@@ -61,7 +61,7 @@ def decodings(args):
         "--sweep-draft-threshold: below every --sweep-confidence-threshold, or it is no second stage",
     )
     baseline = {"baseline": replace(start, **cli.prefixed(args, "base"))}
-    return baseline | {experiment.name_of(cell, varied).replace("_threshold", ""): cell for cell in cells}
+    return baseline | {experiment.settings_label(cell, varied).replace("_threshold", ""): cell for cell in cells}
 
 
 def new_against_baseline(groups, reference):
@@ -69,7 +69,8 @@ def new_against_baseline(groups, reference):
     tables = {}
     for name, rows in groups.items():
         table = tables[name] = pd.DataFrame(rows)
-        table["chars_per_call"], table["distance"] = table.chars / table.nfe, None
+        table["chars_per_call"] = table.chars / table.nfe
+        table["distance"] = None
         if reference is not None:
             pool = NgramStats([[row] for row in rows], reference)
             table["distance"] = pool.figures(np.eye(len(rows)))["distance"]  # of each text
@@ -83,46 +84,49 @@ def new_against_baseline(groups, reference):
 
 def aggregate(groups, reference):
     """One dictionary per setting: its own measures, its paired differences to the baseline, whether it is not worse."""
-    points, distances = {point["name"]: point for point in stats.by_setting(groups.values(), reference)}, []
+    points = {point["name"]: point for point in stats.by_setting(groups.values(), reference)}
+    distances = []
     for name in groups.keys() - {"baseline"}:
         found = stats.compare(groups["baseline"], groups[name], reference)
         points[name] |= {"differences": found, "not_worse": False, "verdict": None}
         distances += [row | {"name": name} for row in found if row["measure"] == "distance"]
-    for row in stats.judged(distances):  # together: the grid is searched for the settings that are better
-        not_worse, verdict = (
-            row["high"] is not None and row["high"] <= NOT_WORSE,
-            stats.in_words(row, "baseline", row["name"]),
-        )
-        points[row["name"]] |= {"not_worse": not_worse, "verdict": verdict}
+    for row in stats.with_verdicts(distances):  # together: the grid is searched for the settings that are better
+        point = points[row["name"]]
+        point["not_worse"] = row["high"] is not None and row["high"] <= MARGIN
+        point["verdict"] = stats.verdict_of(row, "baseline", row["name"])
     return points
 
 
 def draw(points, best, real, folder):
     """The three plots; best: the settings to show as bars."""
     speed, label = plots.speed_axis(points.values())
-    kinds = stats.grouped([p | {"kind": p["name"].partition(",")[0]} for p in points.values()], "kind")
-    for name, y, what in (("quality", "distance", plots.DISTANCE), ("parallel", "chars_per_call", plots.CALLS)):
+    kinds = {}
+    for p in points.values():
+        kinds.setdefault(p["name"].partition(",")[0], []).append(p)
+    for name, y, what in (("quality", "distance", plots.DISTANCE), ("parallel", "chars_per_call", plots.PER_PASS)):
         with plots.figure(folder / f"speed_vs_{name}.png", "Two-stage decoding against one stage", label, what) as axes:
             plots.log_axes(axes, y=name == "parallel")
             for (kind, shown), colour in zip(kinds.items(), itertools.cycle(("#000000", *plots.COLOURS))):
                 plots.scatter(axes, shown, speed, y, colour, kind, "*" if kind == "baseline" else "o")
             if name == "quality" and real:
                 plots.real_line(axes, real.get("distance", {}).get("mean"))
-    title, shown = "Fewer calls than the baseline, text not worse", [*best, points["baseline"]]
+    title = "Fewer forward passes than the baseline, text not worse"
+    shown = [*best, points["baseline"]]
     names = [p["name"].replace("replace_", "") for p in shown]
-    beside = [f"{p['nfe']:.0f} calls" + (f", {p['seconds']:.1f} s" if p.get("seconds") else "") for p in shown]
-    with plots.figure(folder / "top_speed_configs.png", title, "calls for a text (\u2190 better)", "") as axes:
-        bars = axes.barh(names, [p["nfe"] for p in shown], color=[*[plots.COLOURS[2]] * len(best), plots.COLOURS[1]])
+    beside = [f"{p['nfe']:.0f} passes" + (f", {p['seconds']:.1f} s" if p.get("seconds") else "") for p in shown]
+    with plots.figure(folder / "top_speed_configs.png", title, "forward passes for a text (\u2190 better)", "") as axes:
+        colours = [plots.COLOURS[1] if p is points["baseline"] else plots.COLOURS[2] for p in shown]
+        bars = axes.barh(names, [p["nfe"] for p in shown], color=colours)
         axes.bar_label(bars, beside, label_type="center", color="white")
         axes.invert_yaxis()
 
 
 def summary(points, better, args, engine, real):
-    """What the grid found in short; better: the settings that beat the baseline, those of fewest calls first."""
+    """What the grid found in short; better: the settings that beat the baseline, those of fewest forward passes first."""
     top_5 = [{key: p[key] for key in ("name", "nfe", "chars_per_second", "verdict")} for p in better[:5]]
-    rule = f"fewer calls than the baseline, and the 95 % interval of the difference in distance ends below {NOT_WORSE}"
+    rule = f"fewer forward passes than the baseline, and the 95 % interval of the difference in distance ends below {MARGIN}"
     short = {"top_5": top_5, "top_5_rule": rule, "settings": len(points) - 1, "not_worse_and_faster": len(better)}
-    return short | {"real_text": real, "stamp": records.stamp(**{**vars(args), "weights": engine.weights})}
+    return short | {"real_text": real, "stamp": records.stamp(args, weights=engine.weights)}
 
 
 def main(args):
@@ -132,7 +136,8 @@ def main(args):
     reference = experiment.reference(args, engine, methods.load)
     rows, folder = experiment.write(settings, args, reference, engine.name, "rows.json")
     groups = stats.grouped(rows, "name")
-    points, real = aggregate(groups, reference), stats.real_text(groups["baseline"], reference)
+    points = aggregate(groups, reference)
+    real = stats.real_text(groups["baseline"], reference)
     better = [p for p in points.values() if p.get("not_worse") and p["nfe"] < points["baseline"]["nfe"]]
     better.sort(key=lambda p: p["nfe"])
     found = summary(points, better, args, engine, real)
@@ -140,9 +145,11 @@ def main(args):
     folder.write("agg_vs_baseline.json", list(points.values()))
     folder.write("summary.json", found)
     draw(points, better[:12], real, folder.path)
-    verdicts = [f"{p['name']}: {p['nfe']:.0f} calls; {p['verdict']}" for p in found["top_5"]]
+    verdicts = [f"{p['name']}: {p['nfe']:.0f} passes; {p['verdict']}" for p in found["top_5"]]
     analysis = "analyze_inference_sweep.py", "--inputs", folder.path / "rows.json", "--tag", "two_stage"
-    experiment.print_summary(verdicts or ["no setting has fewer calls and is not worse"], rows, folder, *analysis)
+    experiment.print_summary(
+        verdicts or ["no setting has fewer forward passes and is not worse"], rows, folder, *analysis
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Watch them write: diffusion settles many characters a call, GPT one.
+"""Watch them write: diffusion settles many characters a forward pass, GPT one.
 
     uv run visualize.py                                                     a window, or the terminal where there is none
     uv run visualize.py --flow --compare --save outputs/flow_vs_gpt.gif --fps 24
@@ -18,8 +18,7 @@ from lab import cli, film, page, painter, terminal
 from lab.canvas import Canvas
 from lab.cli import check
 from lab.files import check_place
-from lab.progress import Bar
-from lab.records import warn
+from lab.progress import Bar, note
 from lab.trials import Trial, warm_up
 
 
@@ -85,7 +84,7 @@ def main(args):
         try:
             painter.show(films, args.fps, args.font)
         except (ImportError, RuntimeError) as error:
-            warn(f"no window can be opened ({error}); playing here")
+            note(f"no window can be opened ({error}); playing here")
             terminal.play(films, args.fps)
     print(*(f"{made.title}: {film.figures(made.snapshots[-1])}" for made in films), sep="\n", file=sys.stderr)
 

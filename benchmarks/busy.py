@@ -57,10 +57,13 @@ def run(folder, *words, threads=None):
     environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}  # each sets its own
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
-    began, before, command = time.perf_counter(), os.times(), [sys.executable, *words]
+    began = time.perf_counter()
+    before = os.times()
+    command = [sys.executable, *words]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     check(done.returncode == 0, f"{folder}: {done.stderr.strip()[-300:]}")
-    seconds, after = time.perf_counter() - began, os.times()
+    seconds = time.perf_counter() - began
+    after = os.times()
     spent = after.children_user + after.children_system - before.children_user - before.children_system
     return done.stderr, seconds, spent
 
@@ -103,10 +106,12 @@ def compared(args):
     for processes, state in enumerate(STATES):
         with spinning(processes):
             for what, unit, measure in works:
-                ours, before = partial(measure, ROOT), partial(measure, args.before)
+                ours = partial(measure, ROOT)
+                before = partial(measure, args.before)
                 yield row(f"{what}, against the earlier commit, {state}", unit, ours, before, args.rounds)
             for name in ("gpt", "diffusion"):
-                ours, one = partial(writing[name], ROOT), partial(writing[name], ROOT, threads=1)
+                ours = partial(writing[name], ROOT)
+                one = partial(writing[name], ROOT, threads=1)
                 yield row(f"{name}.py, writing, all threads against one, {state}", RATE, ours, one, args.rounds)
 
 

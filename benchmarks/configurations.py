@@ -41,6 +41,11 @@ PAIRS = {  # configuration -> those that are compared with it
 }
 
 
+def middle(entropies):
+    """The entropy at which costs are compared, and plots drawn."""
+    return sorted(entropies)[len(entropies) // 2]
+
+
 @dataclass(frozen=True)
 class Configuration:
     """A way of writing, at several temperatures; single_seed: one seed only, as it takes many forward passes."""

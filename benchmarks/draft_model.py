@@ -24,7 +24,9 @@ class NGrams:
     """
 
     def __init__(self, ids, vocab_size, order=5, discount=0.75):
-        self.vocab_size, self.order, self.discount = vocab_size, order, discount
+        self.vocab_size = vocab_size
+        self.order = order
+        self.discount = discount
         self.counts = defaultdict(Counter)  # context, a tuple of tokens -> {token: how often it follows}
         self.known = {}  # (context, temperature) -> what `tempered` returns
         ids = ids.tolist()
@@ -34,7 +36,8 @@ class NGrams:
 
     def probs(self, context):
         """Probabilities (V,) of the token that follows a context."""
-        shorter = self.probs(context[1:]) if context else np.full(self.vocab_size, 1 / self.vocab_size)
+        uniform = np.full(self.vocab_size, 1 / self.vocab_size)
+        shorter = self.probs(context[1:]) if context else uniform
         if context not in self.counts:
             return shorter
         followers = self.counts[context]
@@ -45,21 +48,24 @@ class NGrams:
 
     def tempered(self, context, temp):
         """The same at a temperature, and its cumulative sums."""
-        if (context, temp) not in self.known:
+        key = context, temp
+        if key not in self.known:
             probs = probabilities(torch.from_numpy(self.probs(context)).log(), temp)
-            self.known[context, temp] = probs, probs.cumsum(0).numpy()
-        return self.known[context, temp]
+            self.known[key] = probs, probs.cumsum(0).numpy()
+        return self.known[key]
 
     def propose(self, texts, u, temp):
         """Continue texts, lists of tokens, by random numbers u (B, K) -> drafts (B, K), what they are drawn from (B, K, V)."""
         drawn_from = []
         for text, shares in zip(texts, u.tolist(), strict=True):
             for share in shares:
-                probs, cumulative = self.tempered(tuple(text[1 - self.order :]), temp)
+                context = tuple(text[1 - self.order :])
+                probs, cumulative = self.tempered(context, temp)
                 token = int(cumulative.searchsorted(share, "right"))
                 text.append(min(token, self.vocab_size - 1))
                 drawn_from.append(probs)
-        drafts = torch.tensor([text[-u.size(1) :] for text in texts])
+        K = u.size(1)
+        drafts = torch.tensor([text[-K:] for text in texts])
         return drafts, torch.stack(drawn_from).view(*u.shape, -1)
 
 
@@ -69,20 +75,25 @@ def generate(model, canvas, decoding, rngs, ngrams, drafts):
 
     Raises UserError on a masked span, a long text, or a top_k.
     """
-    idx, known = canvas.idx, canvas.prompt_lengths()
+    idx = canvas.idx
+    known = canvas.prompt_lengths()
     B, L = idx.shape
-    K, size, weight = drafts, model.config.block_size, model.lm_head.weight
+    K = drafts
+    size = model.config.block_size
     check(decoding.top_k is None, "the draft model draws from all characters: no top_k")
     check(L <= size, f"the draft model writes at most {size} characters with the prompt, not {L}")
-    cache, rows = Cache(model.config, B, like=weight), torch.arange(B)[:, None]
+    weight = model.lm_head.weight
+    cache = Cache(model.config, B, like=weight)
+    rows = torch.arange(B)[:, None]
     while (known < L).any():
         u = uniforms(2 * K + 1, rngs, known < L)  # to propose K, to verify K, and for the token after them
-        texts = [row[:n].tolist() for row, n in zip(idx, known, strict=True)]
+        texts = [text[:n].tolist() for text, n in zip(idx, known, strict=True)]
         proposed, q = ngrams.propose(texts, u[:, :K], decoding.temp)
         columns = known[:, None] + torch.arange(K + 1)  # (B, K + 1)
         guess = F.pad(idx, (0, K + 1)).scatter(1, columns[:, :K], proposed)
         first = int(known.min())
-        x = cache.next_input(guess, first, min(L - 1, int(known.max()) + K))
+        last = min(L - 1, int(known.max()) + K)
+        x = cache.next_input(guess, first, last)
         logits = model(x.to(weight.device), cache).cpu()
         logits = logits[:, first - 1 - cache.length :]  # those of position `first` and after it
         offsets = (columns - first).clamp(max=logits.size(1) - 1)
@@ -91,7 +102,8 @@ def generate(model, canvas, decoding, rngs, ngrams, drafts):
         known = (known + accepted + 1).clamp(max=L)
         idx = guess.scatter(1, columns, tokens)[:, :L]
         masked = torch.arange(L) >= known[:, None]
-        yield Frame(idx, masked, torch.zeros_like(masked), columns.clamp(max=L - 1), p, x.size(1) / size)
+        no_drafts = torch.zeros_like(masked)
+        yield Frame(idx, masked, no_drafts, columns.clamp(max=L - 1), p, x.size(1) / size)
 
 
 def verify(p, q, drafts, u):
@@ -99,11 +111,13 @@ def verify(p, q, drafts, u):
 
     p: (B, K + 1, V) GPT's probabilities; q: (B, K, V) what the drafts (B, K) were drawn from; u: (B, K + 1) random numbers.
     """
-    K, rows = drafts.size(1), torch.arange(len(drafts))
-    p_draft = p[:, :K].gather(-1, drafts[..., None])[..., 0]
+    B, K = drafts.shape
+    p_draft = p[:, :K].gather(-1, drafts[..., None])[..., 0]  # (B, K)
     q_draft = q.gather(-1, drafts[..., None])[..., 0]
-    accepted = (u[:, :K] < p_draft / q_draft).int().cumprod(1).sum(1)
+    is_accepted = u[:, :K] < p_draft / q_draft
+    accepted = is_accepted.int().cumprod(1).sum(1)
     q = F.pad(q, (0, 0, 0, 1))  # after K accepted drafts the new token is drawn from p
-    rest = (p[rows, accepted] - q[rows, accepted]).clamp(min=0)  # (B, V)
+    at_rejected = torch.arange(B), accepted
+    rest = (p[at_rejected] - q[at_rejected]).clamp(min=0)  # (B, V)
     token = choose_tokens(rest[:, None], None, u[:, K:])
     return accepted, F.pad(drafts, (0, 1)).scatter(1, accepted[:, None], token)

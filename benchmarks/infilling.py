@@ -22,13 +22,13 @@ from lab.corpus import Corpus, windows
 
 @dataclass(frozen=True, kw_only=True)
 class Args(Output):
-    lengths: cli.listed(int) = (1, 5, 20, 60, 200)  # characters in the masked span, in the middle of a window
+    lengths: cli.comma_list(int) = (1, 5, 20, 60, 200)  # characters in the masked span, in the middle of a window
     windows: int = 217  # of the test split, at most: all of it where the text is the default one
-    spacing: int = 8  # the masked models fill positions more than this apart in one call
+    spacing: int = 8  # the masked models fill positions more than this apart in one pass
 
 
 def measure(engines, held_out, length, spacing):
-    """(model, what it sees, nats per character (n,), calls) for one length of the masked span, GPT first."""
+    """Yields (model, what it sees, nats per character (n,), forward passes) for one length of the masked span, GPT first."""
     size = held_out.size(1)
     first = (size - length) // 2
     written = (torch.arange(size) >= first) & (torch.arange(size) < first + length)
@@ -36,8 +36,8 @@ def measure(engines, held_out, length, spacing):
     choose = methods.strategy(f"spacing={spacing}")
     for name in ("diffusion", "diffusion_flow"):
         for sees, stop in (("both sides", size), ("left side", first + length)):
-            nll, calls = likelihood.path_nll(engines[name].model, held_out[:, :stop], written[:stop], choose)
-            yield name, sees, nll, calls.mean().item()
+            nll, nfe = likelihood.path_nll(engines[name].model, held_out[:, :stop], written[:stop], choose)
+            yield name, sees, nll, nfe.mean().item()
 
 
 def main(args):
@@ -50,15 +50,15 @@ def main(args):
     check(all(1 <= length <= most for length in args.lengths), f"--lengths must lie in 1..{most}")
     rows = []
     for length in args.lengths:
-        for name, sees, nll, calls in measure(engines, held_out, length, args.spacing):
-            if name == "gpt":
-                gpt = nll
+        measured = list(measure(engines, held_out, length, args.spacing))
+        gpt = measured[0][2]
+        for name, sees, nll, nfe in measured:
             difference = nll - gpt
             low, high, _ = stats.mean_interval(difference.numpy())
-            row = {"length": length, "module": name, "sees": sees, "calls": calls, "nats": nll.mean().item()}
+            row = {"length": length, "module": name, "sees": sees, "calls": nfe, "nats": nll.mean().item()}
             rows.append(row | {"difference": difference.mean().item(), "low": low, "high": high})
     show(rows)
-    args.write("infilling", {"rows": rows}, weights=[engine.weights for engine in engines.values()])
+    args.write("infilling", {"rows": rows}, engines.values())
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ HELD_OUT = 25_600  # characters of the test split that are read after so many mi
 
 @dataclass(frozen=True, kw_only=True)
 class Args(Output):
-    minutes: cli.listed(float) = ()  # of training, each from scratch; none: only the logs of the shipped weights
+    minutes: cli.comma_list(float) = ()  # of training, each from scratch; none: only the logs of the shipped weights
     path: Path | None = None  # folder of a checkout of the origin, with gpt.py and diffusion.py in it
     nanogpt: Path | None = None  # folder of a checkout of karpathy/nanoGPT
     device: str | None = None  # cuda, cpu...; default the accelerator if there is one
@@ -58,7 +58,8 @@ class Args(Output):
 def cost_of_window(method, config):
     """Positions computed, and floating-point operations, of one window of a training step."""
     with torch.device("meta"):
-        model, x = method.Model(config), torch.zeros(1, config.block_size + 1, dtype=torch.long)
+        model = method.Model(config)
+        x = torch.zeros(1, config.block_size + 1, dtype=torch.long)
     seen = []
     model.register_forward_pre_hook(lambda _, given: seen.append(given[0].numel()))
     with FlopCounterMode(display=False) as counter:
@@ -70,10 +71,12 @@ def logged(name, corpus):
     """What a shipped training computed and where it ended, and its log with the compute spent at each step."""
     method = methods.METHODS[name]
     model, *_, made = checkpoint.load(checkpoint.default_path(name), method)
-    batch, length = made["recipe"]["batch_size"], model.config.block_size
+    batch = made["recipe"]["batch_size"]
+    length = model.config.block_size
     log = records.read_log(cli.ROOT / "results" / f"{name}_train.csv", ("step", "val_loss"))
     positions, flop = cost_of_window(method, model.config)
-    log["positions"], log["flop"] = log["step"] * batch * positions, log["step"] * batch * flop
+    log["positions"] = log["step"] * batch * positions
+    log["flop"] = log["step"] * batch * flop
     held_out = windows(corpus.validation, length + 1, most=made["recipe"]["eval_windows"])
     row = {
         "module": name,
@@ -126,7 +129,9 @@ class Timed(training.Recipe):
 
     def lr_scale(self, step):
         """Linear warm-up, constant, linear decay to 0 as the time ends."""
-        return max(0.0, min(1.0, (step + 1) / max(1, self.warmup), (1 - self.spent()) / self.decay))
+        up = (step + 1) / max(1, self.warmup)
+        down = (1 - self.spent()) / self.decay
+        return max(0.0, min(1.0, up, down))
 
 
 def train_ours(method, corpus, minutes, device):
@@ -148,7 +153,8 @@ def train_ours(method, corpus, minutes, device):
 
 def train_others(minutes, model, step):
     """Train a model of others, step() by step; yields (minutes, model, steps) at each of the times given."""
-    spent, steps = 0.0, 0
+    spent = 0.0
+    steps = 0
     for until in sorted(minutes):
         while spent < 60 * until:
             spent += clock(step)
@@ -189,7 +195,9 @@ class Adapted(nn.Module):
 
     def __init__(self, model, call, config):
         super().__init__()
-        self.model, self.call, self.config = model, call, config
+        self.model = model
+        self.call = call
+        self.config = config
 
     def forward(self, idx):
         return self.call(self.model, idx)
@@ -233,9 +241,12 @@ def trainings(args, corpus, device):
 
 def equal_minutes(args):
     """Held-out loss after each number of minutes: table, plot and file."""
-    device, corpus, rows = machine.pick_device(args.device), Corpus(), []
+    device = machine.pick_device(args.device)
+    corpus = Corpus()
+    rows = []
     for name, whose, minutes, model, steps in trainings(args, corpus, device):
-        size, nats = sum(p.numel() for p in model.parameters()), held_out_loss(methods.METHODS[name], model, corpus)
+        size = sum(p.numel() for p in model.parameters())
+        nats = held_out_loss(methods.METHODS[name], model, corpus)
         row = {"method": name, "whose": whose, "minutes": minutes, "parameters": size, "steps": steps, "nats": nats}
         rows.append(row)
         show([row])

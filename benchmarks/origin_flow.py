@@ -72,7 +72,8 @@ def loss(model, idx, config, rng):
     step = rng.step + 1
     weight = WEIGHT * min(1, step / WARMUP) * (step <= LAST_STEP and step % 2 == 0)
     x = idx[:, :-1] if weight else idx[:1, :-1]  # never none: several processes want all parameters in every step
-    noise, t = rng.randn(*x.shape, config.n_embd).to(x.device), 0.02 + 0.96 * rng.rand(len(x)).to(x.device)
+    noise = rng.randn(*x.shape, config.n_embd).to(x.device)
+    t = 0.02 + 0.96 * rng.rand(len(x)).to(x.device)
     target, velocity = model(x, t, noise)
     flow = F.smooth_l1_loss(velocity, target, beta=BETA)
     parts = {"batch_ce_loss": ce.detach(), "batch_flow_loss": flow.detach(), "flow_weight": weight}
@@ -83,7 +84,8 @@ def loss(model, idx, config, rng):
 @torch.no_grad()
 def generate(model, canvas, decoding, rngs):
     """Fill the canvas as diffusion.py does, with the flow in the early passes of each chunk. Yields a Frame per pass."""
-    config, embeddings = model.config, model.token_emb.weight
+    config = model.config
+    embeddings = model.token_emb.weight
     windows = Windows(canvas, config.block_size, decoding.target_chunk_len)
     while windows.masked.any():
         window = windows.next_window()

@@ -11,7 +11,7 @@ import math
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
 
@@ -23,10 +23,9 @@ from torch import nn
 from torch.nn import functional as F
 
 import methods
-from benchmarks.timing import Output, show
+from benchmarks.timing import Output, opening, show
 from diffusion import Config
 from lab import cli, experiment, machine, quality, records
-from lab.canvas import Canvas
 from lab.cli import check
 from lab.likelihood import ROWS
 
@@ -55,8 +54,8 @@ BLIND = (50, 65)  # length and symbols for the network that knows nothing
 
 @dataclass(frozen=True, kw_only=True)
 class Args(Output):
-    only: cli.listed(str) = ()  # packages, as the files of adapters/ are called; default all
-    passes: cli.listed(int) = (4, 16, 64)  # that a sampler is asked for
+    only: cli.comma_list(str) = ()  # packages, as the files of adapters/ are called; default all
+    passes: cli.comma_list(int) = (4, 16, 64)  # that a sampler is asked for
     texts: int = 64  # of 240 characters, from the shipped weights
     draws: int = 4096  # from the toys; a quarter by packages that write one text at a time, 64 times as many for losses
 
@@ -73,12 +72,15 @@ class Network(nn.Module):
 
     def __init__(self, predict, mask, length):
         super().__init__()
-        self.predict, self.mask, self.config = predict, mask, Config(vocab_size=mask, block_size=length)
+        self.predict = predict
+        self.mask = mask
+        self.config = Config(vocab_size=mask, block_size=length)
         self.lm_head = nn.Linear(1, 1)  # samplers ask parameters for their device
-        self.shown, self.given = [], None
+        self.shown = []  # x of each forward pass
+        self.given = None  # the last logits, and their version
 
     def forward(self, x, *ignored, sure=False, **more):
-        """Logits (B, L, V + 1), whose last is never; sure: known characters are certain. No use is made of times and masks."""
+        """Logits (B, L, V + 1), whose last is never; sure: known characters are certain. Times and masks are ignored."""
         self.shown.append(x.clone())
         logits = F.pad(self.predict(x), (0, 1), value=NEVER)
         if sure:
@@ -108,26 +110,26 @@ def exact(sequences, joint, x):
 def watch(net, sampler, x, rows):
     """Let a sampler fill in x (B, L), `rows` of its texts at a time -> the texts (B, L), and what it did, means over texts.
 
-    passes: until the text no longer changes; first, left: masks that the first pass fills in, and those before the last
-    pass; masks: at the end; known: share of the known characters that are kept, by chance some by one
-    that takes none.
+    passes: until the text no longer changes; left: masks that the last of them fills in; masks: at the end; known: share of
+    the known characters that are kept, by chance some by a sampler that takes none.
     """
-    written, figures = [], []
+    texts = []
+    figures = []
     for part in x.split(rows):
         net.shown.clear()
         out = sampler(net, part.clone())
         states = torch.stack([*torch.cat(net.shown).view(-1, *part.shape), out])  # (passes + 1, B, L)
+        changes = (states[1:] != states[:-1]).any(-1)  # (passes, B)
+        passes = (changes * torch.arange(1, len(states))[:, None]).amax(0)
         masks = (states == net.mask).sum(-1)
-        changed = (states[1:] != states[:-1]).any(-1)  # (passes, B)
-        passes = (changed * torch.arange(1, len(states))[:, None]).amax(0)
-        left = (masks.gather(0, (passes - 1).clamp(min=0)[None])[0] - masks[-1]).clamp(min=0)
+        before = masks[(passes - 1).clamp(min=0), torch.arange(len(part))]
+        left = (before - masks[-1]).clamp(min=0)
         given = part != net.mask
         kept = ((out == part) & given).sum(1) / given.sum(1).clamp(min=1)
-        figures.append(torch.stack((passes, masks[0] - masks[1], left, masks[-1], kept)).float())
-        written.append(out)
-    passes, first, left, masks, known = torch.cat(figures, 1).mean(1).tolist()
-    did = {"passes": passes, "first": first, "left": left, "masks": masks, "known": known}
-    return torch.cat(written), did
+        figures.append(torch.stack((passes, left, masks[-1], kept)))
+        texts.append(out)
+    means = torch.cat(figures, 1).mean(1).tolist()
+    return torch.cat(texts), dict(zip(("passes", "left", "masks", "known"), means, strict=True))
 
 
 def distance(texts, sequences, joint):
@@ -137,21 +139,21 @@ def distance(texts, sequences, joint):
 
 
 def quality_of(texts, engine, evaluator, prompt_len):
-    """Generative NLL and trigram entropy of the texts without a mask, and how many these are."""
+    """Generative NLL and trigram entropy of the texts without a mask; None where all have one."""
     whole = [engine.alphabet.decode(text) for text in texts if (text < len(engine.alphabet)).all()]
     if not whole:
-        return {"whole": 0, "nll": None, "entropy": None}
-    nll = np.mean(quality.generative_nll(whole, evaluator, [prompt_len] * len(whole)))
+        return {"nll": None, "entropy": None}
+    nll = quality.generative_nll(whole, evaluator, [prompt_len] * len(whole))
     counts = Counter(gram for text in whole for gram in quality.grams(text[prompt_len:], 3))
     entropy = quality.entropy(np.array([*counts.values()]))
-    return {"whole": len(whole), "nll": float(nll), "entropy": float(entropy)}
+    return {"nll": float(np.mean(nll)), "entropy": float(entropy)}
 
 
 def shipped(texts):
     """A Network of diffusion.pt, a canvas of so many texts, its engine and the evaluator."""
-    engine, evaluator = methods.load("diffusion"), methods.load(path=experiment.EVALUATOR)
-    prompt = engine.alphabet.encode(engine.prompt(16))
-    canvas = Canvas.after(prompt, 240, texts)
+    engine = methods.load("diffusion")
+    evaluator = methods.load(path=experiment.EVALUATOR)
+    canvas = opening(engine, 240, range(texts)).canvas.repeat(texts)
     predict = torch.inference_mode()(lambda x: torch.cat([engine.model(part) for part in x.split(ROWS)]))
     mask = len(engine.alphabet)
     return Network(predict, mask, 256), canvas.idx.masked_fill(canvas.masked, mask), engine, evaluator
@@ -159,9 +161,8 @@ def shipped(texts):
 
 def samplers(adapter, args):
     """A row for each sampler and number of passes."""
-    rows, draws = 10**6, args.draws
-    if hasattr(adapter, "ROWS"):
-        rows, draws = adapter.ROWS, args.draws // 4
+    rows = getattr(adapter, "ROWS", 10**6)
+    draws = args.draws // 4 if hasattr(adapter, "ROWS") else args.draws
     net, canvas, engine, evaluator = shipped(args.texts)
     wanted = [(name, n, partial(sampler, n=n)) for name, sampler in adapter.SAMPLERS.items() for n in args.passes]
     wanted += [(name, None, sampler) for name, sampler in getattr(adapter, "RULES", {}).items()]
@@ -192,8 +193,8 @@ def losses(adapter, args):
     for name, loss in getattr(adapter, "LOSSES", {}).items():
         torch.manual_seed(0)
         sequences, joint = toy(2)
+        entropy = torch.special.entr(joint).sum() / 2
         texts = sequences[joint.multinomial(64 * args.draws, replacement=True)]
-        entropy = -(joint * joint.log()).sum() / 2
         value = loss(Network(partial(exact, sequences, joint), 3, 2), texts)
         row = {"loss": name, "toy": (value / entropy).item()} | blind(loss, args.draws)
         show([row])
@@ -203,35 +204,37 @@ def losses(adapter, args):
 def blind(loss, texts):
     """What `losses` says of a network that knows nothing, over random texts."""
     length, V = BLIND
-    equal = []  # the logits of each call
+    equal = []  # the logits of each pass
 
     def predict(x):
         equal.append(torch.zeros(*x.shape, V, requires_grad=True))
         return equal[-1] * 1.0
 
-    x0, net = torch.randint(V, (texts, length)), Network(predict, V, length)
+    x0 = torch.randint(V, (texts, length))
+    net = Network(predict, V, length)
     version = x0._version
     value = loss(net, x0)
     logits, made = net.given
     changes = ["logits"] * (logits._version > made) + ["text"] * (x0._version > version)
-    gradient, masked = torch.cat(torch.autograd.grad(value, equal)), torch.cat(net.shown) == V
+    gradient = torch.cat(torch.autograd.grad(value, equal))  # (texts, length, V)
+    masked = torch.cat(net.shown) == V
     target = gradient.abs().argmax(-1, keepdim=True)  # the gradient is w (1 / V - 1) there, w / V elsewhere
     weight = -gradient.gather(-1, target)[..., 0] * masked.numel() / (1 - 1 / V)
     share = masked.float().mean(1, keepdim=True)
-    row = {"blind": value.item() / math.log(V), "changes": ", ".join(changes), "masks_shown": masked.any().item()}
+    row = {"blind": value.item() / math.log(V), "changes": ", ".join(changes)}
     for percent in (10, 50, 90):
-        group = masked & ((share - percent / 100).abs() < 0.05)
-        row[f"at_{percent}"] = (weight * group).mean().item() / 0.1
+        near = masked & ((share - percent / 100).abs() < 0.05)
+        row[f"at_{percent}"] = (weight * near).mean().item() / 0.1
     return row | {"visible": weight[~masked].mean().item()}
 
 
 def main(args):
-    """Measure each package where it is installed, or begin anew where it will be; store."""
+    """Measure each package where it is installed, or in a new environment where it will be; store."""
     path = args.folder / "peers.json"
     for name in args.only or PACKAGES:
         pins = PACKAGES[name]
         if pins and not installed(pins[0]):
-            begin_anew(name, args)
+            run_with(pins, replace(args, only=(name,)))
             continue
         adapter = importlib.import_module(f"benchmarks.adapters.{name}")
         row = {"pinned": pins, "settings": vars(args)} | machine.versions()
@@ -250,14 +253,14 @@ def installed(pin):
         return False
 
 
-def begin_anew(name, args):
-    """This command for one package, in an environment that has it. Raises UserError when it fails."""
-    pins = [f"--with={pin}" for pin in PACKAGES[name]]
-    passes = ",".join(map(str, args.passes))
-    flags = [f"--only={name}", f"--passes={passes}", f"--texts={args.texts}", f"--draws={args.draws}"]
-    flags += ["--renew"] if args.renew else []
-    done = subprocess.run(["uv", "run", *pins, "-m", "benchmarks.peers", *flags], cwd=cli.ROOT, check=False)
-    check(done.returncode == 0, f"{name}: ended with status {done.returncode}; what it says stands above")
+def run_with(pins, args):
+    """This command in an environment that has these packages. Raises UserError when it fails."""
+    values = {**vars(args), "only": ",".join(args.only), "passes": ",".join(map(str, args.passes))}
+    renew = ["--renew"] * values.pop("renew")
+    flags = [f"--{name}={value}" for name, value in values.items()] + renew
+    command = ["uv", "run", *(f"--with={pin}" for pin in pins), "-m", "benchmarks.peers", *flags]
+    status = subprocess.run(command, cwd=cli.ROOT, check=False).returncode
+    check(status == 0, f"{values['only']}: ended with status {status}; what it says stands above")
 
 
 if __name__ == "__main__":

@@ -10,14 +10,13 @@ character of each position counts. A beam of one text is GPT that sees the left 
 
 import re
 import sys
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import product
 
 import lab.start  # noqa: F401 (before PyTorch)
 
 import numpy as np
+import pandas as pd
 import torch
 from torch.nn import functional as F
 
@@ -32,13 +31,14 @@ from lab.sampling import generator
 from restore import restore
 
 KINDS = ("scattered", "spans", "line ends")
+FIGURES = ["right", "words", "passes", "expected"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Args(Output):
     windows: int = 32  # of the test split, 256 characters each
-    shares: cli.listed(float) = (0.05, 0.15, 0.3, 0.5)  # of the characters, that are missing
-    searched: cli.listed(float) = (0.15,)  # those at which GPT and n-grams restore too, which takes long
+    shares: cli.comma_list(float) = (0.05, 0.15, 0.3, 0.5)  # of the characters, that are missing
+    searched: cli.comma_list(float) = (0.15,)  # those at which GPT and n-grams restore too, which takes long
     width: int = 16  # texts that a beam search of GPT keeps; that of n-grams keeps four times as many
 
 
@@ -48,11 +48,13 @@ def damage(text, kind, share, rng):
     if kind == "scattered":
         masked = torch.rand(len(text), generator=rng) < share
     while kind == "spans" and masked.double().mean() < share:
-        start, length = torch.randint(len(text), (1,), generator=rng), torch.randint(2, 11, (1,), generator=rng)
+        start = torch.randint(len(text), (1,), generator=rng)
+        length = torch.randint(2, 11, (1,), generator=rng)
         masked[start : start + length] = True
     if kind == "line ends":
         for line in re.finditer("(.+)\n", text):
-            masked[line.end(1) - round(share * len(line[1])) : line.end(1)] = True
+            end = line.end(1)
+            masked[end - round(share * len(line[1])) : end] = True
     masked[0] = False
     return masked
 
@@ -64,18 +66,25 @@ def beam(log_probs, idx, masked, width):
     log_probs: (texts (width, t), first, parents (width,): which of the texts before each goes on from) -> (width, t - first
     + 1, V), of characters first .. t. Returns the text (L,).
     """
-    texts, first, parents = idx.repeat(width, 1), 1, torch.arange(width)
+    texts = idx.repeat(width, 1)
+    first = 1
+    parents = torch.arange(width)
     nll = torch.zeros(width, dtype=torch.float64).masked_fill(parents > 0, torch.inf)  # at first all are one text
     for k in [*masked.nonzero().flatten().tolist(), len(idx)]:
-        found = log_probs(texts[:, :k], first, parents)
-        V = found.size(-1)
-        nll = nll - found[:, :-1].gather(-1, texts[:, first:k, None])[..., 0].sum(1)
+        log_p = log_probs(texts[:, :k], first, parents)
+        V = log_p.size(-1)
+        known = texts[:, first:k, None]  # between the last gap and this one
+        nll = nll - log_p[:, :-1].gather(-1, known)[..., 0].sum(1)
         if k < len(idx):
-            nll, best = (nll[:, None] - found[:, -1]).flatten().sort()
-            nll, parents = nll[:width], best[:width] // V
+            nll, best = (nll[:, None] - log_p[:, -1]).flatten().sort()
+            nll = nll[:width]
+            best = best[:width]
+            parents = best // V
+            first = k + 1
             texts = texts[parents]
-            texts[:, k], first = best[:width] % V, k + 1
-    return torch.einsum("n,nlv->lv", (-nll).softmax(0), F.one_hot(texts, V).double()).argmax(-1)
+            texts[:, k] = best % V
+    votes = torch.einsum("n,nlv->lv", (-nll).softmax(0), F.one_hot(texts, V).double())
+    return votes.argmax(-1)
 
 
 def gpt_scorer(model, width):
@@ -92,33 +101,39 @@ def gpt_scorer(model, width):
 
 def by_ngrams(ngrams, texts, first, parents):
     """The log_probs of `beam` by n-grams."""
-    ends = range(first, texts.size(1) + 1)
-    contexts = [[tuple(text[max(0, k + 1 - ngrams.order) : k]) for k in ends] for text in texts.tolist()]
-    return torch.stack([torch.stack([ngrams.tempered(own, 1)[0] for own in row]) for row in contexts]).log()
+
+    def probs(text, position):
+        context = text[max(0, position + 1 - ngrams.order) : position]
+        return ngrams.tempered(tuple(context), 1)[0]
+
+    positions = range(first, texts.size(1) + 1)
+    return torch.stack([torch.stack([probs(text, k) for k in positions]) for text in texts.tolist()]).log()
 
 
 def by_masked(engine, text, masked):
     """A text restored by a masked model: yields (how, restored text, passes, share that it expects to be right)."""
-    mask, passes = engine.alphabet.mask, []
+    mask = engine.alphabet.mask
+    passes = []
     damaged = "".join(mask if gap else character for gap, character in zip(masked, text, strict=True))
     decoding = replace(engine.method.decoding, temp=1.0, top_k=1, target_chunk_len=len(text))
     found = list(restore(engine, damaged, mask, decoding, passes.append))
-    for how, rank, count in (("spaced", 0, len(passes)), ("one pass", 1, 1)):  # what was written, what is likeliest
+    for how, rank, nfe in (("spaced", 0, len(passes)), ("one pass", 1, 1)):  # what was written, what is likeliest
         characters = list(text)
+        expected = []
         for position, best in found:
-            characters[position] = best[rank][0]
-        yield f"{engine.name}, {how}", characters, count, np.mean([best[rank][1] for _, best in found])
+            characters[position], probability = best[rank]
+            expected.append(probability)
+        yield f"{engine.name}, {how}", characters, nfe, np.mean(expected)
 
 
 def by_search(gpt, ngrams, width, text, masked):
     """The same by beam search, which expects nothing."""
-    n = 4 * width
-    scorers = {
-        "GPT, left side": (1, gpt_scorer(gpt.model, 1)),
-        "GPT, both sides": (width, gpt_scorer(gpt.model, width)),
-        "n-grams, both sides": (n, partial(by_ngrams, ngrams)),
-    }
-    for how, (kept, log_probs) in scorers.items():
+    scorers = (
+        ("GPT, left side", 1, gpt_scorer(gpt.model, 1)),
+        ("GPT, both sides", width, gpt_scorer(gpt.model, width)),
+        ("n-grams, both sides", 4 * width, partial(by_ngrams, ngrams)),
+    )
+    for how, kept, log_probs in scorers:
         found = beam(log_probs, gpt.alphabet.encode(text), masked, kept)
         yield how, gpt.alphabet.decode(found), int(masked.sum()) + 1, np.nan
 
@@ -127,33 +142,41 @@ def shares_right(text, restored, masked):
     """Shares of the missing characters, and of the words that lack some, that are restored without a mistake."""
     same = torch.tensor([a == b for a, b in zip(text, restored, strict=True)])
     words = [slice(*word.span()) for word in re.finditer(r"\S+", text)]
-    words = [same[word].all().item() for word in words if masked[word].any()] or [True]  # a gap between words
-    return same[masked].double().mean().item(), sum(words) / len(words)
+    right = [same[word].all().item() for word in words if masked[word].any()]
+    return same[masked].double().mean().item(), np.mean(right or [True])  # a gap between words
+
+
+def measure(texts, kind, share, ways):
+    """A row for each way of restoring these damaged texts: means, and the interval of the share of right characters."""
+    rng = generator(kind, share)
+    rows = []
+    for n, text in enumerate(texts, 1):
+        Bar.shown.show(0, f"{kind}, {share:.0%}, text {n}")
+        masked = damage(text, kind, share, rng)
+        for way in ways if masked.any() else ():
+            for name, restored, *cost in way(text, masked):
+                rows.append([name, *shares_right(text, restored, masked), *cost])
+    for name, found in pd.DataFrame(rows, columns=["method", *FIGURES]).groupby("method", sort=False):
+        low, high, _ = stats.mean_interval(found["right"].to_numpy())
+        row = {"kind": kind, "share": share, "method": name, "texts": len(found), "low": low, "high": high}
+        yield row | found[FIGURES].mean().to_dict()
 
 
 def main(args):
     """Damage and restore in every way; print and store."""
-    engines, corpus, rows = {name: methods.load(name) for name in methods.METHODS}, Corpus(), []
+    engines = {name: methods.load(name) for name in methods.METHODS}
+    corpus = Corpus()
     texts = [corpus.alphabet.decode(text) for text in windows(corpus.test, 256, every=256, most=args.windows)]
     ngrams = NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6)
-    ways = [partial(by_masked, engines["diffusion"]), partial(by_masked, engines["diffusion_flow"])]
+    masked = [partial(by_masked, engines[name]) for name in ("diffusion", "diffusion_flow")]
     search = partial(by_search, engines["gpt"], ngrams, args.width)
-    for kind, share in product(KINDS, args.shares):
-        rng, found = generator(kind, share), defaultdict(list)
-        for n, text in enumerate(texts):
-            Bar.shown.show(0, f"{kind}, {share:.0%}, text {n + 1}")
-            masked = damage(text, kind, share, rng)
-            for way in [*ways, *[search] * (share in args.searched)] if masked.any() else ():
-                for name, restored, *others in way(text, masked):
-                    found[name].append((*shares_right(text, restored, masked), *others))
-        for name, figures in found.items():
-            means = dict(zip(("right", "words", "passes", "expected"), np.mean(figures, 0), strict=True))
-            low, high, _ = stats.mean_interval(np.array(figures)[:, 0])
-            rows.append(
-                {"kind": kind, "share": share, "method": name, "texts": len(figures), "low": low, "high": high} | means
-            )
+    rows = []
+    for kind in KINDS:
+        for share in args.shares:
+            ways = [*masked, search] if share in args.searched else masked
+            rows += measure(texts, kind, share, ways)
     show(rows)
-    args.write("restoring", {"rows": rows}, weights=[engine.weights for engine in engines.values()])
+    args.write("restoring", {"rows": rows}, engines.values())
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import torch
 
 import methods
 from benchmarks.timing import RATE, Output, opening, show, timed
-from lab import cli, likelihood, onnx_runtime, trials
+from lab import cli, onnx_runtime, trials
 from lab.backbone import Cache, Config
 from lab.corpus import Corpus, windows
 
@@ -34,7 +34,8 @@ class Args(Output):
 
 def steps(x, engine):
     """Read the second half of a window (1, T) position by position."""
-    half, cache = x.size(1) // 2, Cache(engine.model.config, 1, like=engine.model.lm_head.weight)
+    half = x.size(1) // 2
+    cache = Cache(engine.model.config, 1, like=engine.model.lm_head.weight)
     engine.model(x[:, :half], cache)
     for n in range(half, x.size(1)):
         engine.model(x[:, n : n + 1], cache)
@@ -54,27 +55,27 @@ def compared(name, args, held_out):
         ("writing", RATE, lambda engine: trials.run(engine, trial), args.chars),
         ("a pass of one window", "seconds", lambda engine: engine.model(x), 1),
     ]
-    if name == "gpt":
+    if plain.method.is_causal:
         works.append(("a cached pass of one position", "seconds", partial(steps, x), x.size(1) // 2))
     rows = [
         timed(f"{name}, {what}", unit, partial(work, onnx), partial(work, plain), count, args.rounds)
         for what, unit, work, count in works
     ]
-    model["logits"] = (onnx.model(held_out[:, :-1]) - plain.model(held_out[:, :-1])).abs().max().item()
-    nll = likelihood.exact_nll if name == "gpt" else likelihood.masked_bound
-    one, two = (nll(engine.model, held_out if name == "gpt" else held_out[:, :-1]).mean() for engine in (onnx, plain))
+    x = held_out[:, :-1]
+    model["logits"] = (onnx.model(x) - plain.model(x)).abs().max().item()
+    one, two = (plain.method.nll(engine.model, held_out).mean() for engine in (onnx, plain))
     model["likelihood"] = (one - two).abs().item()
-    ours, theirs = (
-        [trials.run(engine, replace(trial, seeds=(seed,)))[0].text for seed in range(args.texts)]
-        for engine in (onnx, plain)
-    )
-    model["equal"] = sum(a == b for a, b in zip(ours, theirs, strict=True))
+    model["equal"] = 0
+    for seed in range(args.texts):
+        one, two = (trials.run(engine, replace(trial, seeds=(seed,)))[0] for engine in (onnx, plain))
+        model["equal"] += one.text == two.text
     return rows, model
 
 
 def main(args):
     """Compare the methods, print and store."""
-    rows, models = [], []
+    rows = []
+    models = []
     held_out = windows(Corpus().test, Config.block_size + 1, most=args.windows)
     for name in methods.METHODS:
         timings, model = compared(name, args, held_out)

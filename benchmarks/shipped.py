@@ -26,7 +26,8 @@ class Args(Output):
 def describe(name):
     """What a weights file says of its training."""
     state = checkpoint.read(checkpoint.default_path(name), "the command is in docs/training.md")
-    made, batch = state["provenance"], state["provenance"]["recipe"]["batch_size"]
+    made = state["provenance"]
+    batch = state["provenance"]["recipe"]["batch_size"]
     size = sum(value.numel() for value in state["model"].values())
     row = {"weights": name, "parameters": size, "batch": batch, "temperature": made.get("temperature")}
     return (
@@ -37,7 +38,8 @@ def describe(name):
 def samples(lines):
     """The first lines of what each command writes without a flag, and of a text with masked spans."""
     for name in methods.METHODS:
-        flags, engine = command.Args(), methods.load(name)
+        flags = command.Args()
+        engine = methods.load(name)
         text = engine.write(engine.prompt(flags.prompt_len), flags.max_new_tokens, flags.seed)
         yield {"command": f"{name}.py", "text": "\n".join(text.split("\n")[:lines]).rstrip()}
     text = methods.load("diffusion").write(INFILL, new=0)

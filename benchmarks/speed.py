@@ -42,8 +42,8 @@ ORIGIN = ("Model", "device", "generate", "get_batch", "batch_size", "learning_ra
 class Args(Output):
     path: Path | None = None  # folder of a checkout of the origin, with gpt.py and diffusion.py in it
     chars: int = 240  # characters of a text
-    drafts: cli.listed(int) = (2, 4, 8)  # characters that the draft model proposes for each forward pass of GPT
-    batches: cli.listed(int) = (1, 32)  # texts that each method writes together
+    drafts: cli.comma_list(int) = (2, 4, 8)  # characters that the draft model proposes for each forward pass of GPT
+    batches: cli.comma_list(int) = (1, 32)  # texts that each method writes together
     rounds: int = 3  # timed pairs
     device: str | None = None  # cuda, cpu...; default the accelerator if there is one
 
@@ -65,14 +65,16 @@ def stepper(method, corpus, config, windows, device, muon=True, compiled=None, b
 
 def against_ourselves(args, corpus, engine, device):
     """A row for each thing that is done to our own models to be fast."""
-    config, windows = replace(gpt.config, vocab_size=len(corpus.alphabet)), gpt.recipe.batch_size
+    config = replace(gpt.config, vocab_size=len(corpus.alphabet))
+    windows = gpt.recipe.batch_size
     read = windows * config.block_size
     ours = stepper(gpt, corpus, config, windows, device)
     plain = stepper(gpt, corpus, config, windows, device, compiled=False, bf16=False)
     yield timed("GPT training, against the same in eager float32", RATE, ours, plain, read, args.rounds)
     adam = stepper(gpt, corpus, config, windows, device, muon=False)
     yield timed("GPT training, against the same with AdamW alone", RATE, ours, adam, read, args.rounds)
-    ngrams, trial = NGrams(np.asarray(corpus.train), len(corpus.alphabet)), opening(engine, args.chars, (1337,))
+    ngrams = NGrams(np.asarray(corpus.train), len(corpus.alphabet))
+    trial = opening(engine, args.chars, (1337,))
     for drafts in args.drafts:
         drafted = engine.sampled_by(partial(draft_model.generate, ngrams=ngrams, drafts=drafts))
         what = f"GPT with {drafts} drafts of 5-grams, against GPT with its cache"
@@ -163,7 +165,8 @@ def writing(name, args, device):
 
 def main(args):
     """Time every pair and every method, print and store."""
-    device, corpus = machine.pick_device(args.device), Corpus()
+    device = machine.pick_device(args.device)
+    corpus = Corpus()
     origin = load_origin(args.path)  # first: a wrong folder is said at once
     engine = methods.load("gpt", device=device)
     experiment.check_text(corpus.alphabet, corpus.path, engine)

@@ -1,6 +1,6 @@
 """Rows of the pages' tables, from results/ alone, where they are not the rows of a file as they stand."""
 
-from benchmarks.configurations import PAIRS, SPACED
+from benchmarks.configurations import PAIRS, SPACED, middle
 from lab import records
 from lab.cli import ROOT, check
 
@@ -98,12 +98,13 @@ def two_stage_grid():
 
 def configurations():
     """The frontier's configurations by name: costs at the middle entropy, or where they come nearest; NLL at each."""
-    found, rows = results("frontier"), {}
+    found = results("frontier")
+    rows = {}
     entropies = found["settings"]["entropies"]
-    middle, last = entropies[len(entropies) // 2], entropies[-1]
+    last = entropies[-1]
     for row in found["matched"]:
         mine = rows.setdefault(row["name"], row | {"jsd_4": None})
-        if row["entropy"] == middle:
+        if row["entropy"] == middle(entropies):
             mine.update(row)
         spread = "{generative_nll:.3f} ({generative_nll_low:.2f} to {generative_nll_high:.2f})"
         mine[f"at {row['entropy']:.0f} bits"] = spread.format_map(row)
@@ -123,13 +124,14 @@ def frontier():
 
 
 def pairs():
-    """Differences in generative NLL between pairs of configurations at equal diversity, and their calls."""
+    """Differences in generative NLL between pairs of configurations at equal diversity, and their forward passes."""
     matched = {(row["name"], row["entropy"]): row for row in results("frontier")["matched"]}
     for other, names in PAIRS.items():
         for name in names:
             row = {"pair": f"{name}, minus {other}"}
             for bits in sorted({entropy for _, entropy in matched}):
-                mine, its = matched.get((name, bits), {}), matched.get((other, bits))
+                mine = matched.get((name, bits), {})
+                its = matched.get((other, bits))
                 if f"minus {other}" in mine:
                     row[f"at {bits:.0f} bits"] = "{:+.2f} ({:+.2f} to {:+.2f})".format(*mine[f"minus {other}"])
                     row[f"calls at {bits:.0f}"] = f"{mine['nfe']:.0f} and {its['nfe']:.0f}"
@@ -170,8 +172,10 @@ def samplers():
         for key, form in SAMPLERS.items():
             mine[key].append("–" if row[key] is None else form.format(row[key]))
     for (package, sampler), mine in cells.items():
-        joined = {key: each[0] if len({*each}) == 1 else " / ".join(each) for key, each in mine.items()}
-        yield {"package": package, "sampler": sampler} | joined
+        row = {"package": package, "sampler": sampler}
+        for key, figures in mine.items():
+            row[key] = figures[0] if len({*figures}) == 1 else " / ".join(figures)
+        yield row
 
 
 OF_TEXTS = (two_stage, two_stage_grid, flow_spaced, flow_thresholds, frontier, pairs)

@@ -26,13 +26,14 @@ class Output:
         """Where this run writes."""
         return ROOT / ("results" if self.renew else "benchmark_reports")
 
-    def write(self, name, value, **more):
-        """Write a dictionary to NAME.json with the command that made it, its settings and the versions.
+    def write(self, name, value, engines=(), **more):
+        """Write a dictionary to NAME.json with the command that made it, its settings, the engines and the versions.
 
         more: settings that are not flags. Raises UserError when the file cannot be written.
         """
         path = self.folder / f"{name}.json"
-        records.write_json(path, records.stamp(**vars(self), **more) | value)
+        more |= {"weights": [engine.weights for engine in engines]} if engines else {}
+        records.write_json(path, records.stamp(self, **more) | value)
         print(f"{path}: written", file=sys.stderr)
 
 
@@ -55,16 +56,6 @@ def writing_seconds(engine, trial):
     return 1000 * clock(partial(trials.run, engine, trial)) / written
 
 
-def compare(ours, theirs, rounds):
-    """Call both in turn after one call each that is not counted.
-
-    Returns (seconds of ours, seconds of theirs, ratio theirs / ours): medians over rounds, the ratio pair by pair.
-    """
-    ours()
-    theirs()
-    return in_turn(partial(clock, ours), partial(clock, theirs), rounds)
-
-
 def in_turn(ours, theirs, rounds, more_is_better=False):
     """Two figures measured in turn -> (ours, theirs, how many times ours is better): medians, the ratio pair by pair."""
     pairs = [(ours(), theirs()) for _ in range(rounds)]
@@ -73,8 +64,13 @@ def in_turn(ours, theirs, rounds, more_is_better=False):
 
 
 def timed(what, unit, ours, theirs, count, rounds):
-    """A row that compares two functions; unit: RATE, or seconds for one of the `count` things that a call does."""
-    a, b, ratio = compare(ours, theirs, rounds)
+    """A row that compares two functions, after a call of each that is not counted.
+
+    unit: RATE, or seconds for one of the `count` things that a call does.
+    """
+    ours()
+    theirs()
+    a, b, ratio = in_turn(partial(clock, ours), partial(clock, theirs), rounds)
     ours, theirs = (count / a, count / b) if unit == RATE else (a / count, b / count)
     return {"what": what, "unit": unit, "ours": ours, "theirs": theirs, "ratio": ratio}
 

@@ -36,7 +36,7 @@ def write(path, payload):
         file.write(whole.getbuffer())
 
 
-def is_foreign(path):
+def is_not_checkpoint(path):
     """Whether there is a file that begins as no weights do, damaged ones included: a text, a table, a picture."""
     if not os.path.isfile(path):
         return False
@@ -45,20 +45,20 @@ def is_foreign(path):
     return not b"PK\x03\x04".startswith(start) and start[0] not in (0, 0x80)  # a zip archive, zeros, a pickle
 
 
-def raw(path, remedy):
+def raw(path, hint):
     """The bytes of a file that `write` made. Raises UserError that names the file and the command that makes it."""
     with reading(path, "name a weights file"):
         try:
             return path.read_bytes()
         except FileNotFoundError as error:
-            go_on = " --resume" if resume_path(path).exists() and remedy.startswith("uv run") else ""
-            raise UserError(f"{path}: no such file. Train it: {remedy}{go_on}") from error
+            go_on = " --resume" if resume_path(path).exists() and hint.startswith("uv run") else ""
+            raise UserError(f"{path}: no such file. Train it: {hint}{go_on}") from error
 
 
-def read(path, remedy):
+def read(path, hint):
     """Load a dictionary that `write` saved. Raises UserError as `raw` does."""
-    whole = io.BytesIO(raw(path, remedy))
-    with damaged(path, remedy), warnings.catch_warnings():
+    whole = io.BytesIO(raw(path, hint))
+    with damaged(path, hint), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch has advice on pickles that are not its own
         payload = torch.load(whole, map_location="cpu", weights_only=True)
         check(payload.get("format") == FORMAT, f"format {payload.get('format')}, not {FORMAT}")
@@ -66,20 +66,20 @@ def read(path, remedy):
     return payload
 
 
-def read_weights(path, remedy):
+def read_weights(path, hint):
     """The same, of a file that no training made: one that begins as no weights do is not to be replaced."""
-    check(not is_foreign(path), f"{path}: not a weights file; name another")
-    return read(path, remedy)
+    check(not is_not_checkpoint(path), f"{path}: not a weights file; name another")
+    return read(path, hint)
 
 
 @contextlib.contextmanager
-def damaged(path, remedy):
+def damaged(path, hint):
     """Turns what can only be the weights file's fault into a UserError that names the command to make it anew."""
     try:
         yield
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: damaged, or of another version ({reason}). To replace it: {remedy}") from error
+        raise UserError(f"{path}: damaged, or of another version ({reason}). To replace it: {hint}") from error
 
 
 def describe(name, config, alphabet, opening, provenance):
@@ -88,31 +88,43 @@ def describe(name, config, alphabet, opening, provenance):
     return said | {"mask": alphabet.mask, "opening": opening, "provenance": provenance}
 
 
+def network(method, config):
+    """A method's network with new weights. Raises UserError where it lacks a part that the lab uses."""
+    model = method.Model(config)
+    missing = ", ".join(part for part in ("config", "backbone", "lm_head") if not hasattr(model, part))
+    check(not missing, f"{method.name}: its Model has no {missing}; see CONTRIBUTING.md")
+    return model
+
+
 def save(path, model, description):
     """Write a model's weights, in bfloat16 (half the size; costs less than .001 nats)."""
-    write(path, {**description, "model": {k: v.detach().cpu().bfloat16() for k, v in model.state_dict().items()}})
+    weights = {name: value.detach().cpu().bfloat16() for name, value in model.state_dict().items()}
+    write(path, {**description, "model": weights})
 
 
-def load(path, method, remedy=None):
+def load(path, method, hint=None):
     """Read the weights of a method -> (model in float32 on the CPU, alphabet, opening, provenance).
 
-    remedy: the command that makes the file; default: a training without other flags. Raises UserError when the file is
+    hint: the command that makes the file; default: a training without other flags. Raises UserError when the file is
     missing, damaged, foreign, or made for another method.
     """
     name = method.name
     place = [] if path == default_path(name) else ["--weights", path]
-    remedy = remedy or uv_run(f"{name}.py", "--train", *place)
-    payload = read_weights(path, remedy)
+    hint = hint or uv_run(f"{name}.py", "--train", *place)
+    payload = read_weights(path, hint)
     made_for = payload["name"]
-    hint = f", or use {made_for}.py" if os.path.isfile(ROOT / f"{made_for}.py") else ""
-    check(made_for == name, f"{path}: holds weights of {made_for!r}, not of {name}; name weights of {name}{hint}")
-    with damaged(path, remedy):
-        config, alphabet = method.Config(**payload["config"]), Alphabet(payload["characters"], payload["mask"])
+    other = f", or use {made_for}.py" if os.path.isfile(ROOT / f"{made_for}.py") else ""
+    check(made_for == name, f"{path}: holds weights of {made_for!r}, not of {name}; name weights of {name}{other}")
+    with damaged(path, hint):
+        config = method.Config(**payload["config"])
+        alphabet = Alphabet(payload["characters"], payload["mask"])
         check(len(alphabet) == config.vocab_size, f"not {config.vocab_size} characters")
-        opening, provenance, weights = payload["opening"], payload["provenance"], payload["model"]
+        opening = payload["opening"]
+        provenance = payload["provenance"]
+        weights = payload["model"]
         alphabet.encode(opening)
-    model = method.Model(config)  # outside: an error of the method's own code keeps its traceback
-    with damaged(path, remedy):
+    model = network(method, config)  # outside: an error of the method's own code keeps its traceback
+    with damaged(path, hint):
         model.load_state_dict(weights)
         check(all(x.isfinite().all() for x in weights.values()), "NaN or infinite weights")
     return model.eval(), alphabet, opening, provenance

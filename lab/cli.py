@@ -41,7 +41,7 @@ def check_range(settings, least, most, *names):
     """Raise UserError unless these fields of a dataclass lie in least..most; None always does."""
     for name in names:
         value = getattr(settings, name)
-        span = f"lie in {least}..{most}" if most < math.inf else f"be at least {least}"
+        span = f"lie in {least}..{most:,}" if most < math.inf else f"be at least {least}"
         check(value is None or least <= value <= most, f"{name} must {span}, not {value}")
 
 
@@ -108,8 +108,10 @@ def guard(action):
 
 def parse(Args, argv, doc):
     """argv as Args. The help begins with the first two paragraphs of `doc`: the purpose, and commands to type."""
-    about, registry = "\n\n".join(doc.split("\n\n")[:2]), ConstructorRegistry()
+    about = "\n\n".join(doc.split("\n\n")[:2])
+    registry = ConstructorRegistry()
     registry.primitive_rule(optional)
+    registry.primitive_rule(path)
     return tyro.cli(Args, prog=program(), args=argv, description=about, config=CONFIG, registry=registry)
 
 
@@ -122,6 +124,25 @@ def optional(info):
     return replace(spec, str_from_instance=lambda v: ["None"] if v is None else spec.str_from_instance(v))
 
 
+def path(info):
+    """tyro's rule for a Path: the help shows a default one of ours without the project's folder."""
+    if info.type is not Path:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=lambda words: Path(words[0]),
+        is_instance=lambda value: isinstance(value, Path),
+        str_from_instance=lambda value: [short(value)],
+    )
+
+
+def short(value):
+    """A value as a text, a path below the project's root without that."""
+    is_ours = isinstance(value, Path) and value.is_relative_to(ROOT)
+    return value.relative_to(ROOT).as_posix() if is_ours else str(value)
+
+
 def check_tag(tag):
     """Raise UserError unless file names may begin with this word."""
     check(
@@ -132,7 +153,8 @@ def check_tag(tag):
 
 def typed_command(*more, without=()):
     """The command line that is running, as a reader would type it, with more flags, and without some and their values."""
-    typed, words = [], iter(sys.argv[1:])
+    typed = []
+    words = iter(sys.argv[1:])
     for word in words:
         flag, _, value = word.partition("=")
         if flag not in (*more, *without):
@@ -153,11 +175,12 @@ def program():
 def uv_run(script, *words, start=()):
     """A command that runs a script of ours, as it is typed in the user's folder."""
     if not os.path.samefile(os.curdir, ROOT):
-        script, start = ROOT / script, ("--project", ROOT, *start)
+        script = ROOT / script
+        start = ("--project", ROOT, *start)
     return shlex.join(map(str, ["uv", "run", *start, script, *words]))
 
 
-def listed(kind):
+def comma_list(kind):
     """A tyro type: different values of `kind`, separated by commas or spaces, as in --seeds 1,2,3."""
 
     def parsed(words):
@@ -170,7 +193,7 @@ def listed(kind):
         return values
 
     def shown(values):
-        return [",".join(map(str, values)) or "none"]
+        return [",".join(map(short, values)) or "none"]
 
     spec = PrimitiveConstructorSpec(
         nargs="*",
@@ -200,7 +223,7 @@ def one_number_or_all():
     return Annotated[int | None, spec]
 
 
-def a_method():
+def method_name():
     """A tyro type: a method's name or file, as --module or as --method."""
     return Annotated[str, tyro.conf.arg(aliases=("--method",), metavar="NAME|FILE.py")]
 

@@ -1,19 +1,20 @@
 """What the methods' commands share: their flags, when they train, and how they write."""
 
 import functools
+import math
 import sys
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from lab import checkpoint, cli, gaps, machine, onnx_runtime, session, terminal, trials, two_stage
 from lab.canvas import Canvas
-from lab.cli import check, check_seeds, say, typed_command
+from lab.cli import check, check_range, check_seeds, say, typed_command
 from lab.corpus import Corpus
 from lab.method import sampler_of
 from lab.progress import Bar
 from lab.sampling import generator
 
-MOST = 10_000_000  # characters of one text: what still fits a small machine's memory
+LONGEST = 10_000_000  # characters of one text: what still fits a small machine's memory
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,8 @@ class Args:
     sampler: str | None = None  # a sampler of your own, FILE.py:FUNCTION, in place of the method's
 
     def __post_init__(self):
-        check(self.prompt_len >= 0, f"prompt_len must not be negative, but is {self.prompt_len}")
-        right = 1 <= self.max_new_tokens <= MOST
-        check(right, f"max_new_tokens must lie in 1..{MOST:,}, not {self.max_new_tokens}")
+        check_range(self, 0, math.inf, "prompt_len")
+        check_range(self, 1, LONGEST, "max_new_tokens")
         check(self.train or not (self.resume or self.init), "--resume and --init go with --train")
         check_seeds(self.seed)
         going_on = self.prompt, self.prompt_len, self.max_new_tokens
@@ -70,7 +70,13 @@ def flags(method):
 
 def run(method, argv=None):
     """A method's command: train when asked to, or when there is nothing to load yet; then write -> the exit status."""
-    return cli.run(functools.partial(main, method), flags(method), argv, method.doc)
+    return cli.run(functools.partial(main, method), flags(method), argv, doc_of(method))
+
+
+def doc_of(method):
+    """The docstring of the file that ends with a method's record; its parts may come from other files."""
+    namespaces = [getattr(module, "__dict__", {}) for module in [*sys.modules.values()]]
+    return next((names["__doc__"] for names in namespaces if names.get("METHOD") is method), __doc__)
 
 
 def main(method, args):
@@ -132,7 +138,7 @@ def write(method, args):
     console = terminal.terminal()
     with Bar(f"loading {path.name}"):
         device = "cpu" if args.runtime == "onnx" else args.device
-        engine = trials.load(method, path, device, args.runtime, hint)
+        engine = replace(trials.load(method, path, device, args.runtime, hint), sampler=args.sampler)
     opening = engine.opening
     if args.data is not None and args.prompt is None:
         opening = Corpus(args.data).opening(args.prompt_len)

@@ -1,7 +1,7 @@
 """An experiment: many trials, planned, written by one process or several, measured, and kept as rows, one for each text."""
 
-import bisect
 import itertools
+import math
 import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -10,19 +10,19 @@ import torch
 
 from lab import machine, onnx_runtime, quality, records, trials, workers
 from lab.canvas import Canvas
-from lab.cli import ROOT, check, check_seeds, listed, uv_run
-from lab.progress import Bar
+from lab.cli import ROOT, check, check_range, check_seeds, comma_list, uv_run
+from lab.progress import Bar, note
 from lab.trials import Trial
 
 EVALUATOR = ROOT / "weights" / "evaluator.pt"
-MOST = {"prompts": 10**6, "prompt_len": 10**6, "max_new_tokens": 10**6, "batch": 1024, "workers": 256}
+MOST = 10**6  # prompts, and characters of a text
 
 
 @dataclass(frozen=True)
 class Args:
     """The flags of every script that writes texts and measures them."""
 
-    seeds: listed(int) = (1337,)  # one text per seed and prompt
+    seeds: comma_list(int) = (1337,)  # one text per seed and prompt
     prompts: int = 8  # the default prompt, and the openings of held-out windows
     prompt_len: int = 16  # characters of a prompt
     max_new_tokens: int = 512  # characters to write
@@ -37,10 +37,11 @@ class Args:
     resume: Path | None = None  # folder of an interrupted run to go on with
 
     def __post_init__(self):
-        check_sizes(self)
+        check_range(self, 1, MOST, "prompts", "prompt_len", "max_new_tokens")
+        check_range(self, 1, 1024, "batch")
+        check_range(self, 1, 256, "workers")
+        check_range(self, 0, math.inf, "timed")
         onnx_runtime.check_installed(self.runtime)
-        check(self.timed >= 0, f"timed must not be negative, but is {self.timed}")
-        check(len(set(self.seeds)) == len(self.seeds), "--seeds: the same seed twice gives the same text twice")
         check_seeds(*self.seeds)
         check(self.resume is None or os.path.isdir(self.resume), f"--resume {self.resume}: no such folder")
         check(self.workers == 1 or self.cluster is None, "--workers are of this machine, --cluster not: choose one")
@@ -52,39 +53,34 @@ class Args:
         return self.workers == 1 and self.cluster is None
 
 
-def check_sizes(args, names=MOST):
-    """Raise UserError unless these numbers of a script's flags lie between 1 and MOST."""
-    for name in names:
-        value = getattr(args, name)
-        check(1 <= value <= MOST[name], f"{name} must lie in 1..{MOST[name]:,}, not {value:,}")
-
-
 def reference(args, engine, load):
     """The real text that texts are measured against; None, with a note, when the default corpus cannot be had.
 
     load(name, path) -> Engine, of the evaluator. Raises UserError when the engine knows other characters.
     """
-    found, path = quality.Reference.of_data(args.data), args.data or ROOT / "data.txt"
+    found = quality.Reference.of_data(args.data)
+    path = args.data or ROOT / "data.txt"
     if found is None:
         return None
-    check_text(found.alphabet, path, engine, remedy="give that with --data")
+    check_text(found.alphabet, path, engine, hint="give that with --data")
     other = "--seed", "2", "--n-embd", "160", "--weights", "my_evaluator.pt"  # not the model that writes
     train = uv_run("gpt.py", "--train", "--data", path, *other)
-    remedy, exists = f"To train one: {train}; then add --evaluator my_evaluator.pt", os.path.exists(args.evaluator)
-    check(exists or args.evaluator == EVALUATOR, f"--evaluator {args.evaluator}: no such file. {remedy}")
+    hint = f"To train one: {train}; then add --evaluator my_evaluator.pt"
+    exists = os.path.exists(args.evaluator)
+    check(exists or args.evaluator == EVALUATOR, f"--evaluator {args.evaluator}: no such file. {hint}")
     evaluator = load("gpt", args.evaluator) if exists else None
     if evaluator is None or evaluator.alphabet != found.alphabet or evaluator.weights == engine.weights:
         none = f"{args.evaluator}: no independent evaluator of this text, so that generative_nll stays empty"
-        records.warn(f"{none}. {remedy}")
+        note(f"{none}. {hint}")
         evaluator = None
     return replace(found, evaluator=evaluator)
 
 
-def check_text(alphabet, path, *engines, remedy="give weights of that text"):
+def check_text(alphabet, path, *engines, hint="give weights of that text"):
     """Raise UserError unless the engines know the alphabet of a text, and no other; path: where that comes from."""
     for engine in engines:
         text = f"the text of {engine.weights}, which begins {engine.opening[:40]!r}"
-        check(engine.alphabet == alphabet, f"{path}: has other characters than {text}; {remedy}")
+        check(engine.alphabet == alphabet, f"{path}: has other characters than {text}; {hint}")
 
 
 def grid(decoding, choices):
@@ -99,7 +95,7 @@ def grid(decoding, choices):
     return [replace(decoding, **dict(zip(choices, cell, strict=True))) for cell in cells]
 
 
-def name_of(decoding, settings):
+def settings_label(decoding, settings):
     """Some settings in words: "temp 0.7, spacing 5"."""
     values = {name: getattr(decoding, name) for name in settings}
     return ", ".join(f"{name} {'all' if value is None else value}" for name, value in values.items()) or "default"
@@ -120,11 +116,16 @@ def prompts(engine, reference, args):
 def batches(name, engine, decoding, args, prompts):
     """[(engine, Trial)] of one setting, a text for each seed and prompt: `timed` of them alone, the others in batches."""
     texts = list(itertools.product(args.seeds, prompts))
-    timed = min(args.timed, len(texts)) if args.is_timed else 0
-    cuts = [*range(timed), *range(timed, len(texts), args.batch), len(texts)]
-    batches = [zip(*texts[start:stop], strict=True) for start, stop in itertools.pairwise(cuts)]
-    canvases = [(seeds, Canvas.after(encoded(engine, own), args.max_new_tokens)) for seeds, own in batches]
-    return [(engine, Trial(canvas, decoding, seeds, name)) for seeds, canvas in canvases]
+    timed = args.timed if args.is_timed else 0
+    alone, others = texts[:timed], texts[timed:]
+    planned = [[text] for text in alone]
+    planned += [others[start : start + args.batch] for start in range(0, len(others), args.batch)]
+    tasks = []
+    for batch in planned:
+        seeds, openings = zip(*batch, strict=True)
+        canvas = Canvas.after(encoded(engine, openings), args.max_new_tokens)
+        tasks.append((engine, Trial(canvas, decoding, seeds, name)))
+    return tasks
 
 
 def encoded(engine, prompts):
@@ -150,11 +151,10 @@ def row_keys(engine, trial):
 def write(settings, args, reference, label, rows_file):
     """Write a text for each setting, seed and prompt -> (rows, their folder). settings: {name: (engine, Decoding)}."""
     first, *others = (engine for engine, _ in settings.values())
-    check_text(first.alphabet, first.weights, *others, remedy="compare models of one text")
-    texts = prompts(first, reference, args)
-    todo = [
-        task for name, (engine, decoding) in settings.items() for task in batches(name, engine, decoding, args, texts)
-    ]
+    check_text(first.alphabet, first.weights, *others, hint="compare models of one text")
+    texts, todo = prompts(first, reference, args), []
+    for name, (engine, decoding) in settings.items():
+        todo += batches(name, engine, decoding, args, texts)
     return generate_rows(todo, args, reference, label, rows_file)
 
 
@@ -166,26 +166,30 @@ def generate_rows(todo, args, reference, label, rows_file):
     before there is a folder.
     """
     sources = reference.sources() if reference else {"corpus": None, "evaluator": None}
-    planned, engines = [[head | sources for head in row_keys(*task)] for task in todo], {id(w): w for w, _ in todo}
+    planned = [[key | sources for key in row_keys(*task)] for task in todo]
     ends = list(itertools.accumulate(map(len, planned)))
+    engines = {id(engine): engine for engine, _ in todo}
     with workers.executor(_write, engines, args.workers, args.cluster) as submit:
-        folder = records.Folder(args.output_dir, label, rows_file, args.resume)
+        folder = records.RunDir(args.output_dir, label, rows_file, args.resume)
         done = rows_done(folder, list(itertools.chain(*planned)))
-        first = bisect.bisect_right(ends, done)  # the trial that is not written yet, or not to its end
-        futures = [submit((id(engine), trial)) for engine, trial in todo[first:]]
+        left = [
+            trial for trial in zip(todo, planned, ends, strict=True) if trial[-1] > done
+        ]  # not written to their end
+        futures = [submit((id(engine), trial)) for (engine, trial), _, _ in left]
         try:
             if args.is_timed:
-                for engine, trial in {id(task[0]): task for task in todo[first:]}.values():
+                for engine, trial in {id(engine): (engine, trial) for (engine, trial), _, _ in left}.values():
                     trials.warm_up(engine, trial)
             with Bar("writing", ends[-1], done, "texts") as bar:
-                for own, end, future in zip(planned[first:], ends[first:], futures, strict=True):
-                    bar.show(len(folder.rows), own[0]["name"])
-                    last = {"batch": len(own), "jobs": args.workers}
-                    last |= {} if args.is_timed else {"seconds": None, "cpu_seconds": None}
-                    rows = [head | vars(text) | last for head, text in zip(own, future.result(), strict=True)]
+                for (_, keys, end), future in zip(left, futures, strict=True):
+                    bar.show(len(folder.rows), keys[0]["name"])
+                    last = {"batch": len(keys), "jobs": args.workers}
+                    if not args.is_timed:
+                        last |= {"seconds": None, "cpu_seconds": None}
+                    rows = [key | vars(sample) | last for key, sample in zip(keys, future.result(), strict=True)]
                     folder.append(quality.measure(rows[len(folder.rows) - end :], reference))
         except KeyboardInterrupt:
-            records.warn(f"{len(folder.rows)} of {ends[-1]} texts are written; go on with: --resume {folder.path}")
+            note(f"{len(folder.rows)} of {ends[-1]} texts are written; go on with: --resume {folder.path}")
             raise
         finally:
             folder.export()
@@ -195,13 +199,13 @@ def generate_rows(todo, args, reference, label, rows_file):
 def rows_done(folder, planned):
     """How many of the planned texts, as `row_keys` says, a folder holds. Raises UserError if it holds others."""
     other = f"{folder.path}: holds rows of a run with other settings ({{}}); --resume goes on with the same ones"
-    for row, head in zip(folder.rows, records.plain(planned), strict=False):
+    for row, head in zip(folder.rows, records.json_roundtrip(planned), strict=False):
         # older rows lack some columns
         differing = ", ".join(key for key, value in head.items() if row.get(key, value) != value)
         check(not differing, other.format(differing))
     check(len(folder.rows) <= len(planned), other.format(f"{len(planned)} texts"))
     settings = len({head["name"] for head in planned})
-    records.warn(f"{len(planned)} texts of {settings} settings, {len(folder.rows)} of them written before")
+    note(f"{len(planned)} texts of {settings} settings, {len(folder.rows)} of them written before")
     return len(folder.rows)
 
 
@@ -215,7 +219,7 @@ def print_summary(verdicts, rows, folder, *command):
     timed = [row for row in rows if row.get("seconds") is not None]
     late = sum(machine.was_busy(row["seconds"], row.get("cpu_seconds")) for row in timed)
     if late:
-        records.warn(f"{late} of {len(timed)} timed texts had to wait for a busy machine: their seconds say too much")
+        note(f"{late} of {len(timed)} timed texts had to wait for a busy machine: their seconds say too much")
     print(*verdicts, f"files: {folder.path}", sep="\n")
     if command:
         print(f"next:  {uv_run(*command)}")

@@ -50,8 +50,8 @@ def locked(path):
         try:
             lock.acquire()
         except Timeout as error:
-            remedy = f"Wait, name another file, or if it is not, delete {lock.lock_file}"
-            raise UserError(f"{path}: process {lock.pid}, here or elsewhere, is making it. {remedy}") from error
+            hint = f"Wait, name another file, or if it is not, delete {lock.lock_file}"
+            raise UserError(f"{path}: process {lock.pid}, here or elsewhere, is making it. {hint}") from error
     try:
         yield
     finally:
@@ -88,7 +88,7 @@ def reading(path, hint="name another file"):
         raise UserError(f"{path}: not a UTF-8 text ({error.reason}). Convert it first") from error
 
 
-def unused(path, is_folder=False):
+def create_unique(path, is_folder=False):
     """An empty file or folder of this name, or of the first number behind it that is free -> its path. Raises UserError."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

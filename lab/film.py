@@ -12,7 +12,11 @@ import torch
 
 from lab import trials
 
-MASKED, DRAFT, NEW, SETTLED, EMPTY = 0, 1, 2, 3, 4
+MASKED = 0
+DRAFT = 1
+NEW = 2
+SETTLED = 3
+EMPTY = 4
 LEGEND = {
     MASKED: "masked",
     DRAFT: "draft: may be taken back",
@@ -27,7 +31,7 @@ CONTROL = "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]" 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The canvas after a call: the characters (L,), their states, and how confident the method was when it wrote them.
+    """The canvas after a forward pass: the characters (L,), their states, and how confident the method was when it wrote them.
 
     A masked position's character is the alphabet's mask symbol.
     """
@@ -37,7 +41,7 @@ class Snapshot:
     characters: str
     states: bytes
     confidence: bytes  # probability in ninths, rounded down
-    candidates: dict = field(default_factory=dict)  # of this call: position -> [(character, probability), ...]
+    candidates: dict = field(default_factory=dict)  # of this pass: position -> [(character, probability), ...]
 
 
 @dataclass(frozen=True)
@@ -63,23 +67,30 @@ class AnimationFrame:
 
 
 class Recorder:
-    """Follows the frames of one text: counts calls and seconds, and knows the state of each cell.
+    """Follows the frames of one text: counts forward passes and seconds, and knows the state of each cell.
 
     A causal model has no masks: what it has not written is blank.
     """
 
     def __init__(self, engine, canvas):
-        self.alphabet, self.idx, self.masked = engine.alphabet, canvas.idx[0], canvas.masked[0]
+        self.alphabet = engine.alphabet
+        self.idx = canvas.idx[0]
+        self.masked = canvas.masked[0]
         self.ahead = EMPTY if engine.method.is_causal else MASKED
         self.states = torch.full(self.idx.shape, SETTLED)
         self.confidence = torch.ones(self.idx.shape, dtype=torch.float64)
-        self.calls, self.seconds, self.candidates = 0, 0.0, {}
+        self.calls = 0
+        self.seconds = 0.0
+        self.candidates = {}
 
     def add(self, frame, seconds):
-        """Take up the frame of a call, which took so many seconds."""
-        self.calls, self.seconds = self.calls + 1, self.seconds + seconds
-        new, columns = self.masked & ~frame.masked[0], frame.columns[0]
-        self.idx, self.masked = frame.idx[0], frame.masked[0]
+        """Take up the frame of a pass, which took so many seconds."""
+        self.calls = self.calls + 1
+        self.seconds = self.seconds + seconds
+        new = self.masked & ~frame.masked[0]
+        columns = frame.columns[0]
+        self.idx = frame.idx[0]
+        self.masked = frame.masked[0]
         self.states = torch.where(new, NEW, SETTLED).masked_fill(frame.draft[0], DRAFT)
         written = self.confidence.scatter(0, columns, frame.confidence[0])
         self.confidence = torch.where(new, written, self.confidence)
@@ -88,9 +99,11 @@ class Recorder:
 
     def likeliest(self, positions, probs, count=5):
         """The likeliest characters at some positions (N,) with their probs (N, V)."""
-        best, tokens = probs.topk(min(count, len(self.alphabet)))
-        rows = [list(zip(self.alphabet.decode(t), b.tolist(), strict=True)) for t, b in zip(tokens, best, strict=True)]
-        return dict(zip(positions.tolist(), rows, strict=True))
+        found = {}
+        for position, own in zip(positions.tolist(), probs, strict=True):
+            best, tokens = own.topk(min(count, len(self.alphabet)))
+            found[position] = list(zip(self.alphabet.decode(tokens), best.tolist(), strict=True))
+        return found
 
     def snapshot(self):
         """What stands there now."""
@@ -101,7 +114,7 @@ class Recorder:
 
 
 def snapshots(engine, trial):
-    """Write a trial of one text: yields a Snapshot before its first call, one after each, and one at last, all settled."""
+    """Write a trial of one text: yields a Snapshot before its first pass, one after each, and one at last, all settled."""
     recorder = Recorder(engine, trial.canvas)
     yield recorder.snapshot()
     for frame, seconds in trials.frames(engine, trial):
@@ -133,7 +146,8 @@ def rows(text, width):
 
     A word that does not fit goes to the next line where it is known from its first character on; masks are filled up.
     """
-    made, row = [], ""
+    made = []
+    row = ""
     for character in text:
         if len(row) >= width and character != "\n":
             word = re.search(f"(?<= )[^ {MASK}]+$", row) if character not in (" ", MASK) else None
@@ -164,7 +178,7 @@ def timeline(films, fps):
 
     GIF times are hundredths of a second, so all are. Neighbours that look alike are one frame, which lasts longer.
     """
-    moments, lasts = by_call(films[0], fps) if len(films) == 1 else by_clock(films, fps)
+    moments, lasts = by_pass(films[0], fps) if len(films) == 1 else by_clock(films, fps)
     hundredths = max(2, min(round(100 * lasts), int(100 * LONGEST / len(moments))))
     animation = []
     for shown, alike in groupby(moments, key=lambda moment: moment[0]):
@@ -173,8 +187,8 @@ def timeline(films, fps):
     return animation
 
 
-def by_call(film, fps):
-    """A moment for each call of a film -> ([(snapshots, clock), ...], seconds that each lasts)."""
+def by_pass(film, fps):
+    """A moment for each pass of a film -> ([(snapshots, clock), ...], seconds that each lasts)."""
     last = len(film.snapshots) - 1
     count = min(PICTURES, last + 1)
     chosen = [film.snapshots[k * last // max(1, count - 1)] for k in range(count)]
@@ -197,11 +211,13 @@ def duration(films):
 
 def pace(animation, say=str):
     """How the animation's time compares with the methods', in words."""
-    shown, real = sum(frame.lasts for frame in animation), animation[-1].clock
+    shown = sum(frame.lasts for frame in animation)
+    real = animation[-1].clock
     ratio = shown / real if real else 1.0
     if 0.95 < ratio < 1.05:
         return say("in real time")
-    slower, faster = say("{:.2g} times slower than real"), say("{:.2g} times faster than real")
+    slower = say("{:.2g} times slower than real")
+    faster = say("{:.2g} times faster than real")
     return slower.format(ratio) if ratio > 1 else faster.format(1 / ratio)
 
 

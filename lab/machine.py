@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -159,7 +160,9 @@ class Rng:
     """
 
     def __init__(self, seed, step=0, rank=0, world=1):
-        self.step, self.rank, self.world = step, rank, world
+        self.step = step
+        self.rank = rank
+        self.world = world
         self.generator = generator(seed, step)
 
     def _mine(self, joint, rows):
@@ -199,8 +202,5 @@ def versions():
 def processor():
     """The CPU's name."""
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    named = cpuinfo.exists() and re.search(r"model name\s*: (.+)", cpuinfo.read_text())
+    return named[1].strip() if named else platform.processor() or platform.machine()

@@ -37,11 +37,6 @@ class Method:
         """The class of its sizes."""
         return type(self.config)
 
-    @property
-    def doc(self):
-        """The docstring of its file."""
-        return sys.modules[self.Model.__module__].__doc__
-
 
 def import_file(path):
     """The module of a Python file, wherever it lies. Raises UserError without one; what is wrong in it is raised as it is."""

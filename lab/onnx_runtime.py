@@ -35,11 +35,15 @@ class Layer:
     """As lab.backbone.Layer, but its past is an input of the graph, and what is new is kept for the output."""
 
     def __init__(self, keys, values, inputs, mask):
-        self.keys, self.values, self.inputs, self.mask = keys, values, inputs, mask
+        self.keys = keys
+        self.values = values
+        self.inputs = inputs
+        self.mask = mask
 
     def attend(self, q, k, v):
         """Attention to the past, which is not copied in front of the new positions, and to these."""
-        self.new_keys, self.new_values = k, v
+        self.new_keys = k
+        self.new_values = v
         scores = torch.cat((q @ self.keys.mT, q @ k.mT), -1) * q.size(-1) ** 0.5 + self.mask
         past, new = scores.softmax(-1).split((self.keys.size(2), k.size(2)), -1)
         return past @ self.values + new @ v
@@ -59,7 +63,8 @@ class Graph(nn.Module):
         self.model = model
 
     def forward(self, idx, length, keys, values, inputs):
-        T, (*_, room, D) = idx.size(1), keys[0].shape
+        T = idx.size(1)
+        (*_, room, D) = keys[0].shape
         unread = (torch.arange(room) >= length).expand(T, -1)
         ahead = torch.ones(T, T, dtype=torch.bool).triu(1)
         mask = torch.cat((unread, ahead), 1) * -(30 + 2 * D**0.5)  # scores are within sqrt(D): e^-30 and no denormals
@@ -73,17 +78,25 @@ class Graph(nn.Module):
 
 def export(model):
     """A model in evaluation mode -> its torch.onnx.ONNXProgram, for any number of texts and of positions."""
-    names, rows, T = inputs_of(model), 2, min(3, model.config.block_size)
+    names = inputs_of(model)
+    rows = 2
+    T = min(3, model.config.block_size)
     examples = {
         "idx": torch.zeros(rows, T, dtype=torch.long),
         "evidence": torch.zeros(rows, T, model.config.vocab_size),
         "snr": torch.zeros(rows, T),
     }
-    network, outputs, tensors = model, ["logits"], [examples[name] for name in names if name in examples]
+    network = model
+    outputs = ["logits"]
+    tensors = [examples[name] for name in names if name in examples]
     axes = [{0: "batch", 1: "positions"} for _ in tensors]
     if "cache" in names:
-        L, H, C, room = model.config.n_layer, model.config.n_head, model.config.n_embd, 5
-        network, outputs = Graph(model), ["logits", "keys", "values", "inputs"]
+        L = model.config.n_layer
+        H = model.config.n_head
+        C = model.config.n_embd
+        room = 5
+        network = Graph(model)
+        outputs = ["logits", "keys", "values", "inputs"]
         keys = [torch.zeros(rows, H, room, C // H) for _ in range(L)]
         values = [torch.zeros_like(each) for each in keys]  # a tensor that is given twice would be one input
         tensors += [torch.tensor(room), keys, values, torch.zeros(L, rows, model.config.conv_width - 1, C)]
@@ -132,7 +145,8 @@ def graph_of(model):
     """The serialized graph of a model: the one kept, or where there is none, or a damaged one, a new one."""
     path = ROOT / ".cache" / "onnx" / key(model)
     raw = path.read_bytes() if path.is_file() else b""
-    digest, graph = raw[:32], raw[32:]
+    digest = raw[:32]
+    graph = raw[32:]
     if hashlib.sha256(graph).digest() != digest:
         print("exporting the network for ONNX Runtime, once: about half a minute", file=sys.stderr, flush=True)
         graph = export(model).model_proto.SerializeToString()
@@ -160,7 +174,10 @@ class OnnxModel(nn.Module):
 
     def __init__(self, config, lm_head, names, graph):
         super().__init__()
-        self.config, self.lm_head, self.names, self.graph = config, lm_head, names, graph
+        self.config = config
+        self.lm_head = lm_head
+        self.names = names
+        self.graph = graph
         self.session = session(graph, 1 if "cache" in names else torch.get_num_threads())
 
     def __reduce__(self):
@@ -178,7 +195,9 @@ class OnnxModel(nn.Module):
     def cached(self, idx, cache=None):
         """The same behind what a lab.backbone.Cache holds, which then holds these positions too."""
         cache = cache or Cache(self.config, len(idx), like=self.lm_head.weight)
-        start, stop, pad = cache.length, cache.length + idx.size(1), cache.conv_pad
+        start = cache.length
+        stop = cache.length + idx.size(1)
+        pad = cache.conv_pad
         given = {"idx": idx, "length": torch.tensor(start), "past_inputs": cache.inputs[:, :, start : start + pad]}
         for i, (keys, values, _) in enumerate(cache.layers):
             given |= {f"past_keys_{i}": keys, f"past_values_{i}": values}
@@ -201,6 +220,8 @@ def session(graph, threads):
     import onnxruntime  # not at the top: an extra
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 3
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -6,7 +6,10 @@ from lab.cli import UserError, check
 from lab.files import atomic, reading
 from lab.film import COLUMNS, DRAFT, LEGEND, MASKED, NEW, SETTLED, figures, glyphs, lines, pace, timeline, used
 
-PAPER, INK, QUIET, LOW = (255, 255, 255), (26, 26, 26), (107, 107, 107), (31, 95, 191)
+PAPER = (255, 255, 255)
+INK = (26, 26, 26)
+QUIET = (107, 107, 107)
+LOW = (31, 95, 191)
 BEHIND = {MASKED: (213, 213, 213), DRAFT: (245, 224, 90), NEW: (240, 168, 96)}  # what is settled stands on paper
 BLANK = " ", PAPER, PAPER  # a cell without a character
 TOP = 2  # row of a picture in which the text begins
@@ -23,11 +26,13 @@ class Painter:
 
         shown = set().union(*(glyphs(film.snapshots[-1]) for film in films)) - {"\n"}
         self.font = load_font(font, size, shown)
-        self.films, self.drawn = films, [{} for _ in films]
+        self.films = films
+        self.drawn = [{} for _ in films]
         self.cell = w, h = round(max(map(self.font.getlength, {"M"} | shown))), size + 5
         self.foot = TOP + 1 + max(len(lines(snapshot, COLUMNS)) for film in films for snapshot in film.snapshots)  # row
         self.panel = (COLUMNS + 3) * w
-        self.image = Image.new("RGB", (self.panel * len(films) + 2 * w, (self.foot + 4) * h), PAPER)
+        size = self.panel * len(films) + 2 * w, (self.foot + 4) * h
+        self.image = Image.new("RGB", size, PAPER)
         self.pen = ImageDraw.Draw(self.image)
         self.legend()
 
@@ -35,7 +40,8 @@ class Painter:
         """The frame as an RGB image, which the next call draws on."""
         for panel, (film, snapshot) in enumerate(zip(self.films, frame.snapshots, strict=True)):
             self.text(panel, 0, f"{film.title}: {figures(snapshot)}", INK)
-            before, cells = self.drawn[panel], styles(snapshot)
+            before = self.drawn[panel]
+            cells = styles(snapshot)
             for place in before.keys() | cells.keys():
                 if before.get(place) != cells.get(place):
                     self.draw_cell(panel, place, *cells.get(place, BLANK))
@@ -60,13 +66,17 @@ class Painter:
         x, y = self.corner(panel, *place)
         self.pen.rectangle((x, y, x + w - 1, y + h - 2), behind)
         self.pen.rectangle((x, y + h - 3, x + w - 1, y + h - 2), below)
-        self.pen.text((x, y), *("⏎", QUIET) if glyph == "\n" else (glyph, INK), self.font)
+        shown, ink = ("⏎", QUIET) if glyph == "\n" else (glyph, INK)
+        self.pen.text((x, y), shown, ink, self.font)
 
     def legend(self):
         """The states that the films have, in two columns."""
         for i, state in enumerate(used(self.films)):
-            row, column = self.foot + 1 + i // 2, i % 2 * COLUMNS // 2
-            self.draw_cell(0, (row, column), " ", BEHIND.get(state, PAPER), BEHIND.get(state, shade(2)))
+            row = self.foot + 1 + i // 2
+            column = i % 2 * COLUMNS // 2
+            behind = BEHIND.get(state, PAPER)
+            below = shade(2) if state == SETTLED else behind
+            self.draw_cell(0, (row, column), " ", behind, below)
             self.pen.text(self.corner(0, row, column + 2), LEGEND[state], INK, self.font)
 
     def palette(self):
@@ -75,15 +85,18 @@ class Painter:
 
         behind = [PAPER, *BEHIND.values()]
         edges = [blend(colour, INK, strength) for strength in (0.2, 0.4, 0.6, 0.8) for colour in behind]
+        colours = [INK, QUIET, *behind, *map(shade, range(9)), *edges]
         image = Image.new("P", (1, 1))
-        image.putpalette(sum([INK, QUIET, *behind, *map(shade, range(9)), *edges], ()))
+        image.putpalette([channel for colour in colours for channel in colour])
         return image
 
 
 def write_gif(path, films, fps, font=None):
     """Write an animation whose last frame stays for two seconds -> what was written, in a line. Raises UserError."""
-    painter, animation = Painter(films, font), timeline(films, fps)
-    palette, caption = painter.palette(), pace(animation)
+    painter = Painter(films, font)
+    animation = timeline(films, fps)
+    palette = painter.palette()
+    caption = pace(animation)
     images = (painter.paint(frame, caption).quantize(palette=palette, dither=0) for frame in animation)
     lasts = [round(1000 * frame.lasts) for frame in animation]
     durations = [*lasts[:-1], lasts[-1] + 2000]
@@ -103,7 +116,8 @@ def show(films, fps, font=None):
         root = tkinter.Tk()
     except tkinter.TclError as error:
         raise RuntimeError(str(error)) from error
-    painter, animation = Painter(films, font), timeline(films, fps)
+    painter = Painter(films, font)
+    animation = timeline(films, fps)
     root.title("tiny-diffusion")
     label = tkinter.Label(root)
     label.pack()

@@ -7,7 +7,7 @@ from lab.files import atomic
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
 
 DISTANCE = "distance to real text: JSD 4 + excess copying (\u2190 better)"  # along a y axis this points down
-CALLS = "characters per call (better \u2192)"
+PER_PASS = "characters per forward pass (better \u2192)"
 
 
 @contextlib.contextmanager
@@ -33,12 +33,13 @@ def scatter(axes, points, x, y, colour=COLOURS[0], label=None, marker="o", size=
 
     points: dictionaries with the keys x and y, and perhaps y_low and y_high.
     """
-    points = [p for p in points if p.get(x) is not None and p.get(y) is not None]
-    for p in points:
-        if p.get(f"{y}_low") is not None:
-            axes.plot([p[x]] * 2, [p[f"{y}_low"], p[f"{y}_high"]], color=colour, alpha=0.35, linewidth=1.5, zorder=1)
-    known = [p[x] for p in points], [p[y] for p in points]
-    axes.scatter(*known, color=colour, marker=marker, label=label, zorder=2, s=size)
+    known = [p for p in points if p.get(x) is not None and p.get(y) is not None]
+    for p in known:
+        low, high = p.get(f"{y}_low"), p.get(f"{y}_high")
+        if low is not None:
+            axes.vlines(p[x], low, high, color=colour, alpha=0.35, linewidth=1.5, zorder=1)
+    across, up = [p[x] for p in known], [p[y] for p in known]
+    axes.scatter(across, up, color=colour, marker=marker, label=label, zorder=2, s=size)
 
 
 def numbered(axes, points, x, y, label):
@@ -64,7 +65,7 @@ def real_line(axes, value):
 
 
 def speed_axis(points):
-    """Key and label of the points' speed: characters per second, or per call when not all were timed."""
+    """Key and label of the points' speed: characters per second, or per forward pass when not all were timed."""
     if all(point["chars_per_second"] for point in points):
         return "chars_per_second", "characters per second, one text at a time (better \u2192)"
-    return "chars_per_call", "characters per call, as seconds were not measured (better \u2192)"
+    return "chars_per_call", "characters per forward pass, as seconds were not measured (better \u2192)"

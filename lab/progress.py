@@ -27,13 +27,20 @@ class Bar(Progress):
         columns.append(TextColumn("{task.fields[left]}"))
         hidden = not (console.is_terminal and is_heard())
         super().__init__(*columns, console=console, disable=hidden, transient=True, redirect_stdout=sys.stdout.isatty())
-        self.what, self.total, self.unit, self.before, self.completed = what, total, unit, done, done
-        self.began, self.ended, self.outer = time.monotonic(), threading.Event(), None
+        self.what = what
+        self.total = total
+        self.unit = unit
+        self.before = done
+        self.completed = done
+        self.began = time.monotonic()
+        self.ended = threading.Event()
+        self.outer = None
         self.task = self.add_task(what, total=total, completed=done, left="")
 
     def show(self, completed, what=None):
         """completed: how much of the total is done; what: the work now."""
-        self.completed, self.what = completed, what or self.what
+        self.completed = completed
+        self.what = what or self.what
         self.update(self.task, completed=completed, description=self.what, left=self.left())
 
     def left(self):
@@ -53,7 +60,8 @@ class Bar(Progress):
 
     def start(self):
         """Show it, in place of the one that is shown."""
-        self.outer, Bar.shown = Bar.shown, self
+        self.outer = Bar.shown
+        Bar.shown = self
         if self.outer:
             self.outer.live.stop()
         super().start()
@@ -73,13 +81,13 @@ class Bar(Progress):
         pause = SOON
         while not self.ended.wait(pause):
             if Bar.shown in (self, None):
-                self.say(self.line())
+                note(self.line())
             pause = EVERY
 
-    @staticmethod
-    def say(line):
-        """Print a line on standard error."""
-        print(f"note: {line}", file=sys.stderr, flush=True)
+
+def note(line):
+    """Print a line on standard error."""
+    print(f"note: {line}", file=sys.stderr, flush=True)
 
 
 def is_heard():

@@ -11,20 +11,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.special import entr
 from torch.nn import functional as F
 
 from lab.cli import UserError, check
 from lab.corpus import Alphabet, Corpus, codes_of
-from lab.records import warn
+from lab.progress import note
 
 COPIED = 32  # characters in a row that make a copy
 MULTIPLIER = 0x9E3779B97F4A7C15  # odd, its bits mixed
 REPEATED = 16  # characters in a row that make a repetition
-MOST = 4_000_000  # characters of the training text that are searched for copies
+SEARCHED = 4_000_000  # characters of the training text that are searched for copies
 MEASURES = {  # every measure: what it is of (a text's cost, its characters, or a set of texts), and its unit
-    "nfe": ("cost", "calls"),
+    "nfe": ("cost", "forward passes"),
     "full_passes": ("cost", "full passes"),
-    "chars_per_call": ("cost", "characters per call"),
+    "chars_per_call": ("cost", "characters per forward pass"),
     "seconds": ("cost", "s"),
     "generative_nll": ("text", "nats per character"),
     "real_words": ("text", ""),
@@ -63,7 +64,9 @@ class Reference:
     @classmethod
     def of(cls, corpus):
         """From a Corpus, without an evaluator model."""
-        train, known, real = (corpus.alphabet.decode(x) for x in (corpus.train[:MOST], corpus.validation, corpus.test))
+        train, known, real = (
+            corpus.alphabet.decode(x) for x in (corpus.train[:SEARCHED], corpus.validation, corpus.test)
+        )
         label = f"{corpus.path.name} sha256 {corpus.sha256[:12]}"
         return cls(train, known, real, frozenset(words_of(train)), corpus.alphabet, label)
 
@@ -82,7 +85,7 @@ class Reference:
         except UserError as error:
             if path is not None:
                 raise
-            warn(f"{error}. Until then the measures that need it stay empty.")
+            note(f"{error}. Until then the measures that need it stay empty.")
             return None
         strange = sorted(set().union(*(row["text"] for row in rows)) - set(corpus.alphabet.characters))
         other = f"{corpus.path}: lacks characters of these texts ({strange[:5]}); give the text that they follow with --data"
@@ -106,7 +109,9 @@ def words_of(text):
 def measure(rows, reference):
     """Rows with the measures of their own text added, as `records.Row` defines them; the prompt is not measured."""
     evaluator = reference.evaluator if reference else None
-    nll = generative_nll([row["text"] for row in rows], evaluator, [len(row["text"]) - row["chars"] for row in rows])
+    texts = [row["text"] for row in rows]
+    skip = [len(row["text"]) - row["chars"] for row in rows]
+    nll = generative_nll(texts, evaluator, skip)
     measured = []
     for row, value in zip(rows, nll, strict=True):
         new = row["text"][-row["chars"] :]
@@ -126,11 +131,13 @@ def generative_nll(texts, evaluator, skip):
     """
     if not evaluator or set().union(*texts) - set(evaluator.alphabet.characters):
         return [None] * len(texts)
-    model, results = evaluator.model, []
+    model = evaluator.model
+    results = []
     size = model.config.block_size
     half = max(1, size // 2)
     for text, first in zip(texts, skip, strict=True):
-        idx, nll = evaluator.alphabet.encode(text), []
+        idx = evaluator.alphabet.encode(text)
+        nll = []
         for start in range(0, max(1, len(idx) - 1 - (size - half)), half):
             x = idx[start : start + size + 1]
             row = F.cross_entropy(model(x[None, :-1])[0], x[1:], reduction="none")
@@ -144,8 +151,10 @@ def word_shares(text, reference):
     words = words_of(text)
     if not reference or not words or text.count(" ") < len(text) / 30:
         return None, None
-    known, long = reference.words, [word for word in words if len(word) >= 5]
-    return (sum(w in known for w in words) / len(words), sum(w in known for w in long) / len(long) if long else None)
+    known = reference.words
+    long = [word for word in words if len(word) >= 5]
+    shares = [np.mean([word in known for word in some]).item() if some else None for some in (words, long)]
+    return tuple(shares)
 
 
 def distinct(items, n):
@@ -156,7 +165,8 @@ def distinct(items, n):
 
 def repetition(text, n=REPEATED):
     """Share of characters that lie in an n-gram which began earlier in the text."""
-    seen, inside = set(), np.zeros(len(text), dtype=bool)
+    seen = set()
+    inside = np.zeros(len(text), dtype=bool)
     for i in range(len(text) - n + 1):
         gram = text[i : i + n]
         inside[i : i + n] |= gram in seen
@@ -189,7 +199,7 @@ def source_fingerprints(source, n):
 
 def entropy_of(p):
     """Sum of -p log2 p over the last axis, bits."""
-    return -(p * np.log2(np.where(p > 0, p, 1))).sum(-1)
+    return entr(p).sum(-1) / np.log(2)
 
 
 def entropy(counts):
@@ -204,7 +214,9 @@ def divergence(counts, other, unseen=0.0):
     unseen: (J,) what else `other` counts, of which counts has none: no columns are needed for them.
     """
     total = other.sum() + np.sum(unseen)
-    p, r, rest = counts / counts.sum(-1, keepdims=True), other / total, np.atleast_1d(unseen) / total
+    p = counts / counts.sum(-1, keepdims=True)
+    r = other / total
+    rest = np.atleast_1d(unseen) / total
     mixed = entropy_of((p + r) / 2) + entropy_of(rest / 2)
     return np.clip(mixed - (entropy_of(p) + entropy_of(r) + entropy_of(rest)) / 2, 0, 1)
 
@@ -218,11 +230,14 @@ class NgramStats:
     def __init__(self, groups, reference):
         self.real_share = copied_share(reference.real[:2000], reference.train)
         self.copied_share = np.array([np.mean([row["copied_share"] or 0 for row in group]) for group in groups])
-        self.counts, self.target, self.unseen = {}, {}, {}
+        self.counts = {}
+        self.target = {}
+        self.unseen = {}
         for n in (3, 4):
             written = [[row["text"][-row["chars"] :] for row in group] for group in groups]
             per_group = [Counter(gram for text in texts for gram in grams(text, n)) for texts in written]
-            target, all_seen = counted(reference.known, n), set().union(*per_group)
+            target = counted(reference.known, n)
+            all_seen = set().union(*per_group)
             seen = sorted(all_seen)  # in order, for sums that come out the same in each process
             self.counts[n] = np.array([[counter[gram] for gram in seen] for counter in per_group], dtype=float)
             self.target[n] = np.array([target[gram] for gram in seen], dtype=float)
@@ -240,10 +255,11 @@ class NgramStats:
         copied text beyond real text's own, a sum of two quantities and so without a unit.
         """
         weights = np.ones(len(self.copied_share)) if weights is None else weights
-        jsd = {n: divergence(weights @ self.counts[n], self.target[n], self.unseen[n]) for n in self.counts}
-        excess = np.maximum(0, weights @ self.copied_share / weights.sum(-1) - self.real_share)
-        diversity = entropy(weights @ self.counts[3])
-        return {"trigram_entropy": diversity, "jsd_3": jsd[3], "jsd_4": jsd[4], "distance": jsd[4] + excess}
+        found = {"trigram_entropy": entropy(weights @ self.counts[3])}
+        for n in self.counts:
+            found[f"jsd_{n}"] = divergence(weights @ self.counts[n], self.target[n], self.unseen[n])
+        copied = weights @ self.copied_share / weights.sum(-1)
+        return found | {"distance": found["jsd_4"] + np.maximum(0, copied - self.real_share)}
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,11 +1,8 @@
 """Rows on disk: a folder per run, rows appended as they come, JSON without NaN, CSV for spreadsheets."""
 
 import codecs
-import csv
 import io
-import sys
 import time
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -13,7 +10,7 @@ from msgspec import Meta
 
 from lab import cli, machine
 from lab.cli import UserError, check
-from lab.files import atomic, reading, unused, writing
+from lab.files import atomic, create_unique, reading, writing
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -49,24 +46,22 @@ class Row(msgspec.Struct, kw_only=True):
             raise ValueError("`text` does not begin with `prompt`")
 
 
-def stamp(**settings):
-    """What a figure depends on: the command, its settings, versions."""
-    return {"command": cli.typed_command(), "settings": settings, **machine.versions()}
+def stamp(args=None, **more):
+    """What a figure depends on: the command, its flags and what else is set, versions."""
+    flags = vars(args) if args else {}
+    return {"command": cli.typed_command(), "settings": flags | more, **machine.versions()}
 
 
 def encoded(value):
     """A value as JSON: no NaN, no infinity; a path below the project's root without that."""
 
-    def replaced(item):  # what JSON lacks
-        if isinstance(item, float):  # numpy's
-            return float(item)
-        is_ours = isinstance(item, Path) and item.is_relative_to(cli.ROOT)
-        return item.relative_to(cli.ROOT).as_posix() if is_ours else str(item)
+    def replaced(item):  # what JSON lacks: numpy's numbers, paths
+        return float(item) if isinstance(item, float) else cli.short(item)
 
     return msgspec.json.encode(value, enc_hook=replaced)
 
 
-def plain(value):
+def json_roundtrip(value):
     """The value as it is read back from JSON."""
     return msgspec.json.decode(encoded(value))
 
@@ -78,11 +73,10 @@ def write_json(path, value):
 
 def write_csv(path, rows):
     """Write rows (dictionaries) atomically, with every column that one of them has. Raises UserError."""
-    lines = io.StringIO()
-    writer = csv.DictWriter(lines, list(dict.fromkeys(key for row in rows for key in row)))
-    writer.writeheader()
-    writer.writerows(map(plain, rows))
-    write_text(path, "\ufeff" + lines.getvalue())  # the mark tells spreadsheets that this is UTF-8
+    import pandas  # not at the top: whoever only writes a text need not wait for it
+
+    table = pandas.DataFrame(json_roundtrip(rows), dtype=object)  # numbers as they are in JSON
+    write_text(path, "\ufeff" + table.to_csv(index=False, lineterminator="\r\n"))  # the mark: spreadsheets see UTF-8
 
 
 def write_text(path, text):
@@ -139,7 +133,7 @@ def read_log(path, needed, lacking=()):
         raise UserError(f"{path}: no training log ({error})") from error
 
 
-class Folder:
+class RunDir:
     """Where a run puts its files. Its rows are appended to rows.jsonl as they come and exported as one JSON list.
 
     rows: those on disk; path: the folder.
@@ -147,15 +141,16 @@ class Folder:
 
     def __init__(self, output_dir, label, rows_file, resume=None):
         """label: of the method, or "" for none; rows_file: of the export; resume: an earlier run's folder to go on with."""
-        self.path = resume or fresh(output_dir, label)
-        self.lines, self.exported = self.path / "rows.jsonl", self.path / rows_file
+        self.path = resume or new_run_dir(output_dir, label)
+        self.lines = self.path / "rows.jsonl"
+        self.exported = self.path / rows_file
         check(resume is None or self.lines.exists(), f"--resume {resume}: has no rows.jsonl, so no run to go on with")
         self.rows = read_rows(self.lines, may_be_empty=True) if resume else []
         write_text(self.lines, "".join(encoded(row).decode() + "\n" for row in self.rows))  # without a line that is cut
 
     def append(self, rows):
         """Add rows to those on disk. Raises UserError."""
-        rows = plain(rows)
+        rows = json_roundtrip(rows)
         with writing(self.lines), open(self.lines, "ab") as file:
             file.write(msgspec.json.Encoder().encode_lines(rows))
         self.rows += rows
@@ -170,11 +165,6 @@ class Folder:
         {".json": write_json, ".csv": write_csv}.get(path.suffix, write_text)(path, value)
 
 
-def fresh(output_dir, label):
+def new_run_dir(output_dir, label):
     """A new folder named after the label and the time. Raises UserError."""
-    return unused(output_dir / "_".join(filter(None, (label, time.strftime("%Y%m%d_%H%M%S")))), is_folder=True)
-
-
-def warn(message):
-    """A line on standard error."""
-    print(f"note: {message}", file=sys.stderr, flush=True)
+    return create_unique(output_dir / "_".join(filter(None, (label, time.strftime("%Y%m%d_%H%M%S")))), is_folder=True)

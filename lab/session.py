@@ -67,12 +67,16 @@ class Session:
         train_loss, val_loss = map(self.trainer.evaluate, self.splits)
         check(math.isfinite(val_loss), f"loss is NaN or infinite after {self.step} steps: lower --muon-lr or --adam-lr")
         row = {"elapsed_sec": self.elapsed, "train_loss": train_loss, "val_loss": val_loss}
-        row |= {name: total / (self.step - self.rows[-1]["step"]) for name, total in self.sums.items()}
-        self.rows.append({"step": self.step} | {name: round(float(value), 5) for name, value in row.items()})
+        if self.sums:
+            steps = self.step - self.rows[-1]["step"]
+            row |= {name: total / steps for name, total in self.sums.items()}
+        rounded = {name: round(float(value), 5) for name, value in row.items()}
+        self.rows.append({"step": self.step} | rounded)
         self.sums = {}
         if val_loss < self.best:
             self.best = val_loss
-            self.best_model = {key: value.cpu().clone() for key, value in self.trainer.model.state_dict().items()}
+            weights = self.trainer.model.state_dict()
+            self.best_model = {name: value.cpu().clone() for name, value in weights.items()}
 
     def save(self):
         """Write the resume file, between two steps. Raises UserError that says how to go on."""
@@ -88,7 +92,8 @@ class Session:
 
     def restore(self):
         """Take up what `save` wrote. Raises UserError when it is damaged or its settings were others."""
-        resume, mine = checkpoint.resume_path(self.path), self.description
+        resume = checkpoint.resume_path(self.path)
+        mine = self.description
         state = checkpoint.read(resume, start_anew())
         no_training = f"{resume}: holds weights, not an unfinished training. To start anew: {start_anew()}"
         check("optimisers" in state, no_training)
@@ -132,7 +137,10 @@ def train(method, args, corpus):
 def run(session, corpus, seed, ranks):
     """Drain the steps of a training: evaluate, log, save, show, until the last step or a Ctrl-C."""
     recipe = session.recipe
-    began, ready, worked, saved = time.monotonic() - session.elapsed, time.monotonic(), time.thread_time(), -math.inf
+    began = time.monotonic() - session.elapsed
+    ready = time.monotonic()
+    worked = time.thread_time()
+    saved = -math.inf
     steps = training.steps(session.trainer, corpus, seed, session.step, ranks)
     with Interrupt() as interrupt, Bar("training", recipe.iters, session.step, "steps") as bar:
         stopped = False
@@ -157,7 +165,7 @@ def check_files(method, args):
     """Raise UserError for files that cannot be replaced or gone on from, before anything is loaded."""
     path = args.weights or checkpoint.default_path(method.name)
     foreign = f"{path}: exists and is not a checkpoint, which a training does not overwrite; name another file"
-    check(not checkpoint.is_foreign(path), foreign)
+    check(not checkpoint.is_not_checkpoint(path), foreign)
     if args.init:
         checkpoint.raw(args.init, uv_run(f"{method.name}.py", "--train", "--weights", args.init))
     if args.resume:
@@ -172,14 +180,16 @@ def begin(method, args, path, corpus, ranks):
     device = ranks.join(machine.pick_device(args.device))
     config = replace(args.config, vocab_size=len(corpus.alphabet))
     corpus.require(config.block_size + 1)
-    world, batch = ranks.world, args.recipe.batch_size
+    world = ranks.world
+    batch = args.recipe.batch_size
     check(batch % world == 0, f"batch_size {batch} cannot be shared equally by {world} processes")
     torch.manual_seed(args.seed)
-    model = method.Model(config).to(device)
+    model = checkpoint.network(method, config).to(device)
     if args.init:
         initialise(model, method, args.init, corpus.alphabet)
     trainer = training.Trainer(method, model, args.recipe, world)
-    length, most = config.block_size + 1, args.recipe.eval_windows
+    length = config.block_size + 1
+    most = args.recipe.eval_windows
     splits = tuple(windows(part, length, most=most) for part in (corpus.train, corpus.validation))
     session = Session(path, describe(method, config, args, corpus, device, world), trainer, splits)
     if args.resume:
@@ -226,24 +236,27 @@ def describe(method, config, args, corpus, device, world):
 
 def announce(session, args):
     """Say what is about to happen; for a new training choose the log's name and set an unfinished one aside."""
-    made, resume = session.description["provenance"], checkpoint.resume_path(session.path)
+    made = session.description["provenance"]
+    resume = checkpoint.resume_path(session.path)
     if not args.resume:
         unfinished = files.destination(resume).exists()
         name = f"{session.description['name']}_train_{time.strftime('%Y%m%d_%H%M%S')}.csv"
         # relative, so that a copied folder goes on in its own logs
-        made["log"] = files.unused(ROOT / "logs" / name).relative_to(ROOT).as_posix()
+        made["log"] = files.create_unique(ROOT / "logs" / name).relative_to(ROOT).as_posix()
         if unfinished:
-            old = files.unused(resume.with_name(f"{resume.name}.old"))
+            old = files.create_unique(resume.with_name(f"{resume.name}.old"))
             os.replace(resume, old)
             say(f"{resume}: an unfinished training was here; it is kept as {old.name}")
     if session.path.exists():
         say(f"{session.path}: these weights will be replaced when the training ends; to keep them: --weights my.pt")
-    trainer, name = session.trainer, session.description["name"]
+    trainer = session.trainer
+    name = session.description["name"]
     gains = machine.bf16_is_faster(trainer.device)
     if args.resume and session.recipe.bf16 is None and trainer.bf16 != gains:
         began, other = ("bfloat16", "float32") if trainer.bf16 else ("float32", "bfloat16")
         say(f"goes on in {began}, as it began; a training that begins on this machine takes {other}")
-    size, steps = sum(p.numel() for p in trainer.model.parameters()) / 1e6, session.recipe.iters
+    size = sum(p.numel() for p in trainer.model.parameters()) / 1e6
+    steps = session.recipe.iters
     where = f"on {trainer.device}; log {ROOT / made['log']}"
     say(f"training {name}: {size:.2f} M parameters, steps {session.step:,} to {steps:,}, {where}")
 
@@ -252,7 +265,8 @@ def report(session, bar, busy):
     """Write the log, and its last row to the screen. busy: whether this thread had to wait for others."""
     import pandas  # not at the top: whoever only writes need not wait for it
 
-    made, row = session.description["provenance"], session.rows[-1]
+    made = session.description["provenance"]
+    row = session.rows[-1]
     with files.atomic(ROOT / made["log"]) as file:
         file.write(pandas.DataFrame(session.rows).to_csv(index=False).encode())
     said = f"step {session.step:,}/{session.recipe.iters:,}  train {row['train_loss']:.4f}  val {row['val_loss']:.4f}"
@@ -278,8 +292,10 @@ def finish(session, calibrate):
 
 def keep_best(session, calibrate):
     """Put the best weights so far in their place, calibrated on the validation split or not."""
-    trainer, best = session.trainer, {"minutes": round(session.elapsed / 60, 1), "steps": session.step}
-    best["val_loss"], said = session.best, f"best val {session.best:.4f}"
+    trainer = session.trainer
+    best = {"minutes": round(session.elapsed / 60, 1), "steps": session.step}
+    best["val_loss"] = session.best
+    said = f"best val {session.best:.4f}"
     trainer.model.load_state_dict(session.best_model)
     if calibrate:
         with Bar("calibrating"):

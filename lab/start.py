@@ -76,7 +76,8 @@ class Hollow:
         """What no stand-in can answer."""
         raise Needed
 
-    __ror__, __hash__ = __or__, object.__hash__
+    __ror__ = __or__
+    __hash__ = object.__hash__
     __bool__ = __iter__ = __len__ = __getitem__ = __contains__ = __lt__ = __gt__ = __instancecheck__ = needed
 
 
@@ -112,7 +113,9 @@ def watch(event, args):
 
 def rehearse(path):
     """Import a script with stand-ins and run its main, up to where one is used. Exits where it comes to an end before."""
-    before, streams, finder = {*sys.modules}, (sys.stdout, sys.stderr), Finder()
+    before = {*sys.modules}
+    streams = (sys.stdout, sys.stderr)
+    finder = Finder()
     held = sys.stdout, sys.stderr = [*map(Held, streams)]
     sys.meta_path.insert(0, finder)
     sys.addaudithook(watch)

@@ -11,8 +11,9 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from lab.cli import check
+from lab.progress import note
 from lab.quality import MEASURES, NgramStats, measure, measures_of
-from lab.records import Row, warn
+from lab.records import Row
 
 DRAWS = 2000  # bootstrap samples
 FEWEST_CLUSTERS = 5  # clusters that an interval needs
@@ -47,7 +48,8 @@ class Interval(NamedTuple):
 
 def leave_one_out(n):
     """Weights of n clusters: all of them, then all but each in turn, (1 + n, n); (1, n) where no interval is given."""
-    return np.concatenate((np.ones((1, n)), 1 - np.eye(n)))[: None if n >= FEWEST_CLUSTERS else 1]
+    every = np.ones((1, n))
+    return np.concatenate((every, 1 - np.eye(n))) if n >= FEWEST_CLUSTERS else every
 
 
 @functools.lru_cache
@@ -64,7 +66,9 @@ def interval(figures):
     where the clusters are normal and few, the studentised bootstrap (Efron and Tibshirani 1993, chapter 12) holds
     where they are skewed.
     """
-    value, others, n = float(figures[0]), figures[1:], len(figures) - 1
+    value = float(figures[0])
+    others = figures[1:]
+    n = len(figures) - 1
     if n < FEWEST_CLUSTERS:
         return Interval()
     pseudo = (n - 1) * (others.mean() - others)  # about their mean
@@ -75,10 +79,12 @@ def interval(figures):
     means = weights @ pseudo / n
     errors = np.sqrt(np.maximum(weights @ pseudo**2 / n - means**2, 0) / (n - 1))
     varied = errors > 1e-6 * error  # a resample of one value has no error
-    drawn, student = means[varied] / errors[varied], stdtrit(n - 1, 1 - LEVEL / 2)
+    drawn = means[varied] / errors[varied]
+    student = stdtrit(n - 1, 1 - LEVEL / 2)
     low, high = np.quantile(drawn, (LEVEL / 2, 1 - LEVEL / 2))
-    beyond = min((drawn >= value / error).sum(), (drawn <= value / error).sum()) + 1
-    p = max(2 * stdtr(n - 1, -abs(value) / error), 2 * beyond / (len(drawn) + 1))
+    t = value / error
+    beyond = min((drawn >= t).sum(), (drawn <= t).sum()) + 1
+    p = max(2 * stdtr(n - 1, -abs(t)), 2 * beyond / (len(drawn) + 1))
     limits = value - error * max(student, high), value + error * max(student, -low)
     return Interval(*map(float, limits), min(1.0, float(p)))
 
@@ -91,7 +97,8 @@ def mean_interval(values):
 
 def holm(p_values):
     """P-values of figures that are judged together, corrected by the step-down procedure of Holm (1979)."""
-    order, corrected = np.argsort(p_values), np.empty(len(p_values))
+    order = np.argsort(p_values)
+    corrected = np.empty(len(p_values))
     corrected[order] = np.maximum.accumulate(np.sort(p_values) * np.arange(len(p_values), 0, -1))
     return np.minimum(corrected, 1).tolist()
 
@@ -128,19 +135,23 @@ def compare(a_rows, b_rows, reference, names=None):
     check(shared, f"two sets of texts have no {over[:-1]} in common: nothing to compare")
     found = []
     for name, (a, b), known in jackknifed(sides, reference, names):
-        row = {"measure": name, "unit": MEASURES.get(name, ("", ""))[1], "a": float(a[0]), "b": float(b[0])}
-        row |= {"difference": float(b[0] - a[0])} | interval(b - a)._asdict()
+        _, unit = MEASURES.get(name, ("", ""))
+        row = {"measure": name, "unit": unit, "a": float(a[0]), "b": float(b[0]), "difference": float(b[0] - a[0])}
+        row |= interval(b - a)._asdict()
         found.append(row | {"n": len(a_rows), "clusters": known, "over": over})
-    return judged(found)
+    return with_verdicts(found)
 
 
-def judged(found):
+def with_verdicts(found):
     """Differences that are judged together, with p_holm and verdict added where there is an interval."""
     known = [row for row in found if row["p"] is not None]
-    told = {(row["p"], row["difference"]): row["p"] for row in known}  # calls and full passes of a masked model are one
+    told = {
+        (row["p"], row["difference"]): row["p"] for row in known
+    }  # passes and full passes of a masked model are one
     corrected = dict(zip(told, holm([*told.values()]), strict=True))
     for row in known:
-        p, way = corrected[row["p"], row["difference"]], "higher" if row["difference"] > 0 else "lower"
+        p = corrected[row["p"], row["difference"]]
+        way = "higher" if row["difference"] > 0 else "lower"
         none = "equal" if row["low"] == row["high"] == 0 else "no difference seen"
         if row["low"] > 0 or row["high"] < 0:
             none += f" (alone p = {row['p']:.2g})"
@@ -187,11 +198,12 @@ def common_texts(groups):
     lengths = sorted({row["chars"] for group in groups for row in group})
     check(len(lengths) == 1, f"texts of {lengths} characters: give those of one length at a time")
     common = [text for text in texts[0] if all(text in own for own in texts)]
-    least, most = min(groups, key=len), max(map(len, groups))
+    least = min(groups, key=len)
+    most = max(map(len, groups))
     has = f"{least[0]['name']} has {len(least)} texts, others up to {most}"
     check(common, f"no seed and prompt is common to all settings ({has}): nothing to compare")
     if len(common) < most:
-        warn(f"only the {len(common)} texts whose seed and prompt all settings have are compared ({has})")
+        note(f"only the {len(common)} texts whose seed and prompt all settings have are compared ({has})")
     return [[own[text] for text in common] for own in texts]
 
 
@@ -215,27 +227,32 @@ def by_setting(groups, reference):
 
 def equal_size(rows, reference):
     """The rows, or as many of them, evenly spread, as the real text they are compared with has room for."""
-    most = max(1, len(reference.real) // len(rows[0]["text"])) if reference else len(rows)
-    return rows if len(rows) <= most else [rows[i] for i in np.linspace(0, len(rows) - 1, most).astype(int)]
+    if reference is None:
+        return rows
+    most = max(1, len(reference.real) // len(rows[0]["text"]))
+    kept = np.linspace(0, len(rows) - 1, min(most, len(rows)))
+    return [rows[i] for i in kept.astype(int)]
 
 
 def real_text(rows, reference):
     """The measures of held-out text, as much of it as there are rows and cut like them; None without a corpus."""
     if reference is None:
         return None
-    text, chars = rows[0]["text"], rows[0]["chars"]
+    text = rows[0]["text"]
+    chars = rows[0]["chars"]
     real = measure(reference.cut(len(rows), len(text) - chars, chars), reference)
     return summarise(real, reference, measures_of("text")) if real else None
 
 
 def verdicts(found, a="a", b="b"):
     """What `compare` found, in sentences: the verdict of each measure, and by what rule."""
-    return [*(in_words(row, a, b) for row in found), RULE]
+    return [*(verdict_of(row, a, b) for row in found), RULE]
 
 
-def in_words(found, a="a", b="b"):
+def verdict_of(found, a="a", b="b"):
     """A comparison's verdict in a sentence: which way, how far, how sure."""
-    what, unit = found["measure"].replace("_", " "), found["unit"]
+    what = found["measure"].replace("_", " ")
+    unit = found["unit"]
     size = f"{what} {found['a']:.4g} ({a}), {found['b']:.4g} ({b})"
     if found["p"] is None:
         return f"{size}: too few {found['over']} ({found['clusters']}) to tell a difference from chance"
@@ -253,8 +270,13 @@ def pareto(points, high, low=()):
 
     points: dictionaries; high, low: keys of what should be high and of what should be low. Points that lack one are left out.
     """
-    known = [point for point in points if all(point.get(key) is not None for key in (*high, *low))]
-    scores = np.array([[p[key] for key in high] + [-p[key] for key in low] for p in known])
-    beaten = [((scores >= own).all(1) & (scores > own).any(1)).any() for own in scores]
-    best = [point for point, worse in zip(known, beaten, strict=True) if not worse]
-    return sorted(best, key=lambda point: point[high[0]])
+    keys = [*high, *low]
+    known = [point for point in points if all(point.get(key) is not None for key in keys)]
+    signs = [1] * len(high) + [-1] * len(low)
+    scores = np.array([[point[key] for key in keys] for point in known]).reshape(-1, len(keys)) * signs
+    best = []
+    for point, own in zip(known, scores, strict=True):
+        beats = (scores >= own).all(1) & (scores > own).any(1)
+        if not beats.any():
+            best.append(point)
+    return sorted(best, key=lambda point: point[keys[0]])

@@ -27,7 +27,8 @@ def play(films, fps, console=None):
 
     What comes too late on a slow terminal is left out; on a pipe there is the end alone.
     """
-    console, animation = console or terminal(), film.timeline(films, fps)
+    console = console or terminal()
+    animation = film.timeline(films, fps)
     if console.is_terminal:
         due = time.monotonic()
         with Live(console=console, screen=True, auto_refresh=False) as live:
@@ -50,7 +51,8 @@ def screen(films, frame, caption, size):
     for made, snapshot in zip(films, frame.snapshots, strict=True):
         text = active_lines(snapshot, min(COLUMNS, size.width - 1), height)
         panels.append(Layout(Group(headed(made.title, snapshot), *text)))
-    body, whole = Layout(), Layout()
+    body = Layout()
+    whole = Layout()
     (body.split_row if beside else body.split_column)(*panels)
     signs = {state: styled("a" if state == SETTLED else " ", state, 0) for state in film.used(films)}
     keys = [Text.assemble(sign, f" {LEGEND[state]}") for state, sign in signs.items()]
@@ -64,7 +66,7 @@ def headed(title, snapshot):
 
 
 def active_lines(snapshot, width, height):
-    """As many lines of a snapshot as fit, those around the last one in which the call wrote."""
+    """As many lines of a snapshot as fit, those around the last one in which the pass wrote."""
     wide = max(1, *map(cell_len, set(film.visible(snapshot.characters))))  # cells of the widest character
     lines = film.lines(snapshot, width // wide)
     written = [i for i, line in enumerate(lines) if any(state in (NEW, DRAFT) for _, state, _ in line)]
@@ -81,13 +83,15 @@ def styled(glyph, state, confidence):
 
 def typed(engine, trial, console):
     """Write a trial of one text on a terminal as it settles -> its Sample. At its end the text stands there whole."""
-    recorder, drawn = film.Recorder(engine, trial.canvas), 0.0
+    recorder = film.Recorder(engine, trial.canvas)
+    drawn = 0.0
 
     def show(frame, seconds):
         nonlocal drawn
         recorder.add(frame, seconds)
         if time.monotonic() - drawn > PAUSE:
-            snapshot, (width, height) = recorder.snapshot(), console.size
+            snapshot = recorder.snapshot()
+            width, height = console.size
             spent = Text(film.figures(snapshot), "italic")
             live.update(Group(*active_lines(snapshot, width - 1, height - 2), spent), refresh=True)
             drawn = time.monotonic()

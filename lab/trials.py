@@ -1,7 +1,9 @@
 """A trial: texts written together by one engine with one set of decoding settings, and what they cost."""
 
 import hashlib
+import inspect
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,8 +11,8 @@ import torch
 from torch import nn
 
 from lab import checkpoint, gaps, machine, onnx_runtime
-from lab.canvas import Canvas
-from lab.cli import check, check_seeds
+from lab.canvas import Canvas, Frame
+from lab.cli import UserError, check, check_seeds
 from lab.corpus import Alphabet
 from lab.method import Method
 from lab.sampling import generator
@@ -54,14 +56,14 @@ class Engine:
         return run(self, Trial(canvas, decoding, (seed,)))[0].text
 
 
-def load(method, path=None, device="cpu", runtime="torch", remedy=None):
+def load(method, path=None, device="cpu", runtime="torch", hint=None):
     """Weights of a method -> Engine. Raises UserError when they are missing, or another method's.
 
-    path: default the method's own file; device: None for the machine's accelerator; runtime: torch or onnx; remedy: the
+    path: default the method's own file; device: None for the machine's accelerator; runtime: torch or onnx; hint: the
     command that makes the file.
     """
     path = Path(path or checkpoint.default_path(method.name))
-    model, alphabet, opening, _ = checkpoint.load(path, method, remedy)
+    model, alphabet, opening, _ = checkpoint.load(path, method, hint)
     label = f"{path.name} sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
     model = model.to(machine.pick_device(device))
     return Engine(method, onnx_runtime.choose(model, runtime), alphabet, opening, label)
@@ -107,18 +109,36 @@ def rng_for(seed, idx, masked):
     return generator(seed, idx[~masked].numpy().tobytes())
 
 
+def started(engine, trial):
+    """A trial's sampler, before its first forward pass. Raises UserError for a function that is none."""
+    rngs = [rng_for(*text) for text in zip(trial.seeds, trial.canvas.idx, trial.canvas.masked, strict=True)]
+    given = engine.model, trial.canvas, trial.decoding, rngs
+    sampler = engine.method.generate
+    unfit = f"{engine.sampler or engine.name}: not a sampler, see CONTRIBUTING.md"
+    try:
+        inspect.signature(sampler).bind(*given)
+    except TypeError as error:
+        raise UserError(f"{unfit}: it takes model, canvas, decoding and rngs ({error})") from error
+    frames = sampler(*given)
+    check(isinstance(frames, Iterator), f"{unfit}: it yields a Frame for each forward pass, and returns nothing")
+    return frames
+
+
 def frames(engine, trial):
     """Yields each Frame of a trial with its sampling time in seconds; the consumer's time is excluded."""
-    rngs = [rng_for(*text) for text in zip(trial.seeds, trial.canvas.idx, trial.canvas.masked, strict=True)]
-    made = engine.method.generate(engine.model, trial.canvas, trial.decoding, rngs)
-    positions = trial.canvas.idx.numel()  # the first call may read a whole prompt
+    made = started(engine, trial)
+    positions = trial.canvas.idx.numel()  # the first pass may read a whole prompt
     try:
         while True:
             began = time.perf_counter()
-            machine.use_threads(positions)  # at each call: samplers of several models may take turns
+            machine.use_threads(positions)  # at each pass: samplers of several models may take turns
             frame = next(made, None)  # the draw of the characters waits for the device
             if frame is None:
                 return
+            check(
+                isinstance(frame, Frame),
+                f"{engine.sampler or engine.name}: yields {frame!r:.60}, not a lab.canvas.Frame",
+            )
             positions = frame.columns.numel()
             yield frame, time.perf_counter() - began
     finally:
@@ -130,24 +150,34 @@ def run(engine, trial, watch=None):
 
     watch: called with each Frame and the seconds that it took. The clocks run round the sampler alone.
     """
-    texts, canvas = len(trial.seeds), trial.canvas
+    texts = len(trial.seeds)
+    canvas = trial.canvas
     if len(canvas.idx) < texts:
         canvas = canvas.repeat(texts)
-    idx, masked = canvas.idx, canvas.masked
-    nfe, full_passes, seconds, cpu_seconds = torch.zeros(texts, dtype=torch.long), torch.zeros(texts), 0.0, 0.0
+    idx = canvas.idx
+    masked = canvas.masked
+    nfe = torch.zeros(texts, dtype=torch.long)
+    full_passes = torch.zeros(texts)
+    seconds = 0.0
+    cpu_seconds = 0.0
     began = time.process_time()
     for frame, took in frames(engine, replace(trial, canvas=canvas)):
-        seconds, cpu_seconds = seconds + took, cpu_seconds + time.process_time() - began
+        seconds = seconds + took
+        cpu_seconds = cpu_seconds + time.process_time() - began
         unfinished = masked.any(1)
-        nfe, full_passes = nfe + unfinished, full_passes + unfinished * frame.computed
-        idx, masked = frame.idx, frame.masked
+        nfe = nfe + unfinished
+        full_passes = full_passes + unfinished * frame.computed
+        idx = frame.idx
+        masked = frame.masked
         if watch is not None:
             watch(frame, took)
         began = time.process_time()
     on_cpu = all(p.device.type == "cpu" for p in engine.model.parameters())
     clocks = (seconds, cpu_seconds if on_cpu else None) if texts == 1 else (None, None)
-    counts = zip(canvas.masked.sum(1).tolist(), nfe.tolist(), full_passes.tolist(), strict=True)
-    return [Sample(*count, *clocks, engine.alphabet.decode(text)) for count, text in zip(counts, idx, strict=True)]
+    chars = canvas.masked.sum(1)
+    counts = torch.stack((chars, nfe)).T.tolist()
+    costs = zip(counts, full_passes.tolist(), idx, strict=True)
+    return [Sample(*count, passes, *clocks, engine.alphabet.decode(text)) for count, passes, text in costs]
 
 
 def warm_up(engine, trial):

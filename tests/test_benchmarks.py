@@ -15,6 +15,7 @@ import torch
 
 import methods
 from benchmarks import busy, frontier, learning_curves, origin_flow, readme, restoring, speed, tables, timing
+from benchmarks.configurations import Configuration
 from benchmarks.draft_model import NGrams, generate
 from diffusion import METHOD as diffusion
 from gpt import METHOD as gpt
@@ -121,13 +122,10 @@ def test_the_draft_model_refuses(case):
 
 
 def curve(points, draws=4):
-    """(temperature, measures) from (temperature, entropy, generative NLL); every resample is the sample itself."""
-    found = []
-    for temp, entropy, nll in points:
-        measures = dict.fromkeys(frontier.MEASURES, np.zeros(1 + draws))
-        measures |= {"trigram_entropy": np.full(1 + draws, entropy), "generative_nll": np.full(1 + draws, nll)}
-        found.append((temp, measures))
-    return found
+    """A configuration's curve from (temperature, entropy, generative NLL); without any prompt it is the same."""
+    temps, entropy, nll = np.repeat(np.transpose(points)[..., None], 1 + draws, axis=2)
+    found = dict.fromkeys(frontier.MEASURES, np.zeros_like(nll))
+    return found | {"temp": temps, "trigram_entropy": entropy, "generative_nll": nll}
 
 
 def test_figures_are_read_off_where_the_entropy_passes_the_target():
@@ -146,24 +144,50 @@ def test_a_curve_that_turns_is_read_off_on_its_last_rise():
     assert frontier.at_entropy(curve(points), 9.5)["generative_nll"][0] == pytest.approx(3.75)
 
 
-def test_each_resample_is_read_off_on_its_own():
+def test_without_a_prompt_the_figures_are_read_off_anew():
     found = curve([(0.2, 8.0, 1.0), (0.5, 9.0, 2.0)], draws=1)
-    found[0][1]["trigram_entropy"] = np.array([8.0, 8.5])
+    found["trigram_entropy"][0] = 8.0, 8.5
     assert frontier.at_entropy(found, 8.75)["generative_nll"].tolist() == pytest.approx([1.75, 1.5])
+
+
+def test_a_curve_that_a_prompt_lifts_is_read_off_beyond_its_ends():
+    """Without that prompt the entropy lies above the target at every temperature, or below."""
+    found = curve([(0.2, 8.0, 1.0), (0.5, 9.0, 2.0)], draws=2)
+    found["trigram_entropy"][:, 1:] = np.array([[8.6, 7.5], [9.0, 8.0]])
+    assert frontier.at_entropy(found, 8.5)["generative_nll"].tolist() == pytest.approx([1.5, 0.75, 3.0])
 
 
 def test_differences_between_configurations_are_paired():
     """A configuration that goes up and down with GPT's when a prompt is left out, .5 above it: no spread in the difference."""
     gpt_curve, other = curve([(0.2, 8.0, 1.0), (0.5, 9.0, 2.0)], 50), curve([(0.2, 8.0, 1.5), (0.5, 9.0, 2.5)], 50)
     noise = np.r_[0, np.random.default_rng(0).normal(size=50)]
-    for _, found in (*gpt_curve, *other):
+    for found in (gpt_curve, other):
         found["generative_nll"] = found["generative_nll"] + noise
-    rows = frontier.compare(
-        {"GPT": gpt_curve, "other": other, "beyond": curve([(1.0, 5.0, 1.0), (2.0, 6.0, 1.0)])}, [8.5]
-    )
+    beyond = curve([(1.0, 5.0, 1.0), (2.0, 6.0, 1.0)])
+    rows = frontier.compare({"GPT": gpt_curve, "other": other, "beyond": beyond}, [8.5])
     assert [row["name"] for row in rows] == ["GPT", "other"]
     assert rows[1]["minus GPT"] == pytest.approx([0.5, 0.5, 0.5])
     assert rows[1]["generative_nll_low"] < 2 < rows[1]["generative_nll_high"]
+
+
+def test_seconds_are_medians_over_rounds_of_which_the_first_is_not_counted(monkeypatch):
+    """One configuration takes 1, 3 and 5 seconds; the slow one is timed once, with one text, however many rounds there are."""
+    engine = methods.load("gpt")
+    configs = [Configuration("GPT", engine, {}, (0.5,)), Configuration("slow", engine, {}, (0.5,), single_seed=True)]
+    turns = []
+
+    def writing_seconds(engine, trial):
+        assert trial.decoding.temp == 0.7
+        turns.append(trial.seeds[0] // len(trial.seeds))
+        return 1 + 2 * turns[-1]
+
+    monkeypatch.setattr(frontier, "writing_seconds", writing_seconds)
+    args = frontier.Args(batch=4, prompts=5, max_new_tokens=8, rounds=3)
+    rows = frontier.seconds(configs, {"GPT": 0.7, "slow": 0.7}, args, ["To be"] * 5)
+    found = {(row["name"], row["batch"], row["compiled"]): row["seconds"] for row in rows}
+    gpt_rows = {("GPT", 1, False): 5, ("GPT", 1, True): 5, ("GPT", 4, True): 5}
+    assert found == gpt_rows | {("slow", 1, False): 3, ("slow", 1, True): 3}
+    assert turns.count(0) == turns.count(1) == 5 and turns.count(2) == turns.count(3) == 3
 
 
 @pytest.fixture
@@ -211,13 +235,14 @@ def test_ratios_are_taken_pair_by_pair(monkeypatch):
     """Two functions, one three times as slow, on a machine that is ten times slower in the second round."""
     seconds = iter([1.0, 3.0, 10.0, 30.0, 1.0, 3.0])
     monkeypatch.setattr(timing, "clock", lambda function: next(seconds))
-    assert timing.compare(lambda: None, lambda: None, 3) == (1.0, 3.0, 3.0)
+    row = timing.timed("writing", "seconds", lambda: None, lambda: None, 1, 3)
+    assert (row["ours"], row["theirs"], row["ratio"]) == (1.0, 3.0, 3.0)
 
 
 @pytest.mark.parametrize("unit, figures", [(timing.RATE, (12.0, 4.0)), ("seconds", (1 / 12, 1 / 4))])
 def test_a_row_is_a_rate_or_seconds_for_one(monkeypatch, unit, figures):
-    monkeypatch.setattr(timing, "compare", lambda ours, theirs, rounds: (2.0, 6.0, 3.0))
-    row = timing.timed("writing", unit, None, None, 24, 1)
+    monkeypatch.setattr(timing, "in_turn", lambda ours, theirs, rounds: (2.0, 6.0, 3.0))
+    row = timing.timed("writing", unit, int, int, 24, 1)
     assert (row["ours"], row["theirs"]) == pytest.approx(figures) and row["ratio"] == 3
 
 

@@ -477,7 +477,7 @@ class Wide:
     data: Path | None = None  # the corpus; default data.txt
     prompt: str | None = None  # text to go on from
     top_k: cli.one_number_or_all() = None  # draw from the k likeliest characters only
-    spacing: cli.listed(int) = ()  # positions
+    spacing: cli.comma_list(int) = ()  # positions
 
 
 def keep(kept):
@@ -549,7 +549,7 @@ def test_an_error_of_the_disk_that_nobody_put_into_words_is_a_bug():
 
 @pytest.mark.parametrize("argv", ["--spacing 99999999999999999999", "--steps 1000000000"])
 def test_spacing_and_steps_have_limits(refused, argv):
-    assert "0..1000000" in refused(diffusion, *argv.split())
+    assert "0..1,000,000" in refused(diffusion, *argv.split())
 
 
 def test_an_environment_that_torchrun_never_sets_is_one_message(monkeypatch, capsys):

@@ -170,7 +170,7 @@ def test_a_lock_is_taken_over_from_a_process_that_is_known_to_be_dead_only(where
 
 
 def test_unused_names_are_numbered_and_never_given_twice(tmp_path):
-    given = [files.unused(tmp_path / "logs" / "log.csv") for _ in range(3)]
+    given = [files.create_unique(tmp_path / "logs" / "log.csv") for _ in range(3)]
     assert [path.name for path in given] == ["log.csv", "log_2.csv", "log_3.csv"]
     assert all(path.exists() for path in given)
 

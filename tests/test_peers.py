@@ -129,7 +129,7 @@ def test_what_a_sampler_does_is_seen():
     net = Network(lambda x: torch.zeros(*x.shape, 3), 3, 6)
     texts, did = watch(net, sampler, x, rows=1)
     assert texts.tolist() == [[0, 1, 1, 1, 1, 3]] * 2
-    assert did == {"passes": 2, "first": 4, "left": 0, "masks": 1, "known": 0}
+    assert did == {"passes": 2, "left": 0, "masks": 1, "known": 0}
     sequences, joint = toy(2)
     assert distance(torch.tensor([[0, 3], [0, 0]]), sequences, joint) == pytest.approx(1 - min(joint[0].item(), 0.5))
 

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+from unittest import mock
 
 import pytest
 from rich.console import Console
@@ -31,8 +32,8 @@ def told(bar, clock, seconds, meanwhile=lambda: None):
             pass
 
     lines, bar.ended = [], Ended()
-    bar.say = lambda line: lines.append((clock[0], line))
-    bar.tell()
+    with mock.patch.object(progress, "note", lambda line: lines.append((clock[0], line))):
+        bar.tell()
     return lines
 
 

@@ -98,13 +98,13 @@ def test_a_byte_order_mark_is_no_part_of_json(tmp_path):
 def test_a_damaged_line_of_a_run_to_go_on_with_is_refused(tmp_path):
     (tmp_path / "rows.jsonl").write_text(json.dumps(ROW) + "\n" + json.dumps(ROW | {"nfe": None}) + "\n")
     with pytest.raises(UserError, match=r"rows\.jsonl: row 2: .*nfe"):
-        records.Folder(tmp_path, "", "results.json", resume=tmp_path)
+        records.RunDir(tmp_path, "", "results.json", resume=tmp_path)
 
 
 def test_a_last_line_that_is_cut_is_dropped_and_written_again(tmp_path):
     whole = json.dumps(ROW) + "\n"
     (tmp_path / "rows.jsonl").write_text(whole + whole[:30], encoding="utf-8")
-    folder = records.Folder(tmp_path, "", "results.json", resume=tmp_path)
+    folder = records.RunDir(tmp_path, "", "results.json", resume=tmp_path)
     assert folder.rows == [ROW]
     folder.append([ROW | {"seed": 2}])
     assert records.read_rows(tmp_path / "rows.jsonl") == [ROW, ROW | {"seed": 2}]
@@ -116,11 +116,11 @@ def test_rows_of_a_run_that_has_just_begun_are_none_to_measure(tmp_path):
     (tmp_path / "rows.jsonl").write_text("")
     with pytest.raises(UserError, match=r"rows\.jsonl: holds no rows"):
         records.read_rows(tmp_path / "rows.jsonl")
-    assert records.Folder(tmp_path, "", "rows.json", resume=tmp_path).rows == []
+    assert records.RunDir(tmp_path, "", "rows.json", resume=tmp_path).rows == []
 
 
 def test_appending_writes_the_new_rows_only(tmp_path):
-    folder = records.Folder(tmp_path, "x", "results.json")
+    folder = records.RunDir(tmp_path, "x", "results.json")
     folder.append([ROW] * 100)
     first = folder.lines.stat()
     folder.append([ROW])

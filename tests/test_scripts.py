@@ -156,7 +156,7 @@ def test_the_key_of_a_blind_comparison_is_drawn_from_its_texts(lab):
 
 
 def test_a_stamp_names_paths_as_seen_from_the_project():
-    stamp = records.plain(records.stamp(data=cli.ROOT / "my.txt", evaluator=Path("/elsewhere/evaluator.pt")))
+    stamp = records.json_roundtrip(records.stamp(data=cli.ROOT / "my.txt", evaluator=Path("/elsewhere/evaluator.pt")))
     assert stamp["settings"] == {"data": "my.txt", "evaluator": "/elsewhere/evaluator.pt"}
 
 
@@ -744,11 +744,11 @@ def test_json_has_no_nan_and_csv_opens_in_a_spreadsheet(tmp_path):
     with pytest.raises(UserError):
         records.write_json(tmp_path / "file" / "a.json", {})
     with pytest.raises(UserError):
-        records.Folder(tmp_path / "file", "x", "rows.json")
+        records.RunDir(tmp_path / "file", "x", "rows.json")
 
 
 def test_two_runs_of_one_second_have_two_folders(tmp_path):
-    assert len({records.fresh(tmp_path, "x") for _ in range(3)}) == 3
+    assert len({records.new_run_dir(tmp_path, "x") for _ in range(3)}) == 3
 
 
 def test_more_texts_than_there_is_real_text_are_thinned_out(lab):

@@ -153,7 +153,7 @@ def test_one_prompt_is_clustered_by_seed():
 def test_few_clusters_give_no_interval():
     assert stats.summarise(rows([1.0, 2, 3, 4]), None, ("nfe",))["nfe"]["low"] is None
     (found,) = stats.compare(rows([1.0, 2]), rows([3.0, 4]), None, ("nfe",))
-    assert "too few prompts (2)" in stats.in_words(found)
+    assert "too few prompts (2)" in stats.verdict_of(found)
 
 
 def test_differences_are_paired():
@@ -161,14 +161,14 @@ def test_differences_are_paired():
     a, b = [1.0, 100, 3, 50, 7], [2.0, 101, 4, 51, 8]
     (found,) = stats.compare(rows(a), rows(b), None, ("nfe",))
     assert (found["difference"], found["low"], found["high"]) == pytest.approx((1, 1, 1))
-    assert "b higher by 1" in stats.in_words(found)
+    assert "b higher by 1" in stats.verdict_of(found)
 
 
 def test_no_difference_is_said_in_words():
     (found,) = stats.compare(rows([1.0, 2, 3, 4, 5]), rows([2.0, 1, 4, 3, 5]), None, ("nfe",))
-    assert "no difference seen" in stats.in_words(found)
+    assert "no difference seen" in stats.verdict_of(found)
     (found,) = stats.compare(rows([1.0] * 5), rows([1.0] * 5), None, ("nfe",))
-    assert stats.in_words(found).endswith("equal")
+    assert stats.verdict_of(found).endswith("equal")
 
 
 def test_a_verdict_is_corrected_for_the_measures_beside_it():
@@ -181,7 +181,7 @@ def test_a_verdict_is_corrected_for_the_measures_beside_it():
     (alone,) = stats.compare(a, b, None, ("nfe",))
     together = stats.compare(a, b, None, ("nfe", *(f"m{k}" for k in range(9))))
     assert alone["p"] == together[0]["p"] == alone["p_holm"] < 0.05 < together[0]["p_holm"]
-    assert "b higher by 1.12" in stats.in_words(alone) and "no difference seen" in stats.in_words(together[0])
+    assert "b higher by 1.12" in stats.verdict_of(alone) and "no difference seen" in stats.verdict_of(together[0])
     assert "Holm" in stats.verdicts(together)[-1]
 
 
