@@ -33,9 +33,9 @@ from lab.unmasking import MOST, select_positions, two_temps
 class Decoding:
     """How characters are drawn."""
 
-    temp: float = 0.5  # temperature: 0 takes the likeliest character, 1 the model's own probabilities
+    temp: float = 0.8  # temperature: 0 takes the likeliest character, 1 the model's own probabilities
     top_k: cli.one_number_or_all() = None  # draw from the k likeliest characters only, or from all
-    cooling: float = 1.0  # [NEW] share of the temperature that is left at a chunk's end; it falls as the chunk fills
+    cool_to: float = 0.0  # [NEW] share of the temperature that is left when a chunk is full; 1: it stays
     # [NEW] which positions a call unmasks: those with enough confidence, apart from each other, or at random (steps)
     confidence_threshold: float = 0.0  # unmask positions at least this confident; if none is, the most confident one
     confidence_top_k: int | None = None  # confidence: sum of the k highest probabilities; default top_k up to 3, else 1
@@ -49,7 +49,7 @@ class Decoding:
     revise: int = 0  # sweeps over the written text, each of 9 calls a chunk that redraw every ninth character
 
     def __post_init__(self):
-        check_range(self, 0, math.inf, "temp", "cooling")
+        check_range(self, 0, math.inf, "temp", "cool_to")
         check_range(self, 0.01, math.inf, "confidence_temp")
         check_range(self, 0, MOST, "spacing", "steps", "revise")
         check_range(self, 1, math.inf, "top_k", "confidence_top_k", "target_chunk_len")

@@ -21,7 +21,7 @@ from lab.method import Method, import_file, sampler_of
 METHODS = {module.METHOD.name: module.METHOD for module in (gpt, diffusion, diffusion_flow, streams)}
 ONE_STAGE = {"confidence_threshold": 0.85, "draft_threshold": 0.85, "confirm_threshold": 0.85, "replace_margin": 1.0}
 TWO_STAGE = {"confidence_threshold": 0.95, "draft_threshold": 0.7, "confirm_threshold": 0.85, "replace_margin": 0.0}
-STAGED = {"temp": 0.8, "top_k": 2, "spacing": 0}  # of both
+STAGED = {"temp": 0.8, "cool_to": 1.0, "top_k": 2, "spacing": 0}  # of both
 
 
 def find(name):

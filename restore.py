@@ -84,7 +84,7 @@ def main(args):
     check_place(args.output)
     engine = methods.load(path=args.weights)
     check(engine.method.is_masked, f"{args.weights}: of {engine.name}; name weights of a masked model")
-    decoding = replace(engine.method.decoding, temp=1.0, top_k=1, spacing=args.spacing)
+    decoding = replace(engine.method.decoding, temp=1.0, cool_to=1.0, top_k=1, spacing=args.spacing)
     characters = list(text)
     rows = []
     starts = [0, *(end.end() for end in re.finditer("\n", text))]  # of the lines

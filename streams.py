@@ -30,6 +30,7 @@ from lab.likelihood import ROWS
 from lab.method import Method
 from lab.sampling import choose_tokens, probabilities, uniforms
 from lab.training import Recipe
+from lab.unmasking import cooled
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,13 @@ class Decoding:
     """How characters are drawn."""
 
     temp: float = 0.5  # temperature: 0 takes the likeliest character, 1 the model's own probabilities
+    cool_to: float = 1.0  # [NEW] share of the temperature that is left when a chunk is full; 1: it stays
     top_k: cli.one_number_or_all() = None  # draw from the k likeliest characters only, or from all
     streams: int = 4  # [NEW] parts of a chunk, which are written in step; 1: from left to right
     target_chunk_len: int = 240  # [NEW] positions of a chunk, from a masked one on; the rest of the window shows known text
 
     def __post_init__(self):
-        check_range(self, 0, math.inf, "temp")
+        check_range(self, 0, math.inf, "temp", "cool_to")
         check_range(self, 1, math.inf, "top_k", "streams", "target_chunk_len")
 
 
@@ -157,7 +159,8 @@ def generate(model, canvas, decoding, rngs):
         order = due.long().argsort(dim=1, descending=True, stable=True)[:, : int(due.sum(1).max())]
         columns = torch.where(due.gather(1, order), order, order[:, :1])  # rows with fewer repeat one of theirs
         x = shown(F.pad(window.idx, (1, 0))[:, :-1], offsets, config.vocab_size).gather(1, columns)
-        probs = probabilities(model(x.to(device), offsets.to(device), cache, columns.to(device)), decoding.temp)
+        logits = model(x.to(device), offsets.to(device), cache, columns.to(device))
+        probs = probabilities(logits, cooled(decoding, window))
         u = uniforms(W, rngs, window.masked.any(1)).gather(1, columns)
         drawn = window.idx.scatter(1, columns, choose_tokens(probs, decoding.top_k, u))
         chosen, computed = due & window.masked, computed | due

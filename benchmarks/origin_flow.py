@@ -95,7 +95,7 @@ def generate(model, canvas, decoding, rngs):
         nearest = (model.token_emb(x) + decoding.flow_step * velocity) @ embeddings[: config.vocab_size].T
         share = (left > decoding.flow_until) * (0.25 + 0.55 * left).clamp(max=0.8)
         mixed = torch.lerp(logits, nearest, share[:, None, None])
-        probs, conf_probs = two_temps(mixed, decoding)
+        probs, conf_probs = two_temps(mixed, decoding, window)
         yield windows.commit(window, *diffusion.unmask(window, probs, conf_probs, decoding, rngs), probs)
 
 

@@ -115,7 +115,7 @@ def by_masked(engine, text, masked):
     mask = engine.alphabet.mask
     passes = []
     damaged = "".join(mask if gap else character for gap, character in zip(masked, text, strict=True))
-    decoding = replace(engine.method.decoding, temp=1.0, top_k=1, target_chunk_len=len(text))
+    decoding = replace(engine.method.decoding, temp=1.0, cool_to=1.0, top_k=1, target_chunk_len=len(text))
     found = list(restore(engine, damaged, mask, decoding, passes.append))
     for how, rank, nfe in (("spaced", 0, len(passes)), ("one pass", 1, 1)):  # what was written, what is likeliest
         characters = list(text)

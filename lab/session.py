@@ -211,10 +211,11 @@ def initialise(model, method, path, alphabet):
     other, characters, *_ = checkpoint.load(path, source)
     sizes = [size.name for size in fields(Config) if size.name != "dropout"]
     fits = characters == alphabet and all(getattr(other.config, n) == getattr(model.config, n) for n in sizes)
+    pairs = [(weights, model.state_dict()[name]) for name, weights in other.state_dict().items()]
+    fits = fits and all(n <= own for weights, tensor in pairs for n, own in zip(weights.shape, tensor.shape, strict=True))
     check(fits, f"{path}: made for another alphabet or other sizes; --init needs the same ones")
-    weights = other.state_dict()
-    for name, own in model.state_dict().items():
-        own[tuple(map(slice, weights[name].shape))] = weights[name]
+    for weights, tensor in pairs:
+        tensor[tuple(map(slice, weights.shape))] = weights
 
 
 def describe(method, config, args, corpus, device, world):

@@ -33,12 +33,12 @@ def confidence_of(probs, decoding):
 
 
 def cooled(decoding, window):
-    """The temperature of each row, (B, 1, 1): it falls in proportion to what is masked of the chunk, down to temp * cooling.
+    """The temperature of each row, (B, 1, 1): it falls in proportion to what is masked of the chunk, down to temp * cool_to.
 
     The first characters of a chunk make it diverse, the last ones make it fit together.
     """
     left = window.masked.sum(1) / window.chunk_size[:, 0].clamp(min=1)  # share of the chunk
-    return (decoding.temp * (decoding.cooling + (1 - decoding.cooling) * left.double()))[:, None, None]
+    return (decoding.temp * (decoding.cool_to + (1 - decoding.cool_to) * left.double()))[:, None, None]
 
 
 def two_temps(logits, decoding, window):
