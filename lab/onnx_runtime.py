@@ -64,7 +64,7 @@ class Graph(nn.Module):
 
     def forward(self, idx, length, keys, values, inputs):
         T = idx.size(1)
-        (*_, room, D) = keys[0].shape
+        *_, room, D = keys[0].shape
         unread = (torch.arange(room) >= length).expand(T, -1)
         ahead = torch.ones(T, T, dtype=torch.bool).triu(1)
         mask = torch.cat((unread, ahead), 1) * -(30 + 2 * D**0.5)  # scores are within sqrt(D): e^-30 and no denormals

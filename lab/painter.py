@@ -28,7 +28,9 @@ class Painter:
         self.font = load_font(font, size, shown)
         self.films = films
         self.drawn = [{} for _ in films]
-        self.cell = w, h = round(max(map(self.font.getlength, {"M"} | shown))), size + 5
+        w = round(max(map(self.font.getlength, {"M"} | shown)))  # the widest glyph
+        h = size + 5
+        self.cell = w, h
         self.foot = TOP + 1 + max(len(lines(snapshot, COLUMNS)) for film in films for snapshot in film.snapshots)  # row
         self.panel = (COLUMNS + 3) * w
         size = self.panel * len(films) + 2 * w, (self.foot + 4) * h
