@@ -24,9 +24,9 @@ from lab.cli import check_range
 from lab.likelihood import nelbo
 from lab.method import Method
 from lab.revision import revised
-from lab.sampling import sample_tokens, uniforms
+from lab.sampling import sample_tokens
 from lab.training import Recipe
-from lab.unmasking import MOST, select_positions, two_temps
+from lab.unmasking import MOST, reverse_step, select_positions, two_temps
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,6 @@ class Decoding:
 
     temp: float = 0.8  # temperature: 0 takes the likeliest character, 1 the model's own probabilities
     top_k: cli.one_number_or_all() = None  # draw from the k likeliest characters only, or from all
-    cool_to: float = 0.0  # [NEW] share of the temperature that is left when a chunk is full; 1: it stays
     # [NEW] which positions a call unmasks: those with enough confidence, apart from each other, or at random (steps)
     confidence_threshold: float = 0.0  # unmask positions at least this confident; if none is, the most confident one
     confidence_top_k: int | None = None  # confidence: sum of the k highest probabilities; default top_k up to 3, else 1
@@ -46,6 +45,7 @@ class Decoding:
     replace_margin: float = 0.0  # two stages: a draft is masked again when another character leads by more than this
     steps: int = 0  # ancestral sampling in this many calls a chunk, whatever the confidence; 0: by confidence
     target_chunk_len: int = 240  # positions of a chunk, from a masked one on; the rest of the window shows known text
+    cool_to: float = 0.0  # share of the temperature that is left when a chunk is full, to which it falls; 1: it stays
     revise: int = 0  # sweeps over the written text, each of 9 calls a chunk that redraw every ninth character
 
     def __post_init__(self):
@@ -98,14 +98,11 @@ def loss(model, idx, config, rng):
 def unmask(window, probs, conf_probs, decoding, rngs):
     """[NEW] A denoising step: positions by conf_probs, tokens from probs, (B, W, V) both -> idx, masked, drafts (B, W)."""
     drawn = sample_tokens(probs, decoding.top_k, rngs, window.masked.any(1))
-    if decoding.steps:  # ancestral sampling: MDLM's reverse step from t to s unmasks with probability (t - s) / t
-        left = decoding.steps - window.calls  # (B, 1) passes, this one included
-        t, s = left / decoding.steps, (left - 1) / decoding.steps
-        chosen = window.masked & (uniforms(window.masked.size(1), rngs, window.masked.any(1)) < (t - s) / t)
-    else:
-        chosen = select_positions(conf_probs, window.masked, decoding)  # lowest entropy first, `spacing` apart
-        if two_stage.is_on(decoding):
-            return two_stage.verify_drafts(window, conf_probs, chosen, drawn, decoding)
+    if decoding.steps:  # ancestral sampling, whatever the confidence
+        return reverse_step(window, drawn, decoding.steps, rngs)
+    chosen = select_positions(conf_probs, window.masked, decoding)  # lowest entropy first, `spacing` apart
+    if two_stage.is_on(decoding):
+        return two_stage.verify_drafts(window, conf_probs, chosen, drawn, decoding)
     return torch.where(chosen, drawn, window.idx), window.masked & ~chosen, window.drafts
 
 
@@ -136,7 +133,6 @@ METHOD = Method(
     loss=loss,
     generate=generate,
     nll=nelbo,  # [NEW] the likelihood bound
-    is_masked=True,  # [NEW]
 )
 
 

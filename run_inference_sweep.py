@@ -11,7 +11,6 @@ from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
 
-import diffusion_flow
 import methods
 from lab import cli, experiment
 from lab.cli import comma_list, number_or_all
@@ -22,7 +21,9 @@ class Args(experiment.Args):
     module: cli.method_name() = "diffusion_flow"  # gpt, diffusion or diffusion_flow
     weights: Path | None = None  # default weights/MODULE.pt
     temp: comma_list(float) = ()  # settings to try, values separated by commas; not given: as in methods.starting_point
+    cool_to: comma_list(float) = ()  # share of the temperature that is left when a chunk is full
     top_k: comma_list(number_or_all) = ()  # numbers, or all
+    streams: comma_list(int) = ()
     confidence_threshold: comma_list(float) = ()
     confidence_top_k: comma_list(int) = ()
     confidence_temp: comma_list(float) = ()
@@ -41,7 +42,7 @@ class Args(experiment.Args):
 def main(args):
     """Write the texts, then the table and the samples."""
     engine = methods.load(args.module, args.weights, runtime=args.runtime, sampler=args.sampler)
-    every = [field.name for field in fields(diffusion_flow.Decoding)]  # gpt.py and diffusion.py have no others
+    every = [field.name for method in methods.METHODS.values() for field in fields(method.Decoding)]
     choices = {name: getattr(args, name) for name in every if getattr(args, name)}
     cells = experiment.grid(methods.starting_point(args.module), choices)
     reference = experiment.reference(args, engine, methods.load)

@@ -30,7 +30,6 @@ from lab.likelihood import ROWS
 from lab.method import Method
 from lab.sampling import choose_tokens, probabilities, uniforms
 from lab.training import Recipe
-from lab.unmasking import cooled
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,12 @@ class Decoding:
     """How characters are drawn."""
 
     temp: float = 0.5  # temperature: 0 takes the likeliest character, 1 the model's own probabilities
-    cool_to: float = 1.0  # [NEW] share of the temperature that is left when a chunk is full; 1: it stays
     top_k: cli.one_number_or_all() = None  # draw from the k likeliest characters only, or from all
     streams: int = 4  # [NEW] parts of a chunk, which are written in step; 1: from left to right
-    target_chunk_len: int = 240  # [NEW] positions of a chunk, from a masked one on; the rest of the window shows known text
+    target_chunk_len: int = 240  # [NEW] positions of a chunk; the rest of the window shows known text
 
     def __post_init__(self):
-        check_range(self, 0, math.inf, "temp", "cool_to")
+        check_range(self, 0, math.inf, "temp")
         check_range(self, 1, math.inf, "top_k", "streams", "target_chunk_len")
 
 
@@ -146,7 +144,7 @@ def generate(model, canvas, decoding, rngs):
     device, config = model.lm_head.weight.device, model.config
     windows = Windows(canvas, config.block_size, decoding.target_chunk_len)
     B, W = len(canvas.idx), windows.width
-    cache = ViewCache(config, B, W, config.ahead, like=model.lm_head.weight)
+    cache = ViewCache(config, B, W, like=model.lm_head.weight)
     offsets, computed = torch.zeros(B, W, dtype=torch.long), torch.zeros(B, W, dtype=torch.bool)
     while windows.masked.any():
         window = windows.next_window()
@@ -160,7 +158,7 @@ def generate(model, canvas, decoding, rngs):
         columns = torch.where(due.gather(1, order), order, order[:, :1])  # rows with fewer repeat one of theirs
         x = shown(F.pad(window.idx, (1, 0))[:, :-1], offsets, config.vocab_size).gather(1, columns)
         logits = model(x.to(device), offsets.to(device), cache, columns.to(device))
-        probs = probabilities(logits, cooled(decoding, window))
+        probs = probabilities(logits, decoding.temp)
         u = uniforms(W, rngs, window.masked.any(1)).gather(1, columns)
         drawn = window.idx.scatter(1, columns, choose_tokens(probs, decoding.top_k, u))
         chosen, computed = due & window.masked, computed | due

@@ -9,22 +9,30 @@ import torch
 import methods
 from benchmarks import draft_model, origin_flow
 from benchmarks.draft_model import NGrams
-from lab import cli, machine, trials
+from lab import checkpoint, cli, machine, trials
 
 GPT_TEMPS = (0.2, 0.3, 0.45, 0.6, 0.8, 1.0)
 SMALL_GPT_TEMPS = (0.3, 0.4, 0.6, 0.8, 1.0, 1.1)
 MASKED_TEMPS = (0.25, 0.35, 0.5, 0.65, 0.85, 1.0)
 THRESHOLD_TEMPS = (0.35, 0.5, 0.65, 0.9)
+COOLED_TEMPS = (0.4, 0.65, 0.9, 1.1, 1.3)
+STREAM_TEMPS = (0.3, 0.45, 0.6, 0.8, 1.0)
 SWITCH = {"flow": {}, "flow off": {"flow_until": 1.0}}
+CONSTANT = {"cool_to": 1.0}  # the temperature stays
 STAGED = {  # by thresholds
-    "two stages": {"confidence_threshold": 0.95, "draft_threshold": 0.7, "spacing": 0},
-    "stages .8 / .6": {"confidence_threshold": 0.8, "draft_threshold": 0.6, "spacing": 0},
-    "threshold .85": {"confidence_threshold": 0.85, "spacing": 0},
+    "two stages": {"confidence_threshold": 0.95, "draft_threshold": 0.7, "spacing": 0, **CONSTANT},
+    "stages .8 / .6": {"confidence_threshold": 0.8, "draft_threshold": 0.6, "spacing": 0, **CONSTANT},
+    "threshold .85": {"confidence_threshold": 0.85, "spacing": 0, **CONSTANT},
 }
 SPACED = "diffusion, spacing 8"
+COOLED = "diffusion, spacing 8, cooled"
 PAIRS = {  # configuration -> those that are compared with it
-    "GPT": (SPACED, "1-layer GPT"),
+    "GPT": (SPACED, "1-layer GPT", "2 streams", "4 streams", "8 streams"),
+    "1-layer GPT": ("2 streams", "4 streams", "8 streams"),
+    "4 streams": ("4 streams, untrained",),
+    COOLED: ("4 streams", "8 streams", "16 streams", "flow, spacing 8, cooled"),
     SPACED: (
+        COOLED,
         "diffusion, spacing 3",
         "diffusion, spacing 5",
         "diffusion, threshold .85",
@@ -63,8 +71,9 @@ class Configuration:
 
 
 def engines():
-    """GPT, the 1-layer GPT, the masked model, the flow model and that of the origin's kind, compiled where that is safe."""
+    """GPT, the 1-layer GPT, streams, those of GPT's weights, the masked models, compiled where that is safe."""
     gpts = [methods.load("gpt"), methods.load("gpt", cli.ROOT / "weights" / "gpt_1_layer.pt")]
+    gpts += [methods.load("streams"), untrained_streams()]
     origin = methods.load(origin_flow.METHOD, remedy=cli.uv_run("-m", "benchmarks.origin_flow", "--train"))
     masked = [methods.load("diffusion"), methods.load("diffusion_flow"), origin]
     if not machine.can_compile(torch.device("cpu")):
@@ -72,6 +81,15 @@ def engines():
     torch._dynamo.config.recompile_limit = 64  # two GPTs, with and without a cache: beyond it they are not compiled
     growing = [compiled(engine) for engine in gpts]  # a cached pass is longer than the one before
     return growing + [compiled(engine, dynamic=False) for engine in masked]
+
+
+def untrained_streams():
+    """Streams by GPT's weights as they are: it has never written two places at once."""
+    gpt, streams = methods.load("gpt"), methods.load("streams")
+    torch.manual_seed(0)  # of the mask's embedding
+    model = streams.method.Model(streams.model.config)
+    checkpoint.initialise(model, checkpoint.default_path("gpt"), streams.method, gpt.alphabet)
+    return replace(streams, model=model.eval(), weights=gpt.weights)
 
 
 def compiled(engine, **how):
@@ -86,23 +104,24 @@ def eager(engine):
 
 def configurations(corpus):
     """All that are compared, on the shipped weights."""
-    gpt, small, masked, flow, origin = engines()
+    gpt, small, streams, untrained, masked, flow, origin = engines()
     ngrams = NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6)
     drafted = gpt.sampled_by(partial(draft_model.generate, ngrams=ngrams, drafts=4))
     yield Configuration("GPT", gpt, {}, GPT_TEMPS)
     yield Configuration("GPT, draft model", drafted, {}, GPT_TEMPS, single_seed=True)
     yield Configuration("1-layer GPT", small, {}, SMALL_GPT_TEMPS)
     for n in (2, 3, 5, 8):
-        yield Configuration(f"diffusion, spacing {n}", masked, {"spacing": n}, MASKED_TEMPS)
+        yield Configuration(f"diffusion, spacing {n}", masked, {"spacing": n} | CONSTANT, MASKED_TEMPS)
     for n in (10, 30, 100):
-        yield Configuration(f"diffusion, {n} ancestral steps", masked, {"steps": n}, MASKED_TEMPS, single_seed=n == 100)
+        steps = {"steps": n} | CONSTANT
+        yield Configuration(f"diffusion, {n} ancestral steps", masked, steps, MASKED_TEMPS, single_seed=n == 100)
     for how in ("threshold .85", "two stages"):
         yield Configuration(f"diffusion, {how}", masked, STAGED[how], THRESHOLD_TEMPS, single_seed=True)
     one_stage = STAGED["threshold .85"] | {"top_k": 2}
     yield Configuration("the origin's one stage", masked, one_stage, (0.8,), single_seed=True)
     for who, switch in SWITCH.items():
         for n in (3, 8):
-            yield Configuration(f"{who}, spacing {n}", flow, {"spacing": n} | switch, MASKED_TEMPS)
+            yield Configuration(f"{who}, spacing {n}", flow, {"spacing": n} | switch | CONSTANT, MASKED_TEMPS)
     for how, stages in STAGED.items():
         for who, switch in SWITCH.items():
             yield Configuration(f"{who}, {how}", flow, stages | switch, THRESHOLD_TEMPS, single_seed=True)
@@ -110,7 +129,12 @@ def configurations(corpus):
     until = stages | {"flow_until": 0.1}
     yield Configuration("flow until .1, two stages", flow, until, THRESHOLD_TEMPS, single_seed=True)
     for who, switch in SWITCH.items():
-        yield Configuration(f"the origin's {who}, spacing 8", origin, {"spacing": 8} | switch, MASKED_TEMPS)
+        yield Configuration(f"the origin's {who}, spacing 8", origin, {"spacing": 8} | switch | CONSTANT, MASKED_TEMPS)
     for who, switch in SWITCH.items():
         name = f"the origin's {who}, two stages"
         yield Configuration(name, origin, stages | switch, THRESHOLD_TEMPS, single_seed=True)
+    for n in (2, 4, 8, 16):
+        yield Configuration(f"{n} streams", streams, {"streams": n}, STREAM_TEMPS)
+    yield Configuration("4 streams, untrained", untrained, {"streams": 4}, STREAM_TEMPS)
+    yield Configuration(COOLED, masked, {}, COOLED_TEMPS)
+    yield Configuration("flow, spacing 8, cooled", flow, {}, COOLED_TEMPS)

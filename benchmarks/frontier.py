@@ -12,6 +12,7 @@ that is safe: PyTorch's own overhead is most of a cached pass of GPT, and would 
 
 import itertools
 import random
+import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 import methods
-from benchmarks.configurations import PAIRS, SPACED, configurations, eager, middle
+from benchmarks.configurations import COOLED, PAIRS, SPACED, configurations, eager, middle
 from benchmarks.timing import Output, show, writing_seconds
 from lab import cli, experiment, plots, records, stats, trials
 from lab.canvas import Canvas
@@ -31,7 +32,7 @@ from lab.corpus import Corpus
 from lab.quality import measure
 
 MEASURES = ("generative_nll", "jsd_4", "real_words", "repetition", "nfe", "full_passes")
-NAMED = ("GPT", "GPT, draft model", "1-layer GPT", SPACED, "flow, spacing 8", "diffusion, threshold .85")
+NAMED = ("GPT", "GPT, draft model", "1-layer GPT", "4 streams", COOLED, SPACED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +43,9 @@ class Args(Output, experiment.Args):
     batch: int = 32
     timed: int = 0
     entropies: cli.comma_list(float) = (10.3, 9.2, 8.3)  # bits, at which the configurations are compared
-    rounds: int = 2  # timings of each configuration, of slow ones one of one text; 0: those of results/frontier.json
+    only: str = ""  # regular expression that the names of the configurations to compare contain; default all
+    name: str = "frontier"  # of the file of figures
+    rounds: int = 2  # timings of each configuration, of slow ones one of one text; 0: those of results/NAME.json
     output_dir: Path = cli.ROOT / "benchmark_reports"  # the texts, in a folder of their own
 
     def __post_init__(self):
@@ -52,6 +55,15 @@ class Args(Output, experiment.Args):
             self.prompts >= max(self.batch, stats.FEWEST_CLUSTERS), "--prompts: at least --batch, and 5 for an interval"
         )
         cli.check_range(self, 0, 100, "rounds")
+
+
+def chosen(configs, only):
+    """The configurations whose names contain a regular expression. Raises UserError where there is none."""
+    configs = list(configs)
+    names = "; ".join(config.name for config in configs)
+    found = [config for config in configs if re.search(only, config.name)]
+    check(found, f"--only {only}: is in none of these names: {names}")
+    return found
 
 
 def write(configs, args, reference):
@@ -156,7 +168,7 @@ def seconds(configs, temps, args, prompts):
 def timed(configs, matched, args, prompts):
     """The seconds of the configurations at the middle entropy, and when they were taken; without rounds, of the last run."""
     if not args.rounds:
-        stored = records.read_json(cli.ROOT / "results" / "frontier.json")
+        stored = records.read_json(cli.ROOT / "results" / f"{args.name}.json")
         return {"seconds": stored["seconds"], "timed": stored["timed"]}
     temps = {config.name: config.temps[-1] for config in configs}
     for row in sorted(matched, key=lambda row: row["entropy"] == middle(args.entropies)):
@@ -164,37 +176,34 @@ def timed(configs, matched, args, prompts):
     return {"seconds": seconds(configs, temps, args, prompts), "timed": records.stamp(rounds=args.rounds)}
 
 
-def draw(found, folder):
+def draw(found, folder, name):
     """A plot for passes, and one for seconds of one text and of many together: generative NLL at the middle entropy."""
     target = middle(found["settings"]["entropies"])
     batch = found["settings"]["batch"]
     points = {row["name"]: dict(row) for row in found["matched"] if row["entropy"] == target}
-    check(
-        {*NAMED} <= {*points}, f"no plots: some of {NAMED} have no {target} bits of entropy; choose other --entropies"
-    )
     for row in found["seconds"]:
         if row["compiled"] and row["name"] in points:
             points[row["name"]]["seconds" if row["batch"] == 1 else "seconds_together"] = row["seconds"]
-    y = f"generative NLL, nats per character,\nat equal entropy ({target} bits; \u2190 better)"
-    draw_flows(points, folder, y)
+    y = f"generative NLL, nats per character,\nat equal entropy ({target} bits; lower: more probable)"
+    draw_flows(points, folder / f"{name}_flow.png", y)
     costs = {
         "nfe": "forward passes for 240 characters",
         "seconds": "seconds per 1,000 characters, one text alone, compiled",
         "seconds_together": f"seconds per 1,000 characters, {batch} texts together, compiled",
     }
     for cost, x in costs.items():
-        if cost in points["GPT"]:
-            with plots.figure(folder / f"frontier_{cost}.png", "What probable text costs", x, y) as axes:
+        if any(cost in point for point in points.values()):
+            with plots.figure(folder / f"{name}_{cost}.png", "What probable text costs", x, y) as axes:
                 picture(axes, points, cost, found["real_text"]["generative_nll"])
 
 
-def draw_flows(points, folder, y):
+def draw_flows(points, path, y):
     """What the flow does to passes and to generative NLL: an arrow for each way of unmasking. points: by name."""
     place = {name: (point["nfe"], point["generative_nll"]) for name, point in points.items()}
     known = [(off, name) for off, names in PAIRS.items() for name in names if off in place and name in place]
     pairs = [pair for pair in known if "flow off" in pair[0]]
     title = "What the flow changes at equal diversity: from flow off (ring) to flow (dot)"
-    with plots.figure(folder / "frontier_flow.png", title, "forward passes for 240 characters", y) as axes:
+    with plots.figure(path, title, "forward passes for 240 characters", y) as axes:
         for (off, name), colour in zip(pairs, itertools.cycle((*plots.COLOURS, "black")), strict=False):
             axes.annotate("", place[name], place[off], arrowprops={"arrowstyle": "->", "color": colour})
             axes.plot(*place[off], "o", color=colour, fillstyle="none")
@@ -206,18 +215,19 @@ def picture(axes, points, x, real):
     y = "generative_nll"
     plots.log_axes(axes)
     plots.real_line(axes, real)
-    best = pd.DataFrame(stats.pareto(points.values(), (), (x, y)))
+    known = {name: point for name, point in points.items() if x in point}  # not all are timed
+    best = pd.DataFrame(stats.pareto(known.values(), (), (x, y)))
     axes.plot(best[x], best[y], drawstyle="steps-post", color="#777777", zorder=0, label="Pareto frontier")
-    plots.scatter(axes, [point for name, point in points.items() if name not in NAMED], x, y, "#bbbbbb")
+    plots.scatter(axes, [point for name, point in known.items() if name not in NAMED], x, y, "#bbbbbb")
     for name, colour in zip(NAMED, plots.COLOURS, strict=True):
-        if x in points[name]:  # timed
-            plots.scatter(axes, [points[name]], x, y, colour, label=name)
+        if name in known:
+            plots.scatter(axes, [known[name]], x, y, colour, label=name)
 
 
 def main(args):
     """Write, measure, time, compare, draw."""
     corpus = Corpus(args.data)
-    configs = list(configurations(corpus))
+    configs = chosen(configurations(corpus), args.only)
     reference = experiment.reference(args, configs[0].engine, methods.load)
     check(reference is not None and reference.evaluator is not None, "this needs the corpus and weights/evaluator.pt")
     rows, folder = write(configs, args, reference)
@@ -233,10 +243,10 @@ def main(args):
     found = {"matched": matched, "points": points}
     found |= timed(configs, matched, args, list(stats.grouped(rows, "prompt")))
     found["real_text"] = {key: value["mean"] for key, value in summary.items() if isinstance(value, dict)}
-    args.write("frontier", found, weights={config.name: config.engine.weights for config in configs})
+    args.write(args.name, found, weights={config.name: config.engine.weights for config in configs})
     show(matched, "entropy", "name", "temp", "nfe", *MEASURES[:4], "generative_nll_low", "generative_nll_high")
     print(folder.path)
-    draw(records.read_json(args.folder / "frontier.json"), args.folder)
+    draw(records.read_json(args.folder / f"{args.name}.json"), args.folder, args.name)
 
 
 if __name__ == "__main__":

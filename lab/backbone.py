@@ -117,13 +117,15 @@ class Layer(NamedTuple):
         T = q.size(2)
         self.keys[:, :, -T:] = k
         self.values[:, :, -T:] = v
-        past = self.keys.size(2) - T
-        return attend(q, self.keys, self.values, q.new_ones(T, past + T, dtype=torch.bool).tril(past) if T > 1 else None)
+        held = self.keys.size(2)
+        visible = None if T == 1 else q.new_ones(T, held, dtype=torch.bool).tril(held - T)
+        return attend(q, self.keys, self.values, visible)
 
     def convolve(self, x, weight):
         """Depthwise convolution at the new positions, x (B, T, C) being its inputs there; weight: (C, width)."""
         self.inputs[:, -x.size(1) :] = x
-        return (self.inputs.unfold(1, weight.size(1), 1) * weight).sum(-1)  # the set-up of conv1d costs ten times as much
+        windows = self.inputs.unfold(1, weight.size(1), 1)  # (B, T, C, width)
+        return (windows * weight).sum(-1)  # the set-up of conv1d costs ten times as much
 
 
 class View:
@@ -135,15 +137,17 @@ class View:
     """
 
     def __init__(self, offsets, left, right, cache=None, columns=None):
-        T = offsets.size(1)
-        reach = torch.arange(-left, right + 1, device=offsets.device)
-        self.cache, self.columns, self.left, self.right = cache, columns, left, right
-        own, i = (offsets, torch.arange(T, device=offsets.device)[None]) if cache is None else (offsets.gather(1, columns), columns)
+        B, T = offsets.shape
+        self.cache, self.columns = cache, columns
+        self.left, self.right = left, right
+        self.rows = torch.arange(B, device=offsets.device)[:, None]
+        positions = torch.arange(T, device=offsets.device).expand(B, T) if columns is None else columns
+        own = offsets.gather(1, positions)
         self.visible = offsets[:, None] <= own[..., None]  # (B, S, T)
-        self.near = i[..., None] + reach  # (B, S, width)
-        inside = (self.near >= 0) & (self.near < T)
-        near = self.near.clamp(0, T - 1).expand(*self.visible.shape[:2], -1)
-        self.in_view = self.visible.gather(2, near) & inside  # (B, S, width)
+        near = positions[..., None] + torch.arange(-left, right + 1, device=offsets.device)  # (B, S, width)
+        inside = (near >= 0) & (near < T)
+        self.in_view = self.visible.gather(2, near.clamp(0, T - 1)) & inside
+        self.near = near.where(self.in_view, T)  # T: where a cache holds zeros
 
     def append(self, T):
         """The positions of a pass, and a ViewLayer for each block."""
@@ -155,12 +159,12 @@ class View:
 class ViewCache:
     """Keys, values and the convolutions' inputs by position, of passes that compute positions in any order.
 
-    T: positions of a window; right: as of a View; like: a tensor of the dtype and device wanted.
+    T: positions of a window; like: a tensor of the dtype and device wanted.
     """
 
-    def __init__(self, config, rows, T, right, like):
+    def __init__(self, config, rows, T, like):
         keys = like.new_zeros(2, config.n_layer, rows, T, config.n_head, config.n_embd // config.n_head)
-        inputs = like.new_zeros(config.n_layer, rows, config.conv_width - 1 + T + right, config.n_embd)
+        inputs = like.new_zeros(config.n_layer, rows, T + 1, config.n_embd)  # the last one stays 0
         self.layers = [*zip(*keys, inputs, strict=True)]
 
 
@@ -170,25 +174,24 @@ class ViewLayer(NamedTuple):
     view: View
     keys: torch.Tensor | None = None  # (B, T, H, D)
     values: torch.Tensor | None = None  # the same
-    inputs: torch.Tensor | None = None  # (B, left + T + right, C), of the convolution
+    inputs: torch.Tensor | None = None  # (B, T + 1, C), of the convolution
 
     def attend(self, q, k, v):
         """Attention to what is in view, of (B, H, S, D) each."""
+        view = self.view
         if self.keys is not None:
-            rows = torch.arange(len(q), device=q.device)[:, None]
-            self.keys[rows, self.view.columns] = k.transpose(1, 2)
-            self.values[rows, self.view.columns] = v.transpose(1, 2)
+            self.keys[view.rows, view.columns] = k.transpose(1, 2)
+            self.values[view.rows, view.columns] = v.transpose(1, 2)
             k, v = self.keys.transpose(1, 2), self.values.transpose(1, 2)
-        return attend(q, k, v, self.view.visible[:, None])
+        return attend(q, k, v, view.visible[:, None])
 
     def convolve(self, x, weight):
         """Depthwise convolution over what is in view, x (B, S, C) being its inputs there; weight: (C, width)."""
         view = self.view
         if self.inputs is not None:
-            rows = torch.arange(len(x), device=x.device)[:, None]
-            self.inputs[rows, view.columns + view.left] = x
-            windows = self.inputs[rows[..., None], view.near + view.left]  # (B, S, width, C)
-            return (windows * view.in_view[..., None] * weight.T).sum(2)
+            self.inputs[view.rows, view.columns] = x
+            windows = self.inputs[view.rows[..., None], view.near]  # (B, S, width, C)
+            return (windows * weight.T).sum(2)
         padded, total = F.pad(x, (0, 0, view.left, view.right)), 0
         for k, column in enumerate(weight.T):  # compiled to one loop; unfolded it takes nine times as long
             total = total + padded[:, k : k + x.size(1)] * (view.in_view[:, :, k, None] * column)

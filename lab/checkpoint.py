@@ -7,10 +7,11 @@ import contextlib
 import io
 import os
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import torch
 
+from lab.backbone import Config
 from lab.cli import ROOT, UserError, check, uv_run
 from lab.corpus import Alphabet
 from lab.files import atomic, reading
@@ -128,3 +129,20 @@ def load(path, method, hint=None):
         model.load_state_dict(weights)
         check(all(x.isfinite().all() for x in weights.values()), "NaN or infinite weights")
     return model.eval(), alphabet, opening, provenance
+
+
+def initialise(model, path, method, alphabet):
+    """Copy the weights of --init, those of the method or of the one that it extends. Raises UserError where they do not fit.
+
+    Where a tensor is larger than that of the other method (one embedding more, a wider convolution) they are its first part.
+    """
+    name = read_weights(path, uv_run(f"{method.name}.py", "--train", "--weights", path))["name"]
+    source = method.extends if method.extends and method.extends.name == name else method
+    other, characters, *_ = load(path, source)
+    sizes = [size.name for size in fields(Config) if size.name != "dropout"]
+    same = characters == alphabet and all(getattr(other.config, n) == getattr(model.config, n) for n in sizes)
+    own, given = model.state_dict(), other.state_dict()
+    room = all(n <= m for name in given for n, m in zip(given[name].shape, own[name].shape, strict=True))
+    check(same and room, f"{path}: made for another alphabet or other sizes; --init needs the same ones")
+    for name, weights in given.items():
+        own[name][tuple(map(slice, weights.shape))] = weights

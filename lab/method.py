@@ -24,8 +24,12 @@ class Method:
     nll: Callable  # (model, windows (n, block_size + 1), repeats=2) -> nats per character (n,); chooses the weights
     is_exact: bool = False  # whether nll is the negative log-likelihood itself, or an upper bound on it
     is_causal: bool = False  # whether it writes from left to right only
-    is_masked: bool = False  # whether its Model says what is behind any masks, from the text around them alone
     extends: "Method | None" = None  # another method, whose weights a training may start from (--init)
+
+    @property
+    def is_masked(self):
+        """Whether its Model says what is behind any masks, in any order: of such a one there is a bound only."""
+        return not self.is_exact
 
     @property
     def Decoding(self):

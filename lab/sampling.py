@@ -11,9 +11,12 @@ def probabilities(logits, temp):
     temp: a number, or (B, 1, 1), all of them 0 or none.
     """
     logits = logits.detach().to("cpu").double()
-    if not torch.as_tensor(temp).any():
-        return torch.nn.functional.one_hot(logits.argmax(-1), logits.size(-1)).double()
-    return torch.softmax((logits - logits.amax(-1, keepdim=True)) / temp, dim=-1)
+    temp = torch.as_tensor(temp, dtype=torch.float64)
+    if not temp.any():
+        likeliest = logits.argmax(-1)
+        return torch.nn.functional.one_hot(likeliest, logits.size(-1)).double()
+    shifted = logits - logits.amax(-1, keepdim=True)
+    return torch.softmax(shifted / temp, dim=-1)
 
 
 def uniforms(width, rngs, rows):

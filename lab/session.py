@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 import time
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,6 @@ from pathlib import Path
 import torch
 
 from lab import checkpoint, files, likelihood, machine, training
-from lab.backbone import Config
 from lab.cli import ROOT, UserError, check, is_heard, say, typed_command, uv_run
 from lab.corpus import windows
 from lab.progress import Bar
@@ -186,7 +185,7 @@ def begin(method, args, path, corpus, ranks):
     torch.manual_seed(args.seed)
     model = checkpoint.network(method, config).to(device)
     if args.init:
-        initialise(model, method, args.init, corpus.alphabet)
+        checkpoint.initialise(model, args.init, method, corpus.alphabet)
     trainer = training.Trainer(method, model, args.recipe, world)
     length = config.block_size + 1
     most = args.recipe.eval_windows
@@ -199,23 +198,6 @@ def begin(method, args, path, corpus, ranks):
     trainer.compile()
     session.description["provenance"] |= {"compiled": trainer.compiled, "bf16": trainer.bf16}
     return session
-
-
-def initialise(model, method, path, alphabet):
-    """Copy the weights of --init, those of the method or of the one that it extends. Raises UserError where they do not fit.
-
-    Where a tensor is larger than that of the other method (one embedding more, a wider convolution) they are its first part.
-    """
-    name = checkpoint.read_weights(path, uv_run(f"{method.name}.py", "--train", "--weights", path))["name"]
-    source = method.extends if method.extends and method.extends.name == name else method
-    other, characters, *_ = checkpoint.load(path, source)
-    sizes = [size.name for size in fields(Config) if size.name != "dropout"]
-    fits = characters == alphabet and all(getattr(other.config, n) == getattr(model.config, n) for n in sizes)
-    pairs = [(weights, model.state_dict()[name]) for name, weights in other.state_dict().items()]
-    fits = fits and all(n <= own for weights, tensor in pairs for n, own in zip(weights.shape, tensor.shape, strict=True))
-    check(fits, f"{path}: made for another alphabet or other sizes; --init needs the same ones")
-    for weights, tensor in pairs:
-        tensor[tuple(map(slice, weights.shape))] = weights
 
 
 def describe(method, config, args, corpus, device, world):

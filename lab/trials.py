@@ -135,10 +135,8 @@ def frames(engine, trial):
             frame = next(made, None)  # the draw of the characters waits for the device
             if frame is None:
                 return
-            check(
-                isinstance(frame, Frame),
-                f"{engine.sampler or engine.name}: yields {frame!r:.60}, not a lab.canvas.Frame",
-            )
+            what = f"{engine.sampler or engine.name}: yields {type(frame).__name__}, not a lab.canvas.Frame"
+            check(isinstance(frame, Frame), what)
             positions = frame.columns.numel()
             yield frame, time.perf_counter() - began
     finally:

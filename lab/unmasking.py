@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from lab.sampling import probabilities
+from lab.sampling import probabilities, uniforms
 
 MOST = 10**6  # the largest spacing and number of steps
 COLD = 0.25  # temperature below which tempered probabilities no longer tell positions apart
@@ -22,6 +22,17 @@ def select_positions(probs, masked, decoding):
     passing = spaced(entropy, masked & (confidence >= decoding.confidence_threshold), decoding.spacing)
     best = F.one_hot(confidence.masked_fill(~masked, -1).argmax(-1), masked.size(-1)).bool()
     return torch.where(passing.any(-1, keepdim=True), passing, best & masked)
+
+
+def reverse_step(window, drawn, steps, rngs):
+    """MDLM's reverse process from time t to s (arXiv 2406.07524): each position is unmasked with probability (t - s) / t.
+
+    window: a lab.canvas.Window; drawn: (B, W) tokens; steps: from t = 1 to 0. Returns idx, masked, drafts (B, W).
+    """
+    masked, left = window.masked, steps - window.calls  # (B, 1) passes, this one included
+    t, s = left / steps, (left - 1) / steps
+    chosen = masked & (uniforms(masked.size(1), rngs, masked.any(1)) < (t - s) / t)
+    return torch.where(chosen, drawn, window.idx), masked & ~chosen, window.drafts
 
 
 def confidence_of(probs, decoding):

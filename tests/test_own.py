@@ -152,7 +152,7 @@ def test_a_training_is_refused_for_a_sampler_that_is_none(elsewhere, text_file, 
     [
         ("def fill(model, canvas): yield 1", "takes model, canvas, decoding and rngs"),
         ("def fill(model, canvas, decoding, rngs): return 1", "yields a Frame for each forward pass"),
-        ("def fill(model, canvas, decoding, rngs): yield 1", "yields 1, not a lab.canvas.Frame"),
+        ("def fill(model, canvas, decoding, rngs): yield 1", "yields int, not a lab.canvas.Frame"),
     ],
 )
 def test_a_function_that_is_no_sampler_is_refused_in_a_line(elsewhere, capsys, sampler, said):

@@ -79,7 +79,9 @@ def test_no_position_s_logits_depend_on_what_is_not_written_before_it(ahead):
     assert any(i > j for j, i in seen) and any(i < j for j, i in seen)
 
 
-@pytest.mark.parametrize("texts", [["ab__________"], ["ab____c_____", "a_________de"], ["____cc_d_ab_", "ab_____c____"]])
+@pytest.mark.parametrize(
+    "texts", [["ab__________"], ["ab____c_____", "a_________de"], ["____cc_d_ab_", "ab_____c____"]]
+)
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 def test_passes_with_a_cache_give_the_probabilities_of_one_full_pass(texts, count):
     """Also of rows whose spans differ: each has as many passes as its longest stream."""
@@ -106,7 +108,9 @@ def test_passes_with_a_cache_give_the_probabilities_of_one_full_pass(texts, coun
 def test_the_text_of_a_row_does_not_depend_on_the_rows_beside_it():
     model, canvas = random_model(), canvas_of("ab____c_____", "a_________de")
     both = written(model, canvas, streams=3)[-1].idx
-    alone = list(streams.generate(model, canvas_of("a_________de"), Decoding(streams=3), [torch.Generator().manual_seed(1)]))
+    alone = list(
+        streams.generate(model, canvas_of("a_________de"), Decoding(streams=3), [torch.Generator().manual_seed(1)])
+    )
     assert alone[-1].idx[0].equal(both[1])
 
 
