@@ -41,11 +41,13 @@ SHOWN = {  # each has a sampler of its name in web/sampler.js
     "diffusion_flow": "The same, but a masked cell is not blank to the network: it carries evidence, a noisy guess that "
     "grows clearer with every early pass (the rising colour).",
 }
-EXAMPLES = (
+EXAMPLES = (  # shown where the networks know their characters
     "First Citizen:\n",
     "KING RICHARD III:\nMy ",
-    "First Ci_____:\nWhat is the ____ of this?",
-    "O, she doth teach ",
+    "The k___ is dead, long live the q____!",
+    "Good m_____, my lord.\nHow does the k___?",
+    "宝玉道：",
+    "黛玉__道：",
 )
 FILES = {"English": "index.html", "中文": "chinese.html"}
 LEGEND = (MASKED, NEW, SETTLED)
