@@ -41,7 +41,8 @@ def render(films):
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     states = {state for film in films for still in film.snapshots for state in still.states}
     page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    parts = {"bars": bars(films, real or 1.0), "legend": legend(states)}
+    title = html.escape(" and ".join(film.title for film in films))
+    parts = {"title": f"{title}, writing", "bars": bars(films, real or 1.0), "legend": legend(states)}
     return Template(page).substitute(CLASSES | parts, mask=MASK, style=style(), data=text)
 
 

@@ -217,8 +217,8 @@ def test_the_shipped_weights_write_when_the_page_opens(tab, shipped):
     count = "document.querySelectorAll('main {}').length"
     page.wait_for_function(f"{count.format('.s2')} && {count.format('.s0')} > 100")  # seen while it writes
     first, *others = passes(written(page))
-    assert first == 241 and max(others) < 30 and page.locator("main pre .s0").count() == 0
-    assert all(text.startswith("First Citizen:\n") and len(text) == 256 for text in texts(page))
+    assert first == 240 and max(others) < 30 and page.locator("main pre .s0").count() == 0
+    assert all(text.startswith("First Citizen:\n") and len(text) == 255 for text in texts(page))
     step_to(page, 6)
     levels = page.locator("#diffusion_flow .s0").evaluate_all(
         "all => all.map(x => parseFloat(x.style.getPropertyValue('--level')))"
@@ -226,6 +226,7 @@ def test_the_shipped_weights_write_when_the_page_opens(tab, shipped):
     assert max(levels) > 30
     page.locator("#diffusion_flow .s0").nth(levels.index(max(levels))).hover()
     assert page.locator("#cell figure.diffusion_flow p").count() == 6
+    page.locator("nav").evaluate("nav => nav.remove()")  # not every machine has a Chinese font
     picture(page, "playground")
 
 

@@ -1,4 +1,4 @@
-// What a visitor sees and does: the methods write from one canvas on one clock, and any cell can be read, changed or erased.
+// What a visitor sees and does: the methods write from one canvas on one clock; any cell is read, changed or erased.
 
 import { Model } from "./network.js"
 import { SAMPLERS, noise_share } from "./sampler.js"
@@ -13,21 +13,25 @@ const make = (tag, properties, ...children) => {
 }
 const MASKED = "s0", NEW = "s2", SETTLED = "s3", EMPTY = "s4"  // as in lab/page.css
 const KEPT = 10, BARS = 5, PASSES = 24  // candidates kept of a cell, and shown; forward passes in a chart
+const NEW_CHARACTERS = 240  // after a text without gaps: a chunk
 const PAUSE = 700, PICTURE = 40  // milliseconds: after an edit, between pictures
 const still = matchMedia("(prefers-reduced-motion: reduce)").matches
 const name = token => ({ " ": "␣", "\n": "⏎" })[about.characters[token]] ?? about.characters[token]
 const percent = share => (100 * share).toFixed(share < .1 ? 1 : 0) + " %"
 
-const DIALS = [["temp", "Temperature", 0, 1.5, .05], ["spacing", "Spacing", 0, 20, 1], ["confidence_threshold", "Threshold", 0, 1, .05]]
+const DIALS = [
+  ["temp", "Temperature", 0, 1.5, .05],
+  ["spacing", "Spacing", 0, 20, 1],
+  ["confidence_threshold", "Threshold", 0, 1, .05],
+]
 const dials = { flow: true, slow: false }
 const panels = Object.entries(about.methods).map(([key, method]) => {
-  const figures = make("p", { className: "figures" }), note = make("p", { className: "note", textContent: say(method.about) })
-  const pre = make("pre", { tabIndex: 0 })
-  pre.setAttribute("aria-label", say(method.title))
-  document.querySelector("main").append(make("section", { id: key }, make("h2", { textContent: say(method.title) }), note, pre, figures))
+  const pre = make("pre", { tabIndex: 0, ariaLabel: say(method.title) }), figures = make("p", { className: "figures" })
+  const head = [make("h2", {}, say(method.title)), make("p", { className: "note" }, say(method.about))]
+  document.querySelector("main").append(make("section", { id: key }, ...head, pre, figures))
   return { key, ...method, pre, figures, frames: [], cells: [] }
 })
-let canvas, seed = 1337, wish = 0, writing = Promise.resolve(), timer, cursor, pinned = false
+let canvas, seed = 1337, wish = 0, writing, timer, cursor, pinned = false
 
 // A generator of random numbers with a seed (mulberry32, and Box and Muller's normal numbers)
 function seeded(state) {
@@ -56,10 +60,11 @@ function read() {
   const signs = [...$("text").value], size = Math.min(...panels.map(each => each.config.block_size))
   const unknown = signs.filter(sign => sign !== about.mask && !about.characters.includes(sign))
   if (unknown.length || signs.length > size) {
-    $("status").textContent = unknown.length ? say("The networks do not know: ") + unknown.join(" ") : size + say(" characters at most")
+    const unread = say("The networks do not know: ") + unknown.join(" "), long = size + say(" characters at most")
+    $("status").textContent = unknown.length ? unread : long
     return
   }
-  const L = signs.includes(about.mask) ? signs.length : size
+  const L = signs.includes(about.mask) ? signs.length : Math.min(size, signs.length + NEW_CHARACTERS)
   const idx = Array.from({ length: L }, (_, i) => Math.max(0, about.characters.indexOf(signs[i])))
   canvas = { idx, masked: idx.map((_, i) => (signs[i] ?? about.mask) === about.mask) }
   start()
@@ -129,36 +134,40 @@ function show(panel, k) {
     const masked = frame.masked[i], best = frame.best[i], token = masked ? best?.[0][0] : frame.idx[i]
     const share = best?.find(([each]) => each === token)?.[1] ?? +!masked, sign = about.characters[token] ?? " "
     const state = masked ? panel.is_causal ? EMPTY : MASKED : before.masked[i] && !last ? NEW : SETTLED
-    cell.className = `${state} p${Math.floor(9 * share)}`
+    const level = 100 - 100 * noise_share(frame.snr?.[i] ?? 0), look = [state, token, share, level].join()
+    if (cell.look === look) return
+    Object.assign(cell, { look, className: `${state} p${Math.floor(9 * share)}` })
     cell.style.setProperty("--share", share)
-    cell.style.setProperty("--level", `${100 - 100 * noise_share(frame.snr?.[i] ?? 0)}%`)
+    cell.style.setProperty("--level", `${level}%`)
     const guess = state === EMPTY ? " " : { " ": "\u00a0", "\n": "⏎" }[sign] ?? sign
     cell.replaceChildren(...(masked ? [guess] : sign === "\n" ? [make("i"), "\n"] : [sign]))
   })
-  const count = [k, say(k === 1 ? " forward pass" : " forward passes"), ", ", frame.computed.toFixed(1), say(" full"), ", ", frame.seconds.toFixed(2), say(" s")]
-  panel.figures.textContent = panel.note || count.join("")
+  const passes = k + say(k === 1 ? " forward pass" : " forward passes"), seconds = frame.seconds.toFixed(2) + say(" s")
+  panel.figures.textContent = panel.note || [passes, frame.computed.toFixed(1) + say(" full"), seconds].join(say(", "))
 }
 
 // The slider
 
 function seek() {
-  const longest = Math.max(...panels.map(each => each.frames.at(-1).seconds)), clock = longest * $("at").value / $("at").max
+  const longest = Math.max(...panels.map(each => each.frames.at(-1).seconds))
+  const clock = longest * $("at").value / $("at").max
   panels.forEach(panel => show(panel, panel.frames.findLastIndex(frame => frame.seconds <= clock)))
   if (!$("cell").hidden) point(cursor.panel, cursor.i)
 }
 
 // A cell
 
-// A column for each forward pass that found the cell masked: what it held likely, stacked, or the character that it wrote.
+// A column for each forward pass that found the cell masked: what it held likely, stacked, or what it wrote.
 function chart(panel, i) {
   const passes = panel.frames.slice(1, panel.at + 1).filter((_, k) => panel.frames[k].masked[i]).slice(0, PASSES)
-  const bar = ([token, share], className) => make("b", { className, style: `height: ${100 * share}%`, textContent: share > .2 ? name(token) : "" })
+  const bar = ([token, share], className) =>
+    make("b", { className, style: `height: ${100 * share}%` }, share > .2 ? name(token) : "")
   const columns = passes.map(frame => {
     const likely = (frame.evidence ? frame.evidence[i] : frame.best[i]) || []
     return make("p", {}, ...(frame.masked[i] ? likely.map(each => bar(each, "")) : [bar([frame.idx[i], 1], NEW)]))
   })
-  const title = `${say(panel.title)}: ${say(panel.frames[1]?.evidence ? "evidence, pass by pass" : "guess, pass by pass")}`
-  return make("figure", { className: panel.key }, make("figcaption", { textContent: title }), ...columns)
+  const what = say(panel.frames[1]?.evidence ? "evidence, pass by pass" : "guess, pass by pass")
+  return make("figure", { className: panel.key }, make("figcaption", {}, say(panel.title), say(": "), what), ...columns)
 }
 
 function point(panel, i) {
@@ -166,20 +175,22 @@ function point(panel, i) {
   cursor = { panel, i }
   const cell = panel.cells[i], frame = panel.frames[panel.at], best = (frame.best[i] ?? []).slice(0, BARS)
   cell.classList.add("here")
-  const rows = best.map(([token, share]) => make("button", { className: "bar", onclick: () => edit(panel, i, token) },
-    make("b", { style: `width: ${70 * share}%` }), `${name(token)} ${percent(share)}`))
+  const words = best.map(([token, share]) => `${name(token)} ${percent(share)}`)
+  const bars = best.map(([token, share], k) => make("button", { className: "bar", onclick: () => edit(panel, i, token) },
+    make("b", { style: `width: ${70 * share}%` }), words[k]))
   const other = make("input", { maxLength: 1, size: 2, ariaLabel: say("another character"), placeholder: "?" })
   other.oninput = () => !other.isComposing && edit(panel, i, about.characters.indexOf(other.value))
   const erase = make("button", { textContent: say("Erase"), onclick: () => edit(panel, i) })
   const charts = panels.filter(each => !each.is_causal).map(each => chart(each, i))
-  $("cell").replaceChildren(make("div", {}, ...rows, ...(pinned ? [erase, other] : [])), make("div", {}, ...charts))
+  $("cell").replaceChildren(make("div", {}, ...bars, ...(pinned ? [erase, other] : [])), make("div", {}, ...charts))
   $("cell").hidden = false
   $("cell").className = pinned ? "pinned" : ""
   const box = cell.getBoundingClientRect(), mine = $("cell").getBoundingClientRect()
+  const fits = box.bottom + mine.height + 4 < innerHeight || box.top < mine.height
   const left = Math.max(8, Math.min(box.left, document.documentElement.clientWidth - mine.width - 8))
-  const top = box.bottom + mine.height + 4 < innerHeight || box.top < mine.height ? box.bottom + 4 : box.top - mine.height - 4
+  const top = fits ? box.bottom + 4 : box.top - mine.height - 4
   Object.assign($("cell").style, { left: `${left + scrollX}px`, top: `${top + scrollY}px` })
-  $("said").textContent = best.map(([token, share]) => `${name(token)} ${percent(share)}`).join(", ") || name(frame.idx[i])
+  $("said").textContent = words.join(say(", ")) || name(frame.idx[i])
 }
 
 function hide() {
@@ -187,11 +198,11 @@ function hide() {
   $("cell").hidden = true
 }
 
-// No token: the cell is masked, and what is masked is written again after a pause. All methods go on from this panel's text.
+// No token: the cell is masked. What is masked is written again after a pause, by all methods, from this panel's text.
 function edit(panel, i, token) {
   if (token === -1) return
-  const { idx, masked, best } = panel.frames[panel.at]
-  canvas = { idx: idx.with(i, token ?? 0), masked: masked.with(i, token === undefined), best: best.map((each, at) => at === i ? null : each) }
+  const { idx, masked, best } = panel.frames[panel.at], others = best.map((each, at) => at === i ? null : each)
+  canvas = { idx: idx.with(i, token ?? 0), masked: masked.with(i, token === undefined), best: others }
   wish++
   hide()
   writing = writing.then(() => panels.forEach(begin))
@@ -209,8 +220,9 @@ for (const panel of panels) {
   }
   panel.pre.onkeydown = event => {
     const i = cursor?.panel === panel ? cursor.i : 0, { left, top, height } = panel.cells[i].getBoundingClientRect()
-    const beside = y => document.elementFromPoint(left + 2, y)?.closest("span")?.i
-    const to = { ArrowLeft: i - 1, ArrowRight: i + 1, ArrowUp: beside(top - height / 2), ArrowDown: beside(top + 1.5 * height) }[event.key]
+    const at = y => document.elementFromPoint(left + 2, y)?.closest("pre span")?.i
+    const above = at(top - height / 2), below = at(top + 1.5 * height)
+    const to = { ArrowLeft: i - 1, ArrowRight: i + 1, ArrowUp: above, ArrowDown: below }[event.key]
     const token = about.characters.indexOf(event.key)
     if (event.ctrlKey || event.metaKey || event.altKey) return
     if (panel.cells[to]) point(panel, to)
@@ -240,16 +252,13 @@ for (const [key, label] of [["flow", "Flow"], ["slow", "Slow motion"]]) {
   $("dials").append(make("label", { className: "switch" }, input, ` ${say(label)}`))
 }
 $("dials").append(make("button", { textContent: say("Another text"), onclick: () => { seed++; read() } }))
-const known = about.examples.filter(text => [...text].every(sign => sign === about.mask || about.characters.includes(sign)))
+const known = about.examples.filter(text => [...text].every(sign => [...about.characters, about.mask].includes(sign)))
 $("dials").after(make("p", { id: "examples" }, ...known.map(text =>
   make("button", { textContent: text.replace("\n", " "), onclick: () => { $("text").value = text; read() } }))))
 $("text").value = about.opening
 $("text").oninput = later(read)
 $("at").oninput = seek
 
-try {
-  await Promise.all(panels.map(async panel => { panel.model = await Model.load(`${panel.key}.onnx`, panel.config) }))
-  read()
-} catch (error) {
-  $("status").textContent = say("The networks cannot be loaded: ") + error.message
-}
+writing = Promise.all(panels.map(async panel => { panel.model = await Model.load(`${panel.key}.onnx`, panel.config) }))
+writing.catch(error => { $("status").textContent = say("The networks cannot be loaded: ") + error.message })
+read()

@@ -1,6 +1,6 @@
-// The three samplers in the browser: gpt.py, diffusion.py and diffusion_flow.py, with what they take from lab/, in their
-// order and with their names. For given random numbers they write the same text, character for character.
-// One text of at most block_size characters, so that a window is the whole canvas; no top_k, steps, drafts and revision.
+// The three samplers in the browser: gpt.py, diffusion.py and diffusion_flow.py, with what they take from lab/, in
+// their order and with their names. For given random numbers they write the same text, character for character.
+// One text of at most block_size characters, so that a window is the whole canvas; no top_k, steps, drafts, revision.
 // A canvas is {idx, masked}: L tokens, L booleans. probs: L rows of V probabilities. random: uniform() and normal().
 
 import { Cache } from "./network.js"
@@ -11,13 +11,17 @@ const sum = row => row.reduce((a, b) => a + b, 0)
 // lab/sampling.py
 
 function softmax(row) {
-  const most = row.reduce((a, b) => Math.max(a, b)), exp = Float64Array.from(row, x => Math.exp(x - most)), total = sum(exp)
+  const most = row.reduce((a, b) => Math.max(a, b)), exp = Float64Array.from(row, x => Math.exp(x - most))
+  const total = sum(exp)
   return exp.map(x => x / total)
 }
 
 export function probabilities(logits, temp) {
   if (temp) return logits.map(row => softmax(Float64Array.from(row, x => x / temp)))
-  return logits.map(row => new Float64Array(row.length).fill(1, row.indexOf(Math.max(...row)), row.indexOf(Math.max(...row)) + 1))
+  return logits.map(row => {
+    const best = row.indexOf(Math.max(...row))
+    return Float64Array.from(row, (_, token) => +(token === best))
+  })
 }
 
 function choose_token(probs, u) {
@@ -80,7 +84,8 @@ class Windows {
   commit(window, chosen, drawn, probs, block_size) {
     this.idx = this.idx.map((token, i) => chosen[i] ? drawn[i] : token)
     this.masked = this.masked.map((each, i) => each && !chosen[i])
-    return { idx: this.idx, masked: this.masked, columns: [...this.idx.keys()], probs, computed: this.idx.length / block_size }
+    const columns = [...this.idx.keys()], computed = columns.length / block_size
+    return { idx: this.idx, masked: this.masked, columns, probs, computed }
   }
 }
 
@@ -88,7 +93,8 @@ class Windows {
 
 async function* gpt(model, { idx, masked }, decoding, random) {
   const start = masked.indexOf(true)
-  if (masked.includes(false, start)) throw Error("GPT writes from left to right: it cannot fill a gap before known text.")
+  if (masked.includes(false, start))
+    throw Error("GPT writes from left to right: it cannot fill a gap before known text.")
   if (start === 0) throw Error("GPT needs a character to begin with.")
   const cache = new Cache(model.config)
   for (let n = start; n < idx.length; n++) {
@@ -134,7 +140,8 @@ function advance_evidence(probs, evidence, snr, guided, decoding, random) {  // 
     return Math.max(snr[i], snr_at(noise_share(snr[i]) * (1 - decoding.flow_step / perplexity ** 2)))
   })
   const raised = (row, i) => add_noise(towards[i], after[i] - snr[i], noise[i]).map((each, token) => row[token] + each)
-  return [evidence.map((row, i) => guided[i] ? raised(row, i) : row.map(() => 0)), after.map((each, i) => guided[i] ? each : 0)]
+  const y = evidence.map((row, i) => guided[i] ? raised(row, i) : row.map(() => 0))
+  return [y, after.map((each, i) => guided[i] ? each : 0)]
 }
 
 async function* diffusion_flow(model, canvas, decoding, random) {
@@ -147,7 +154,8 @@ async function* diffusion_flow(model, canvas, decoding, random) {
     snr = snr.map((each, i) => carries && guided[i] ? each : 0)
     y = y.map((row, i) => carries && guided[i] ? row : row.map(() => 0))
     const logits = await model.forward(shown(window, V), { evidence: y, snr })
-    const [probs, conf_probs] = two_temps(logits, decoding).map(each => each.map((row, i) => guided[i] ? posterior(row, y[i]) : row))
+    const informed = each => each.map((row, i) => guided[i] ? posterior(row, y[i]) : row)
+    const [probs, conf_probs] = two_temps(logits, decoding).map(informed)
     const [chosen, drawn] = unmask(window, probs, conf_probs, decoding, random)
     if (flows) [y, snr] = advance_evidence(probs, y, snr, guided.map((each, i) => each && !chosen[i]), decoding, random)
     yield { ...windows.commit(window, chosen, drawn, probs, block_size), evidence: y.map(softmax), snr }
