@@ -254,6 +254,8 @@ def test_a_letter_is_changed_by_its_bars_or_by_typing(tab, address):
     page.locator("#diffusion pre span").nth(21).click()
     page.get_by_label("another character").fill("z")
     assert [text[21] for text in texts(page)] == ["z"] * 3
+    page.wait_for_timeout(1000)
+    assert passes(written(page)) == [0, 0, 0]  # nothing is masked
 
 
 def test_the_keyboard_is_enough(tab, address):
@@ -304,6 +306,10 @@ def test_the_slider_steps_through_all_on_one_clock(tab, address):
     assert passes(page) == [0, 0, 0] and page.locator("#diffusion .s0").count() == 25
     step_to(page, 1)
     assert page.locator("#diffusion_flow .s2").count() == 25 - page.locator("#diffusion_flow .s0").count() > 0
+    page.locator("#diffusion_flow .s0").last.click()
+    assert page.locator("#cell figure.diffusion_flow p").count() == 1
+    page.locator("#at").click(position={"x": 1100, "y": 5})
+    assert page.locator("#cell figure.diffusion_flow p").count() > 1  # it stays, and shows the passes up to there
     page.locator("#at").press("End")
     assert texts(page) == whole
 

@@ -176,13 +176,14 @@ function point(panel, i) {
   const cell = panel.cells[i], frame = panel.frames[panel.at], best = (frame.best[i] ?? []).slice(0, BARS)
   cell.classList.add("here")
   const words = best.map(([token, share]) => `${name(token)} ${percent(share)}`)
-  const bars = best.map(([token, share], k) => make("button", { className: "bar", onclick: () => edit(panel, i, token) },
-    make("b", { style: `width: ${70 * share}%` }), words[k]))
+  const bar = ([token, share], k) => make("button", { className: "bar", onclick: () => edit(panel, i, token) },
+    make("b", { style: `width: ${70 * share}%` }), words[k])
   const other = make("input", { maxLength: 1, size: 2, ariaLabel: say("another character"), placeholder: "?" })
   other.oninput = () => !other.isComposing && edit(panel, i, about.characters.indexOf(other.value))
   const erase = make("button", { textContent: say("Erase"), onclick: () => edit(panel, i) })
-  const charts = panels.filter(each => !each.is_causal).map(each => chart(each, i))
-  $("cell").replaceChildren(make("div", {}, ...bars, ...(pinned ? [erase, other] : [])), make("div", {}, ...charts))
+  const charts = panels.filter(each => best.length && !each.is_causal).map(each => chart(each, i))
+  const actions = make("div", {}, ...best.map(bar), ...(pinned ? [erase, other] : []))
+  $("cell").replaceChildren(actions, make("div", {}, ...charts))
   $("cell").hidden = false
   $("cell").className = pinned ? "pinned" : ""
   const box = cell.getBoundingClientRect(), mine = $("cell").getBoundingClientRect()
@@ -234,7 +235,7 @@ for (const panel of panels) {
   }
 }
 document.addEventListener("keydown", event => { if (event.key === "Escape") hide() })
-document.addEventListener("click", event => { if (!event.target.closest("pre, #cell")) hide() })
+document.addEventListener("click", event => { if (!event.target.closest("pre, #cell, #steps")) hide() })
 
 // The dials act at once
 

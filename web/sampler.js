@@ -92,7 +92,7 @@ class Windows {
 // gpt.py
 
 async function* gpt(model, { idx, masked }, decoding, random) {
-  const start = masked.indexOf(true)
+  const start = masked.includes(true) ? masked.indexOf(true) : idx.length
   if (masked.includes(false, start))
     throw Error("GPT writes from left to right: it cannot fill a gap before known text.")
   if (start === 0) throw Error("GPT needs a character to begin with.")
