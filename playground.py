@@ -1,4 +1,4 @@
-"""Make the page on which the three write in a browser: a folder for any web server, which needs no Python any more.
+"""Make the page on which the three write in a browser: a folder for any web server, without Python.
 
     uv run --extra page playground.py                               make it, and serve it to this machine
     uv run --extra page playground.py --no-serve --output-dir site  make it only
@@ -58,7 +58,7 @@ FIRST_PORT, PORTS = 7860, 100
 class Args:
     weights_dir: Path = ROOT / "weights"  # where the weights of the three lie
     output_dir: Path = ROOT / "web-build"  # the folder to make
-    serve: bool = True  # show it to browsers until Ctrl-C
+    serve: bool = True  # serve it until Ctrl-C, and not only make it
     host: str = "127.0.0.1"  # this machine only; 0.0.0.0: whoever reaches it, as in a class
     port: int | None = None  # default the first free one from 7860
 

@@ -26,7 +26,8 @@ const DIALS = [
 ]
 const dials = { flow: true, slow: false }
 const panels = Object.entries(about.methods).map(([key, method]) => {
-  const pre = make("pre", { tabIndex: 0, ariaLabel: say(method.title) }), figures = make("p", { className: "figures" })
+  const pre = make("pre", { tabIndex: 0, role: "group", ariaLabel: say(method.title) })
+  const figures = make("p", { className: "figures" })
   const head = [make("h2", {}, say(method.title)), make("p", { className: "note" }, say(method.about))]
   document.querySelector("main").append(make("section", { id: key }, ...head, pre, figures))
   return { key, ...method, pre, figures, frames: [], cells: [] }
@@ -142,8 +143,9 @@ function show(panel, k) {
     const guess = state === EMPTY ? " " : { " ": "\u00a0", "\n": "⏎" }[sign] ?? sign
     cell.replaceChildren(...(masked ? [guess] : sign === "\n" ? [make("i"), "\n"] : [sign]))
   })
-  const passes = k + say(k === 1 ? " forward pass" : " forward passes"), seconds = frame.seconds.toFixed(2) + say(" s")
-  panel.figures.textContent = panel.note || [passes, frame.computed.toFixed(1) + say(" full"), seconds].join(say(", "))
+  const passes = k + say(k === 1 ? " forward pass" : " forward passes")
+  const full = frame.computed.toFixed(1) + say(" full passes")
+  panel.figures.textContent = panel.note || [passes, full, frame.seconds.toFixed(2) + say(" s")].join(say(", "))
 }
 
 // The slider
