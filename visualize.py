@@ -32,7 +32,10 @@ class Args:
     fps: int = 12  # pictures a second; a page has a speed of its own
     blocks: int = 5  # chunks of 240 characters to write
     prompt_len: int = 16  # characters of the corpus's opening to start from
+    prompt: str | None = None  # a text to start from in its place
     flow_step: float | None = None  # with --flow: share of the remaining noise that a step takes; default the method's
+    temp: float | None = None  # temperature of all that write; default each method's own
+    spacing: int | None = None  # of the masked model: positions of one call lie more than this apart; likewise
     seed: int = 1337
     weights: Path | None = None  # of the masked model; default weights/NAME.pt
     gpt_weights: Path | None = None  # default weights/gpt.pt
@@ -57,16 +60,21 @@ def recordings(args):
     weights = {masked: args.weights} | ({"gpt": args.gpt_weights} if args.compare else {})
     for name, path in weights.items():
         engine = methods.load(name, path)
-        decoding = engine.method.decoding
-        if args.flow_step is not None and name != "gpt":
-            check(hasattr(decoding, "flow_step"), f"--flow-step: {name} has no flow")
-            decoding = replace(decoding, flow_step=args.flow_step)
-        prompt = engine.alphabet.encode(engine.prompt(args.prompt_len))
+        decoding = replace(engine.method.decoding, **settings(args, name, engine.method.decoding))
+        prompt = engine.alphabet.encode(engine.prompt(args.prompt_len) if args.prompt is None else args.prompt)
         trial = Trial(Canvas.after(prompt, args.blocks * diffusion.Decoding.target_chunk_len), decoding, (args.seed,))
         with Bar(f"recording {engine.method.title}"):
             warm_up(engine, trial)
             made = film.record(engine, trial)
         yield made
+
+
+def settings(args, name, decoding):
+    """The settings that are typed, of those that a method has: GPT beside another is spared the others'."""
+    typed = {key: getattr(args, key) for key in ("flow_step", "temp", "spacing") if getattr(args, key) is not None}
+    unknown = ", ".join(key for key in typed if not hasattr(decoding, key))
+    check(not unknown or (args.compare and name == "gpt"), f"{name} has no {unknown}")
+    return {key: value for key, value in typed.items() if hasattr(decoding, key)}
 
 
 def main(args):

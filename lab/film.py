@@ -209,19 +209,17 @@ def duration(films):
     return real, min(max(real, SHORTEST), LONGEST)
 
 
-def pace(animation, say=str):
+def pace(animation):
     """How the animation's time compares with the methods', in words."""
     shown = sum(frame.lasts for frame in animation)
     real = animation[-1].clock
     ratio = shown / real if real else 1.0
     if 0.95 < ratio < 1.05:
-        return say("in real time")
-    slower = say("{:.2g} times slower than real")
-    faster = say("{:.2g} times faster than real")
-    return slower.format(ratio) if ratio > 1 else faster.format(1 / ratio)
+        return "in real time"
+    return f"{ratio:.2g} times slower than real" if ratio > 1 else f"{1 / ratio:.2g} times faster than real"
 
 
-def figures(snapshot, say=str):
+def figures(snapshot):
     """What a snapshot has cost, in a line."""
-    calls = say(" calls, ") if snapshot.calls != 1 else say(" call, ")
-    return f"{snapshot.calls}{calls}{snapshot.seconds:.2f}{say(' s')}"
+    calls = "call" if snapshot.calls == 1 else "calls"
+    return f"{snapshot.calls} {calls}, {snapshot.seconds:.2f} s"

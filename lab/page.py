@@ -1,13 +1,11 @@
-"""Films and stills in HTML: one page that holds whole films, and the pieces that a live page shows."""
+"""Films in HTML: one page that holds whole films; its style sheet and its words in each language."""
 
 import html
 import json
-import re
-from itertools import groupby
 from pathlib import Path
 from string import Template
 
-from lab.film import DRAFT, EMPTY, LEGEND, MASK, MASKED, NEW, SETTLED, AnimationFrame, duration, figures, pace, visible
+from lab.film import DRAFT, EMPTY, LEGEND, MASK, MASKED, NEW, SETTLED, AnimationFrame, duration, pace, visible
 from lab.painter import BEHIND, INK, LOW, PAPER, QUIET
 from lab.records import write_text
 
@@ -16,10 +14,10 @@ COLOURS = {  # in the light theme, in the dark one
     "ink": (INK, (236, 236, 236)),
     "quiet": (QUIET, (165, 165, 165)),
     "low": (LOW, (110, 168, 255)),
-    "refused": ((176, 0, 32), (255, 138, 128)),
     "masked": (BEHIND[MASKED], (68, 72, 80)),
     "draft": (BEHIND[DRAFT], (104, 88, 0)),
     "new": (BEHIND[NEW], (143, 72, 8)),
+    "flow": ((126, 200, 190), (20, 104, 98)),
 }
 CLASSES = {"masked": MASKED, "draft": DRAFT, "new": NEW, "settled": SETTLED, "empty": EMPTY}  # s0, s1, ... in HTML
 
@@ -35,17 +33,17 @@ def languages():
     return {"English": str, "中文": lambda phrase: table.get(phrase, phrase)}
 
 
-def render(films, playing=True, say=str):
-    """That page as text. playing: begins at the first still and plays; else it stands at the last one."""
+def render(films):
+    """That page as text."""
     real, shown = duration(films)
-    data = {"playing": playing, "real": round(real, 4), "shown": shown}
-    data |= {"pace": pace([AnimationFrame((), real, shown)], say), "films": [pack(film) for film in films]}
+    data = {"real": round(real, 4), "shown": shown}
+    data |= {"pace": pace([AnimationFrame((), real, shown)]), "films": [pack(film) for film in films]}
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     states = {state for film in films for still in film.snapshots for state in still.states}
     page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    page = Template(re.sub(r'say\("(.*?)"\)', lambda found: f'"{say(found[1])}"', page))
-    parts = {"bars": bars(films, real or 1.0, say), "legend": legend(states, say), "language": say("en")}
-    return page.substitute(CLASSES | parts, mask=MASK, style=style(), data=text)
+    title = html.escape(" and ".join(film.title for film in films))
+    parts = {"title": f"{title}, writing", "bars": bars(films, real or 1.0), "legend": legend(states)}
+    return Template(page).substitute(CLASSES | parts, mask=MASK, style=style(), data=text)
 
 
 def pack(film):
@@ -83,23 +81,8 @@ def legend(states, say=str):
     return f'<p class="legend">{"".join(spans)}</p>'
 
 
-def bars(films, axis, say=str):
+def bars(films, axis):
     """A bar for each film on one time axis of so many seconds, in HTML."""
     spent = [(html.escape(film.title), film.snapshots[-1].seconds) for film in films]
-    rows = (f'<p><b style="width: {100 * s / axis:.1f}%"></b>{t}: <i>{s:.2f}{say(" s")}</i></p>' for t, s in spent)
+    rows = (f'<p><b style="width: {100 * s / axis:.1f}%"></b>{t}: <i>{s:.2f} s</i></p>' for t, s in spent)
     return f'<div class="bars">{"".join(rows)}</div>'
-
-
-def panel(film, say=str):
-    """A film's last still in HTML, as the page of `write_html` shows it."""
-    still = film.snapshots[-1]
-    runs = groupby(zip(still.states, still.confidence, visible(still.characters), strict=True), lambda cell: cell[:2])
-    spans = "".join(span(state, ninth, "".join(sign for *_, sign in run)) for (state, ninth), run in runs)
-    note = f'<p class="note">{html.escape(film.note)}</p>' if film.note else ""
-    return f"<section><h2>{html.escape(film.title)}: {figures(still, say)}</h2>{note}<pre>{spans}</pre></section>"
-
-
-def span(state, ninth, signs):
-    """Characters of one state and one confidence in HTML."""
-    shown = {MASKED: MASK * len(signs), EMPTY: " " * len(signs)}.get(state, html.escape(signs))
-    return f'<span class="s{state} p{ninth}">{shown.replace(chr(10), "<i></i>" + chr(10))}</span>'

@@ -32,7 +32,6 @@ HEAVY = (
     "pandas",
     "matplotlib",
     "PIL",
-    "gradio",
     "dask",
     "distributed",
     "onnx",
