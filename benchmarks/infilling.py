@@ -2,7 +2,7 @@
 
     uv run -m benchmarks.infilling
 
-GPT reads the left side only: its figure is exact. For the masked models it is the path likelihood of their sampler (see
+GPT reads the left side only: its figure is exact. So is that of streams, which write the span from left to right with both sides in view. For the masked models it is the path likelihood of their sampler (see
 `likelihood.path_nll`), once with both sides and once with the text cut off after the masked span.
 """
 
@@ -14,6 +14,7 @@ import lab.start  # noqa: F401 (before PyTorch)
 import torch
 
 import methods
+import streams
 from benchmarks.timing import Output, show
 from lab import cli, experiment, likelihood, stats
 from lab.cli import check
@@ -33,6 +34,8 @@ def measure(engines, held_out, length, spacing):
     first = (size - length) // 2
     written = (torch.arange(size) >= first) & (torch.arange(size) < first + length)
     yield "gpt", "left side", likelihood.nll_given_prefix(engines["gpt"].model, held_out, written), float(length)
+    nll, passes = streams.path_nll(engines["streams"].model, held_out, written, streams=1)
+    yield "streams", "both sides", nll, float(passes)
     choose = methods.strategy(f"spacing={spacing}")
     for name in ("diffusion", "diffusion_flow"):
         for sees, stop in (("both sides", size), ("left side", first + length)):

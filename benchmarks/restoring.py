@@ -164,7 +164,7 @@ def measure(texts, kind, share, ways):
 
 def main(args):
     """Damage and restore in every way; print and store."""
-    engines = {name: methods.load(name) for name in methods.METHODS}
+    engines = {name: methods.load(name) for name in ("gpt", "diffusion", "diffusion_flow")}
     corpus = Corpus()
     texts = [corpus.alphabet.decode(text) for text in windows(corpus.test, 256, every=256, most=args.windows)]
     ngrams = NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6)

@@ -1,15 +1,15 @@
 """Rows of the pages' tables, from results/ alone, where they are not the rows of a file as they stand."""
 
-from benchmarks.configurations import PAIRS, SPACED, middle
+from benchmarks.configurations import COOLED, PAIRS, middle
 from lab import records
 from lab.cli import ROOT, check
 
 SUMMARY = {  # what README compares: its weights, and its name in Chinese
     "GPT": ("gpt", "GPT"),
     "1-layer GPT": ("gpt_1_layer", "单层 GPT"),
-    SPACED: ("diffusion", "扩散，间隔 8"),
-    "diffusion, threshold .85": ("diffusion", "扩散，阈值 0.85"),
-    "flow, spacing 8": ("diffusion_flow", "扩散 + 流，间隔 8"),
+    "4 streams": ("streams", "四条流"),
+    COOLED: ("diffusion", "扩散，间隔 8"),
+    "flow, spacing 8, cooled": ("diffusion_flow", "扩散 + 流，间隔 8"),
 }
 MEASURES = {  # those that the pages compare
     "nfe": "calls",
@@ -96,9 +96,9 @@ def two_stage_grid():
             yield row | {"settings": f"draft {row['draft_threshold']}", "verdict": verdict}
 
 
-def configurations():
-    """The frontier's configurations by name: costs at the middle entropy, or where they come nearest; NLL at each."""
-    found = results("frontier")
+def configurations(file):
+    """The configurations of a frontier by name: costs at the middle entropy, or where they come nearest; NLL at each."""
+    found = results(file)
     rows = {}
     entropies = found["settings"]["entropies"]
     last = entropies[-1]
@@ -120,12 +120,17 @@ def configurations():
 
 def frontier():
     """A row for each configuration."""
-    return configurations().values()
+    return configurations("frontier").values()
 
 
-def pairs():
+def parallel():
+    """The same of the frontier of parallel writers."""
+    return configurations("parallel").values()
+
+
+def differences_at_entropy(file):
     """Differences in generative NLL between pairs of configurations at equal diversity, and their forward passes."""
-    matched = {(row["name"], row["entropy"]): row for row in results("frontier")["matched"]}
+    matched = {(row["name"], row["entropy"]): row for row in results(file)["matched"]}
     for other, names in PAIRS.items():
         for name in names:
             row = {"pair": f"{name}, minus {other}"}
@@ -139,9 +144,19 @@ def pairs():
                 yield row
 
 
+def pairs():
+    """The pairs of the frontier."""
+    return differences_at_entropy("frontier")
+
+
+def parallel_pairs():
+    """Those of the frontier of parallel writers."""
+    return differences_at_entropy("parallel")
+
+
 def summary():
     """What README compares, with all that is known of it."""
-    found = configurations()
+    found = configurations("parallel")
     made = {row["weights"]: row for row in results("shipped")["rows"]}
     for row in likelihood():  # the first of a model: non-overlapping windows
         made[row["module"]].setdefault("nats", row["test split"]["nats"])
@@ -178,7 +193,7 @@ def samplers():
         yield row
 
 
-OF_TEXTS = (two_stage, two_stage_grid, flow_spaced, flow_thresholds, frontier, pairs)
+OF_TEXTS = (two_stage, two_stage_grid, flow_spaced, flow_thresholds, frontier, pairs, parallel, parallel_pairs)
 ROWS = {each.__name__: each for each in (summary, likelihood, infilling, restoring, *OF_TEXTS, samplers, losses)}
 
 

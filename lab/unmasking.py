@@ -48,8 +48,8 @@ def cooled(decoding, window):
 
     The first characters of a chunk make it diverse, the last ones make it fit together.
     """
-    left = window.masked.sum(1) / window.chunk_size[:, 0].clamp(min=1)  # share of the chunk
-    return (decoding.temp * (decoding.cool_to + (1 - decoding.cool_to) * left.double()))[:, None, None]
+    left = window.masked.sum(1).double() / window.chunk_size[:, 0].clamp(min=1)  # share of the chunk
+    return (decoding.temp * (decoding.cool_to + (1 - decoding.cool_to) * left))[:, None, None]
 
 
 def two_temps(logits, decoding, window):

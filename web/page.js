@@ -104,7 +104,9 @@ function begin(panel) {
   const flow = dials.flow ? {} : { flow_until: 1 }
   panel.frames = [{ best: [], seconds: 0, computed: 0, ...canvas }]
   panel.note = ""
-  panel.stream = SAMPLERS[panel.key](panel.model, canvas, { ...panel.decoding, ...dials, ...flow }, seeded(seed))
+  const temp = panel.decoding.temp * dials.temp / about.methods.diffusion.decoding.temp  // each at its own at first
+  const decoding = { ...panel.decoding, ...dials, ...flow, temp }
+  panel.stream = SAMPLERS[panel.key](panel.model, canvas, decoding, seeded(seed))
   if (panel.cells.length !== canvas.idx.length) {
     panel.cells = canvas.idx.map((_, i) => make("span", { i }))
     panel.pre.replaceChildren(...panel.cells)

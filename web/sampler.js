@@ -47,8 +47,10 @@ function select_positions(probs, masked, { confidence_threshold, spacing }) {
   return passing.includes(true) ? passing : masked.map((each, i) => each && i === best)
 }
 
-function two_temps(logits, { temp }) {
-  const probs = probabilities(logits, temp)
+const cooled = ({ temp, cool_to }, { masked, chunk_size }) => temp * (cool_to + (1 - cool_to) * sum(masked) / chunk_size)
+
+function two_temps(logits, decoding, window) {
+  const temp = cooled(decoding, window), probs = probabilities(logits, temp)
   return [probs, temp >= COLD ? probs : probabilities(logits, 1)]
 }
 
@@ -120,7 +122,7 @@ async function* diffusion(model, canvas, decoding, random) {
   const { vocab_size: V, block_size } = model.config, windows = new Windows(canvas, decoding.target_chunk_len)
   while (windows.masked.includes(true)) {
     const window = windows.next_window()
-    const [probs, conf_probs] = two_temps(await model.forward(shown(window, V)), decoding)
+    const [probs, conf_probs] = two_temps(await model.forward(shown(window, V)), decoding, window)
     yield windows.commit(window, ...unmask(window, probs, conf_probs, decoding, random), probs, block_size)
   }
 }
@@ -155,7 +157,7 @@ async function* diffusion_flow(model, canvas, decoding, random) {
     y = y.map((row, i) => carries && guided[i] ? row : row.map(() => 0))
     const logits = await model.forward(shown(window, V), { evidence: y, snr })
     const informed = each => each.map((row, i) => guided[i] ? posterior(row, y[i]) : row)
-    const [probs, conf_probs] = two_temps(logits, decoding).map(informed)
+    const [probs, conf_probs] = two_temps(logits, decoding, window).map(informed)
     const [chosen, drawn] = unmask(window, probs, conf_probs, decoding, random)
     if (flows) [y, snr] = advance_evidence(probs, y, snr, guided.map((each, i) => each && !chosen[i]), decoding, random)
     yield { ...windows.commit(window, chosen, drawn, probs, block_size), evidence: y.map(softmax), snr }
