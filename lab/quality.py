@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy.special import entr
 from torch.nn import functional as F
@@ -177,7 +178,8 @@ def repetition(text, n=REPEATED):
 def copied_share(text, source, n=COPIED):
     """Share of characters that lie in runs of n or more that stand in `source`; None for an empty text."""
     inside = np.zeros(len(text), dtype=bool)
-    for start in np.flatnonzero(np.isin(fingerprints(text, n), source_fingerprints(source, n))):
+    places = source_fingerprints(source, n).get_indexer(fingerprints(text, n))  # -1: nowhere
+    for start in np.flatnonzero(places >= 0):
         inside[start : start + n] = True
     return float(inside.mean()) if len(text) else None
 
@@ -193,8 +195,8 @@ def fingerprints(text, n):
 
 @functools.lru_cache(maxsize=2)
 def source_fingerprints(source, n):
-    """Those of a source, each once, in order."""
-    return np.unique(fingerprints(source, n))
+    """Those of a source, each once, in a hash table that is made once."""
+    return pd.Index(fingerprints(source, n)).unique()
 
 
 def entropy_of(p):
