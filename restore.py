@@ -83,7 +83,10 @@ def main(args):
     check(not same, f"--output {args.output}: is the damaged text; name another file")
     check_place(args.output)
     engine = methods.load(path=args.weights)
-    check(engine.method.is_masked, f"{args.weights}: of {engine.name}; name weights of a masked model")
+    check(
+        engine.method.is_masked,
+        f"{args.weights}: {engine.method.title} cannot tell what is behind a mask; name weights of a masked model",
+    )
     decoding = replace(engine.method.decoding, temp=1.0, cool_to=1.0, top_k=1, spacing=args.spacing)
     characters = list(text)
     rows = []

@@ -102,7 +102,7 @@ def loss(model, idx, config, rng):
     """
     B, T = len(idx), config.block_size
     i, streams = torch.arange(T), 2 ** (5 * rng.stratified(B)).long()[:, None]  # (B, 1)
-    prompt, end = rng.rand(B, 1) * T / 8, (1 - 4 * rng.rand(B, 1)).clamp(min=0) * T / 2
+    prompt, end = (rng.rand(B, 1) * T / 8).floor(), ((1 - 4 * rng.rand(B, 1)).clamp(min=0) * T / 2).floor()
     known = (i < prompt) | (i >= T - end)
     length = ((~known).sum(1, keepdim=True) + streams - 1) // streams  # the last one may be shorter
     offsets = pass_of(known, length).to(idx.device)

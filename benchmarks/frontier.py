@@ -35,6 +35,9 @@ MEASURES = ("generative_nll", "jsd_4", "real_words", "repetition", "nfe", "full_
 NAMED = ("GPT", "GPT, draft model", "1-layer GPT", "4 streams", COOLED, SPACED)
 
 
+FEW = 8  # points that have their names beside them
+
+
 @dataclass(frozen=True, kw_only=True)
 class Args(Output, experiment.Args):
     seeds: cli.comma_list(int) = (1, 2, 3)
@@ -218,7 +221,10 @@ def picture(axes, points, x, real):
     known = {name: point for name, point in points.items() if x in point}  # not all are timed
     best = pd.DataFrame(stats.pareto(known.values(), (), (x, y)))
     axes.plot(best[x], best[y], drawstyle="steps-post", color="#777777", zorder=0, label="Pareto frontier")
-    plots.scatter(axes, [point for name, point in known.items() if name not in NAMED], x, y, "#bbbbbb")
+    others = [point for name, point in known.items() if name not in NAMED]
+    plots.scatter(axes, others, x, y, "#bbbbbb")
+    if len(others) <= FEW:
+        plots.label(axes, others, x, y)
     for name, colour in zip(NAMED, plots.COLOURS, strict=True):
         if name in known:
             plots.scatter(axes, [known[name]], x, y, colour, label=name)

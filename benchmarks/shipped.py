@@ -13,14 +13,14 @@ import methods
 from benchmarks.timing import Output
 from lab import checkpoint, cli, command
 
-INFILL = "First ________:\nWhat is the ______ of this?"
+INFILL = "The k___ is dead, long live the q____!"
 MADE = ("command", "steps", "minutes", "processor", "threads", "commit")
 SHIPPED = (*methods.METHODS, "gpt_1_layer", "evaluator", "origin_flow")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Args(Output):
-    lines: int = 4  # of each text that are kept
+    lines: int = 3  # of each text that are kept
 
 
 def describe(name):

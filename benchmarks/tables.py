@@ -7,6 +7,7 @@ from lab.cli import ROOT, check
 SUMMARY = {  # what README compares: its weights, and its name in Chinese
     "GPT": ("gpt", "GPT"),
     "1-layer GPT": ("gpt_1_layer", "单层 GPT"),
+    "2 streams": ("streams", "两条流"),
     "4 streams": ("streams", "四条流"),
     COOLED: ("diffusion", "扩散，间隔 8"),
     "flow, spacing 8, cooled": ("diffusion_flow", "扩散 + 流，间隔 8"),
@@ -105,7 +106,7 @@ def configurations(file):
     for row in found["matched"]:
         mine = rows.setdefault(row["name"], row | {"jsd_4": None})
         if row["entropy"] == middle(entropies):
-            mine.update(row)
+            mine.update(row, over_gpt=row.get("minus GPT", [0.0])[0])
         spread = "{generative_nll:.3f} ({generative_nll_low:.2f} to {generative_nll_high:.2f})"
         mine[f"at {row['entropy']:.0f} bits"] = spread.format_map(row)
     for row in found["points"]:
@@ -115,6 +116,8 @@ def configurations(file):
     for row in found["seconds"]:
         alone = "compiled" if row["compiled"] else "eager"
         rows[row["name"]][alone if row["batch"] == 1 else "together"] = row["seconds"]
+    for row in rows.values():
+        row["of_gpt"] = row["eager"] / rows["GPT"]["eager"] if "eager" in row else None
     return rows
 
 

@@ -43,7 +43,9 @@ def with_masks(engine, text, most, temp, rng):
     while GAP in text and GAP not in alphabet.characters:
         left, right = text.split(GAP, 1)
         right_known = right.partition(GAP)[0]
-        check(engine.method.is_masked, f"{GAP}: {engine.name} cannot tell the length of a gap; use diffusion.py")
+        check(
+            engine.method.is_masked, f"{GAP}: {engine.method.title} cannot tell the length of a gap; use diffusion.py"
+        )
         check(right_known.strip(alphabet.mask), f"{GAP}: nothing known follows it, so that it may have any length")
         check(1 <= most <= size - SCORED, f"longest_gap must lie in 1..{size - SCORED}, not {most}")
         idx, masked = alphabet.encode_masked(left + alphabet.mask + right_known)

@@ -121,6 +121,11 @@ def export(model):
     return program
 
 
+def exports(Model):
+    """Whether a class of models takes nothing that is unknown here."""
+    return {*inspect.signature(Model.forward).parameters} <= {"self", *INPUTS}
+
+
 def inputs_of(model):
     """Names of what the forward pass of a model takes. Raises UserError for one that is unknown here."""
     names = list(inspect.signature(model.forward).parameters)

@@ -51,11 +51,18 @@ def numbered(axes, points, x, y, label):
         axes.plot([], [], " ", label=f"{number}  {p['name']}")
 
 
+def label(axes, points, x, y):
+    """The names of points beside them."""
+    for p in points:
+        axes.annotate(p["name"], (p[x], p[y]), (6, 5), textcoords="offset points", fontsize=8, color="#555555")
+
+
 def log_axes(axes, y=False):
     """A logarithmic x axis with plain numbers, and y axis where that is asked for."""
     axes.set(xscale="log", yscale="log" if y else axes.get_yscale())
     for axis in (axes.xaxis, axes.yaxis)[: 1 + y]:
         axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("{x:g}")
 
 
 def real_line(axes, value):

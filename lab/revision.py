@@ -10,6 +10,7 @@ import torch
 
 from lab.canvas import Canvas
 
+LEFT = 0.25  # a sweep has the temperature of a chunk that is masked to this share
 STRIDE = 9  # a pass redraws every ninth position: of those of one pass none is near another
 
 
@@ -24,7 +25,8 @@ def revised(generate):
         positions = torch.arange(canvas.masked.size(1)) % STRIDE
         parts = [canvas.masked & (positions == k) for k in range(STRIDE)] * decoding.revise
         again = [part for part in parts if part.any()]
-        spaced = replace(decoding, spacing=STRIDE - 1, confidence_threshold=0.0, steps=0)
+        temp = decoding.temp * (decoding.cool_to + (1 - decoding.cool_to) * LEFT)
+        spaced = replace(decoding, temp=temp, cool_to=1.0, spacing=STRIDE - 1, confidence_threshold=0.0, steps=0)
         for n, part in enumerate([*again, None]):
             for frame in generate(model, canvas, spaced if n else decoding, rngs, **more):
                 if part is not None and not frame.masked.any():

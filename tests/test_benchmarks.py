@@ -278,17 +278,20 @@ def result(name):
     return records.read_json(timing.ROOT / "results" / f"{name}.json")
 
 
-def test_the_plots_name_six_configurations(tmp_path, monkeypatch):
-    named = []
+def test_the_plots_name_the_configurations(tmp_path, monkeypatch):
+    """Those of the legend, and where few are left each of these beside its point."""
+    named, beside = [], []
     monkeypatch.setattr(
         "matplotlib.figure.Figure.legend", lambda self, handles, labels, *place, **style: named.append(labels)
     )
-    frontier.draw(result("frontier"), tmp_path)
-    files = ["frontier_flow.png", "frontier_nfe.png", "frontier_seconds.png", "frontier_seconds_together.png"]
+    monkeypatch.setattr("matplotlib.axes.Axes.annotate", lambda self, text, *place, **style: beside.append(text))
+    frontier.draw(result("parallel"), tmp_path, "parallel")
+    files = [f"parallel_{what}.png" for what in ("flow", "nfe", "seconds", "seconds_together")]
     assert [path.name for path in sorted(tmp_path.iterdir())] == files
-    together = [name for name in frontier.NAMED if name not in ("GPT, draft model", "diffusion, threshold .85")]
-    assert [labels[2:] for labels in named[1:]] == [[*frontier.NAMED], [*frontier.NAMED], together]
-    assert all(labels[1] == "Pareto frontier" for labels in named[1:])
+    shown = [name for name in frontier.NAMED if name != "GPT, draft model"]  # not in this run
+    assert [labels[1:] for labels in named[-3:]] == [["Pareto frontier", *shown]] * 3
+    assert {"2 streams", "8 streams", "16 streams", "flow, spacing 8, cooled"} <= {*beside}
+    assert not {*shown} & {*beside}
 
 
 def test_an_arrow_leads_from_the_flow_off_to_the_flow(tmp_path, monkeypatch):
@@ -303,20 +306,22 @@ def test_an_arrow_leads_from_the_flow_off_to_the_flow(tmp_path, monkeypatch):
         "flow, spacing 8": (14, 1.3),
     }
     points = {name: {"nfe": x, "generative_nll": y} for name, (x, y) in places.items()}
-    frontier.draw_flows(points, tmp_path, "nats")
+    frontier.draw_flows(points, tmp_path / "flow.png", "nats")
     assert arrows == [((200, 1.2), (150, 1.3)), ((200, 1.2), (100, 1.4))]
 
 
 def test_without_timings_there_are_no_plots_of_seconds(tmp_path):
-    frontier.draw(result("frontier") | {"seconds": []}, tmp_path)
+    frontier.draw(result("frontier") | {"seconds": []}, tmp_path, "frontier")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["frontier_flow.png", "frontier_nfe.png"]
 
 
-def test_plots_need_the_configurations_that_they_name(tmp_path):
-    found = result("frontier") | {"matched": []}
-    with pytest.raises(UserError, match="choose other --entropies"):
-        frontier.draw(found, tmp_path)
-    assert not list(tmp_path.iterdir())
+def test_configurations_are_chosen_by_a_pattern_of_their_names():
+    names = ("GPT", "1-layer GPT", "4 streams", "diffusion, spacing 8", "diffusion, spacing 8, cooled")
+    configs = [SimpleNamespace(name=name) for name in names]
+    assert [config.name for config in frontier.chosen(configs, "^GPT$|streams|spacing 8$")] == [*names[:1], *names[2:4]]
+    assert frontier.chosen(iter(configs), "") == configs
+    with pytest.raises(UserError, match="GPT; 1-layer GPT"):
+        frontier.chosen(configs, "GPT-5")
 
 
 @pytest.mark.parametrize(("method", "copies"), ((gpt, 1), (diffusion, 2)))
@@ -446,7 +451,7 @@ def test_each_method_writes_in_batches(monkeypatch):
     monkeypatch.setattr(machine, "can_compile", lambda device: False)
     args = speed.Args(batches=(1, 2), chars=20)
     rows = [row for name in methods.METHODS for row in speed.writing(name, args, torch.device("cpu"))]
-    assert [row["batch"] for row in rows] == [1, 2] * 3
+    assert [row["batch"] for row in rows] == [1, 2] * len(methods.METHODS)
     assert all(row["seconds"] > 0 and "peak_mib" not in row for row in rows)
 
 

@@ -125,7 +125,9 @@ def test_path_likelihoods_of_all_texts_sum_to_one():
 def test_path_likelihood_is_that_of_the_sampler(settings):
     """Calls and probability of a text that the sampler wrote are those that the path gives the same text."""
     model = make_model(diffusion, block_size=16)
-    decoding = diffusion.Decoding(temp=1.0, top_k=None, draft_threshold=1.0, target_chunk_len=12, **settings)
+    decoding = diffusion.Decoding(
+        temp=1.0, cool_to=1.0, top_k=None, draft_threshold=1.0, target_chunk_len=12, **settings
+    )
     canvas, log_p = Canvas.after(torch.zeros(4, dtype=torch.long), 12), []
     before = canvas.masked
     engine = trials.Engine(diffusion, model, Alphabet("abcde"), "")

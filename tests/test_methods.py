@@ -681,7 +681,7 @@ def test_a_writer_of_weights_writes_what_a_trial_writes(method, make_weights):
     path = make_weights(method)
     engine = load(method.name, str(path))
     assert load(path=path).name == method.name
-    for decoding in (method.Decoding(), method.Decoding(temp=1.5)):
+    for decoding in (method.Decoding(), method.Decoding(temp=3.0)):
         canvas = Canvas.after(engine.alphabet.encode("to be "), 40)
         (sample,) = trials.run(engine, trials.Trial(canvas, decoding, (7,)))
         assert engine.write("to be ", 40, seed=7, decoding=decoding) == sample.text

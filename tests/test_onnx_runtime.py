@@ -33,6 +33,9 @@ extra = pytest.mark.skipif(
     onnx is None, reason="needs onnxruntime: uv run --extra onnx pytest -rs tests/test_onnx_runtime.py"
 )
 
+EXPORTED = [method for method in methods.METHODS.values() if onnx_runtime.exports(method.Model)]
+every_method = pytest.mark.parametrize("method", EXPORTED, ids=lambda method: method.name)
+
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
@@ -115,7 +118,7 @@ def texts(model, method, canvas, seeds):
 
 
 @extra
-@pytest.mark.parametrize("method", methods.METHODS.values(), ids=methods.METHODS)
+@every_method
 def test_the_same_seed_writes_the_same_text(pair, method):
     """Of 100 seeds at least 95: a draw that falls within 1e-6 of the border between two characters may go either way."""
     prompt, seeds = Alphabet(CHARACTERS).encode(OPENING[:5]), tuple(range(100))
@@ -136,7 +139,7 @@ def test_prompts_of_unequal_length_and_masked_spans(pair):
 
 
 @extra
-@pytest.mark.parametrize("method", methods.METHODS.values(), ids=methods.METHODS)
+@every_method
 def test_likelihoods_are_those_of_pytorch(pair, method):
     x = tokens(pair(gpt)[0], 20, 33)
     one, two = (method.nll(model, x) for model in pair(method))
@@ -180,7 +183,7 @@ def test_worker_processes_get_the_model(pair):
 
 
 @extra
-@pytest.mark.parametrize("method", methods.METHODS.values(), ids=methods.METHODS)
+@every_method
 def test_a_command_writes_the_same_text(saved, capsys, method):
     flags = ["--weights", str(saved(method)), "--max-new-tokens", "60"]
     assert command.run(method, [*flags, "--device", "cpu"]) == 0
@@ -192,7 +195,7 @@ def test_a_command_writes_the_same_text(saved, capsys, method):
 
 
 @extra
-@pytest.mark.parametrize("method", methods.METHODS.values(), ids=methods.METHODS)
+@every_method
 def test_exported_files_are_read_without_our_code(saved, tmp_path, method):
     path, folder = saved(method), tmp_path / "to" / "others"
     assert cli.run(export.main, export.Args, ["--weights", str(path), "--output-dir", str(folder)]) == 0

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import importlib.util
 import json
 import re
 import shutil
@@ -22,6 +23,8 @@ from lab import cli, film, onnx_runtime
 from lab.cli import ROOT, UserError
 from lab.corpus import Alphabet
 from playground import EXAMPLES, FILES, SHOWN
+
+needs_onnx = pytest.mark.skipif(importlib.util.find_spec("onnx") is None, reason="needs the extra `page`")
 
 
 @pytest.fixture
@@ -173,6 +176,7 @@ def test_what_is_served_has_the_types_that_a_browser_wants(built):
         running.shutdown()
 
 
+@needs_onnx
 def test_the_command_makes_the_page_and_names_its_address(folder, monkeypatch, capsys):
     monkeypatch.setattr(onnx_runtime, "EXTRA", ())
     monkeypatch.setattr(playground, "engine_files", dict)
@@ -203,6 +207,7 @@ def test_without_the_extra_the_command_that_brings_it_is_named(folder, capsys, m
     assert "uv run --extra page playground.py" in capsys.readouterr().err
 
 
+@needs_onnx
 def test_missing_weights_name_the_command_that_makes_them(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(onnx_runtime, "EXTRA", ())
     assert cli.run(playground.main, playground.Args, ["--weights-dir", str(tmp_path)]) == 2

@@ -37,7 +37,7 @@ class Periodic(nn.Module):
 
 TRUTH = "abc" * 40
 TOY = Engine(diffusion, Periodic(), Alphabet("abc"), "abc")
-DECODING = diffusion.Decoding(temp=1.0, top_k=1, spacing=2, target_chunk_len=8)
+DECODING = diffusion.Decoding(temp=1.0, cool_to=1.0, top_k=1, spacing=2, target_chunk_len=8)
 
 
 def damaged(sign="_", every=4, text=TRUTH):
@@ -56,7 +56,7 @@ def restored(text, sign="_", decoding=DECODING):
 @pytest.mark.parametrize("spacing", [0, 2])
 def test_a_toy_is_restored_with_the_probabilities_that_it_has(sign, spacing):
     text = damaged(sign)
-    decoding = diffusion.Decoding(temp=1.0, top_k=1, spacing=spacing, target_chunk_len=8)
+    decoding = diffusion.Decoding(temp=1.0, cool_to=1.0, top_k=1, spacing=spacing, target_chunk_len=8)
     whole, found = restored(text, sign, decoding)
     assert whole == TRUTH
     assert [position for position, *_ in found] == [i for i, character in enumerate(text) if character == sign]
@@ -77,7 +77,9 @@ def test_unknown_characters_stay_and_mislead_nobody():
 
 
 def test_a_text_without_a_known_character_says_that_nothing_is_known():
-    (*_, (_, ((_, probability), *best))) = restored("___", decoding=diffusion.Decoding(temp=1.0, top_k=1, spacing=0))[1]
+    (*_, (_, ((_, probability), *best))) = restored(
+        "___", decoding=diffusion.Decoding(temp=1.0, cool_to=1.0, top_k=1, spacing=0)
+    )[1]
     assert probability == pytest.approx(1 / 3) and [share for _, share in best] == pytest.approx([1 / 3] * 3)
 
 
@@ -151,11 +153,11 @@ def test_the_damaged_text_is_never_replaced(command, tmp_path):
 
 def test_gpt_restores_nothing(command):
     status, said = command("to _e or", method=gpt)
-    assert status == 2 and "sees the left side only" in said
+    assert status == 2 and "cannot tell what is behind a mask" in said
 
 
 def test_the_shipped_weights_restore_a_famous_line():
     engine = methods.load("diffusion")
-    decoding = diffusion.Decoding(temp=1.0, top_k=1)
+    decoding = diffusion.Decoding(temp=1.0, cool_to=1.0, top_k=1)
     found = restore.restore(engine, "First Citi_en:\nBefore we proceed any further, hear me sp_ak.\n", "_", decoding)
     assert "".join(best[0][0] for _, best in found) == "ze"

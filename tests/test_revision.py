@@ -92,7 +92,7 @@ def test_sweeps_mend_what_was_drawn_blindly():
     idx, masked = engine.alphabet.encode_masked("_" * 60)
     shares = []
     for revise in (0, 30):
-        decoding = diffusion.Decoding(temp=1.0, spacing=0, revise=revise)
+        decoding = diffusion.Decoding(temp=1.0, cool_to=1.0, spacing=0, revise=revise)
         found = trials.run(engine, trials.Trial(Canvas(idx, masked).repeat(40), decoding, tuple(range(40))))
         shares.append(sum(a != b for s in found for a, b in zip(s.text, s.text[1:], strict=False)) / 40 / 59)
     assert shares == [pytest.approx(0.5, abs=0.05), pytest.approx(0.1, abs=0.03)]

@@ -9,7 +9,7 @@ from lab.machine import Rng
 
 
 def ours(net, x, n=0, **settings):
-    decoding = diffusion.Decoding(temp=1, steps=n, target_chunk_len=x.size(1), **settings)
+    decoding = diffusion.Decoding(temp=1, cool_to=1, steps=n, target_chunk_len=x.size(1), **settings)
     rngs = [sampling.generator(i) for i in range(len(x))]
     return list(diffusion.generate(net, Canvas(x, x == net.mask), decoding, rngs))[-1].idx
 
