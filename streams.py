@@ -154,8 +154,8 @@ def generate(model, canvas, decoding, rngs):
             chunk = chunk.masked_fill(window.hidden & ~window.masked, W)  # of a later chunk: in nobody's view
             offsets, computed = torch.where(begins, chunk, offsets), computed & ~begins
         due = (offsets <= window.calls) & ~computed  # the known text with the first characters
-        order = due.long().argsort(dim=1, descending=True, stable=True)[:, : int(due.sum(1).max())]
-        columns = torch.where(due.gather(1, order), order, order[:, :1])  # rows with fewer repeat one of theirs
+        most = int(due.sum(1).max())  # rows with fewer compute others too, which changes nothing that is in view
+        columns = due.long().argsort(dim=1, descending=True, stable=True)[:, :most]
         x = shown(F.pad(window.idx, (1, 0))[:, :-1], offsets, config.vocab_size).gather(1, columns)
         logits = model(x.to(device), offsets.to(device), cache, columns.to(device))
         probs = probabilities(logits, decoding.temp)
