@@ -156,7 +156,8 @@ def generate(model, canvas, decoding, rngs):
         due = (offsets <= window.calls) & ~computed  # the known text with the first characters
         most = int(due.sum(1).max())  # rows with fewer compute others too, which changes nothing that is in view
         columns = due.long().argsort(dim=1, descending=True, stable=True)[:, :most]
-        x = shown(F.pad(window.idx, (1, 0))[:, :-1], offsets, config.vocab_size).gather(1, columns)
+        before = F.pad(window.idx, (1, 0))[:, :-1]  # before the window token 0: a line break, where there are lines
+        x = shown(before, offsets, config.vocab_size).gather(1, columns)
         logits = model(x.to(device), offsets.to(device), cache, columns.to(device))
         probs = probabilities(logits, decoding.temp)
         u = uniforms(W, rngs, window.masked.any(1)).gather(1, columns)
