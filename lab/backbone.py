@@ -1,4 +1,4 @@
-"""The transformer that all three methods share: RMSNorm, blocks (convolution, attention, MLP), RMSNorm.
+"""The transformer that all methods share: RMSNorm, blocks (convolution, attention, MLP), RMSNorm.
 
 What surrounds it (embedding, head, loss, sampler) is the method and stands in the method's own file.
 Sources: RoPE (arXiv 2104.09864), QK-norm (2302.05442), ReLU^2 (2109.08668); a short depthwise convolution
