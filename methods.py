@@ -58,7 +58,7 @@ def load(name=None, path=None, device="cpu", runtime="torch", sampler=None, reme
 
 
 def starting_point(name):
-    """The Decoding that the experiments vary: two stages where the method has them, the rest as it writes by default."""
+    """The Decoding that the experiments vary: temperature .8, the two likeliest characters, two stages where there are such."""
     decoding = find(name).decoding
     return replace(decoding, **{key: x for key, x in (TWO_STAGE | STAGED).items() if hasattr(decoding, key)})
 
@@ -95,6 +95,7 @@ def named(text):
 def strategy(text):
     """An unmasking strategy of a masked model by name, as `named` takes it -> choose(probs, masked)."""
     kind, number = named(text)
+    check(kind != "streams", f"{text}: an order of streams.py, not of a masked model")
     if kind == "random":
         return partial(unmasking.at_random, number=number, rng=torch.Generator().manual_seed(0))
     if kind in ("left", "budget"):

@@ -4,9 +4,10 @@
     uv run streams.py --train --init weights/gpt.pt      train it first, from GPT's weights
 
 A chunk of 240 characters in 4 streams takes 60 forward passes: pass k writes the k-th character of every stream. A position
-sees what is written before it is, in all streams, those to the right too; the end of a stream knows what it runs into. One
+sees what is written before it is, in all streams, those to the right too; the end of a stream knows what it runs into. (As in
+GPT a token is shown at the position after it: the last one of a window, or of a shorter stream, is in nobody's view.) One
 stream is GPT; as many as characters are masked diffusion in one pass. The passes of a chunk compute every position once, with
-cached keys and values, and the loss is the exact likelihood of the sampler, no bound.
+cached keys and values, and the loss is the exact likelihood of what they write at temperature 1, no bound.
 
 Sources: Scatter (arXiv 2604.24832), ARMD (2601.16971); blocks of BD3-LM (2503.09573). Steps away from gpt.py: [NEW].
 """
@@ -49,7 +50,7 @@ class Decoding:
 
     temp: float = 0.5  # temperature: 0 takes the likeliest character, 1 the model's own probabilities
     top_k: cli.one_number_or_all() = None  # draw from the k likeliest characters only, or from all
-    streams: int = 4  # [NEW] parts of a chunk, which are written in step; 1: from left to right
+    streams: int = 4  # [NEW] parts of a chunk without gaps, which are written in step; 1: from left to right
     target_chunk_len: int = 240  # [NEW] positions of a chunk; the rest of the window shows known text
 
     def __post_init__(self):
@@ -156,7 +157,9 @@ def generate(model, canvas, decoding, rngs):
         due = (offsets <= window.calls) & ~computed  # the known text with the first characters
         most = int(due.sum(1).max())  # rows with fewer compute others too, which changes nothing that is in view
         columns = due.long().argsort(dim=1, descending=True, stable=True)[:, :most]
-        before = F.pad(window.idx, (1, 0))[:, :-1]  # before the window token 0: a line break, where there are lines
+        before = F.pad(window.idx, (1, 0))[:, :-1]  # before the text token 0: a line break, where there are lines
+        earlier = windows.idx.gather(1, (windows.start - 1).clamp(min=0))
+        before[:, :1] = torch.where(windows.start > 0, earlier, before[:, :1])
         x = shown(before, offsets, config.vocab_size).gather(1, columns)
         logits = model(x.to(device), offsets.to(device), cache, columns.to(device))
         probs = probabilities(logits, decoding.temp)

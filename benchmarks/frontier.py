@@ -205,6 +205,8 @@ def draw_flows(points, path, y):
     place = {name: (point["nfe"], point["generative_nll"]) for name, point in points.items()}
     known = [(off, name) for off, names in PAIRS.items() for name in names if off in place and name in place]
     pairs = [pair for pair in known if "flow off" in pair[0]]
+    if not pairs:
+        return
     title = "What the flow changes at equal diversity: from flow off (ring) to flow (dot)"
     with plots.figure(path, title, "forward passes for 240 characters", y) as axes:
         for (off, name), colour in zip(pairs, itertools.cycle((*plots.COLOURS, "black")), strict=False):

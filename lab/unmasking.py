@@ -48,15 +48,15 @@ def cooled(decoding, window):
 
     The first characters of a chunk make it diverse, the last ones make it fit together.
     """
-    left = window.masked.sum(1).double() / window.chunk_size[:, 0].clamp(min=1)  # share of the chunk
+    left = window.masked.sum(1).double().clamp(min=1) / window.chunk_size[:, 0].clamp(min=1)  # of the chunk, a share
     return (decoding.temp * (decoding.cool_to + (1 - decoding.cool_to) * left))[:, None, None]
 
 
 def two_temps(logits, decoding, window):
     """Probabilities that tokens are drawn from, and those that confidence and entropy are taken of: (B, W, V) both.
 
-    The temperature of the latter: that of the draws, as in nathan-barry/tiny-diffusion; 1, as in LLaDA (arXiv 2502.09992) and Fast-dLLM, where they are
-    cold: near temperature 0 all positions seem certain.
+    The temperature of the latter is that of the draws, as in nathan-barry/tiny-diffusion; where the draws are colder than
+    COLD it is 1, as in LLaDA (arXiv 2502.09992) and Fast-dLLM: near temperature 0 all positions seem certain.
     """
     temp = cooled(decoding, window)
     own = decoding.confidence_temp

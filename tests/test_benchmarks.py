@@ -286,10 +286,10 @@ def test_the_plots_name_the_configurations(tmp_path, monkeypatch):
     )
     monkeypatch.setattr("matplotlib.axes.Axes.annotate", lambda self, text, *place, **style: beside.append(text))
     frontier.draw(result("parallel"), tmp_path, "parallel")
-    files = [f"parallel_{what}.png" for what in ("flow", "nfe", "seconds", "seconds_together")]
+    files = [f"parallel_{what}.png" for what in ("nfe", "seconds", "seconds_together")]
     assert [path.name for path in sorted(tmp_path.iterdir())] == files
     shown = [name for name in frontier.NAMED if name != "GPT, draft model"]  # not in this run
-    assert [labels[1:] for labels in named[-3:]] == [["Pareto frontier", *shown]] * 3
+    assert [labels[1:] for labels in named] == [["Pareto frontier", *shown]] * 3
     assert {"2 streams", "8 streams", "16 streams", "flow, spacing 8, cooled"} <= {*beside}
     assert not {*shown} & {*beside}
 

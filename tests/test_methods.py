@@ -14,7 +14,7 @@ import diffusion_flow as diffusion_flow_file
 from diffusion import METHOD as diffusion
 from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
-from lab import trials, two_stage
+from lab import trials, two_stage, unmasking
 from lab.backbone import Cache, attend, l2_normalize
 from lab.canvas import Canvas, Window
 from lab.cli import UserError
@@ -391,6 +391,26 @@ def test_a_text_of_a_mock_model_is_exactly_independent_of_the_batch(method, deco
     together = write(method, model, make_canvas(), decoding, (5, 6, 7))
     alone = [write(method, model, make_canvas(), decoding, (seed,))[0].text for seed in (5, 6, 7)]
     assert [sample.text for sample in together] == alone
+
+
+@masked_method
+def test_a_row_that_is_finished_has_probabilities_while_another_cools(method):
+    idx, masked = torch.zeros(2, 16, dtype=torch.long), torch.arange(16) >= torch.tensor([[13], [2]])
+    frames = list(
+        method.generate(make_model(method), Canvas(idx, masked), method.Decoding(spacing=2), generators(1, 2))
+    )
+    assert not frames[1].masked[0].all() and frames[-2].masked[1].any()
+    assert all(frame.probs.isfinite().all() for frame in frames)
+
+
+def test_the_temperature_falls_as_a_chunk_fills():
+    """In proportion to what is masked of it, each row for itself, from temp to cool_to times temp."""
+    masked = torch.arange(8) < torch.tensor([[8], [4], [2]])
+    sizes = torch.tensor([[8], [8], [4]])
+    window = Window(torch.zeros(3, 8), masked, masked, masked, sizes, torch.zeros(3, 1))
+    for cool_to, expected in ((0.0, [0.8, 0.4, 0.4]), (0.25, [0.8, 0.5, 0.5]), (1.0, [0.8, 0.8, 0.8])):
+        temps = unmasking.cooled(diffusion.Decoding(temp=0.8, cool_to=cool_to), window)
+        assert temps.shape == (3, 1, 1) and temps.flatten().tolist() == pytest.approx(expected)
 
 
 @every_decoding

@@ -123,6 +123,20 @@ def test_a_chunk_takes_as_many_passes_as_a_stream_has_characters_and_computes_ea
     assert sum(frame.computed for frame in frames) == pytest.approx((44 + 48) / 48)
 
 
+def test_a_later_window_knows_the_character_before_it():
+    model = random_model(block_size=48)
+    canvas = Canvas.after(torch.tensor([0, 1, 2, 3]), 80)
+    frames = written(model, canvas, temp=1.0, streams=4, target_chunk_len=40)
+    final, start = frames[-1].idx[0], 84 - 48
+    offsets = pass_of(torch.arange(48)[None] < 8, torch.tensor([[10]]))
+    with torch.no_grad():
+        full = model(shown(final[None, start - 1 : -1], offsets, 5), offsets)[0].double().softmax(-1)
+    for n, frame in enumerate(frames[10:]):
+        columns = frame.columns[0].tolist()
+        for i in (offsets[0] == n).nonzero().flatten().tolist():
+            torch.testing.assert_close(frame.probs[0, columns.index(start + i)], full[i], rtol=0, atol=2e-6)
+
+
 def test_likelihoods_of_all_texts_add_up_to_one():
     model = random_model(vocab_size=2, block_size=5)
     texts = torch.tensor([(0, *text) for text in itertools.product((0, 1), repeat=5)])

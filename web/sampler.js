@@ -1,6 +1,7 @@
 // The three samplers in the browser: gpt.py, diffusion.py and diffusion_flow.py, with what they take from lab/, in
 // their order and with their names. For given random numbers they write the same text, character for character.
-// One text of at most block_size characters, so that a window is the whole canvas; no top_k, steps, drafts, revision.
+// One text of at most block_size characters, so that a window is the whole canvas; no top_k, steps, drafts, revision,
+// no confidence of another temperature or of several characters.
 // A canvas is {idx, masked}: L tokens, L booleans. probs: L rows of V probabilities. random: uniform() and normal().
 
 import { Cache } from "./network.js"
@@ -47,7 +48,7 @@ function select_positions(probs, masked, { confidence_threshold, spacing }) {
   return passing.includes(true) ? passing : masked.map((each, i) => each && i === best)
 }
 
-const cooled = ({ temp, cool_to }, { masked, chunk_size }) => temp * (cool_to + (1 - cool_to) * sum(masked) / chunk_size)
+const cooled = ({ temp, cool_to }, { masked, chunk_size }) => temp * (cool_to + (1 - cool_to) * (sum(masked) / chunk_size))
 
 function two_temps(logits, decoding, window) {
   const temp = cooled(decoding, window), probs = probabilities(logits, temp)
