@@ -22,7 +22,8 @@ def test_the_tour_runs_and_shows_what_it_promises():
         str(output.get("data", output.get("text", ""))) for cell in tour.cells for output in cell.get("outputs", [])
     ]
     assert all(
-        any(part in text for text in shown) for part in ("--- diffusion_flow\nROMEO:", "<iframe", "mask 5", "to be or")
+        any(part in text for text in shown)
+        for part in ("--- diffusion_flow\nROMEO:", "<iframe", "mask 5", " is dead, long live the ")
     )
 
 
