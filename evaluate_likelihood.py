@@ -3,9 +3,9 @@
     uv run evaluate_likelihood.py
     uv run evaluate_likelihood.py --weights my_gpt.pt,my_diffusion.pt --data my.txt
 
-The figures of GPT and streams are exact; the masked models' is an upper bound. Below it stands what a sampler is worth that commits by a given
-unmasking strategy (path likelihood, 16 characters given, 240 written): the price of few passes, without samples and without
-an evaluator model. Choices were made on the validation split, so the test split is the one to quote; the whole is for
+The figures of GPT and streams are exact; the masked models' is an upper bound. Below it stands what a sampler is worth that
+commits by a given unmasking strategy (path likelihood, 16 characters given, 240 written): the price of few passes, without
+samples and without an evaluator model. Choices were made on the validation split, so the test split is the one to quote; the whole is for
 comparison with other projects. Writes likelihood_reports/<timestamp>/likelihood.json.
 """
 

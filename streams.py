@@ -89,10 +89,22 @@ def pass_of(known, length):
     return torch.where(known, i - known.size(1), (i - first) % length)
 
 
+def length_of(known, streams):
+    """Characters of a stream, (B, 1), of which the last one may have fewer. known: (B, T) bool."""
+    masked = (~known).sum(1, keepdim=True)
+    return (masked.clamp(min=1) + streams - 1) // streams
+
+
 def shown(before, offsets, vocab_size):
     """[NEW] What each position is shown of the token before it, (B, T): the mask where that is not written earlier."""
     is_written = F.pad(offsets, (1, 0), value=-offsets.size(1) - 1)[:, :-1] < offsets
     return before.where(is_written, vocab_size)
+
+
+def nats(model, idx, offsets, vocab_size):
+    """Cross-entropy of each token after the first of idx (B, T + 1), written in passes offsets (B, T) or (1, T): (B, T)."""
+    logits = model(shown(idx[:, :-1], offsets, vocab_size), offsets)
+    return F.cross_entropy(logits.mT, idx[:, 1:], reduction="none")
 
 
 def loss(model, idx, config, rng):
@@ -105,11 +117,9 @@ def loss(model, idx, config, rng):
     i, streams = torch.arange(T), 2 ** (5 * rng.stratified(B)).long()[:, None]  # (B, 1)
     prompt, end = (rng.rand(B, 1) * T / 8).floor(), ((1 - 4 * rng.rand(B, 1)).clamp(min=0) * T / 2).floor()
     known = (i < prompt) | (i >= T - end)
-    length = ((~known).sum(1, keepdim=True) + streams - 1) // streams  # the last one may be shorter
-    offsets = pass_of(known, length).to(idx.device)
-    logits = model(shown(idx[:, :-1], offsets, config.vocab_size), offsets)
-    nll = F.cross_entropy(logits.mT, idx[:, 1:], reduction="none")
-    return (nll * (offsets >= 0)).sum() / (offsets >= 0).sum(), {}
+    offsets = pass_of(known, length_of(known, streams)).to(idx.device)
+    nll, written = nats(model, idx, offsets, config.vocab_size), offsets >= 0
+    return (nll * written).sum() / written.sum(), {}
 
 
 @torch.no_grad()
@@ -119,15 +129,10 @@ def path_nll(model, windows, masked, streams=Decoding.streams):
     windows: (n, T) windows; masked: (T,) bool, which characters are written, not the first. Returns (n,) nats per character
     and the number of passes.
     """
-    length = (int(masked.sum()) + streams - 1) // streams
-    offsets = pass_of(~masked[None, 1:], length).to(windows.device)
-
-    def nll(idx):
-        logits = model(shown(idx[:, :-1], offsets, model.config.vocab_size), offsets)
-        nats = F.cross_entropy(logits.mT, idx[:, 1:], reduction="none")
-        return (nats * (offsets >= 0)).sum(1) / masked.sum()
-
-    return torch.cat([nll(idx) for idx in windows.split(ROWS)]), int(offsets.max()) + 1
+    known = ~masked[None, 1:]
+    offsets = pass_of(known, length_of(known, streams)).to(windows.device)
+    nll = torch.cat([nats(model, idx, offsets, model.config.vocab_size) for idx in windows.split(ROWS)])
+    return (nll * (offsets >= 0)).sum(1) / masked.sum(), int(offsets.max()) + 1
 
 
 def exact_nll(model, windows, repeats=1):
@@ -150,8 +155,7 @@ def generate(model, canvas, decoding, rngs):
     while windows.masked.any():
         window = windows.next_window()
         if (begins := window.calls == 0).any():  # (B, 1)
-            length = (window.chunk_size.clamp(min=1) + decoding.streams - 1) // decoding.streams
-            chunk = pass_of(~window.masked, length)
+            chunk = pass_of(~window.masked, length_of(~window.masked, decoding.streams))
             chunk = chunk.masked_fill(window.hidden & ~window.masked, W)  # of a later chunk: in nobody's view
             offsets, computed = torch.where(begins, chunk, offsets), computed & ~begins
         due = (offsets <= window.calls) & ~computed  # the known text with the first characters
