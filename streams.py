@@ -1,7 +1,7 @@
 """Streams: a text in parts that are written in step, each from left to right, all in view of each other.
 
-    uv run streams.py                                    write from weights/streams.pt
-    uv run streams.py --train --init weights/gpt.pt      train it first, from GPT's weights
+    uv run streams.py              write from weights/streams.pt
+    uv run streams.py --train      train it first
 
 A chunk of 240 characters in 4 streams takes 60 forward passes: pass k writes the k-th character of every stream. A position
 sees what is written before it is, in all streams, those to the right too; the end of a stream knows what it runs into. (As in
@@ -15,6 +15,7 @@ Sources: Scatter (arXiv 2604.24832), ARMD (2601.16971); blocks of BD3-LM (2503.0
 import math
 import sys
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import lab.start  # noqa: F401 (before PyTorch)
 
@@ -70,23 +71,37 @@ class Model(nn.Module):
         self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
         nn.init.zeros_(self.lm_head.weight)
 
-    def forward(self, idx, offsets, cache=None, columns=None):
+    def forward(self, idx, visible, cache=None, columns=None):
         """idx: (B, S) the token before each position, vocab_size where none is written yet -> (B, S, V) logits of its own.
 
-        offsets: (B, T) as `pass_of` gives them. With a cache, only the positions in columns (B, S) are computed.
+        visible: (B, S, T) as `visible_to` gives it. With a cache, only the positions in columns (B, S) are computed.
         """
-        view = View(offsets, self.config.conv_width - 1, self.config.ahead, cache, columns)  # [NEW]
+        view = View(visible, self.config.conv_width - 1, self.config.ahead, cache, columns)  # [NEW]
         return self.lm_head(self.backbone(self.token_emb(idx), view))
 
 
-def pass_of(known, length):
-    """[NEW] The pass that writes each position, its place in its stream; below 0 and rising where it is known.
+class Order(NamedTuple):
+    """[NEW] When each position is written: (B, T) each."""
 
-    known: (B, T) bool; length: (B, 1) characters of a stream, at most: each masked span is cut into streams. Returns (B, T).
+    passes: torch.Tensor  # the pass; below 0 and rising where it is known
+    begins: torch.Tensor  # the first position of its stream; KNOWN where it is known
+
+
+KNOWN = -1
+
+
+def order_of(known, length, moves=None):
+    """[NEW] The Order of streams that write what is not known, each masked span being cut into them.
+
+    known: (B, T) bool; length: (B, 1) characters of a stream, at most; moves: (B, T) bool, whether a position is written a
+    pass later than the one before it in its stream, rather than in the same one (default: all).
     """
     i = torch.arange(known.size(1), device=known.device)
-    first = torch.where(known, i + 1, 0).cummax(1).values  # of the span
-    return torch.where(known, i - known.size(1), (i - first) % length)
+    span = torch.where(known, i + 1, 0).cummax(1).values.clamp(max=known.size(1) - 1)  # its first position
+    begins = span + (i - span) // length * length
+    moved = (torch.ones_like(known) if moves is None else moves).cumsum(1)
+    passes = moved - moved.gather(1, begins.clamp(min=0))
+    return Order(passes.where(~known, i - known.size(1)), begins.where(~known, KNOWN))
 
 
 def length_of(known, streams):
@@ -95,30 +110,47 @@ def length_of(known, streams):
     return (masked.clamp(min=1) + streams - 1) // streams
 
 
-def shown(before, offsets, vocab_size):
-    """[NEW] What each position is shown of the token before it, (B, T): the mask where that is not written earlier."""
-    is_written = F.pad(offsets, (1, 0), value=-offsets.size(1) - 1)[:, :-1] < offsets
-    return before.where(is_written, vocab_size)
+def shown(before, begins, vocab_size):
+    """[NEW] What each position is shown of the token before it, (B, T): the mask where that is another stream's."""
+    left = F.pad(begins, (1, 0), value=KNOWN)[:, :-1]
+    return before.where((left == begins) | (left == KNOWN), vocab_size)
 
 
-def nats(model, idx, offsets, vocab_size):
-    """Cross-entropy of each token after the first of idx (B, T + 1), written in passes offsets (B, T) or (1, T): (B, T)."""
-    logits = model(shown(idx[:, :-1], offsets, vocab_size), offsets)
+def visible_to(order, columns=None):
+    """[NEW] Who sees whom, (B, S, T) bool: each position of columns (B, S), default all, and what it sees.
+
+    That is its own stream up to itself, and of the others, on either side, what is shown a token of an earlier pass.
+    """
+    passes, begins = order
+    i = torch.arange(passes.size(1), device=passes.device).expand_as(passes)
+    columns = i if columns is None else columns
+    since = passes.clone()
+    since[:, 1:] = torch.where(begins[:, 1:] == begins[:, :-1], passes[:, :-1] + 1, passes[:, 1:])
+    own = (begins[:, None] == begins.gather(1, columns)[..., None]) & (i[:, None] <= columns[..., None])
+    return own | (since[:, None] <= passes.gather(1, columns)[..., None])
+
+
+def nats(model, idx, order, vocab_size):
+    """Cross-entropy of each token after the first of idx (B, T + 1), written in an Order: (B, T)."""
+    logits = model(shown(idx[:, :-1], order.begins, vocab_size), visible_to(order))
     return F.cross_entropy(logits.mT, idx[:, 1:], reduction="none")
 
 
 def loss(model, idx, config, rng):
     """Cross-entropy of the characters that streams write, nats per character.
 
-    idx: (B, block_size + 1) tokens of clean text. Returns the scalar and no parts. [NEW] Rows have 1, 2, 4, 8 or 16 streams,
-    a prompt of up to 32 characters, and one in four a known end, too, of up to half the window.
+    idx: (B, block_size + 1) tokens of clean text. Returns the scalar and no parts. [NEW] Rows have 1, 2, 4 or 8 streams, a
+    prompt of up to 32 characters, and one in four a known end, too, of up to half the window. In every other row a stream
+    may write several characters in a pass, and in one of 16 nothing is known of the text before the window.
     """
     B, T = len(idx), config.block_size
-    i, streams = torch.arange(T), 2 ** (5 * rng.stratified(B)).long()[:, None]  # (B, 1)
+    i, streams = torch.arange(T), 2 ** (4 * rng.stratified(B)).long()[:, None]  # (B, 1)
     prompt, end = (rng.rand(B, 1) * T / 8).floor(), ((1 - 4 * rng.rand(B, 1)).clamp(min=0) * T / 2).floor()
     known = (i < prompt) | (i >= T - end)
-    offsets = pass_of(known, length_of(known, streams)).to(idx.device)
-    nll, written = nats(model, idx, offsets, config.vocab_size), offsets >= 0
+    moves = rng.rand(B, T) < 1 / 8 + 7 / 4 * rng.rand(B, 1)
+    order = Order(*(x.to(idx.device) for x in order_of(known, length_of(known, streams), moves)))
+    idx[:, 0] = idx[:, 0].masked_fill(rng.rand(B).to(idx.device) < 1 / 16, config.vocab_size)
+    nll, written = nats(model, idx, order, config.vocab_size), order.passes >= 0
     return (nll * written).sum() / written.sum(), {}
 
 
@@ -130,9 +162,9 @@ def path_nll(model, windows, masked, streams=Decoding.streams):
     and the number of passes.
     """
     known = ~masked[None, 1:]
-    offsets = pass_of(known, length_of(known, streams)).to(windows.device)
-    nll = torch.cat([nats(model, idx, offsets, model.config.vocab_size) for idx in windows.split(ROWS)])
-    return (nll * (offsets >= 0)).sum(1) / masked.sum(), int(offsets.max()) + 1
+    order = Order(*(x.to(windows.device) for x in order_of(known, length_of(known, streams))))
+    nll = torch.cat([nats(model, idx, order, model.config.vocab_size) for idx in windows.split(ROWS)])
+    return (nll * (order.passes >= 0)).sum(1) / masked.sum(), int(order.passes.max()) + 1
 
 
 def exact_nll(model, windows, repeats=1):
@@ -151,21 +183,22 @@ def generate(model, canvas, decoding, rngs):
     windows = Windows(canvas, config.block_size, decoding.target_chunk_len)
     B, W = len(canvas.idx), windows.width
     cache = ViewCache(config, B, W, like=model.lm_head.weight)
-    offsets, computed = torch.zeros(B, W, dtype=torch.long), torch.zeros(B, W, dtype=torch.bool)
+    order, computed = Order(*torch.zeros(2, B, W, dtype=torch.long)), torch.zeros(B, W, dtype=torch.bool)
     while windows.masked.any():
         window = windows.next_window()
         if (begins := window.calls == 0).any():  # (B, 1)
-            chunk = pass_of(~window.masked, length_of(~window.masked, decoding.streams))
-            chunk = chunk.masked_fill(window.hidden & ~window.masked, W)  # of a later chunk: in nobody's view
-            offsets, computed = torch.where(begins, chunk, offsets), computed & ~begins
-        due = (offsets <= window.calls) & ~computed  # the known text with the first characters
+            chunk = order_of(~window.masked, length_of(~window.masked, decoding.streams))
+            later = window.hidden & ~window.masked  # of a later chunk: in nobody's view
+            chunk = Order(chunk.passes.masked_fill(later, W), chunk.begins.masked_fill(later, W))
+            order, computed = Order(*(torch.where(begins, *x) for x in zip(chunk, order))), computed & ~begins
+        due = (order.passes <= window.calls) & ~computed  # the known text with the first characters
         most = int(due.sum(1).max())  # rows with fewer compute others too, which changes nothing that is in view
         columns = due.long().argsort(dim=1, descending=True, stable=True)[:, :most]
-        before = F.pad(window.idx, (1, 0))[:, :-1]  # before the text token 0: a line break, where there are lines
+        before = F.pad(window.idx, (1, 0), value=config.vocab_size)[:, :-1]
         earlier = windows.idx.gather(1, (windows.start - 1).clamp(min=0))
         before[:, :1] = torch.where(windows.start > 0, earlier, before[:, :1])
-        x = shown(before, offsets, config.vocab_size).gather(1, columns)
-        logits = model(x.to(device), offsets.to(device), cache, columns.to(device))
+        x = shown(before, order.begins, config.vocab_size).gather(1, columns)
+        logits = model(x.to(device), visible_to(order, columns).to(device), cache, columns.to(device))
         probs = probabilities(logits, decoding.temp)
         u = uniforms(W, rngs, window.masked.any(1)).gather(1, columns)
         drawn = window.idx.scatter(1, columns, choose_tokens(probs, decoding.top_k, u))
@@ -179,7 +212,7 @@ METHOD = Method(
     name="streams",
     title="Streams",
     config=Config(dropout=0.2),
-    recipe=Recipe(iters=4000, batch_size=12, eval_every=500),
+    recipe=Recipe(iters=10000, batch_size=12, eval_every=500),
     decoding=Decoding(),
     Model=Model,
     loss=loss,

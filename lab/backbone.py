@@ -129,24 +129,21 @@ class Layer(NamedTuple):
 
 
 class View:
-    """Who sees whom: position i sees position j where offsets[j] <= offsets[i], to its left and to its right.
+    """What each position sees, to its left and to its right, where that is neither all nor all on the left.
 
-    With offsets 0, 1, 2, ... that is GPT, with equal ones masked diffusion; streams lie between.
-    offsets: (B, T); left, right: how far a convolution reaches. With a ViewCache only the positions in columns (B, S) are
-    computed; the cache has what else they see.
+    visible: (B, S, T) bool; left, right: how far a convolution reaches. With a ViewCache only the positions in columns (B, S)
+    are computed; the cache has what else they see.
     """
 
-    def __init__(self, offsets, left, right, cache=None, columns=None):
-        B, T = offsets.shape
-        self.cache, self.columns = cache, columns
+    def __init__(self, visible, left, right, cache=None, columns=None):
+        B, _, T = visible.shape
+        self.visible, self.cache, self.columns = visible, cache, columns
         self.left, self.right = left, right
-        self.rows = torch.arange(B, device=offsets.device)[:, None]
-        positions = torch.arange(T, device=offsets.device).expand(B, T) if columns is None else columns
-        own = offsets.gather(1, positions)
-        self.visible = offsets[:, None] <= own[..., None]  # (B, S, T)
-        near = positions[..., None] + torch.arange(-left, right + 1, device=offsets.device)  # (B, S, width)
+        self.rows = torch.arange(B, device=visible.device)[:, None]
+        positions = torch.arange(T, device=visible.device).expand(B, T) if columns is None else columns
+        near = positions[..., None] + torch.arange(-left, right + 1, device=visible.device)  # (B, S, width)
         inside = (near >= 0) & (near < T)
-        self.in_view = self.visible.gather(2, near.clamp(0, T - 1)) & inside
+        self.in_view = visible.gather(2, near.clamp(0, T - 1)) & inside
         self.near = near.where(self.in_view, T)  # T: where a cache holds zeros
 
     def append(self, T):

@@ -12,7 +12,7 @@ from lab import command
 from lab.canvas import Canvas
 from lab.corpus import Alphabet
 from lab.likelihood import exact_nll
-from streams import Decoding, pass_of, shown
+from streams import Decoding, order_of, shown, visible_to
 
 SIZES = {"block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 16, "conv_width": 3, "dropout": 0.0}
 
@@ -47,18 +47,24 @@ def canvas_of(*texts):
 )
 def test_each_masked_span_is_cut_into_streams(known, length, passes):
     known = torch.tensor([[int(sign) for sign in known]]).bool()
-    assert pass_of(known, torch.tensor([[length]])).tolist() == [passes]
+    assert order_of(known, torch.tensor([[length]])).passes.tolist() == [passes]
 
 
 def test_a_position_is_shown_the_token_before_it_only_once_that_is_written():
-    offsets = torch.tensor([[-9, 0, 1, 0, 1, -4, 0, -2, 0]])
+    order = order_of(torch.tensor([[1, 0, 0, 0, 0, 1, 0, 1, 0]]).bool(), torch.tensor([[2]]))
     before = torch.arange(9)[None]
-    assert shown(before, offsets, 99).tolist() == [[0, 1, 2, 99, 4, 99, 6, 99, 8]]
+    assert shown(before, order.begins, 99).tolist() == [[0, 1, 2, 99, 4, 99, 6, 99, 8]]
 
 
+def test_a_stream_may_write_several_characters_in_a_pass():
+    known, moves = torch.arange(9)[None] < 1, torch.tensor([[0, 0, 1, 0, 1, 1, 0, 0, 1]]).bool()
+    assert order_of(known, torch.tensor([[4]]), moves).passes.tolist() == [[-9, 0, 1, 1, 2, 0, 0, 0, 1]]
+
+
+@pytest.mark.parametrize("moves", ["111111111111", "001010011010"])
 @pytest.mark.parametrize("ahead", [0, 2, 9])
-def test_no_position_s_logits_depend_on_what_is_not_written_before_it(ahead):
-    """Changed: each character in turn. Only positions that are written later may notice, and some do on both sides."""
+def test_no_position_s_logits_depend_on_what_is_not_written_before_it(ahead, moves):
+    """Changed: each character in turn. Only what is written in a later pass, or later in its stream, may notice: on both sides."""
     torch.manual_seed(1)
     model = random_model()
     model.config = replace(model.config, ahead=ahead)
@@ -66,14 +72,15 @@ def test_no_position_s_logits_depend_on_what_is_not_written_before_it(ahead):
         block.conv.weight = torch.nn.Parameter(torch.randn(16, 1, 3 + ahead))
     idx, T = torch.randint(5, (1, 13)), 12
     known = torch.arange(T)[None] < 2
-    offsets = pass_of(known, torch.tensor([[4]]))
+    order = order_of(known, torch.tensor([[4]]), torch.tensor([[move == "1" for move in moves]]))
+    passes, begins = order.passes[0], order.begins[0]
     seen = set()
     for changed in range(T):
         other = idx.clone()
         other[0, 1 + changed] = (idx[0, 1 + changed] + 1) % 5
-        one, two = (model(shown(x[:, :-1], offsets, 5), offsets) for x in (idx, other))
+        one, two = (model(shown(x[:, :-1], begins[None], 5), visible_to(order)) for x in (idx, other))
         differs = ((one - two).abs().amax(-1) > 1e-6)[0]
-        may = offsets[0] > offsets[0, changed]
+        may = (passes > passes[changed]) | (begins == begins[changed]) & (torch.arange(T) > changed)
         assert not (differs & ~may).any()
         seen |= {(changed, i) for i in differs.nonzero().flatten().tolist()}
     assert any(i > j for j, i in seen) and any(i < j for j, i in seen)
@@ -89,17 +96,17 @@ def test_passes_with_a_cache_give_the_probabilities_of_one_full_pass(texts, coun
     frames = written(model, canvas, temp=1.0, streams=count)
     final = frames[-1].idx
     spans = canvas.masked.sum(1, keepdim=True)
-    offsets = pass_of(~canvas.masked, (spans + count - 1) // count)
-    before = torch.nn.functional.pad(final, (1, 0))[:, :-1]
+    order = order_of(~canvas.masked, (spans + count - 1) // count)
+    before = torch.nn.functional.pad(final, (1, 0), value=5)[:, :-1]
     with torch.no_grad():
-        full = model(shown(before, offsets, 5), offsets).double().softmax(-1)
+        full = model(shown(before, order.begins, 5), visible_to(order)).double().softmax(-1)
     compared = 0
     for n, (frame, masked) in enumerate(zip(frames, [canvas.masked, *(f.masked for f in frames)], strict=False)):
         new = masked & ~frame.masked
         for b, i in new.nonzero().tolist():
             column = frame.columns[b].tolist().index(i)
             torch.testing.assert_close(frame.probs[b, column], full[b, i], rtol=0, atol=2e-6)
-            assert offsets[b, i] == n
+            assert order.passes[b, i] == n
             compared += 1
     assert compared == canvas.masked.sum() and not frames[-1].masked.any()
     assert final[~canvas.masked].equal(canvas.idx[~canvas.masked])
@@ -128,12 +135,12 @@ def test_a_later_window_knows_the_character_before_it():
     canvas = Canvas.after(torch.tensor([0, 1, 2, 3]), 80)
     frames = written(model, canvas, temp=1.0, streams=4, target_chunk_len=40)
     final, start = frames[-1].idx[0], 84 - 48
-    offsets = pass_of(torch.arange(48)[None] < 8, torch.tensor([[10]]))
+    order = order_of(torch.arange(48)[None] < 8, torch.tensor([[10]]))
     with torch.no_grad():
-        full = model(shown(final[None, start - 1 : -1], offsets, 5), offsets)[0].double().softmax(-1)
+        full = model(shown(final[None, start - 1 : -1], order.begins, 5), visible_to(order))[0].double().softmax(-1)
     for n, frame in enumerate(frames[10:]):
         columns = frame.columns[0].tolist()
-        for i in (offsets[0] == n).nonzero().flatten().tolist():
+        for i in (order.passes[0] == n).nonzero().flatten().tolist():
             torch.testing.assert_close(frame.probs[0, columns.index(start + i)], full[i], rtol=0, atol=2e-6)
 
 
@@ -154,7 +161,7 @@ def test_the_likelihood_is_that_of_what_the_sampler_draws():
         for frame, masked in zip(frames, [canvas.masked, *(f.masked for f in frames)], strict=False):
             new = (masked & ~frame.masked).gather(1, frame.columns) & (frame.columns >= 2)
             drawn -= torch.where(new, frame.confidence.log(), 0).sum(1)
-        x = torch.nn.functional.pad(frames[-1].idx, (1, 0))  # a window's first character is shown, not written
+        x = torch.nn.functional.pad(frames[-1].idx, (1, 0), value=5)  # a window's first character is shown, not written
         nll, _ = streams.path_nll(model, x, torch.arange(13) > 2, count)
         torch.testing.assert_close(10 * nll.double(), drawn, rtol=1e-5, atol=1e-5)
 
