@@ -11,8 +11,9 @@ from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
 
-from lab import cli, records, stats
-from lab.quality import Reference
+from lab import cli
+from lab.measuring import records, stats
+from lab.measuring.quality import Reference
 
 
 @dataclass(frozen=True)

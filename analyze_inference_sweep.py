@@ -14,10 +14,11 @@ from pathlib import Path
 import lab.start  # noqa: F401 (before PyTorch)
 
 import methods
-from lab import cli, files, plots, records, stats
+from lab import cli, files
 from lab.cli import comma_list
+from lab.measuring import plots, records, stats
+from lab.measuring.quality import Reference
 from lab.progress import note
-from lab.quality import Reference
 
 BRIEF = ("name", "chars_per_second", "chars_per_call", "nfe", "distance", "distance_low", "distance_high")
 

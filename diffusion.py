@@ -17,16 +17,17 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lab import cli, command, two_stage
-from lab.backbone import Backbone, Config
-from lab.canvas import Windows
+from lab import cli, command
 from lab.cli import check_range
-from lab.likelihood import nelbo
-from lab.method import Method
-from lab.revision import revised
-from lab.sampling import sample_tokens
-from lab.training import Recipe
-from lab.unmasking import MOST, reverse_step, select_positions, two_temps
+from lab.decoding import two_stage
+from lab.decoding.canvas import Windows
+from lab.decoding.revision import revised
+from lab.decoding.sampling import sample_tokens
+from lab.decoding.unmasking import MOST, reverse_step, select_positions, two_temps
+from lab.model.backbone import Backbone, Config
+from lab.model.likelihood import nelbo
+from lab.model.method import Method
+from lab.training.trainer import Recipe
 
 
 @dataclass(frozen=True)

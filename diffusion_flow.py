@@ -40,12 +40,13 @@ from torch.nn import functional as F
 
 import diffusion
 from diffusion import corrupt, unmask
-from lab import backbone, command
-from lab.canvas import Windows
+from lab import command
 from lab.cli import check_range
-from lab.revision import revised
-from lab.sampling import sample_tokens
-from lab.unmasking import two_temps
+from lab.decoding.canvas import Windows
+from lab.decoding.revision import revised
+from lab.decoding.sampling import sample_tokens
+from lab.decoding.unmasking import two_temps
+from lab.model import backbone
 
 SNR_HALF = 3.0  # signal-to-noise ratio at t = 1/2, where the evidence tells about a third of a character out of 65
 SNR_MOST = 30.0  # beyond it a character is certain

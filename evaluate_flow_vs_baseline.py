@@ -17,7 +17,8 @@ import lab.start  # noqa: F401 (before PyTorch)
 import diffusion
 import diffusion_flow
 import methods
-from lab import cli, experiment, records, stats
+from lab import cli
+from lab.measuring import experiment, records, stats
 from methods import STAGED, TWO_STAGE
 
 

@@ -14,8 +14,9 @@ import lab.start  # noqa: F401 (before PyTorch)
 
 import diffusion
 import methods
-from lab import cli, experiment, records, stats
+from lab import cli
 from lab.cli import check
+from lab.measuring import experiment, records, stats
 from methods import ONE_STAGE, STAGED, TWO_STAGE
 
 

@@ -21,9 +21,11 @@ import pandas as pd
 import torch
 
 import methods
-from lab import checkpoint, cli, files, likelihood, records, stats
+from lab import cli, files
 from lab.cli import check
-from lab.corpus import Corpus, windows
+from lab.measuring import records, stats
+from lab.model import checkpoint, likelihood
+from lab.model.corpus import Corpus, windows
 from lab.progress import Bar
 
 

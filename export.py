@@ -4,7 +4,7 @@
     uv run --extra onnx export.py --weights my_gpt.pt --output-dir my_folder
 
 Both files say in their metadata what the numbers mean: alphabet, mask symbol, sizes, method, opening, how it was trained.
-What a graph takes and gives: lab/onnx_runtime.py.
+What a graph takes and gives: lab/model/onnx_runtime.py.
 """
 
 import json
@@ -15,7 +15,8 @@ from pathlib import Path
 import lab.start  # noqa: F401 (before PyTorch)
 
 import methods
-from lab import checkpoint, cli, files, onnx_runtime
+from lab import cli, files
+from lab.model import checkpoint, onnx_runtime
 
 ABOUT = "tiny-diffusion"
 

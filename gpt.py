@@ -17,13 +17,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from lab import cli, command
-from lab.backbone import Backbone, Cache, Config
-from lab.canvas import Frame
 from lab.cli import check_range
-from lab.likelihood import exact_nll
-from lab.method import Method
-from lab.sampling import probabilities, sample_tokens
-from lab.training import Recipe
+from lab.decoding.canvas import Frame
+from lab.decoding.sampling import probabilities, sample_tokens
+from lab.model.backbone import Backbone, Cache, Config
+from lab.model.likelihood import exact_nll
+from lab.model.method import Method
+from lab.training.trainer import Recipe
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,12 @@ import diffusion
 import diffusion_flow
 import gpt
 import streams
-from lab import checkpoint, cli, command, likelihood, trials, unmasking
+from lab import cli, command
 from lab.cli import check
-from lab.method import Method, import_file, sampler_of
+from lab.decoding import unmasking
+from lab.measuring import trials
+from lab.model import checkpoint, likelihood
+from lab.model.method import Method, import_file, sampler_of
 
 METHODS = {module.METHOD.name: module.METHOD for module in (gpt, diffusion, diffusion_flow, streams)}
 ONE_STAGE = {"confidence_threshold": 0.85, "draft_threshold": 0.85, "confirm_threshold": 0.85, "replace_margin": 1.0}

@@ -25,11 +25,13 @@ from pathlib import Path
 import lab.start  # noqa: F401 (before PyTorch)
 
 import methods
-from lab import cli, onnx_runtime, page
+from lab import cli
 from lab.cli import ROOT, UserError, check, check_range
 from lab.files import atomic
-from lab.film import MASKED, NEW, SETTLED
+from lab.model import onnx_runtime
 from lab.progress import Bar
+from lab.showing import page
+from lab.showing.film import MASKED, NEW, SETTLED
 
 PACKAGE = "onnxruntime-web@1.30.0"
 DIGEST = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="  # SHA-512
@@ -100,7 +102,7 @@ def described(engines):
 
 
 def words(language, say, about):
-    """The page in a language; its {{phrases}} and those of page.js are keys of lab/chinese.json."""
+    """The page in a language; its {{phrases}} and those of page.js are keys of lab/showing/chinese.json."""
     table = {} if say is str else json.loads((ROOT / "lab" / "chinese.json").read_text(encoding="utf-8"))
     text = json.dumps(about | {"words": table}, ensure_ascii=False).replace("<", "\\u003c")
     links = " ".join(f'<a href="{file}" lang="">{name}</a>' for name, file in FILES.items() if name != language)

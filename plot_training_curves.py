@@ -13,7 +13,8 @@ from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
 
-from lab import cli, plots, records
+from lab import cli
+from lab.measuring import plots, records
 
 COMMON = ("step", "elapsed_sec", "train_loss", "val_loss", "batch_total_loss")
 FLOW = ("batch_ce_loss", "batch_flow_loss", "flow_weight", "grad_norm")

@@ -19,12 +19,14 @@ import torch
 from tyro.conf import Positional
 
 import methods
-from lab import checkpoint, cli, records
-from lab.canvas import Canvas
+from lab import cli
 from lab.cli import check, check_range
+from lab.decoding.canvas import Canvas
 from lab.files import check_place, reading
+from lab.measuring import records
+from lab.measuring.trials import Trial, frames
+from lab.model import checkpoint
 from lab.progress import Bar
-from lab.trials import Trial, frames
 
 
 @dataclass(frozen=True)

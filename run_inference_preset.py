@@ -14,9 +14,11 @@ import lab.start  # noqa: F401 (before PyTorch)
 import msgspec
 
 import methods
-from lab import cli, command, experiment, onnx_runtime, records, trials
-from lab.canvas import Canvas
+from lab import cli, command
 from lab.cli import UserError, check
+from lab.decoding.canvas import Canvas
+from lab.measuring import experiment, records, trials
+from lab.model import onnx_runtime
 
 
 @dataclass(frozen=True)

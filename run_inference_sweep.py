@@ -12,8 +12,9 @@ from pathlib import Path
 import lab.start  # noqa: F401 (before PyTorch)
 
 import methods
-from lab import cli, experiment
+from lab import cli
 from lab.cli import comma_list, number_or_all
+from lab.measuring import experiment
 
 
 @dataclass(frozen=True)

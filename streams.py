@@ -24,14 +24,15 @@ from torch import nn
 from torch.nn import functional as F
 
 import gpt
-from lab import backbone, cli, command
-from lab.backbone import Backbone, View, ViewCache
-from lab.canvas import Windows
+from lab import cli, command
 from lab.cli import check_range
-from lab.likelihood import ROWS
-from lab.method import Method
-from lab.sampling import choose_tokens, probabilities, uniforms
-from lab.training import Recipe
+from lab.decoding.canvas import Windows
+from lab.decoding.sampling import choose_tokens, probabilities, uniforms
+from lab.model import backbone
+from lab.model.backbone import Backbone, View, ViewCache
+from lab.model.likelihood import ROWS
+from lab.model.method import Method
+from lab.training.trainer import Recipe
 
 
 @dataclass(frozen=True)

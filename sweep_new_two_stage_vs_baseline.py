@@ -19,9 +19,11 @@ import pandas as pd
 
 import diffusion
 import methods
-from lab import cli, experiment, plots, records, stats, two_stage
+from lab import cli
 from lab.cli import check, comma_list
-from lab.quality import NgramStats, measures_of
+from lab.decoding import two_stage
+from lab.measuring import experiment, plots, records, stats
+from lab.measuring.quality import NgramStats, measures_of
 from methods import ONE_STAGE, STAGED, TWO_STAGE
 
 MARGIN = 0.02  # of `distance`, which the whole interval of the difference may reach

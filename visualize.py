@@ -14,12 +14,13 @@ import lab.start  # noqa: F401 (before PyTorch)
 
 import diffusion
 import methods
-from lab import cli, film, page, painter, terminal
-from lab.canvas import Canvas
+from lab import cli
 from lab.cli import check
+from lab.decoding.canvas import Canvas
 from lab.files import check_place
+from lab.measuring.trials import Trial, warm_up
 from lab.progress import Bar, note
-from lab.trials import Trial, warm_up
+from lab.showing import film, page, painter, terminal
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,9 @@ import torch
 import methods
 from benchmarks import draft_model, origin_flow
 from benchmarks.draft_model import NGrams
-from lab import checkpoint, cli, machine, trials
+from lab import cli
+from lab.measuring import trials
+from lab.model import checkpoint, machine
 
 GPT_TEMPS = (0.2, 0.3, 0.45, 0.6, 0.8, 1.0)
 SMALL_GPT_TEMPS = (0.3, 0.4, 0.6, 0.8, 1.0, 1.1)

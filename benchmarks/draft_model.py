@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from lab.backbone import Cache
-from lab.canvas import Frame
 from lab.cli import check
-from lab.sampling import choose_tokens, probabilities, uniforms
+from lab.decoding.canvas import Frame
+from lab.decoding.sampling import choose_tokens, probabilities, uniforms
+from lab.model.backbone import Cache
 
 
 class NGrams:

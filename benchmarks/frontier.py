@@ -25,11 +25,12 @@ import pandas as pd
 import methods
 from benchmarks.configurations import COOLED, PAIRS, SPACED, configurations, eager, middle
 from benchmarks.timing import Output, show, writing_seconds
-from lab import cli, experiment, plots, records, stats, trials
-from lab.canvas import Canvas
+from lab import cli
 from lab.cli import check
-from lab.corpus import Corpus
-from lab.quality import measure
+from lab.decoding.canvas import Canvas
+from lab.measuring import experiment, plots, records, stats, trials
+from lab.measuring.quality import measure
+from lab.model.corpus import Corpus
 
 MEASURES = ("generative_nll", "jsd_4", "real_words", "repetition", "nfe", "full_passes")
 NAMED = ("GPT", "GPT, draft model", "1-layer GPT", "4 streams", COOLED, SPACED)

@@ -16,9 +16,11 @@ import torch
 import methods
 import streams
 from benchmarks.timing import Output, show
-from lab import cli, experiment, likelihood, stats
+from lab import cli
 from lab.cli import check
-from lab.corpus import Corpus, windows
+from lab.measuring import experiment, stats
+from lab.model import likelihood
+from lab.model.corpus import Corpus, windows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,10 +36,13 @@ from benchmarks.speed import load_module, load_origin, train_theirs
 from benchmarks.timing import Output, clock, show
 from diffusion import METHOD as diffusion
 from gpt import METHOD as gpt
-from lab import checkpoint, cli, machine, plots, records, stats, training
-from lab.backbone import Config
+from lab import cli
 from lab.cli import check
-from lab.corpus import Corpus, windows
+from lab.measuring import plots, records, stats
+from lab.model import checkpoint, machine
+from lab.model.backbone import Config
+from lab.model.corpus import Corpus, windows
+from lab.training.trainer import Recipe, Trainer, train_steps
 
 HELD_OUT = 25_600  # characters of the test split that are read after so many minutes
 
@@ -119,7 +122,7 @@ def draw(path, x, lines, log=False):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timed(training.Recipe):
+class Timed(Recipe):
     """A recipe whose learning rates follow the time, not the steps."""
 
     began: float
@@ -143,11 +146,9 @@ def train_ours(method, corpus, minutes, device):
     with tempfile.TemporaryDirectory() as empty, mock.patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=empty):
         torch.manual_seed(0)
         model = method.Model(replace(method.config, vocab_size=len(corpus.alphabet))).to(device)
-        trainer = training.Trainer(
-            method, model, Timed(**vars(method.recipe) | {"iters": 10**9}, began=began, minutes=minutes)
-        )
+        trainer = Trainer(method, model, Timed(**vars(method.recipe) | {"iters": 10**9}, began=began, minutes=minutes))
         trainer.compile()
-        for step, losses in enumerate(training.steps(trainer, corpus), 1):
+        for step, losses in enumerate(train_steps(trainer, corpus), 1):
             losses["batch_total_loss"].item()  # waits for the device
             if trainer.recipe.spent() >= 1:
                 return model, step

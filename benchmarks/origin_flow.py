@@ -21,10 +21,10 @@ from torch.nn import functional as F
 
 import diffusion
 from lab import command
-from lab.canvas import Windows
 from lab.cli import check_range
-from lab.revision import revised
-from lab.unmasking import two_temps
+from lab.decoding.canvas import Windows
+from lab.decoding.revision import revised
+from lab.decoding.unmasking import two_temps
 
 WEIGHT, WARMUP, LAST_STEP, BETA = 0.1, 1000, 6000, 0.1  # of the flow loss
 

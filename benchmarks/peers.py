@@ -25,9 +25,11 @@ from torch.nn import functional as F
 import methods
 from benchmarks.timing import Output, opening, show
 from diffusion import Config
-from lab import cli, experiment, machine, quality, records
+from lab import cli
 from lab.cli import check
-from lab.likelihood import ROWS
+from lab.measuring import experiment, quality, records
+from lab.model import machine
+from lab.model.likelihood import ROWS
 
 PACKAGES = {  # file in adapters/ -> what its environment has beside the project's
     "tiny_diffusion": (),

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 import lab.start  # noqa: F401 (before PyTorch)
 
 from benchmarks import tables
-from lab import cli, records
+from lab import cli
 from lab.cli import ROOT
+from lab.measuring import records
 
 TABLE = r"(<!-- ([\w.]+) \|(.*)\| -->\n.*\n.*\n)(?:\|.*\n)*<!-- end -->"
 FIGURE = r"(<!-- ([^>{\n]+) (\{[^>\n]+\}) -->).*?<!-- end -->"

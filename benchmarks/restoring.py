@@ -23,11 +23,12 @@ from torch.nn import functional as F
 import methods
 from benchmarks.draft_model import NGrams
 from benchmarks.timing import Output, show
-from lab import cli, stats
-from lab.backbone import Cache
-from lab.corpus import Corpus, windows
+from lab import cli
+from lab.decoding.sampling import generator
+from lab.measuring import stats
+from lab.model.backbone import Cache
+from lab.model.corpus import Corpus, windows
 from lab.progress import Bar
-from lab.sampling import generator
 from restore import restore
 
 KINDS = ("scattered", "spans", "line ends")

@@ -16,9 +16,11 @@ import torch
 
 import methods
 from benchmarks.timing import RATE, Output, opening, show, timed
-from lab import cli, onnx_runtime, trials
-from lab.backbone import Cache, Config
-from lab.corpus import Corpus, windows
+from lab import cli
+from lab.measuring import trials
+from lab.model import onnx_runtime
+from lab.model.backbone import Cache, Config
+from lab.model.corpus import Corpus, windows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,8 @@ import lab.start  # noqa: F401 (before PyTorch)
 
 import methods
 from benchmarks.timing import Output
-from lab import checkpoint, cli, command
+from lab import cli, command
+from lab.model import checkpoint
 
 INFILL = "The k___ is dead, long live the q____!"
 MADE = ("command", "steps", "minutes", "processor", "threads", "commit")

@@ -29,10 +29,13 @@ from benchmarks.draft_model import NGrams
 from benchmarks.timing import RATE, Output, opening, show, timed, writing_seconds
 from diffusion import METHOD as diffusion
 from gpt import METHOD as gpt
-from lab import cli, experiment, machine, training, trials
-from lab.canvas import Canvas
+from lab import cli
 from lab.cli import UserError, check, check_range
-from lab.corpus import DEFAULT, Corpus
+from lab.decoding.canvas import Canvas
+from lab.measuring import experiment, trials
+from lab.model import machine
+from lab.model.corpus import DEFAULT, Corpus
+from lab.training.trainer import Trainer, train_steps
 
 # what is used of the origin
 ORIGIN = ("Model", "device", "generate", "get_batch", "batch_size", "learning_rate", "n_embd", "n_head")
@@ -55,11 +58,11 @@ def stepper(method, corpus, config, windows, device, muon=True, compiled=None, b
     """A function that takes a training step of a fresh model on so many windows; compiled and in bfloat16 where it pays."""
     torch.manual_seed(0)
     recipe = replace(method.recipe, iters=10**9, batch_size=windows, compile=compiled, bf16=bf16)
-    trainer = training.Trainer(method, method.Model(config).to(device), recipe)
+    trainer = Trainer(method, method.Model(config).to(device), recipe)
     trainer.compile()
     if not muon:
         trainer.optimisers = [(torch.optim.AdamW(trainer.model.parameters()), recipe.adam_lr)]
-    steps = training.steps(trainer, corpus)
+    steps = train_steps(trainer, corpus)
     return lambda: next(steps)["batch_total_loss"].item()  # waits for the device
 
 

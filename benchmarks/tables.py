@@ -1,8 +1,8 @@
 """Rows of the pages' tables, from results/ alone, where they are not the rows of a file as they stand."""
 
 from benchmarks.configurations import COOLED, PAIRS, middle
-from lab import records
 from lab.cli import ROOT, check
+from lab.measuring import records
 
 SUMMARY = {  # what README compares: its weights, and its name in Chinese
     "GPT": ("gpt", "GPT"),

@@ -8,9 +8,9 @@ from functools import partial
 
 import pandas as pd
 
-from lab import records, trials
-from lab.canvas import Canvas
 from lab.cli import ROOT
+from lab.decoding.canvas import Canvas
+from lab.measuring import records, trials
 
 RATE = "characters per second"
 

@@ -6,13 +6,18 @@ import sys
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from lab import checkpoint, cli, gaps, machine, onnx_runtime, session, terminal, trials, two_stage
-from lab.canvas import Canvas
+from lab import cli
 from lab.cli import check, check_range, check_seeds, say, typed_command
-from lab.corpus import Corpus
-from lab.method import sampler_of
+from lab.decoding import gaps, two_stage
+from lab.decoding.canvas import Canvas
+from lab.decoding.sampling import generator
+from lab.measuring import trials
+from lab.model import checkpoint, machine, onnx_runtime
+from lab.model.corpus import Corpus
+from lab.model.method import sampler_of
 from lab.progress import Bar
-from lab.sampling import generator
+from lab.showing import terminal
+from lab.training import session
 
 LONGEST = 10_000_000  # characters of one text: what still fits a small machine's memory
 

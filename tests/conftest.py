@@ -7,8 +7,9 @@ import pytest
 import torch
 from hypothesis import settings
 
-from lab import checkpoint, corpus, session
-from lab.corpus import Alphabet
+from lab.model import checkpoint, corpus
+from lab.model.corpus import Alphabet
+from lab.training import session
 
 torch.set_num_threads(1)  # the models are tiny
 os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start

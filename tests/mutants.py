@@ -1,6 +1,6 @@
 """Which changes of a file do its tests miss? Mutation testing by cosmic-ray's operators.
 
-    uv run --with cosmic-ray python tests/mutants.py lab/stats.py tests/test_stats.py --sample 100
+    uv run --with cosmic-ray python tests/mutants.py lab/measuring/stats.py tests/test_stats.py --sample 100
 
 Each mutant is tried in a copy of the project by a process that is forked when PyTorch is imported already, so that it costs
 about as much as the tests themselves up to the first that fails. Prints the mutants that live and the share of those that do not.

@@ -19,10 +19,11 @@ from benchmarks.configurations import Configuration
 from benchmarks.draft_model import NGrams, generate
 from diffusion import METHOD as diffusion
 from gpt import METHOD as gpt
-from lab import corpus, machine, records
-from lab.backbone import Config
-from lab.canvas import Canvas
 from lab.cli import UserError
+from lab.decoding.canvas import Canvas
+from lab.measuring import records
+from lab.model import corpus, machine
+from lab.model.backbone import Config
 
 IDS = np.random.default_rng(0).integers(0, 3, 400)
 

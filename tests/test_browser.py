@@ -23,9 +23,11 @@ import visualize
 from diffusion import METHOD as diffusion
 from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
-from lab import checkpoint, cli, sampling
-from lab.canvas import Canvas
-from lab.corpus import Alphabet
+from lab import cli
+from lab.decoding import sampling
+from lab.decoding.canvas import Canvas
+from lab.model import checkpoint
+from lab.model.corpus import Alphabet
 
 pytest.importorskip("onnxscript", reason="the extra `page` is not installed")
 playwright = pytest.importorskip("playwright.sync_api", reason="the dependency group `browser` is not installed")

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.canvas import Canvas, Frame, Windows
-from lab.sampling import choose_tokens, probabilities, sample_tokens
+from lab.decoding.canvas import Canvas, Frame, Windows
+from lab.decoding.sampling import choose_tokens, probabilities, sample_tokens
 
 
 def generator(seed):

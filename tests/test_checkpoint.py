@@ -16,9 +16,10 @@ import methods
 from diffusion import METHOD as diffusion
 from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
-from lab import checkpoint, command, files, machine
+from lab import command, files
 from lab.cli import UserError
-from lab.corpus import Alphabet
+from lab.model import checkpoint, machine
+from lab.model.corpus import Alphabet
 from streams import METHOD as streams
 
 METHODS = [gpt, diffusion, diffusion_flow, streams]

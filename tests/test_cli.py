@@ -12,8 +12,9 @@ import run_inference_sweep
 from diffusion import METHOD as diffusion
 from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
-from lab import cli, command, corpus
+from lab import cli, command
 from lab.cli import UserError, check
+from lab.model import corpus
 from streams import METHOD as streams
 
 

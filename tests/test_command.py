@@ -8,7 +8,8 @@ import torch
 
 from diffusion import METHOD as diffusion
 from gpt import METHOD as gpt
-from lab import cli, command, machine
+from lab import cli, command
+from lab.model import machine
 from methods import METHODS
 
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
@@ -51,7 +52,7 @@ def test_writing_needs_no_corpus(method, make_weights, own_root):
 
 
 def test_without_weights_at_the_default_path_it_says_so_and_trains(own_root, text_file, tiny, monkeypatch, capsys):
-    monkeypatch.setattr("lab.checkpoint.ROOT", own_root)
+    monkeypatch.setattr("lab.model.checkpoint.ROOT", own_root)
     flags = ["--data", str(text_file), "--iters", "1", "--max-new-tokens", "5", *tiny]
     assert command.run(gpt, flags) == 0
     assert "gpt.pt: no such file; training it first" in capsys.readouterr().err

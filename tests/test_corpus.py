@@ -13,10 +13,10 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lab import corpus
 from lab.cli import UserError
-from lab.corpus import MASK_SYMBOLS, Alphabet, Corpus, windows
-from lab.machine import Rng
+from lab.model import corpus
+from lab.model.corpus import MASK_SYMBOLS, Alphabet, Corpus, windows
+from lab.model.machine import Rng
 
 
 def alphabet_of(text):

@@ -16,8 +16,11 @@ import PIL.ImageFont  # noqa: F401
 import pytest
 
 import methods
-from lab import checkpoint, corpus, experiment, files, painter, records
+from lab import files
 from lab.cli import UserError
+from lab.measuring import experiment, records
+from lab.model import checkpoint, corpus
+from lab.showing import painter
 
 ROOT = Path(__file__).resolve().parent.parent
 FULL = Path("/dev/full")  # a device without room: every write to it fails

@@ -12,11 +12,13 @@ import visualize
 from diffusion import METHOD as diffusion
 from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
-from lab import cli, film, page, painter, trials
-from lab.canvas import Canvas
+from lab import cli
 from lab.cli import UserError
-from lab.corpus import Alphabet
-from lab.film import DRAFT, EMPTY, MASKED, NEW, SETTLED, AnimationFrame, Film, Snapshot
+from lab.decoding.canvas import Canvas
+from lab.measuring import trials
+from lab.model.corpus import Alphabet
+from lab.showing import film, page, painter
+from lab.showing.film import DRAFT, EMPTY, MASKED, NEW, SETTLED, AnimationFrame, Film, Snapshot
 from methods import METHODS
 
 ABC = Alphabet("abc\n ")

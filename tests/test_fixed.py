@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from lab import checkpoint, command
-from lab.canvas import Canvas
-from lab.corpus import Alphabet, Corpus
+from lab import command
+from lab.decoding.canvas import Canvas
+from lab.model import checkpoint
+from lab.model.corpus import Alphabet, Corpus
 from methods import METHODS
 
 HERE = Path(__file__).resolve().parent

@@ -7,11 +7,12 @@ from torch import nn
 import methods
 from diffusion import METHOD as diffusion
 from gpt import METHOD as gpt
-from lab import command, gaps
+from lab import command
 from lab.cli import UserError
-from lab.corpus import Alphabet
-from lab.sampling import generator
-from lab.trials import Engine
+from lab.decoding import gaps
+from lab.decoding.sampling import generator
+from lab.measuring.trials import Engine
+from lab.model.corpus import Alphabet
 
 CHAIN = torch.tensor([[0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.7, 0.2, 0.1]], dtype=torch.float64)  # p(next | character)
 POWERS = [torch.linalg.matrix_power(CHAIN, n) for n in range(40)]

@@ -13,10 +13,13 @@ import methods
 from diffusion import METHOD as diffusion
 from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
-from lab import cli, likelihood, trials, unmasking
-from lab.backbone import Config
-from lab.canvas import Canvas
-from lab.corpus import Alphabet, windows
+from lab import cli
+from lab.decoding import unmasking
+from lab.decoding.canvas import Canvas
+from lab.measuring import trials
+from lab.model import likelihood
+from lab.model.backbone import Config
+from lab.model.corpus import Alphabet, windows
 
 
 def make_model(method, block_size=8):

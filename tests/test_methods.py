@@ -14,12 +14,13 @@ import diffusion_flow as diffusion_flow_file
 from diffusion import METHOD as diffusion
 from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
-from lab import trials, two_stage, unmasking
-from lab.backbone import Cache, attend, l2_normalize
-from lab.canvas import Canvas, Window
 from lab.cli import UserError
-from lab.corpus import Alphabet
-from lab.machine import Rng
+from lab.decoding import two_stage, unmasking
+from lab.decoding.canvas import Canvas, Window
+from lab.measuring import trials
+from lab.model.backbone import Cache, attend, l2_normalize
+from lab.model.corpus import Alphabet
+from lab.model.machine import Rng
 from methods import METHODS, TWO_STAGE, load
 from streams import METHOD as streams
 

@@ -16,10 +16,12 @@ import methods
 from diffusion import METHOD as diffusion
 from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
-from lab import checkpoint, cli, command, onnx_runtime, trials
-from lab.backbone import Cache
-from lab.canvas import Canvas
-from lab.corpus import Alphabet
+from lab import cli, command
+from lab.decoding.canvas import Canvas
+from lab.measuring import trials
+from lab.model import checkpoint, onnx_runtime
+from lab.model.backbone import Cache
+from lab.model.corpus import Alphabet
 
 try:
     import onnx

@@ -16,8 +16,8 @@ from lab import cli, command
 
 SAMPLER = """
 import torch
-from lab.canvas import Frame
-from lab.sampling import probabilities
+from lab.decoding.canvas import Frame
+from lab.decoding.sampling import probabilities
 
 def all_a(model, canvas, decoding, rngs):
     idx, masked = canvas.idx, canvas.masked
@@ -31,7 +31,7 @@ def all_a(model, canvas, decoding, rngs):
 def elsewhere(tmp_path, monkeypatch):
     """A folder outside the project with my_method.py, a copy of diffusion.py with uniform mask shares, and a sampler."""
     monkeypatch.setattr(methods, "METHODS", dict(methods.METHODS))
-    monkeypatch.setattr("lab.checkpoint.ROOT", tmp_path)
+    monkeypatch.setattr("lab.model.checkpoint.ROOT", tmp_path)
     source = Path(diffusion.__file__).read_text(encoding="utf-8")
     changed = source.replace("torch.special.ndtri(rng.stratified(len(x0))).sigmoid()", "rng.stratified(len(x0))")
     changed = changed.replace('name="diffusion"', 'name="mine"').replace('title="Masked diffusion"', 'title="Mine"')
@@ -152,7 +152,7 @@ def test_a_training_is_refused_for_a_sampler_that_is_none(elsewhere, text_file, 
     [
         ("def fill(model, canvas): yield 1", "takes model, canvas, decoding and rngs"),
         ("def fill(model, canvas, decoding, rngs): return 1", "yields a Frame for each forward pass"),
-        ("def fill(model, canvas, decoding, rngs): yield 1", "yields int, not a lab.canvas.Frame"),
+        ("def fill(model, canvas, decoding, rngs): yield 1", "yields int, not a lab.decoding.canvas.Frame"),
     ],
 )
 def test_a_function_that_is_no_sampler_is_refused_in_a_line(elsewhere, capsys, sampler, said):

@@ -15,8 +15,10 @@ from test_house import ROOT, code_lines, tree
 
 from benchmarks import peers, timing
 from benchmarks.peers import Network, distance, exact, toy, watch
-from lab import cli, muon, records
-from lab.unmasking import within_budget
+from lab import cli
+from lab.decoding.unmasking import within_budget
+from lab.measuring import records
+from lab.training import muon
 
 ADAPTERS = [path for path in sorted(ROOT.glob("benchmarks/adapters/*.py")) if path.stem != "__init__"]
 DRAWS = 5_000  # from the toy: by chance they lie .015 from its probabilities

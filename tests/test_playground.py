@@ -19,9 +19,11 @@ import playground
 from diffusion import METHOD as diffusion
 from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
-from lab import cli, film, onnx_runtime
+from lab import cli
 from lab.cli import ROOT, UserError
-from lab.corpus import Alphabet
+from lab.model import onnx_runtime
+from lab.model.corpus import Alphabet
+from lab.showing import film
 from playground import EXAMPLES, FILES, SHOWN
 
 needs_onnx = pytest.mark.skipif(importlib.util.find_spec("onnx") is None, reason="needs the extra `page`")

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpt import METHOD as gpt
-from lab import quality, stats, trials
-from lab.corpus import Alphabet, Corpus
-from lab.quality import NgramStats, Reference
+from lab.measuring import quality, stats, trials
+from lab.measuring.quality import NgramStats, Reference
+from lab.model.corpus import Alphabet, Corpus
 
 
 def row(text, prompt="", seed=0):

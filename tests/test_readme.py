@@ -14,10 +14,12 @@ import tyro
 
 import methods
 from benchmarks import readme, tables
-from lab import checkpoint, cli, experiment, onnx_runtime
+from lab import cli
 from lab.cli import UserError
 from lab.command import flags as flags_of_method
 from lab.command import run as run_method
+from lab.measuring import experiment
+from lab.model import checkpoint, onnx_runtime
 from methods import METHODS
 
 ROOT = Path(__file__).resolve().parent.parent

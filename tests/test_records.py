@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from lab import cli, records
+from lab import cli
 from lab.cli import UserError
+from lab.measuring import records
 
 ROW = {
     "name": "temp 0.5",

@@ -11,8 +11,8 @@ import restore
 from diffusion import METHOD as diffusion
 from gpt import METHOD as gpt
 from lab import cli
-from lab.corpus import Alphabet
-from lab.trials import Engine
+from lab.measuring.trials import Engine
+from lab.model.corpus import Alphabet
 
 
 class Periodic(nn.Module):

@@ -8,10 +8,10 @@ from torch import nn
 
 from diffusion import METHOD as diffusion
 from diffusion_flow import METHOD as diffusion_flow
-from lab import trials
-from lab.canvas import Canvas
-from lab.corpus import Alphabet
-from lab.revision import STRIDE
+from lab.decoding.canvas import Canvas
+from lab.decoding.revision import STRIDE
+from lab.measuring import trials
+from lab.model.corpus import Alphabet
 
 ALPHABET = Alphabet("abcde")
 MASKED = pytest.mark.parametrize("method", [diffusion, diffusion_flow], ids=lambda method: method.name)

@@ -20,8 +20,9 @@ import tyro
 from diffusion import METHOD as diffusion
 from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
-from lab import cli, command, quality, records, trials
+from lab import cli, command
 from lab.cli import UserError
+from lab.measuring import quality, records, trials
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ["--prompts", "2", "--prompt-len", "4", "--max-new-tokens", "12", "--batch", "3"]

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab import records, stats
 from lab.cli import UserError
-from lab.corpus import Alphabet
-from lab.quality import NgramStats, Reference, measures_of
+from lab.measuring import records, stats
+from lab.measuring.quality import NgramStats, Reference, measures_of
+from lab.model.corpus import Alphabet
 
 SWEEPS = sorted((Path(__file__).resolve().parent.parent / "results" / "sweep").glob("*/rows.jsonl"))
 

@@ -9,9 +9,9 @@ import torch
 import gpt
 import streams
 from lab import command
-from lab.canvas import Canvas
-from lab.corpus import Alphabet
-from lab.likelihood import exact_nll
+from lab.decoding.canvas import Canvas
+from lab.model.corpus import Alphabet
+from lab.model.likelihood import exact_nll
 from streams import Decoding, order_of, shown, visible_to
 
 SIZES = {"block_size": 16, "n_layer": 2, "n_head": 2, "n_embd": 16, "conv_width": 3, "dropout": 0.0}

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.live import Live
 
 from gpt import METHOD as gpt
-from lab import film, terminal, trials
-from lab.canvas import Canvas, Frame
-from lab.corpus import Alphabet
-from lab.film import EMPTY, MASKED, NEW, SETTLED, Film, Snapshot
+from lab.decoding.canvas import Canvas, Frame
+from lab.measuring import trials
+from lab.model.corpus import Alphabet
+from lab.showing import film, terminal
+from lab.showing.film import EMPTY, MASKED, NEW, SETTLED, Film, Snapshot
 from methods import METHODS, load
 
 SIZES = [(60, 20), (80, 24), (120, 40)]

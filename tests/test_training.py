@@ -22,8 +22,12 @@ import plot_training_curves
 from diffusion import METHOD as diffusion
 from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
-from lab import backbone, checkpoint, cli, command, files, likelihood, machine, muon, records, session, training
-from lab.machine import Rng
+from lab import cli, command, files
+from lab.measuring import records
+from lab.model import backbone, checkpoint, likelihood, machine
+from lab.model.machine import Rng
+from lab.training import muon, session
+from lab.training.trainer import Recipe
 from methods import METHODS
 
 HERE = Path(__file__).resolve().parent.parent
@@ -245,7 +249,7 @@ Trained = namedtuple("Trained", "recipe")
 def test_what_was_stopped_says_how_to_go_on(typed, processes, advice, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["/lab/gpt.py", *typed])
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
-    session.finish(session.Session(Path("w.pt"), {}, Trained(training.Recipe()), step=5), calibrate=False)
+    session.finish(session.Session(Path("w.pt"), {}, Trained(Recipe()), step=5), calibrate=False)
     assert capsys.readouterr().err == f"stopped at step 5; go on with: {advice}\n"
 
 
@@ -394,7 +398,7 @@ def test_dropout_is_of_training_only():
 
 
 def test_learning_rate_warms_up_holds_and_falls_to_nothing():
-    scale = training.Recipe(iters=100, warmup=10, decay=0.5).lr_scale
+    scale = Recipe(iters=100, warmup=10, decay=0.5).lr_scale
     assert [round(scale(step), 2) for step in (0, 4, 9, 30, 50, 75, 99)] == [0.1, 0.5, 1.0, 1.0, 1.0, 0.5, 0.02]
 
 
@@ -444,7 +448,7 @@ def test_validation_of_masked_models_draws_new_masks_for_each_window():
 def test_recipe_refuses_the_impossible():
     for wrong in ({"iters": 0}, {"batch_size": 0}, {"decay": 1.5}, {"muon_lr": -1.0}, {"eval_every": 0}):
         with pytest.raises(cli.UserError):
-            replace(training.Recipe(), **wrong)
+            replace(Recipe(), **wrong)
 
 
 def test_a_training_that_diverges_says_so(text_file, own_root, tiny, monkeypatch, capsys):
@@ -474,14 +478,14 @@ def test_unfinished_trainings_set_aside_are_numbered(text_file, own_root, tiny):
 def test_a_log_has_a_row_before_the_first_step_and_twenty_of_a_short_training(text_file, own_root, tiny):
     assert train(diffusion, text_file, own_root / "w.pt", "--iters", "65", *tiny) == 0
     assert [int(row["step"]) for row in rows(logs(own_root)[0])] == [*range(0, 65, 3), 65]
-    long = session.Session(Path("w.pt"), {}, Trained(training.Recipe(iters=10000)), step=250, rows=[{"step": 0}])
+    long = session.Session(Path("w.pt"), {}, Trained(Recipe(iters=10000)), step=250, rows=[{"step": 0}])
     assert long.should_evaluate() and not replace(long, step=100).should_evaluate()
 
 
 @pytest.mark.parametrize(("iters", "measured"), [(20, 2), (100, 4), (1000, 21), (10000, 41)])
 def test_evaluations_take_about_a_tenth_of_a_short_training_and_not_fewer_than_before_of_a_long_one(iters, measured):
     """A window that is measured costs a third of one that is trained on: its gradient costs twice as much again."""
-    recipe = training.Recipe(iters=iters, batch_size=12)
+    recipe = Recipe(iters=iters, batch_size=12)
     run = session.Session(Path("w.pt"), {}, Trained(recipe), rows=[{"step": -1}])
     due = sum(replace(run, step=step).should_evaluate() for step in range(iters + 1))
     assert due == measured
@@ -490,7 +494,7 @@ def test_evaluations_take_about_a_tenth_of_a_short_training_and_not_fewer_than_b
 
 
 def test_a_user_who_wants_more_evaluations_gets_them():
-    recipe = training.Recipe(iters=100, eval_every=5)
+    recipe = Recipe(iters=100, eval_every=5)
     assert session.Session(Path("w.pt"), {}, Trained(recipe), step=5, rows=[{"step": 0}]).should_evaluate()
 
 
@@ -663,7 +667,7 @@ def test_advice_repeats_what_was_typed(damaged, text_file, own_root, tiny, monke
 
 
 def test_replacing_the_default_weights_is_said_before_it_starts(text_file, own_root, tiny, monkeypatch, capsys):
-    monkeypatch.setattr("lab.checkpoint.ROOT", own_root)
+    monkeypatch.setattr("lab.model.checkpoint.ROOT", own_root)
     argv = ["--train", "--data", str(text_file), "--iters", "1", "--max-new-tokens", "8", *tiny]
     told = []
     for _ in range(2):

@@ -18,10 +18,12 @@ import torch
 
 from diffusion import METHOD as diffusion
 from gpt import METHOD as gpt
-from lab import cli, experiment, machine, quality, trials, workers
-from lab.canvas import Canvas
+from lab import cli
 from lab.cli import UserError
-from lab.corpus import Alphabet
+from lab.decoding.canvas import Canvas
+from lab.measuring import experiment, quality, trials, workers
+from lab.model import machine
+from lab.model.corpus import Alphabet
 
 ROOT = Path(__file__).resolve().parent.parent
 ABC = Alphabet("abc")

@@ -1,4 +1,4 @@
-// The exported networks, computed by onnxruntime-web as lab/onnx_runtime.py does it, with the cache of lab/backbone.py.
+// The exported networks, computed by onnxruntime-web as lab/model/onnx_runtime.py does it, with the cache of lab/model/backbone.py.
 
 import * as ort from "./ort.wasm.bundle.min.mjs"
 

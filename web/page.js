@@ -11,7 +11,7 @@ const make = (tag, properties, ...children) => {
   made.append(...children)
   return made
 }
-const MASKED = "s0", NEW = "s2", SETTLED = "s3", EMPTY = "s4"  // as in lab/page.css
+const MASKED = "s0", NEW = "s2", SETTLED = "s3", EMPTY = "s4"  // as in lab/showing/page.css
 const KEPT = 10, BARS = 5, PASSES = 24  // candidates kept of a cell, and shown; forward passes in a chart
 const NEW_CHARACTERS = 240  // after a text without gaps: a chunk
 const PAUSE = 700, PICTURE = 40  // milliseconds: after an edit, between pictures

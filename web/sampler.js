@@ -9,7 +9,7 @@ import { Cache } from "./network.js"
 const COLD = 0.25, SNR_HALF = 3, SNR_MOST = 30
 const sum = row => row.reduce((a, b) => a + b, 0)
 
-// lab/sampling.py
+// lab/decoding/sampling.py
 
 function softmax(row) {
   const most = row.reduce((a, b) => Math.max(a, b)), exp = Float64Array.from(row, x => Math.exp(x - most))
@@ -37,7 +37,7 @@ function sample_tokens(probs, random, wanted) {
   return probs.map((row, i) => wanted[i] ? choose_token(row, u[i]) : -1)
 }
 
-// lab/unmasking.py
+// lab/decoding/unmasking.py
 
 const entropy_of = row => -sum(row.map(p => p && p * Math.log(p)))
 
@@ -66,7 +66,7 @@ function spaced(entropy, candidates, spacing) {
   return taken
 }
 
-// lab/canvas.py
+// lab/decoding/canvas.py
 
 class Windows {
   constructor({ idx, masked }, chunk) {

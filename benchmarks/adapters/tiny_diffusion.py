@@ -3,9 +3,10 @@
 import torch
 
 import diffusion
-from lab import likelihood, sampling, unmasking
-from lab.canvas import Canvas
-from lab.machine import Rng
+from lab.decoding import sampling, unmasking
+from lab.decoding.canvas import Canvas
+from lab.model import likelihood
+from lab.model.machine import Rng
 
 
 def ours(net, x, n=0, **settings):

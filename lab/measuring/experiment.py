@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
-from lab import machine, onnx_runtime, quality, records, trials, workers
-from lab.canvas import Canvas
 from lab.cli import ROOT, check, check_range, check_seeds, comma_list, uv_run
+from lab.decoding.canvas import Canvas
+from lab.measuring import quality, records, trials, workers
+from lab.measuring.trials import Trial
+from lab.model import machine, onnx_runtime
 from lab.progress import Bar, note
-from lab.trials import Trial
 
 EVALUATOR = ROOT / "weights" / "evaluator.pt"
 MOST = 10**6  # prompts, and characters of a text

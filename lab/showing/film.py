@@ -10,7 +10,7 @@ from itertools import groupby, islice
 
 import torch
 
-from lab import trials
+from lab.measuring import trials
 
 MASKED = 0
 DRAFT = 1

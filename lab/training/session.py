@@ -14,10 +14,12 @@ from pathlib import Path
 
 import torch
 
-from lab import checkpoint, files, likelihood, machine, training
+from lab import files
 from lab.cli import ROOT, UserError, check, is_heard, say, typed_command, uv_run
-from lab.corpus import windows
+from lab.model import checkpoint, likelihood, machine
+from lab.model.corpus import windows
 from lab.progress import Bar
+from lab.training.trainer import Trainer, train_steps
 
 SHARE = 0.1  # of a short training's time that evaluations take, about
 
@@ -28,7 +30,7 @@ class Session:
 
     path: Path  # where the weights will go
     description: dict  # what the checkpoint says of them
-    trainer: training.Trainer
+    trainer: Trainer
     splits: tuple = ()  # the windows of the training and of the validation split by which it is evaluated
     step: int = 0
     elapsed: float = 0.0  # seconds
@@ -140,7 +142,7 @@ def run(session, corpus, seed, ranks):
     ready = time.monotonic()
     worked = time.thread_time()
     saved = -math.inf
-    steps = training.steps(session.trainer, corpus, seed, session.step, ranks)
+    steps = train_steps(session.trainer, corpus, seed, session.step, ranks)
     with Interrupt() as interrupt, Bar("training", recipe.iters, session.step, "steps") as bar:
         stopped = False
         while True:
@@ -186,7 +188,7 @@ def begin(method, args, path, corpus, ranks):
     model = checkpoint.network(method, config).to(device)
     if args.init:
         checkpoint.initialise(model, args.init, method, corpus.alphabet)
-    trainer = training.Trainer(method, model, args.recipe, world)
+    trainer = Trainer(method, model, args.recipe, world)
     length = config.block_size + 1
     most = args.recipe.eval_windows
     splits = tuple(windows(part, length, most=most) for part in (corpus.train, corpus.validation))

@@ -5,7 +5,7 @@ Sources: arXiv 2507.18578, 2604.18738.
 
 import torch
 
-from lab.unmasking import confidence_of
+from lab.decoding.unmasking import confidence_of
 
 
 def is_on(decoding):

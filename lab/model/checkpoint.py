@@ -11,10 +11,10 @@ from dataclasses import asdict, fields
 
 import torch
 
-from lab.backbone import Config
 from lab.cli import ROOT, UserError, check, uv_run
-from lab.corpus import Alphabet
 from lab.files import atomic, reading
+from lab.model.backbone import Config
+from lab.model.corpus import Alphabet
 
 FORMAT = 2
 

@@ -8,8 +8,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from lab import film, trials
-from lab.film import COLUMNS, DRAFT, EMPTY, LEGEND, MASKED, NEW, SETTLED
+from lab.measuring import trials
+from lab.showing import film
+from lab.showing.film import COLUMNS, DRAFT, EMPTY, LEGEND, MASKED, NEW, SETTLED
 
 STYLES = {MASKED: "grey50 on grey70", DRAFT: "black on yellow", NEW: "black on dark_orange", SETTLED: "", EMPTY: ""}
 UNDERLINED = 5  # ninths of confidence below which a character is underlined

@@ -8,7 +8,7 @@ probability of the filling itself would not do: it falls with every character, a
 import torch
 
 from lab.cli import check
-from lab.sampling import choose_tokens, probabilities
+from lab.decoding.sampling import choose_tokens, probabilities
 
 GAP = "*"  # the sign of a gap, unless the model knows it as a character
 SCORED = 16  # characters of the right side that tell the length, a pass for each

@@ -11,9 +11,9 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from lab.cli import check
+from lab.measuring.quality import MEASURES, NgramStats, measure, measures_of
+from lab.measuring.records import Row
 from lab.progress import note
-from lab.quality import MEASURES, NgramStats, measure, measures_of
-from lab.records import Row
 
 DRAWS = 2000  # bootstrap samples
 FEWEST_CLUSTERS = 5  # clusters that an interval needs

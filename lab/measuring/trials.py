@@ -10,12 +10,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lab import checkpoint, gaps, machine, onnx_runtime
-from lab.canvas import Canvas, Frame
 from lab.cli import UserError, check, check_seeds
-from lab.corpus import Alphabet
-from lab.method import Method
-from lab.sampling import generator
+from lab.decoding import gaps
+from lab.decoding.canvas import Canvas, Frame
+from lab.decoding.sampling import generator
+from lab.model import checkpoint, machine, onnx_runtime
+from lab.model.corpus import Alphabet
+from lab.model.method import Method
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def frames(engine, trial):
             frame = next(made, None)  # the draw of the characters waits for the device
             if frame is None:
                 return
-            what = f"{engine.sampler or engine.name}: yields {type(frame).__name__}, not a lab.canvas.Frame"
+            what = f"{engine.sampler or engine.name}: yields {type(frame).__name__}, not a lab.decoding.canvas.Frame"
             check(isinstance(frame, Frame), what)
             positions = frame.columns.numel()
             yield frame, time.perf_counter() - began

@@ -3,7 +3,7 @@
 import torch
 from torch.nn import functional as F
 
-from lab.sampling import probabilities, uniforms
+from lab.decoding.sampling import probabilities, uniforms
 
 MOST = 10**6  # the largest spacing and number of steps
 COLD = 0.25  # temperature below which tempered probabilities no longer tell positions apart
@@ -27,7 +27,7 @@ def select_positions(probs, masked, decoding):
 def reverse_step(window, drawn, steps, rngs):
     """MDLM's reverse process from time t to s (arXiv 2406.07524): each position is unmasked with probability (t - s) / t.
 
-    window: a lab.canvas.Window; drawn: (B, W) tokens; steps: from t = 1 to 0. Returns idx, masked, drafts (B, W).
+    window: a lab.decoding.canvas.Window; drawn: (B, W) tokens; steps: from t = 1 to 0. Returns idx, masked, drafts (B, W).
     """
     masked, left = window.masked, steps - window.calls  # (B, 1) passes, this one included
     t, s = left / steps, (left - 1) / steps

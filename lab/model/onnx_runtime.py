@@ -20,9 +20,9 @@ from typing import Literal
 import torch
 from torch import nn
 
-from lab.backbone import Cache
 from lab.cli import ROOT, check
 from lab.files import atomic
+from lab.model.backbone import Cache
 
 Runtime = Literal["torch", "onnx"]
 PACKAGES = ("torch", "onnx", "onnxscript")  # what makes a graph
@@ -32,7 +32,7 @@ INPUTS = ("idx", "evidence", "snr", "cache")  # that a Model.forward may take
 
 
 class Layer:
-    """As lab.backbone.Layer, but its past is an input of the graph, and what is new is kept for the output."""
+    """As lab.model.backbone.Layer, but its past is an input of the graph, and what is new is kept for the output."""
 
     def __init__(self, keys, values, inputs, mask):
         self.keys = keys
@@ -198,7 +198,7 @@ class OnnxModel(nn.Module):
         return self.run(zip(self.names, (idx, *more), strict=True))[0]
 
     def cached(self, idx, cache=None):
-        """The same behind what a lab.backbone.Cache holds, which then holds these positions too."""
+        """The same behind what a lab.model.backbone.Cache holds, which then holds these positions too."""
         cache = cache or Cache(self.config, len(idx), like=self.lm_head.weight)
         start = cache.length
         stop = cache.length + idx.size(1)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import torch
 
-from lab.canvas import Canvas
+from lab.decoding.canvas import Canvas
 
 LEFT = 0.25  # a sweep has the temperature of a chunk that is masked to this share
 STRIDE = 9  # a pass redraws every ninth position: of those of one pass none is near another

@@ -16,7 +16,7 @@ from scipy.special import entr
 from torch.nn import functional as F
 
 from lab.cli import UserError, check
-from lab.corpus import Alphabet, Corpus, codes_of
+from lab.model.corpus import Alphabet, Corpus, codes_of
 from lab.progress import note
 
 COPIED = 32  # characters in a row that make a copy

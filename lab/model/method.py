@@ -16,11 +16,13 @@ class Method:
     name: str  # of its file, its weights and its rows
     title: str  # in films and plots
     Model: type  # Model(config) is the network; it has `config`, `backbone` and `lm_head`
-    config: object  # a lab.backbone.Config: the sizes that it is trained in by default
-    recipe: object  # a lab.training.Recipe: how it is trained by default
+    config: object  # a lab.model.backbone.Config: the sizes that it is trained in by default
+    recipe: object  # a lab.training.trainer.Recipe: how it is trained by default
     decoding: object  # the method's Decoding: how it writes by default
     loss: Callable  # (model, idx (B, block_size + 1), config, rng) -> scalar, its parts by name
-    generate: Callable  # the sampler: (model, canvas, decoding, rngs) yields a lab.canvas.Frame per forward pass
+    generate: (
+        Callable  # the sampler: (model, canvas, decoding, rngs) yields a lab.decoding.canvas.Frame per forward pass
+    )
     nll: Callable  # (model, windows (n, block_size + 1), repeats=2) -> nats per character (n,); chooses the weights
     is_exact: bool = False  # whether nll is the negative log-likelihood itself, or an upper bound on it
     is_causal: bool = False  # whether it writes from left to right only

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lab.cli import UserError, check
 from lab.files import atomic, reading
-from lab.film import COLUMNS, DRAFT, LEGEND, MASKED, NEW, SETTLED, figures, glyphs, lines, pace, timeline, used
+from lab.showing.film import COLUMNS, DRAFT, LEGEND, MASKED, NEW, SETTLED, figures, glyphs, lines, pace, timeline, used
 
 PAPER = (255, 255, 255)
 INK = (26, 26, 26)

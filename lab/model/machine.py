@@ -19,7 +19,7 @@ import numpy
 import torch
 
 from lab.cli import ROOT, UserError, check, say
-from lab.sampling import generator
+from lab.decoding.sampling import generator
 
 FEW, WINDOW = 8, 256  # positions of a forward pass, up to which threads do not pay: those that spin; those that sleep
 BUSY = 0.8  # CPU seconds by seconds, below which a computation was kept waiting

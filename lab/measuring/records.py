@@ -8,9 +8,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from lab import cli, machine
+from lab import cli
 from lab.cli import UserError, check
 from lab.files import atomic, create_unique, reading, writing
+from lab.model import machine
 
 
 class Row(msgspec.Struct, kw_only=True):

@@ -1,4 +1,4 @@
-"""Training: recipe, optimisers, steps, evaluation. `steps` yields after each optimiser step, as a sampler does after each pass.
+"""Training: recipe, optimisers, steps, evaluation. `train_steps` yields after each optimiser step, as a sampler does after each pass.
 
 Everything random at step n follows from the seed and n alone, so that a resumed run sees what an uninterrupted
 one would have seen, and several processes together see what one would have, apart from what dropout drops.
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from lab import machine
 from lab.cli import check_range
-from lab.muon import Muon
+from lab.decoding.sampling import seed_of
+from lab.model import machine
 from lab.progress import Bar
-from lab.sampling import seed_of
+from lab.training.muon import Muon
 
 WORTH = 300  # steps from which on compiling saves more time than it costs
 
@@ -59,7 +59,7 @@ def make_optimisers(model, recipe):
     return [(muon, recipe.muon_lr), (adam, recipe.adam_lr)]
 
 
-def steps(trainer, corpus, seed=0, start=0, ranks=None):
+def train_steps(trainer, corpus, seed=0, start=0, ranks=None):
     """Train a model: yields the losses of each optimiser step, by name.
 
     trainer: a Trainer; start: how many steps are made already; ranks: the processes that train together. The first loss

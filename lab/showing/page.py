@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 from string import Template
 
-from lab.film import DRAFT, EMPTY, LEGEND, MASK, MASKED, NEW, SETTLED, AnimationFrame, duration, pace, visible
-from lab.painter import BEHIND, INK, LOW, PAPER, QUIET
-from lab.records import write_text
+from lab.measuring.records import write_text
+from lab.showing.film import DRAFT, EMPTY, LEGEND, MASK, MASKED, NEW, SETTLED, AnimationFrame, duration, pace, visible
+from lab.showing.painter import BEHIND, INK, LOW, PAPER, QUIET
 
 COLOURS = {  # in the light theme, in the dark one
     "paper": (PAPER, (20, 22, 27)),

@@ -10,7 +10,7 @@ import bisect
 import torch
 from torch.nn import functional as F
 
-from lab.sampling import probabilities
+from lab.decoding.sampling import probabilities
 
 ROWS = 16  # windows in one forward pass
 

@@ -1,0 +1,1 @@
+"""How characters are drawn and where: what all samplers share."""

@@ -1,0 +1,1 @@
+"""Texts written by the hundred, numbers of them, and what these show."""
