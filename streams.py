@@ -173,6 +173,17 @@ def exact_nll(model, windows, repeats=1):
     return path_nll(model, windows, torch.arange(windows.size(1)) > 0)[0]
 
 
+def forward_pass(model, before, order, due, cache):
+    """[NEW] Compute the positions that are due, (B, T) bool, behind what a ViewCache holds: columns (B, S), logits (B, S, V).
+
+    before: (B, T) the token before each position. Rows with fewer compute others too, which changes nothing that is in view.
+    """
+    device = model.lm_head.weight.device
+    columns = due.long().argsort(dim=1, descending=True, stable=True)[:, : int(due.sum(1).max())]
+    x = shown(before, order.begins, model.config.vocab_size).gather(1, columns)
+    return columns, model(x.to(device), visible_to(order, columns).to(device), cache, columns.to(device))
+
+
 @torch.inference_mode()
 def generate(model, canvas, decoding, rngs):
     """Write the canvas chunk after chunk, a character of every stream a pass, with cached keys and values.
@@ -180,7 +191,7 @@ def generate(model, canvas, decoding, rngs):
     canvas: masked positions anywhere; rngs: one generator per row.
     Yields a Frame per forward pass.
     """
-    device, config = model.lm_head.weight.device, model.config
+    config = model.config
     windows = Windows(canvas, config.block_size, decoding.target_chunk_len)
     B, W = len(canvas.idx), windows.width
     cache = ViewCache(config, B, W, like=model.lm_head.weight)
@@ -193,13 +204,10 @@ def generate(model, canvas, decoding, rngs):
             chunk = Order(chunk.passes.masked_fill(later, W), chunk.begins.masked_fill(later, W))
             order, computed = Order(*(torch.where(begins, *x) for x in zip(chunk, order))), computed & ~begins
         due = (order.passes <= window.calls) & ~computed  # the known text with the first characters
-        most = int(due.sum(1).max())  # rows with fewer compute others too, which changes nothing that is in view
-        columns = due.long().argsort(dim=1, descending=True, stable=True)[:, :most]
         before = F.pad(window.idx, (1, 0), value=config.vocab_size)[:, :-1]
         earlier = windows.idx.gather(1, (windows.start - 1).clamp(min=0))
         before[:, :1] = torch.where(windows.start > 0, earlier, before[:, :1])
-        x = shown(before, order.begins, config.vocab_size).gather(1, columns)
-        logits = model(x.to(device), visible_to(order, columns).to(device), cache, columns.to(device))
+        columns, logits = forward_pass(model, before, order, due, cache)
         probs = probabilities(logits, decoding.temp)
         u = uniforms(W, rngs, window.masked.any(1)).gather(1, columns)
         drawn = window.idx.scatter(1, columns, choose_tokens(probs, decoding.top_k, u))

@@ -14,9 +14,10 @@ import pytest
 import torch
 
 import methods
+import streams
 from benchmarks import busy, frontier, learning_curves, origin_flow, readme, restoring, speed, tables, timing
 from benchmarks.configurations import Configuration
-from benchmarks.draft_model import NGrams, generate
+from benchmarks.draft_model import NGrams, generate, generate_streams
 from diffusion import METHOD as diffusion
 from gpt import METHOD as gpt
 from lab.cli import UserError
@@ -105,6 +106,56 @@ def test_the_draft_models_frames_settle_only_masked_characters():
         assert (before.masked & ~frame.masked).any()
         before = Canvas(frame.idx, frame.masked)
     assert not before.masked.any()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_streams_with_drafts_write_what_one_full_pass_says_of_their_order(count):
+    """Each goes on by as many as it accepts: the passes that these frames tell are the order of one pass over the text."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 3, "block_size": 36, "n_layer": 2, "n_head": 2, "n_embd": 16, "conv_width": 3, "ahead": 2}
+    model = streams.Model(streams.Config(**sizes)).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    idx, masked = torch.randint(3, (2, 36)), torch.ones(2, 36, dtype=torch.bool)
+    for row, known in enumerate((range(5), (*range(3), 20, 21, 34, 35))):
+        masked[row, list(known)] = False
+    canvas, decoding = Canvas(idx, masked), streams.Decoding(temp=1.0, streams=count)
+    frames = list(generate_streams(model, canvas, decoding, generators(2), NGrams(IDS, 3, order=3), drafts=3))
+    passes, begins = streams.order_of(~masked, streams.length_of(~masked, count))
+    before, longest = masked, int(passes.max()) + 1
+    for n, frame in enumerate(frames):
+        passes, before = torch.where(before & ~frame.masked, n, passes), frame.masked
+    final = frames[-1].idx
+    shown = streams.shown(torch.nn.functional.pad(final, (1, 0), value=3)[:, :-1], begins, 3)
+    with torch.no_grad():
+        full = model(shown, streams.visible_to(streams.Order(passes, begins))).double().softmax(-1)
+    for n, frame in enumerate(frames):
+        new = (passes == n).gather(1, frame.columns)
+        said = full.gather(1, frame.columns[..., None].expand_as(frame.probs))
+        torch.testing.assert_close(frame.probs[new], said[new], rtol=0, atol=2e-6)
+    assert final[~masked].equal(idx[~masked]) and not before.any()
+    assert len(frames) < longest
+
+
+def test_at_temperature_zero_one_stream_with_drafts_writes_its_own_text():
+    canvas = Canvas.after(torch.tensor([0, 1]), 14)
+    decoding = streams.Decoding(temp=0, streams=1)
+    torch.manual_seed(0)
+    model = streams.Model(streams.Config(vocab_size=3, block_size=16, n_layer=1, n_head=2, n_embd=8))
+    torch.nn.init.normal_(model.lm_head.weight)
+    plain = list(streams.generate(model, canvas, decoding, generators(1)))[-1].idx
+    ngrams = NGrams(plain[0].repeat(20).numpy(), 3)
+    drafted = list(generate_streams(model, canvas, decoding, generators(1), ngrams, drafts=4))
+    assert drafted[-1].idx.equal(plain) and len(drafted) < 14
+
+
+@pytest.mark.parametrize("case", ["top_k", "long"])
+def test_streams_with_drafts_refuse(case):
+    canvas = Canvas.after(torch.tensor([0, 1]), 20 if case == "long" else 4)
+    decoding = streams.Decoding(temp=1.0, top_k=2 if case == "top_k" else None)
+    model = streams.Model(streams.Config(vocab_size=3, block_size=16, n_layer=1, n_head=2, n_embd=8))
+    with pytest.raises(UserError):
+        list(generate_streams(model, canvas, decoding, generators(1), NGrams(IDS, 3), 3))
 
 
 @pytest.mark.parametrize("case", ["spacing", "top_k", "long", "empty"])
