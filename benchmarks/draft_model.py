@@ -31,6 +31,7 @@ class NGrams:
         self.order = order
         self.discount = discount
         self.counts = defaultdict(Counter)  # context, a tuple of tokens -> {token: how often it follows}
+        self.smoothed = {}  # context -> what `probs` returns
         self.known = {}  # (context, temperature) -> what `tempered` returns
         ids = ids.tolist()
         for n in range(order):
@@ -39,15 +40,17 @@ class NGrams:
 
     def probs(self, context):
         """Probabilities (V,) of the token that follows a context."""
-        uniform = np.full(self.vocab_size, 1 / self.vocab_size)
-        shorter = self.probs(context[1:]) if context else uniform
+        if context in self.smoothed:
+            return self.smoothed[context]
+        shorter = self.probs(context[1:]) if context else np.full(self.vocab_size, 1 / self.vocab_size)
         if context not in self.counts:
             return shorter
         followers = self.counts[context]
         counts = np.zeros(self.vocab_size)
         counts[list(followers)] = list(followers.values())
         reserved = self.discount * len(followers)
-        return (np.maximum(counts - self.discount, 0) + reserved * shorter) / counts.sum()
+        self.smoothed[context] = (np.maximum(counts - self.discount, 0) + reserved * shorter) / counts.sum()
+        return self.smoothed[context]
 
     def tempered(self, context, temp):
         """The same at a temperature, and its cumulative sums."""
