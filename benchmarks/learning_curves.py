@@ -114,7 +114,7 @@ def equal_compute(args):
 def draw(path, x, lines, log=False):
     """A plot of losses over what they cost. lines: {name: (costs, losses)}."""
     y = "nats per character of held-out text\n(GPT exact, others bound)"
-    with plots.figure(path, "What training buys", x, y) as axes:
+    with plots.figure(path, "Held-out loss of training", x, y) as axes:
         if log:
             plots.log_axes(axes)
         for colour, (name, line) in zip(plots.COLOURS, lines.items(), strict=False):

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 
 import methods
 import streams
@@ -22,7 +23,7 @@ from diffusion import METHOD as diffusion
 from gpt import METHOD as gpt
 from lab.cli import UserError
 from lab.decoding.canvas import Canvas
-from lab.measuring import records
+from lab.measuring import plots, records
 from lab.model import corpus, machine
 from lab.model.backbone import Config
 
@@ -330,20 +331,41 @@ def result(name):
     return records.read_json(timing.ROOT / "results" / f"{name}.json")
 
 
-def test_the_plots_name_the_configurations(tmp_path, monkeypatch):
-    """Those of the legend, and where few are left each of these beside its point."""
-    named, beside = [], []
+def test_the_plots_name_each_configuration_and_show_the_bar(tmp_path, monkeypatch):
+    """Groups and bar in the legend, and beside the plot a name for each point, none over another."""
+    named, texts = [], []
     monkeypatch.setattr(
         "matplotlib.figure.Figure.legend", lambda self, handles, labels, *place, **style: named.append(labels)
     )
-    monkeypatch.setattr("matplotlib.axes.Axes.annotate", lambda self, text, *place, **style: beside.append(text))
-    frontier.draw(result("parallel"), tmp_path, "parallel")
+
+    def measured(fig, file, **style):
+        fig.draw_without_rendering()
+        (axes,) = fig.axes
+        texts.append({text.get_text(): Text.get_window_extent(text) for text in axes.texts})
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", measured)
+    found = result("parallel")
+    frontier.draw(found, tmp_path, "parallel")
     files = [f"parallel_{what}.png" for what in ("nfe", "seconds", "seconds_together")]
     assert [path.name for path in sorted(tmp_path.iterdir())] == files
-    shown = [name for name in frontier.NAMED if name != "GPT, draft model"]  # not in this run
-    assert [labels[1:] for labels in named] == [["Pareto frontier", *shown]] * 3
-    assert {"2 streams", "8 streams", "16 streams", "flow, spacing 8, cooled"} <= {*beside}
-    assert not {*shown} & {*beside}
+    for labels, boxes in zip(named, texts, strict=True):
+        assert {*labels[1:-1]} == {"GPT", "streams", "flow", "diffusion"}  # beside real text and bar
+        assert "GPT costs no more" in labels[-1]
+        assert boxes.keys() == {row["name"] for row in found["matched"] if row["entropy"] == 9.2}
+        assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes.values(), 2))
+
+
+def test_the_bar_is_what_gpts_reach(tmp_path, monkeypatch):
+    """From the cheapest GPT on, as low as the best of those that cost no more."""
+    bars = []
+    monkeypatch.setattr(
+        "matplotlib.axes.Axes.fill_between", lambda self, across, up, *top, **style: bars.append((across[:-1], up))
+    )
+    places = {"GPT": (4, 0.9), "1-layer GPT": (2, 1.1), "GPT, slow": (8, 1.0), "4 streams": (1, 0.5)}
+    points = {name: {"name": name, "nfe": x, "generative_nll": y} for name, (x, y) in places.items()}
+    with plots.figure(tmp_path / "bar.png", "", "", "") as axes:
+        frontier.picture(axes, points, "nfe", 1.5)
+    assert bars == [([2, 4], [1.1, 0.9, 0.9])]
 
 
 def test_an_arrow_leads_from_the_flow_off_to_the_flow(tmp_path, monkeypatch):
