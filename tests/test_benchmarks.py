@@ -507,7 +507,7 @@ def test_a_wide_beam_finds_the_most_probable_character_of_each_position_given_bo
     masked[[3, 4, 8]] = True
     model, ngrams = make_gpt(), NGrams(IDS[12:], 3, order=3)
     log_probs = restoring.gpt_scorer(model, 27) if scorer == "gpt" else partial(restoring.by_ngrams, ngrams)
-    found = restoring.beam(log_probs, idx, masked, 27)
+    found = restoring.beam_search(log_probs, idx, masked, 27)
     votes = torch.zeros(12, 3, dtype=torch.float64)
     for filling in itertools.product(range(3), repeat=3):
         text = idx.clone()
@@ -534,4 +534,21 @@ def test_damage_has_its_kind_and_share():
 
 def test_words_are_right_when_all_their_missing_characters_are():
     masked = torch.tensor([sign == "_" for sign in "to _e or n__ to be"])
-    assert restoring.shares_right("to be or not to be", "to be or nut to be", masked) == (2 / 3, 1 / 2)
+    assert restoring.figures("to be or not to be", "to be or nut to be", masked) == (2 / 3, 1 / 2, 1 / 3)
+
+
+def test_edits_are_the_fewest():
+    pairs = {("kitten", "sitting"): 3, ("abc", "bcd"): 2, ("", "abc"): 3, ("abc", ""): 3, ("same", "same"): 0}
+    for (a, b), fewest in pairs.items():
+        assert restoring.edits(a, b) == restoring.edits(b, a) == fewest
+
+
+def test_a_model_that_says_what_is_true_has_no_calibration_error():
+    """Of a text of ones with every fourth a zero, a model that says 3/4 everywhere is right; one that says 1 errs by 1/4."""
+    texts = (torch.arange(64).expand(8, 64) % 4 > 0).long()
+    for said, error in ((0.75, 0), (1.0, 0.25)):
+        probs = torch.tensor([1 - said, said]).expand(8, 64, 2)
+        engine = SimpleNamespace(alphabet="01", model=lambda idx, probs=probs: probs[: len(idx)].log())
+        rows, (found,) = restoring.reliability(engine, texts, [torch.ones(8, 64, dtype=torch.bool)] * 2)
+        assert found["error"] == pytest.approx(error) and found["characters"] == 1024
+        assert [(row["right"], row["characters"]) for row in rows] == [(0.75, 1024)]
