@@ -69,7 +69,7 @@ def restore(engine, text, mask, decoding, width=1, show=lambda count: None):
         unseen = frame.masked
     writer = engine.sampled_by(partial(beam.generate, width=width)) if width > 1 else engine
     for frame, _ in frames(writer, Trial(canvas, decoding, (0,))):
-        show(int((masked & ~frame.masked)[0].sum()))
+        show(int((masked & ~frame.masked).sum()))
     for position, probs in looks.items():
         best = [frame.idx[0, position], *probs.topk(min(5, hidden)).indices]
         yield position, [(known[i], probs[i].item()) for i in best]

@@ -55,7 +55,7 @@ BINS = 10  # of probabilities, equally wide
 
 @dataclass(frozen=True, kw_only=True)
 class Args(Output):
-    windows: int = 32  # of the test split, 256 characters each
+    windows: int = 32  # of the test split, as long as the models' own
     shares: cli.comma_list(float) = (0.05, 0.15, 0.3, 0.5)  # of the characters, that are missing
     width: int = 16  # texts that a beam search of GPT keeps; that of n-grams keeps four times as many
     data: Path | None = None  # UTF-8 text; default Tiny Shakespeare
@@ -187,8 +187,8 @@ def measure(texts, kind, share, ways):
     """A row for each way of restoring these damaged texts: means, and the interval of the share of right characters."""
     rng = generator(kind, share)
     rows = []
-    for n, text in enumerate(texts, 1):
-        Bar.shown.show(0, f"{kind}, {share:.0%}, text {n}")
+    for text in texts:
+        Bar.shown.show(Bar.shown.completed + 1, f"restoring {kind}, {share:.0%}")
         masked = damage(text, kind, share, rng)
         for name, way in ways if masked.any() else ():
             began = time.perf_counter()
@@ -258,15 +258,17 @@ def main(args):
     corpus = Corpus(args.data)
     engines = [methods.load(path=path) for path in args.weights]
     experiment.check_text(corpus.alphabet, corpus.path, *engines)
-    tokens = windows(corpus.test, 256, every=256)
+    size = min(engine.model.config.block_size for engine in engines)
+    tokens = windows(corpus.test, size, every=size)
     texts = [*map(corpus.alphabet.decode, tokens)]
-    kept = [*map(corpus.alphabet.decode, windows(corpus.test, 256, every=256, most=args.windows))]
+    kept = [*map(corpus.alphabet.decode, windows(corpus.test, size, every=size, most=args.windows))]
     found = [*ways(engines, corpus, args.width)]
     for _, way in found:  # for nobody: the first passes of a process are slow
         way(kept[0], damage(kept[0], KINDS[0], 0.05, generator()))
     rows = []
-    for kind, share in itertools.product(KINDS, args.shares):
-        rows += measure(kept, kind, share, found)
+    with Bar("restoring", len(kept) * len(KINDS) * len(args.shares), unit="texts"):
+        for kind, share in itertools.product(KINDS, args.shares):
+            rows += measure(kept, kind, share, found)
     show(rows)
     result = {"rows": rows}
     for engine in engines:

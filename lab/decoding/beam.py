@@ -6,7 +6,7 @@ A filling is as probable as the chain rule says: each character given the known 
 import torch
 from torch.nn import functional as F
 
-from lab.decoding.canvas import Windows
+from lab.decoding.canvas import Frame, Windows
 from lab.decoding.sampling import probabilities
 from lab.decoding.unmasking import select_positions
 
@@ -15,8 +15,8 @@ from lab.decoding.unmasking import select_positions
 def generate(model, canvas, decoding, rngs, width=8):
     """Fill one text as diffusion.generate does, with `width` fillings of each gap; nothing is drawn.
 
-    canvas: of one text; row b of its Frames has the b-th likeliest filling of every gap. So each filling is scored beside
-    those of its own rank, and gaps within decoding.spacing of each other take turns.
+    canvas: of one text. Row b of a pass has the b-th likeliest filling of every gap: a filling is scored beside those of
+    its own rank. Yields a Frame per forward pass, of the likeliest.
     """
     starts = canvas.masked & ~F.pad(canvas.masked, (1, 0))[:, :-1]
     gaps = starts.cumsum(1)  # (1, L): a gap's number is that of its start
@@ -39,4 +39,5 @@ def generate(model, canvas, decoding, rngs, width=8):
             for rows in (idx, probs):
                 rows[:, own] = rows[parents][:, own]
             idx[:, column] = best % probs.size(-1)
-        yield windows.commit(window, idx, window.masked & ~chosen, window.drafts, probs)
+        *tensors, computed = windows.commit(window, idx, window.masked & ~chosen, window.drafts, probs)
+        yield Frame(*(rows[:1] for rows in tensors), computed * width)
