@@ -34,7 +34,14 @@ PAIRS = {  # configuration -> those that are compared with it
     "GPT": (SPACED, "1-layer GPT", *STREAMS, *DRAFTED),
     "1-layer GPT": (*STREAMS, *DRAFTED),
     "4 streams": ("4 streams, untrained",),
-    COOLED: ("4 streams", "8 streams", "16 streams", "flow, spacing 8, cooled"),
+    COOLED: (
+        "4 streams",
+        "8 streams",
+        "16 streams",
+        "flow, spacing 8, cooled",
+        "diffusion, spacing 8, cooled, revise 1",
+        "diffusion, spacing 8, cooled, revise 3",
+    ),
     SPACED: (
         COOLED,
         "diffusion, spacing 3",
@@ -145,4 +152,6 @@ def configurations(corpus):
         yield Configuration(name, streams.sampled_by(generate), {"streams": int(name[0])}, STREAM_TEMPS)
     yield Configuration("4 streams, untrained", untrained, {"streams": 4}, STREAM_TEMPS)
     yield Configuration(COOLED, masked, {}, COOLED_TEMPS)
+    for n in (1, 3):
+        yield Configuration(f"{COOLED}, revise {n}", masked, {"revise": n}, COOLED_TEMPS)
     yield Configuration("flow, spacing 8, cooled", flow, {}, COOLED_TEMPS)
