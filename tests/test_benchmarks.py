@@ -543,7 +543,7 @@ def test_learning_curves_of_logs_and_of_minutes(monkeypatch, tmp_path):
     reports = tmp_path / "benchmark_reports"
     rows = records.read_json(reports / "first_minutes.json")["rows"]
     assert [(row["method"], row["minutes"]) for row in rows] == [
-        *itertools.product(learning_curves.FROM_SCRATCH, (0.005, 0.01))
+        *itertools.product(learning_curves.COMPARED, (0.005, 0.01))
     ]
     assert all(row["nats"] > 0 and row["steps"] > 0 for row in rows)
     gpt_row, *masked = records.read_json(reports / "budgets.json")["rows"]
