@@ -15,7 +15,7 @@ from lab.cli import check
 from lab.decoding.canvas import Frame
 from lab.decoding.sampling import choose_tokens, probabilities, uniforms
 from lab.model.backbone import Cache, ViewCache
-from streams import Order, forward_pass, length_of, order_of
+from streams import Order, forward_pass, order_of
 
 NEVER = 10**6  # the pass of what is not written
 
@@ -147,7 +147,7 @@ def generate_streams(model, canvas, decoding, rngs, ngrams, drafts):
     check(decoding.top_k is None, "the draft model draws from all characters: no top_k")
     check(L <= size, f"the draft model writes at most {size} characters with the prompt, not {L}")
     cache = ViewCache(model.config, B, L, like=model.lm_head.weight)
-    passes, begins = order_of(~masked, length_of(~masked, decoding.streams))
+    passes, begins = order_of(~masked, decoding.streams)
     passes, known = passes.masked_fill(masked, NEVER), ~masked
     paces = Paces(masked, begins, ngrams.order)
     row, of_rows, most = paces.row, paces.row[:, None].expand(-1, K + 1), int(paces.place.max()) + 1

@@ -125,7 +125,7 @@ def test_streams_with_drafts_write_what_one_full_pass_says_of_their_order(count)
         masked[row, list(known)] = False
     canvas, decoding = Canvas(idx, masked), streams.Decoding(temp=1.0, streams=count)
     frames = list(generate_streams(model, canvas, decoding, generators(2), NGrams(IDS, 3, order=3), drafts=3))
-    passes, begins = streams.order_of(~masked, streams.length_of(~masked, count))
+    passes, begins = streams.order_of(~masked, count)
     before, longest = masked, int(passes.max()) + 1
     for n, frame in enumerate(frames):
         passes, before = torch.where(before & ~frame.masked, n, passes), frame.masked
