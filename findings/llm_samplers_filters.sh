@@ -66,7 +66,8 @@ def length(rows):
     return TemperatureSampler(1.0).sample(Independent(ENDING, end=1), start, max_length=100).shape[1] - 1
 
 
-masses = {"top-p .85": kept(TopPSampler(0.85)), "top-p .95": kept(TopPSampler(0.95)), "min-p .20": kept(MinPSampler(0.2))}
+SAMPLERS = {"top-p .85": TopPSampler(0.85), "top-p .95": TopPSampler(0.95), "min-p .20": MinPSampler(0.2)}
+masses = {name: kept(sampler) for name, sampler in SAMPLERS.items()}
 print("probabilities .6 .3 .06 .04; mass kept by")
 for name, mass in masses.items():
     print(f"{name:11} {mass:.2f}")

@@ -4,9 +4,9 @@
 # Guess:   top-p is of the distribution that is drawn from: at temperature 3, top-p .8 keeps the symbols that hold .8 of
 #          the flattened probabilities, as in transformers and vLLM.
 # Seen:    mlx-lm cuts first, on the probabilities of temperature 1, and applies the temperature to what is left, and
-#          min-p likewise. A temperature above 1 reaches fewer symbols than elsewhere, one below 1 more: at .3 transformers
-#          keeps a single symbol, mlx-lm two. "temperature 1.5, top-p .9" of a paper is another sampler here, and with
-#          min-p .2 it differs by half of the alphabet.
+#          min-p likewise. A temperature above 1 reaches fewer symbols than elsewhere, one below 1 more: at .3
+#          transformers keeps one symbol and mlx-lm two. "temperature 3, min-p .2" keeps half of this alphabet or
+#          all of it. The same two numbers in two papers may be two samplers.
 # Package: mlx-lm 0.32.2, mlx 0.32.4, transformers 5.24.0, PyTorch 2.15.0
 # Where:   mlx_lm/sample_utils.py (make_sampler: filters, then categorical_sampling with the temperature)
 # Date:    2026-11-28
