@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # A moving average with beta = .99 is of the last 1,000 steps, not of the last 100.
 #
-# Guess:   update_every=10 (the default, "to save on compute time") makes the same average more cheaply: its ten steps
+# Guess:   update_every=10, the default that saves time, makes the same average more cheaply: its ten steps
 #          count as ten, so that beta = .99 has a memory of 1 / (1 - beta) = 100 calls of update().
 # Seen:    beta is applied once in ten calls and not raised to the tenth power, so the memory is ten times as long; the
-#          default of .9999 averages over 100,000 steps. In a training of 3,000 steps the average with .999 has moved a
-#          quarter of the way from the weights of its first step. update_every=1 has the horizon that beta says.
+#          default of .9999 is of 100,000 steps, longer than many a training. update_every=1 has the horizon that beta
+#          says, at the cost of an update in each step.
 # Package: ema-pytorch 0.8.3, PyTorch 2.15.0
 # Where:   ema_pytorch/ema_pytorch.py (update: returns unless step % update_every == 0; get_current_decay)
 # Date:    2026-11-28

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A sampler of 1,000 steps writes what a single step would: every prediction is made from the empty text.
+# A sampler of 50 steps writes what a single step would: every prediction is made from the empty text.
 #
 # Guess:   "Cached DDPM" computes what has not changed only once, and writes what the plain sampler writes.
 # Seen:    it asks the network once, for the text of masks alone, and each step draws all positions anew from that

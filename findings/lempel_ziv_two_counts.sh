@@ -5,8 +5,8 @@
 #          different ones: that is what the measure is for.
 # Seen:    lempel-ziv-complexity counts the phrases of LZ78, whose dictionary learns a character a phrase: a copy after
 #          1,000 characters is hardly noticed, and one character 2,000 times counts 62. antropy counts those of LZ76,
-#          which look back at the whole text: 2 for one character, half for a copy. Under one name the two rank a model
-#          that repeats itself in opposite ways.
+#          which look back at the whole text: 2 for one character, half for a copy. Of a model that repeats itself one
+#          measure tells and the other does not, under one name.
 # Package: lempel-ziv-complexity 0.2.2, antropy 0.2.3
 # Where:   lempel_ziv_complexity (a set of the phrases so far), antropy/entropy.py (lziv_complexity, Kaspar and Schuster)
 # Date:    2026-11-28

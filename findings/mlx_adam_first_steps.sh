@@ -5,8 +5,8 @@
 #          optax, and a recipe carries over.
 # Seen:    bias correction is off unless asked for. The second moment starts at 0 and is divided by as it is, so the
 #          first steps are up to 6.6 times too long, and a thousand steps go twice as far; step 1,000 is still a
-#          quarter too long. A warm-up hides it, a recipe without one diverges or looks like a bad learning rate.
-#          bias_correction=True is the Adam of the paper. AdamW has the same default.
+#          quarter too long. A warm-up hides it, a recipe without one meets it. bias_correction=True is the Adam
+#          of the paper. AdamW has the same default.
 # Package: mlx 0.32.4, mlx-cpu 0.32.4, PyTorch 2.15.0
 # Where:   mlx/optimizers/optimizers.py (Adam, AdamW: bias_correction=False)
 # Date:    2026-11-28

@@ -2,7 +2,7 @@
 # The same temperature and top-p keep two symbols in mlx-lm and three in transformers.
 #
 # Guess:   top-p is of the distribution that is drawn from: at temperature 3, top-p .8 keeps the symbols that hold .8 of
-#          the flattened probabilities, as in transformers and vLLM.
+#          the flattened probabilities, as in transformers.
 # Seen:    mlx-lm cuts first, on the probabilities of temperature 1, and applies the temperature to what is left, and
 #          min-p likewise. A temperature above 1 reaches fewer symbols than elsewhere, one below 1 more: at .3
 #          transformers keeps one symbol and mlx-lm two. "temperature 3, min-p .2" keeps half of this alphabet or

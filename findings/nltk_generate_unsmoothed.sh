@@ -5,8 +5,8 @@
 #          model's entropy, and unseen continuations come up as often as the model says.
 # Seen:    generate() draws among the symbols that were seen after the context, and weighs them by score(): smoothing
 #          is in the perplexity and not in the text. A Laplace trigram model of 150 characters gives .87 to unseen
-#          continuations along its own text and writes none in 3,000. Its texts look far better than its perplexity,
-#          and other texts have no place in them. All smoothed models of nltk.lm share the function.
+#          continuations along its own text and writes none in 3,000. Its texts look better than its perplexity says.
+#          All models of nltk.lm share the function.
 # Package: NLTK 3.10.4
 # Where:   nltk/lm/api.py (LanguageModel.generate: samples = self.context_counts(...))
 # Date:    2026-11-28

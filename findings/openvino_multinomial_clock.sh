@@ -6,8 +6,7 @@
 # Seen:    the operator has no seed and takes the clock's second for one, so all passes within a second begin with the
 #          same random numbers, in every compiled network of that second, too. A loop that writes one character a pass
 #          takes the same quantile of each distribution: from equal logits the same symbol dozens of times, then another
-#          one. Processes that start together write the same texts. rand_like and cumsum in the network, or a draw
-#          outside of it, are not affected.
+#          one. rand_like and cumsum in the network, or a draw outside of it, are not affected.
 # Package: OpenVINO 2026.4.1, PyTorch 2.15.0
 # Where:   compiled (CPU plugin, Multinomial with global_seed 0 and op_seed 0, as the PyTorch frontend writes it)
 # Date:    2026-11-28

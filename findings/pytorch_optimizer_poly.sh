@@ -4,8 +4,8 @@
 # Guess:   PolyScheduler(max_lr, min_lr, t_max, poly_order) decays from max_lr to min_lr by (1 - t / t_max) ** order, as
 #          PolynomialLR of PyTorch and the other schedules of the package do.
 # Seen:    the rate is (max_lr - min_lr) times the steps since the warm-up, to that power: it is min_lr right after the
-#          warm-up, max_lr a step later, and then grows; t_max has no part in it. The default order .5 looks like a
-#          slow divergence. Its docstring has the formula and calls max_lr the "learning rate at the end of warmup".
+#          warm-up, max_lr a step later, and then grows; t_max has no part in it. The docstring has the
+#          formula, and says that max_lr is where the warm-up ends.
 # Package: pytorch-optimizer 4.1.0, PyTorch 2.15.0
 # Where:   pytorch_optimizer/lr_scheduler/linear_warmup.py (PolyScheduler._step)
 # Date:    2026-11-28

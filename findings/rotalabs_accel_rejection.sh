@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A verifier "to maintain the exact target distribution" subtracts one number of the draft's distribution.
+# A verifier that is to keep the target's distribution subtracts one number of the draft's, and does not keep it.
 #
 # Guess:   rejection_sample keeps the target's distribution, as its documentation says: after a rejected draft symbol
 #          the next one is drawn from max(0, p - q).
 # Seen:    the function is given q of the drafted symbol alone, so that it can only lower that one: what the draft
 #          already writes often enough is drawn again. For p = .5 .3 .2 and q = .2 .2 .6 it returns .45 .35 .2.
-#          speculative_decode repeats the step in its own words, so its texts lean towards the draft at each position.
+#          verify_tokens, on which speculative_decode stands, has the same lines.
 # Package: rotalabs-accel 1.1.1, PyTorch 2.15.0, transformers 5.24.0
 # Where:   rotalabs_accel/speculative/sampling.py (rejection_sample), core.py (verify_tokens)
 # Date:    2026-11-28

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A verifier that is said to keep the target's distribution writes the target's rarest pair of symbols most often.
 #
-# Guess:   speculative decoding "without changing the output distribution": whatever the draft, two symbols come up as
-#          often as the target alone writes them, with each of the three methods.
+# Guess:   speculative decoding is said to leave the output distribution as it is: whatever the draft, two symbols come up
+#          as often as the target alone writes them, with each of the three methods.
 # Seen:    "standard" and "naive_hsd" are exact. "capped_hsd", the newest, is not: with a draft that likes other symbols
 #          a pair of probability .06 fills .45 of the texts and the pair of .49 fills .15. The acceptance of the last
 #          draft symbol is computed from the ratio of the one before it. Check a verifier on two symbols and a table.

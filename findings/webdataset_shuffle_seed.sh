@@ -4,8 +4,8 @@
 # Guess:   shuffle(n) draws from Python's random module, so that a script that sets all seeds sees its data in the same
 #          order in each run.
 # Seen:    each iteration makes a generator of its own from the process id and the time, whatever was seeded, and no
-#          message says so. Two trainings with the same seeds see other batches: their losses differ from the first
-#          step on and look like noise of the hardware. shuffle(n, rng=random.Random(0)) repeats once and goes on with
+#          message says so. Two trainings with the same seeds see other batches, and their losses differ from the
+#          first step on. shuffle(n, rng=random.Random(0)) repeats once and goes on with
 #          other orders in later epochs.
 # Package: webdataset 1.0.2
 # Where:   webdataset/filters.py:355 (random.Random(int((os.getpid() + time.time()) * 1e9)))
