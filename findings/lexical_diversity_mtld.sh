@@ -5,8 +5,8 @@
 #          word it is at least its length.
 # Seen:    lexical-diversity returns 0 for 30 different words, below a text of one word 30 times (5.8), and HD-D is 0 for
 #          each text under 42 words. lexicalrichness gives 30. On the 119 words with which A Tale of Two Cities opens
-#          both say 17.6; on their first 10 and 20 one says 9.3 and 9.7, the other 10.0 and 10.1. Samples as short as
-#          ours are ranked by such edges.
+#          both say 17.6; on their first 10 and 20 one says 9.3 and 9.7, the other 10.0 and 10.1. Short
+#          samples are ranked by such edges.
 # Package: lexical-diversity 0.1.1, lexicalrichness 0.5.1
 # Where:   lexical_diversity/lex_div.py (mtld: factors are counted from one pass; hdd: 0 below the sample size)
 # Date:    2026-11-28
