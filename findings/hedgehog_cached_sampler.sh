@@ -12,8 +12,8 @@
 # Date:    2026-11-28
 # Output:
 #   texts of 8 equal characters, of 1,000
-#   ddpm_cache,    2 steps: .007
-#   ddpm_cache,   50 steps: .008
+#   ddpm_cache,    2 steps: .008
+#   ddpm_cache,   50 steps: .003
 #   independent draws:      .008; one position after the other: 1.000
 set -euo pipefail
 

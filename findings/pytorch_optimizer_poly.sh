@@ -10,11 +10,11 @@
 # Where:   pytorch_optimizer/lr_scheduler/linear_warmup.py (PolyScheduler._step)
 # Date:    2026-11-28
 # Output:
-#   rate at step                           102       500     1,000
-#   PolyScheduler, order .5               1.00     19.97     29.98
-#   PolyScheduler, order 2                1.00    159201    808201
-#   LinearScheduler                       1.00      0.56      0.00
-#   PolynomialLR of PyTorch, order 2      0.81      0.25      0.00
+#   rate at step                            102       500     1,000
+#   PolyScheduler, order .5                1.00     19.97     29.98
+#   PolyScheduler, order 2                 1.00    159201    808201
+#   LinearScheduler                        1.00      0.56      0.00
+#   PolynomialLR of PyTorch, order 2       0.81      0.25      0.00
 set -euo pipefail
 
 folder="$(mktemp -d)"
@@ -47,7 +47,7 @@ SCHEDULES = {
     "LinearScheduler": lambda optimizer: LinearScheduler(optimizer, **WARM),
     "PolynomialLR of PyTorch, order 2": lambda optimizer: PolynomialLR(optimizer, 1000, power=2),
 }
-print("rate at step                           102       500     1,000")
+print("rate at step                            102       500     1,000")
 for name, schedule in SCHEDULES.items():
     seen = rates(schedule)
     print(f"{name:33}", *(f"{rate:9.0f}" if rate > 100 else f"{rate:9.2f}" for rate in seen))

@@ -12,14 +12,14 @@
 # Where:   torch/distributions/utils.py (clamp_probs, probs_to_logits), sklearn/metrics/_classification.py (log_loss)
 # Date:    2026-11-28
 # Output:
-#   nats of a symbol of probability    1e-03  1e-06  1e-09      0
-#   true                                6.91  13.82  20.72    inf
-#   probs in float32                    6.91  13.82  15.94  15.94
-#   probs in float16                    6.91   6.93   6.93   6.93
-#   probs in bfloat16                   4.84   4.84   4.84   4.84
-#   logits in bfloat16                  6.91  13.81  20.75    inf
-#   log_loss in float32                 6.91  13.82  15.94  15.94
-#   log_loss in float16                 6.91   6.93   6.93   6.93
+#   nats of a symbol of probability   1e-03  1e-06  1e-09      0
+#   true                               6.91  13.82  20.72    inf
+#   probs in float32                   6.91  13.82  15.94  15.94
+#   probs in float16                   6.91   6.93   6.93   6.93
+#   probs in bfloat16                  4.84   4.84   4.84   4.84
+#   logits in bfloat16                 6.91  13.81  20.75    inf
+#   log_loss in float32                6.91  13.82  15.94  15.94
+#   log_loss in float16                6.91   6.93   6.93   6.93
 set -euo pipefail
 
 folder="$(mktemp -d)"

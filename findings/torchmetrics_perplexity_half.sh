@@ -12,12 +12,12 @@
 # Date:    2026-11-28
 # Output:
 #   one of 1,000 characters costs            20.4 nats   110.4 nats
-#   float32, exp(cross_entropy)                   1.46         1.60
-#   float32, torchmetrics                         1.46          inf
-#   float32, torcheval                            1.46          inf
-#   float16, exp(cross_entropy)                   1.46         1.60
-#   float16, torchmetrics                          inf          inf
-#   float16, torcheval                             inf          inf
+#   float32, exp(cross_entropy)                 1.46         1.60
+#   float32, torchmetrics                       1.46          inf
+#   float32, torcheval                          1.46          inf
+#   float16, exp(cross_entropy)                 1.46         1.60
+#   float16, torchmetrics                        inf          inf
+#   float16, torcheval                           inf          inf
 set -euo pipefail
 
 folder="$(mktemp -d)"
