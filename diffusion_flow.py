@@ -181,7 +181,8 @@ def generate(model, canvas, decoding, rngs, flow=advance_evidence):
         idx, masked, draft = unmask(window, probs, conf_probs, decoding, rngs)
         if guided.any():  # [NEW]
             y, snr = flow(probs, y, snr, guided & masked, decoding, rngs)
-        yield windows.commit(window, idx, masked, draft, probs)
+        frame = windows.commit(window, idx, masked, draft, probs)
+        yield frame._replace(evidence=1 - noise_share(snr))  # [NEW] for films
 
 
 METHOD = replace(

@@ -2,6 +2,7 @@
 
     uv run visualize.py                                                     a window, or the terminal where there is none
     uv run visualize.py --flow --compare --save outputs/flow_vs_gpt.gif --fps 24
+    uv run visualize.py --method diffusion,diffusion_flow --compare         the three
 
 Shows the very frames of `generate`. With --compare both run on their measured seconds, one text at a time.
 """
@@ -26,7 +27,7 @@ from lab.showing import film, page, painter, terminal
 @dataclass(frozen=True)
 class Args:
     flow: bool = False  # diffusion_flow.py in place of diffusion.py
-    method: str | None = None  # another method in their place, by its name or its file my_method.py
+    method: cli.comma_list(str) = ()  # others in their place, side by side, by their names or files my_method.py
     compare: bool = False  # GPT beside it
     save: Path | None = None  # a .gif, or a .html page with a slider
     terminal: bool = False  # in the terminal, whether there is a display or not
@@ -50,15 +51,16 @@ class Args:
         check(known, f"--save {self.save}: only .gif and .html can be made")
         check(not (self.flow and self.method), "--flow and --method name two methods: choose one")
         check(self.flow or self.method or self.flow_step is None, "--flow-step goes with --flow")
-        check(not (self.compare and self.method == "gpt"), "--compare shows gpt beside another method")
+        check(not (self.compare and "gpt" in self.method), "--compare shows gpt beside another method")
+        check(self.weights is None or len(self.method) < 2, "--weights is of one method")
         check(self.compare or self.gpt_weights is None, "--gpt-weights goes with --compare")
         check(not (self.save and self.terminal), "--save writes a file, --terminal plays here: choose one")
 
 
 def recordings(args):
-    """The films asked for: the masked model's, and GPT's beside it."""
-    masked = args.method or ("diffusion_flow" if args.flow else "diffusion")
-    weights = {masked: args.weights} | ({"gpt": args.gpt_weights} if args.compare else {})
+    """The films asked for: the masked models', and GPT's beside them."""
+    masked = args.method or ("diffusion_flow" if args.flow else "diffusion",)
+    weights = dict.fromkeys(masked, args.weights) | ({"gpt": args.gpt_weights} if args.compare else {})
     for name, path in weights.items():
         engine = methods.load(name, path)
         decoding = replace(engine.method.decoding, **settings(args, name, engine.method.decoding))

@@ -1,8 +1,11 @@
 """What a viewer sees: exact pictures of a film made by hand, and of one recorded from a sampler."""
 
+import itertools
 import json
 import re
 import tracemalloc
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,13 +28,14 @@ ABC = Alphabet("abc\n ")
 
 
 def snapshot(calls, seconds, characters, states, confidence=None):
-    return Snapshot(calls, seconds, characters, bytes(states), bytes(confidence or [9] * len(characters)))
+    certain = [0 if state == MASKED else 9 for state in states]  # no flow
+    return Snapshot(calls, seconds, characters, bytes(states), bytes(confidence or certain))
 
 
 def by_hand(seconds=(0.0, 1.0, 2.0)):
     snapshots = [
         snapshot(0, seconds[0], "a___", (SETTLED, MASKED, MASKED, MASKED)),
-        snapshot(1, seconds[1], "ab\n_", (SETTLED, NEW, DRAFT, MASKED), (9, 4, 3, 9)),
+        snapshot(1, seconds[1], "ab\n_", (SETTLED, NEW, DRAFT, MASKED), (9, 4, 3, 0)),
         snapshot(2, seconds[2], "ab\nc", (SETTLED, SETTLED, NEW, NEW), (9, 4, 3, 0)),
         snapshot(2, seconds[2], "ab\nc", (SETTLED,) * 4, (9, 4, 3, 0)),
     ]
@@ -54,9 +58,9 @@ def of(picture, made):
 
 @pytest.fixture
 def engines():
-    """Untrained GPT and diffusion that know ABC."""
+    """Untrained GPT, diffusion and diffusion + flow that know ABC."""
     made = {}
-    for method in (gpt, diffusion):
+    for method in (gpt, diffusion, diffusion_flow):
         config = method.Config(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16)
         torch.manual_seed(0)
         made[method.name] = trials.Engine(method, method.Model(config).eval(), ABC, "abc")
@@ -113,6 +117,32 @@ def test_a_recording_has_the_frames_of_the_sampler(engines):
     assert made.snapshots[-1].confidence[0] == 9 and all(c < 9 for c in made.snapshots[-1].confidence[1:])
     seconds = [each.seconds for each in made.snapshots]
     assert seconds == sorted(seconds)
+
+
+def test_a_masked_cell_shows_how_much_of_its_noise_the_flow_has_removed(engines, monkeypatch):
+    """It grows from call to call where a cell stays masked; masked diffusion has none of it."""
+    decoding = replace(diffusion_flow.decoding, spacing=8, flow_until=0.0)
+    trial = trials.Trial(Canvas.after(ABC.encode("a"), 30), decoding, (1,))
+    made = {name: film.record(engines[name], trial).snapshots for name in ("diffusion", "diffusion_flow")}
+    masks = {
+        name: [(a.confidence[k], b.confidence[k]) for a, b in itertools.pairwise(shots) for k in masked(b)]
+        for name, shots in made.items()
+    }
+    assert {*masks["diffusion"]} == {(0, 0)}
+    assert all(a <= b for a, b in masks["diffusion_flow"]) and max(masks["diffusion_flow"])[1] > 0
+    half = snapshot(1, 1.0, "__", (MASKED, MASKED), (0, 5))
+    plain, green = (behind for _, behind, _ in painter.styles(half).values())
+    assert plain == painter.BEHIND[MASKED] and green == painter.blend(plain, painter.FLOW, 5 / 9)
+
+
+def masked(snapshot):
+    return [k for k, state in enumerate(snapshot.states) if state == MASKED]
+
+
+def test_three_films_have_narrow_panels():
+    wide, narrow = (painter.Painter([by_hand()] * count) for count in (2, 3))
+    assert narrow.image.width < 1.1 * wide.image.width
+    assert narrow.columns < wide.columns == film.COLUMNS
 
 
 def test_one_film_has_a_picture_for_each_call_and_several_share_a_clock():
@@ -215,7 +245,7 @@ def test_page_is_whole_and_holds_every_state(tmp_path):
     assert "http" not in text and "src=" not in text and not re.search(r"\$[a-z]", text)
     (made,), last = data_of(text)["films"], data_of(text)["real"]
     assert last == 2.0 == made["stills"][-1][1]
-    assert made["stills"][0][2] == [[0, "a", 3, 9], [1, "_", 0, 9], [2, "_", 0, 9], [3, "_", 0, 9]]
+    assert made["stills"][0][2] == [[0, "a", 3, 9], [1, "_", 0, 0], [2, "_", 0, 0], [3, "_", 0, 0]]
     assert made["stills"][1][:2] == [1, 1.0] and made["stills"][1][2] == [[1, "b", 2, 4], [2, "\n", 1, 3]]
     page.write_html(tmp_path / "y.html", [Film("</script>$data", by_hand().snapshots)])
     assert (tmp_path / "y.html").read_text(encoding="utf-8").count("</script>") == 1
@@ -270,6 +300,17 @@ def test_the_commands_of_the_order(argv, weights, tmp_path, capsys, monkeypatch)
         assert path.stat().st_size > 1000
 
 
+def test_masked_diffusion_flow_and_gpt_write_side_by_side(weights, tmp_path, capsys):
+    flags, paths = weights
+    three = ["--method", "diffusion,diffusion_flow", "--compare", "--gpt-weights", paths["gpt"]]
+    places = {name: Path(path) for name, path in paths.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(visualize.methods.checkpoint, "default_path", places.get)
+        assert cli.run(visualize.main, visualize.Args, [*flags, *three, "--save", str(tmp_path / "three.gif")]) == 0
+    said = capsys.readouterr().err
+    assert all(f"{METHODS[name].title}: " in said for name in ("diffusion", "diffusion_flow", "gpt"))
+
+
 def test_a_film_begins_with_the_prompt_and_obeys_the_settings(weights, tmp_path, capsys):
     """GPT beside it is spared a spacing, and has the temperature."""
     flags, paths = weights
@@ -310,6 +351,7 @@ def test_a_film_begins_with_the_prompt_and_obeys_the_settings(weights, tmp_path,
         "--save x.gif --terminal",
         "--save /dev/null/save.gif",
         "--font nope.ttf",
+        "--method diffusion,diffusion_flow",  # whose --weights?
     ],
 )
 def test_bad_input_is_one_message(argv, weights, capsys):

@@ -33,7 +33,7 @@ CONTROL = "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]" 
 class Snapshot:
     """The canvas after a forward pass: the characters (L,), their states, and how confident the method was when it wrote them.
 
-    A masked position's character is the alphabet's mask symbol.
+    A masked position's character is the alphabet's mask symbol, its confidence the root of the share of its noise that a flow has removed.
     """
 
     calls: int
@@ -78,7 +78,7 @@ class Recorder:
         self.masked = canvas.masked[0]
         self.ahead = EMPTY if engine.method.is_causal else MASKED
         self.states = torch.full(self.idx.shape, SETTLED)
-        self.confidence = torch.ones(self.idx.shape, dtype=torch.float64)
+        self.confidence = (~self.masked).double()
         self.calls = 0
         self.seconds = 0.0
         self.candidates = {}
@@ -92,8 +92,10 @@ class Recorder:
         self.idx = frame.idx[0]
         self.masked = frame.masked[0]
         self.states = torch.where(new, NEW, SETTLED).masked_fill(frame.draft[0], DRAFT)
-        written = self.confidence.scatter(0, columns, frame.confidence[0])
-        self.confidence = torch.where(new, written, self.confidence)
+        evidence = torch.zeros_like(frame.confidence) if frame.evidence is None else frame.evidence.sqrt()
+        known = torch.where(self.masked[columns], evidence[0], frame.confidence[0])
+        known = self.confidence.scatter(0, columns, known)
+        self.confidence = torch.where(new | self.masked, known, self.confidence)
         shown = new[columns]
         self.candidates = self.likeliest(columns[shown], frame.probs[0][shown])
 
