@@ -11,6 +11,7 @@ import bisect
 import re
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
@@ -21,6 +22,7 @@ from tyro.conf import Positional
 import methods
 from lab import cli
 from lab.cli import check, check_range
+from lab.decoding import beam
 from lab.decoding.canvas import Canvas
 from lab.files import check_place, reading
 from lab.measuring import records
@@ -37,16 +39,18 @@ class Args:
     mask: str = "_"  # the sign of one missing character
     keep_below: float = 0.0  # what is less probable than this stays masked
     spacing: int = 8  # characters written in one pass lie more than this apart; 0: anywhere
+    beam: int = 1  # fillings of each gap that are kept, of which the likeliest is written
 
     def __post_init__(self):
         check(len(self.mask) == 1, f"--mask {self.mask!r}: give one character")
         check_range(self, 0, 1, "keep_below")
+        check_range(self, 1, 1000, "beam")
 
 
-def restore(engine, text, mask, decoding, show=lambda count: None):
+def restore(engine, text, mask, decoding, width=1, show=lambda count: None):
     """The likeliest characters for the mask signs of a text of any length.
 
-    show: called after each pass with the number of characters that are written. Yields (position, [(character, probability),
+    width: fillings of each gap that a beam search keeps; 1: none, the engine's own sampler writes. show: called after each pass with the number of characters that are written. Yields (position, [(character, probability),
     ...]): the character written, then the likeliest five at the first look. All probabilities are those of the first look,
     given the known text alone: later ones take for certain what was written before.
     """
@@ -63,7 +67,8 @@ def restore(engine, text, mask, decoding, show=lambda count: None):
         new = (unseen & ~frame.masked)[0, columns]
         looks |= zip(columns[new].tolist(), frame.probs[0][new], strict=True)
         unseen = frame.masked
-    for frame, _ in frames(engine, Trial(canvas, decoding, (0,))):
+    writer = engine.sampled_by(partial(beam.generate, width=width)) if width > 1 else engine
+    for frame, _ in frames(writer, Trial(canvas, decoding, (0,))):
         show(int((masked & ~frame.masked).sum()))
     for position, probs in looks.items():
         best = [frame.idx[0, position], *probs.topk(min(5, hidden)).indices]
@@ -94,7 +99,9 @@ def main(args):
     rows = []
     starts = [0, *(end.end() for end in re.finditer("\n", text))]  # of the lines
     with Bar("restoring", text.count(args.mask), unit="characters") as bar:
-        for position, ((character, probability), *best) in restore(engine, text, args.mask, decoding, bar.show):
+        for position, ((character, probability), *best) in restore(
+            engine, text, args.mask, decoding, args.beam, bar.show
+        ):
             line = bisect.bisect(starts, position)
             is_restored = probability >= args.keep_below
             characters[position] = character if is_restored else args.mask

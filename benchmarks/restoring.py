@@ -1,17 +1,25 @@
-"""Damage held-out text and restore it: how many characters and words come back, by which method, in how many passes?
+"""Damage held-out text and restore it: how much comes back, by which method, in how many passes and seconds?
 
     uv run -m benchmarks.restoring
+    uv run -m benchmarks.restoring --data my_text.txt --weights my_weights.pt --name mine
 
 Windows of the test split lose a share of their characters: scattered, in spans of 2 to 10, or at the end of each line. The
-masked models write the likeliest characters, all in one pass, or spaced in several. GPT and n-grams go from left to right by a
-beam search, which scores the known characters to the right of a gap as well; of the texts it keeps the most probable
-character of each position counts. A beam of one text is GPT that sees the left side only.
+masked models write the likeliest characters, all in one pass, or spaced in several; one stream writes each gap from left to
+right with both sides in view. GPT and n-grams go from left to right by a beam search, which scores the known characters to
+the right of a gap as well; of the texts it keeps the most probable character of each position counts. A beam of one text is
+GPT that sees the left side only. All restore a text in turn, so that their seconds can be compared.
+
+Reliability: of the likeliest characters of masked diffusion, given the known text alone, those of probability p should be
+right in a share p of cases; the mean distance of the two is the expected calibration error (arXiv 1706.04599).
 """
 
+import itertools
 import re
 import sys
+import time
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
 
@@ -24,23 +32,35 @@ import methods
 from benchmarks.draft_model import NGrams
 from benchmarks.timing import Output, show
 from lab import cli
-from lab.decoding.sampling import generator
-from lab.measuring import stats
+from lab.decoding import beam
+from lab.decoding.canvas import Canvas
+from lab.decoding.sampling import generator, probabilities
+from lab.measuring import experiment, plots, stats, trials
+from lab.model import checkpoint
 from lab.model.backbone import Cache
 from lab.model.corpus import Corpus, windows
+from lab.model.likelihood import ROWS
 from lab.progress import Bar
-from restore import restore
 
 KINDS = ("scattered", "spans", "line ends")
-FIGURES = ["right", "words", "passes", "expected"]
+FIGURES = ["right", "words", "cer", "passes", "seconds"]
+SPACED = {"cool_to": 1.0, "spacing": 8}
+WAYS = {  # of each method without a search: its settings
+    "diffusion": {"diffusion, spaced": SPACED, "diffusion, one pass": SPACED | {"spacing": 0}},
+    "diffusion_flow": {"flow model, spaced": SPACED},
+    "streams": {"one stream": {"streams": 1}},
+}
+BINS = 10  # of probabilities, equally wide
 
 
 @dataclass(frozen=True, kw_only=True)
 class Args(Output):
-    windows: int = 32  # of the test split, 256 characters each
+    windows: int = 32  # of the test split, as long as the models' own
     shares: cli.comma_list(float) = (0.05, 0.15, 0.3, 0.5)  # of the characters, that are missing
-    searched: cli.comma_list(float) = (0.15,)  # those at which GPT and n-grams restore too, which takes long
     width: int = 16  # texts that a beam search of GPT keeps; that of n-grams keeps four times as many
+    data: Path | None = None  # UTF-8 text; default Tiny Shakespeare
+    weights: cli.comma_list(Path) = tuple(map(checkpoint.default_path, methods.METHODS))  # each of a method of its own
+    name: str = "restoring"  # of the files that it writes
 
 
 def damage(text, kind, share, rng):
@@ -61,7 +81,7 @@ def damage(text, kind, share, rng):
 
 
 @torch.no_grad()
-def beam(log_probs, idx, masked, width):
+def beam_search(log_probs, idx, masked, width):
     """A text (L,) restored from left to right: of the `width` likeliest texts each position's most probable character.
 
     log_probs: (texts (width, t), first, parents (width,): which of the texts before each goes on from) -> (width, t - first
@@ -89,19 +109,20 @@ def beam(log_probs, idx, masked, width):
 
 
 def gpt_scorer(model, width):
-    """The log_probs of `beam` by GPT, with cached keys and values."""
+    """The log_probs of `beam_search` by GPT, with cached keys and values."""
     cache = Cache(model.config, width, like=model.lm_head.weight)
 
     def log_probs(texts, first, parents):
-        for held in (cache.keys, cache.values, cache.inputs):
-            held.copy_(held[:, parents])
+        n = cache.length
+        for held in (cache.keys[..., :n, :], cache.values[..., :n, :], cache.inputs[:, :, : cache.conv_pad + n]):
+            held.copy_(held.index_select(1, parents))
         return model(texts[:, first - 1 :], cache).double().log_softmax(-1)
 
     return log_probs
 
 
 def by_ngrams(ngrams, texts, first, parents):
-    """The log_probs of `beam` by n-grams."""
+    """The log_probs of `beam_search` by n-grams."""
 
     def probs(text, position):
         context = text[max(0, position + 1 - ngrams.order) : position]
@@ -111,73 +132,152 @@ def by_ngrams(ngrams, texts, first, parents):
     return torch.stack([torch.stack([probs(text, k) for k in positions]) for text in texts.tolist()]).log()
 
 
-def by_masked(engine, text, masked):
-    """A text restored by a masked model: yields (how, restored text, passes, share that it expects to be right)."""
-    mask = engine.alphabet.mask
-    passes = []
-    damaged = "".join(mask if gap else character for gap, character in zip(masked, text, strict=True))
-    decoding = replace(engine.method.decoding, temp=1.0, cool_to=1.0, top_k=1, target_chunk_len=len(text))
-    found = list(restore(engine, damaged, mask, decoding, passes.append))
-    for how, rank, nfe in (("spaced", 0, len(passes)), ("one pass", 1, 1)):  # what was written, what is likeliest
-        characters = list(text)
-        expected = []
-        for position, best in found:
-            characters[position], probability = best[rank]
-            expected.append(probability)
-        yield f"{engine.name}, {how}", characters, nfe, np.mean(expected)
+def by_search(alphabet, width, scorer, text, masked):
+    """A text restored by beam search, and the passes that took. scorer: makes the log_probs of `beam_search`."""
+    restored = beam_search(scorer(), alphabet.encode(text), masked, width)
+    return alphabet.decode(restored), int(masked.sum()) + 1
 
 
-def by_search(gpt, ngrams, width, text, masked):
-    """The same by beam search, which expects nothing."""
-    scorers = (
-        ("GPT, left side", 1, gpt_scorer(gpt.model, 1)),
-        ("GPT, both sides", width, gpt_scorer(gpt.model, width)),
-        ("n-grams, both sides", 4 * width, partial(by_ngrams, ngrams)),
-    )
-    for how, kept, log_probs in scorers:
-        found = beam(log_probs, gpt.alphabet.encode(text), masked, kept)
-        yield how, gpt.alphabet.decode(found), int(masked.sum()) + 1, np.nan
+def by_sampler(engine, settings, text, masked):
+    """The same by an engine's own sampler, which takes the likeliest characters."""
+    idx = engine.alphabet.encode(text).masked_fill(masked, 0)
+    decoding = replace(engine.method.decoding, temp=1.0, top_k=1, target_chunk_len=len(text), **settings)
+    (sample,) = trials.run(engine, trials.Trial(Canvas(idx, masked).repeat(1), decoding, (0,)))
+    return sample.text, sample.nfe
 
 
-def shares_right(text, restored, masked):
-    """Shares of the missing characters, and of the words that lack some, that are restored without a mistake."""
+def ways(engines, corpus, width):
+    """Yields (name, way) of restoring: a way takes a text and what is masked of it, and returns it restored, and passes."""
+    for engine in engines:
+        for name, settings in WAYS.get(engine.name, {}).items():
+            yield name, partial(by_sampler, engine, settings)
+        if engine.name == "diffusion":
+            yield "diffusion, beam", partial(by_sampler, engine.sampled_by(beam.generate), SPACED)
+        for sees, kept in (("left side", 1), ("both sides", width)) if engine.name == "gpt" else ():
+            yield f"GPT, {sees}", partial(by_search, corpus.alphabet, kept, partial(gpt_scorer, engine.model, kept))
+    ngrams = NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6)
+    yield "n-grams, both sides", partial(by_search, corpus.alphabet, 4 * width, lambda: partial(by_ngrams, ngrams))
+
+
+def edits(a, b):
+    """Characters to insert, delete or replace to make the text b of a, at least (Levenshtein 1966)."""
+    codes = np.array([*map(ord, b)])
+    steps = np.arange(len(b) + 1)
+    least = steps
+    for n, character in enumerate(a, 1):
+        kept = least[:-1] + (codes != ord(character))
+        best = np.append(n, np.minimum(kept, least[1:] + 1))
+        least = np.minimum.accumulate(best - steps) + steps
+    return int(least[-1])
+
+
+def figures(text, restored, masked):
+    """Shares of the missing characters, and of the words that lack some, that are right, and the character error rate.
+
+    That is the number of edits that the restored text needs for each missing character.
+    """
     same = torch.tensor([a == b for a, b in zip(text, restored, strict=True)])
     words = [slice(*word.span()) for word in re.finditer(r"\S+", text)]
     right = [same[word].all().item() for word in words if masked[word].any()]
-    return same[masked].double().mean().item(), np.mean(right or [True])  # a gap between words
+    error = edits(restored, text) / int(masked.sum())
+    return same[masked].double().mean().item(), np.mean(right or [True]), error  # a gap between words
 
 
 def measure(texts, kind, share, ways):
     """A row for each way of restoring these damaged texts: means, and the interval of the share of right characters."""
     rng = generator(kind, share)
     rows = []
-    for n, text in enumerate(texts, 1):
-        Bar.shown.show(0, f"{kind}, {share:.0%}, text {n}")
+    for text in texts:
+        Bar.shown.show(Bar.shown.completed + 1, f"restoring {kind}, {share:.0%}")
         masked = damage(text, kind, share, rng)
-        for way in ways if masked.any() else ():
-            for name, restored, *cost in way(text, masked):
-                rows.append([name, *shares_right(text, restored, masked), *cost])
+        for name, way in ways if masked.any() else ():
+            began = time.perf_counter()
+            restored, passes = way(text, masked)
+            seconds = time.perf_counter() - began
+            rows.append([name, *figures(text, restored, masked), passes, seconds])
     for name, found in pd.DataFrame(rows, columns=["method", *FIGURES]).groupby("method", sort=False):
         low, high, _ = stats.mean_interval(found["right"].to_numpy())
         row = {"kind": kind, "share": share, "method": name, "texts": len(found), "low": low, "high": high}
         yield row | found[FIGURES].mean().to_dict()
 
 
-def main(args):
-    """Damage and restore in every way; print and store."""
-    engines = {name: methods.load(name) for name in ("gpt", "diffusion", "diffusion_flow")}
-    corpus = Corpus()
-    texts = [corpus.alphabet.decode(text) for text in windows(corpus.test, 256, every=256, most=args.windows)]
-    ngrams = NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6)
-    masked = [partial(by_masked, engines[name]) for name in ("diffusion", "diffusion_flow")]
-    search = partial(by_search, engines["gpt"], ngrams, args.width)
+@torch.no_grad()
+def looks(engine, texts, masked):
+    """What a masked model makes of texts (n, T) of which masked (n, T) is missing, given the rest alone.
+
+    Returns of each missing character its text, the probability of the likeliest one, and whether that is right.
+    """
+    hidden = texts.masked_fill(masked, len(engine.alphabet))
+    probs = torch.cat([probabilities(engine.model(x), temp=1) for x in hidden.split(ROWS)])
+    likeliest, idx = probs.max(-1)
+    return masked.nonzero()[:, 0], likeliest[masked], (idx == texts)[masked]
+
+
+def reliability(engine, texts, damages):
+    """How often the likeliest character is right, by its probability: rows of BINS; and the calibration error, a row.
+
+    texts: (n, T) tokens; damages: what is masked of them, (n, T) each. Intervals over texts.
+    """
+    found = [
+        torch.cat(each).numpy() for each in zip(*(looks(engine, texts, masked) for masked in damages), strict=True)
+    ]
+    row, probability, right = found
+    shape = {"bins": (len(texts), BINS), "range": ((0, len(texts)), (0, 1))}
+    sums = [np.histogram2d(row, probability, weights=weights, **shape)[0] for weights in (None, probability, right)]
+    number, expected, right = stats.leave_one_out(len(texts)) @ np.stack(sums)  # (1 + n, BINS) each
     rows = []
-    for kind in KINDS:
-        for share in args.shares:
-            ways = [*masked, search] if share in args.searched else masked
-            rows += measure(texts, kind, share, ways)
+    for k in np.flatnonzero(number.min(0)):
+        share = right[:, k] / number[:, k]
+        low, high, _ = stats.interval(share)
+        row = {"probability": expected[0, k] / number[0, k], "right": share[0], "right_low": low, "right_high": high}
+        rows.append(row | {"characters": int(number[0, k])})
+    error = abs(expected - right).sum(1) / number.sum(1)
+    low, high, _ = stats.interval(error)
+    return rows, [{"characters": int(number[0].sum()), "error": error[0], "low": low, "high": high}]
+
+
+def draw(found, folder, name):
+    """The share right over the share missing, a line for each way; and the reliability."""
+    x, y = "share of the characters missing", "share of them right"
+    colours = dict(zip(dict.fromkeys(row["method"] for row in found["rows"]), (*plots.COLOURS, "black", "grey")))
+    with plots.panels(folder / f"{name}.png", KINDS, x, y) as panels:
+        for kind, axes in zip(KINDS, panels, strict=True):
+            for method, colour in colours.items():
+                own = [row for row in found["rows"] if (row["kind"], row["method"]) == (kind, method)]
+                plots.scatter(axes, own, "share", "right", colour, size=12)
+                axes.plot(*([row[key] for row in own] for key in ("share", "right")), color=colour, label=method)
+    if "reliability" in found:
+        x, y = "probability of the likeliest character", "share of these characters that are right"
+        with plots.figure(folder / f"{name}_reliability.png", "Is a probability what it says?", x, y) as axes:
+            plots.scatter(axes, found["reliability"], "probability", "right")
+            axes.axline((0, 0), slope=1, color="#777777", zorder=0, label="as it says")
+
+
+def main(args):
+    """Damage and restore in every way; print, store and draw."""
+    corpus = Corpus(args.data)
+    engines = [methods.load(path=path) for path in args.weights]
+    experiment.check_text(corpus.alphabet, corpus.path, *engines)
+    size = min(engine.model.config.block_size for engine in engines)
+    tokens = windows(corpus.test, size, every=size)
+    texts = [*map(corpus.alphabet.decode, tokens)]
+    kept = [*map(corpus.alphabet.decode, windows(corpus.test, size, every=size, most=args.windows))]
+    found = [*ways(engines, corpus, args.width)]
+    for _, way in found:  # for nobody: the first passes of a process are slow
+        way(kept[0], damage(kept[0], KINDS[0], 0.05, generator()))
+    rows = []
+    with Bar("restoring", len(kept) * len(KINDS) * len(args.shares), unit="texts"):
+        for kind, share in itertools.product(KINDS, args.shares):
+            rows += measure(kept, kind, share, found)
     show(rows)
-    args.write("restoring", {"rows": rows}, engines.values())
+    result = {"rows": rows}
+    for engine in engines:
+        if engine.name == "diffusion":
+            rngs = [(kind, share, generator(kind, share)) for kind in KINDS for share in args.shares]
+            damages = [torch.stack([damage(text, *how) for text in texts]) for how in rngs]
+            result["reliability"], result["calibration"] = reliability(engine, tokens, damages)
+    args.write(args.name, result, engines)
+    draw(result, args.folder, args.name)
 
 
 if __name__ == "__main__":

@@ -60,8 +60,9 @@ def infilling():
 
 
 def restoring():
-    """Damaged text: a row for each kind and share of damage, which holds what each method restores."""
-    return pivot(results("restoring")["rows"], ("kind", "share"), "method")
+    """Text that lacks 15 % of its characters: a row for each method, which holds what it restores of each kind of damage."""
+    rows = [row for row in results("restoring")["rows"] if row["share"] == 0.15]
+    return pivot(rows, ("method",), "kind")
 
 
 def differences(name, comparison=None):

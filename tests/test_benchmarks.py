@@ -3,8 +3,10 @@
 import contextlib
 import importlib
 import itertools
+import json
 import math
 import tracemalloc
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -15,11 +17,13 @@ import torch
 from matplotlib.text import Text
 
 import methods
+import streams
 from benchmarks import busy, frontier, learning_curves, origin_flow, readme, restoring, speed, tables, timing
 from benchmarks.configurations import Configuration
-from benchmarks.draft_model import NGrams, generate
+from benchmarks.draft_model import NGrams, generate, generate_streams
 from diffusion import METHOD as diffusion
 from gpt import METHOD as gpt
+from lab import cli
 from lab.cli import UserError
 from lab.decoding.canvas import Canvas
 from lab.measuring import plots, records
@@ -106,6 +110,56 @@ def test_the_draft_models_frames_settle_only_masked_characters():
         assert (before.masked & ~frame.masked).any()
         before = Canvas(frame.idx, frame.masked)
     assert not before.masked.any()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_streams_with_drafts_write_what_one_full_pass_says_of_their_order(count):
+    """Each goes on by as many as it accepts: the passes that these frames tell are the order of one pass over the text."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 3, "block_size": 36, "n_layer": 2, "n_head": 2, "n_embd": 16, "conv_width": 3, "ahead": 2}
+    model = streams.Model(streams.Config(**sizes)).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    idx, masked = torch.randint(3, (2, 36)), torch.ones(2, 36, dtype=torch.bool)
+    for row, known in enumerate((range(5), (*range(3), 20, 21, 34, 35))):
+        masked[row, list(known)] = False
+    canvas, decoding = Canvas(idx, masked), streams.Decoding(temp=1.0, streams=count)
+    frames = list(generate_streams(model, canvas, decoding, generators(2), NGrams(IDS, 3, order=3), drafts=3))
+    passes, begins = streams.order_of(~masked, count)
+    before, longest = masked, int(passes.max()) + 1
+    for n, frame in enumerate(frames):
+        passes, before = torch.where(before & ~frame.masked, n, passes), frame.masked
+    final = frames[-1].idx
+    shown = streams.shown(torch.nn.functional.pad(final, (1, 0), value=3)[:, :-1], begins, 3)
+    with torch.no_grad():
+        full = model(shown, streams.visible_to(streams.Order(passes, begins))).double().softmax(-1)
+    for n, frame in enumerate(frames):
+        new = (passes == n).gather(1, frame.columns)
+        said = full.gather(1, frame.columns[..., None].expand_as(frame.probs))
+        torch.testing.assert_close(frame.probs[new], said[new], rtol=0, atol=2e-6)
+    assert final[~masked].equal(idx[~masked]) and not before.any()
+    assert len(frames) < longest
+
+
+def test_at_temperature_zero_one_stream_with_drafts_writes_its_own_text():
+    canvas = Canvas.after(torch.tensor([0, 1]), 14)
+    decoding = streams.Decoding(temp=0, streams=1)
+    torch.manual_seed(0)
+    model = streams.Model(streams.Config(vocab_size=3, block_size=16, n_layer=1, n_head=2, n_embd=8))
+    torch.nn.init.normal_(model.lm_head.weight)
+    plain = list(streams.generate(model, canvas, decoding, generators(1)))[-1].idx
+    ngrams = NGrams(plain[0].repeat(20).numpy(), 3)
+    drafted = list(generate_streams(model, canvas, decoding, generators(1), ngrams, drafts=4))
+    assert drafted[-1].idx.equal(plain) and len(drafted) < 14
+
+
+@pytest.mark.parametrize("case", ["top_k", "long"])
+def test_streams_with_drafts_refuse(case):
+    canvas = Canvas.after(torch.tensor([0, 1]), 20 if case == "long" else 4)
+    decoding = streams.Decoding(temp=1.0, top_k=2 if case == "top_k" else None)
+    model = streams.Model(streams.Config(vocab_size=3, block_size=16, n_layer=1, n_head=2, n_embd=8))
+    with pytest.raises(UserError):
+        list(generate_streams(model, canvas, decoding, generators(1), NGrams(IDS, 3), 3))
 
 
 @pytest.mark.parametrize("case", ["spacing", "top_k", "long", "empty"])
@@ -489,7 +543,7 @@ def test_learning_curves_of_logs_and_of_minutes(monkeypatch, tmp_path):
     reports = tmp_path / "benchmark_reports"
     rows = records.read_json(reports / "first_minutes.json")["rows"]
     assert [(row["method"], row["minutes"]) for row in rows] == [
-        *itertools.product(learning_curves.FROM_SCRATCH, (0.005, 0.01))
+        *itertools.product(learning_curves.COMPARED, (0.005, 0.01))
     ]
     assert all(row["nats"] > 0 and row["steps"] > 0 for row in rows)
     gpt_row, *masked = records.read_json(reports / "budgets.json")["rows"]
@@ -529,7 +583,7 @@ def test_a_wide_beam_finds_the_most_probable_character_of_each_position_given_bo
     masked[[3, 4, 8]] = True
     model, ngrams = make_gpt(), NGrams(IDS[12:], 3, order=3)
     log_probs = restoring.gpt_scorer(model, 27) if scorer == "gpt" else partial(restoring.by_ngrams, ngrams)
-    found = restoring.beam(log_probs, idx, masked, 27)
+    found = restoring.beam_search(log_probs, idx, masked, 27)
     votes = torch.zeros(12, 3, dtype=torch.float64)
     for filling in itertools.product(range(3), repeat=3):
         text = idx.clone()
@@ -556,4 +610,48 @@ def test_damage_has_its_kind_and_share():
 
 def test_words_are_right_when_all_their_missing_characters_are():
     masked = torch.tensor([sign == "_" for sign in "to _e or n__ to be"])
-    assert restoring.shares_right("to be or not to be", "to be or nut to be", masked) == (2 / 3, 1 / 2)
+    assert restoring.figures("to be or not to be", "to be or nut to be", masked) == (2 / 3, 1 / 2, 1 / 3)
+
+
+def test_every_method_restores_every_kind_of_damage(make_weights, own_root, monkeypatch):
+    """Texts with the characters of the tiny weights; each row is of as many windows, and the figures are drawn."""
+    monkeypatch.setattr(timing, "ROOT", own_root)
+    text = own_root / "text.txt"
+    text.write_text("\n abcdefghijklmnopqrstuvwxyz" + "to be or not to be\n" * 200, encoding="utf-8")
+    weights = ",".join(str(make_weights(method, f"{name}.pt")) for name, method in methods.METHODS.items())
+    argv = f"--windows 6 --shares .3 --width 2 --data {text} --weights {weights} --name tiny".split()
+    assert cli.run(restoring.main, restoring.Args, argv) == 0
+    found = json.loads((own_root / "benchmark_reports" / "tiny.json").read_text(encoding="utf-8"))
+    ways = Counter(row["method"] for row in found["rows"])
+    assert ways.keys() == {
+        "diffusion, spaced", "diffusion, one pass", "diffusion, beam", "flow model, spaced", "one stream",
+        "GPT, left side", "GPT, both sides", "n-grams, both sides",
+    } and {*ways.values()} == {3}  # fmt: skip
+    for row in found["rows"]:
+        assert row["low"] <= row["right"] <= row["high"] and row["texts"] == 6
+        assert row["cer"] <= 1 - row["right"] + 1e-9 and row["passes"] >= 1 and row["seconds"] > 0
+    known = {row["method"]: row["right"] for row in found["rows"] if row["kind"] == "scattered"}
+    assert (
+        known["n-grams, both sides"] > 0.9 > known["diffusion, one pass"]
+    )  # the text is one sentence; the weights are noise
+    assert sum(row["characters"] for row in found["reliability"]) == found["calibration"][0]["characters"] > 100
+    assert {path.name for path in (own_root / "benchmark_reports").iterdir()} == {
+        "tiny.json", "tiny.png", "tiny_reliability.png"
+    }  # fmt: skip
+
+
+def test_edits_are_the_fewest():
+    pairs = {("kitten", "sitting"): 3, ("abc", "bcd"): 2, ("", "abc"): 3, ("abc", ""): 3, ("same", "same"): 0}
+    for (a, b), fewest in pairs.items():
+        assert restoring.edits(a, b) == restoring.edits(b, a) == fewest
+
+
+def test_a_model_that_says_what_is_true_has_no_calibration_error():
+    """Of a text of ones with every fourth a zero, a model that says 3/4 everywhere is right; one that says 1 errs by 1/4."""
+    texts = (torch.arange(64).expand(8, 64) % 4 > 0).long()
+    for said, error in ((0.75, 0), (1.0, 0.25)):
+        probs = torch.tensor([1 - said, said]).expand(8, 64, 2)
+        engine = SimpleNamespace(alphabet="01", model=lambda idx, probs=probs: probs[: len(idx)].log())
+        rows, (found,) = restoring.reliability(engine, texts, [torch.ones(8, 64, dtype=torch.bool)] * 2)
+        assert found["error"] == pytest.approx(error) and found["characters"] == 1024
+        assert [(row["right"], row["characters"]) for row in rows] == [(0.75, 1024)]

@@ -1,6 +1,8 @@
 """Restoring a damaged text: on a toy whose every probability is known, and as a command on tiny weights."""
 
 import json
+import re
+import runpy
 
 import pytest
 import torch
@@ -96,6 +98,41 @@ def test_the_probability_is_that_of_the_known_text_alone():
         assert probability == pytest.approx(probs[position, "abc".index(character)].item(), rel=1e-4)
 
 
+FILLINGS = {(0, 0): 0.36, (1, 0): 0.04, (1, 1): 0.2, (1, 2): 0.2, (2, 1): 0.2}  # of a gap, and how probable they are
+
+
+class Neighbours(nn.Module):
+    """Knows the FILLINGS of the third and fourth character: aa is the likeliest, but b (.44) comes first."""
+
+    def __init__(self):
+        super().__init__()
+        self.config = TOY.model.config
+        self.lm_head = nn.Linear(1, 1)
+
+    def forward(self, idx):
+        probs = torch.full((*idx.shape, 3), 1 / 3)
+        for row, found in zip(idx.tolist(), probs, strict=True):
+            known = [token if token < 3 else None for token in row[2:4]]
+            fits = {f: p for f, p in FILLINGS.items() if all(k in (None, t) for k, t in zip(known, f, strict=True))}
+            for place in (0, 1):
+                for token in range(3):
+                    total = sum(p for f, p in fits.items() if f[place] == token)
+                    found[2 + place, token] = total / max(sum(fits.values()), 1e-9)
+        return probs.log()
+
+
+@pytest.mark.parametrize("width, filling", [(1, "bb"), (9, "aa")])
+def test_a_beam_finds_the_likeliest_filling(width, filling):
+    engine = Engine(diffusion, Neighbours(), TOY.alphabet, "")
+    found = restore.restore(engine, "aa__aaaa", "_", DECODING, width)
+    assert "".join(best[0][0] for _, best in found) == filling
+
+
+def test_a_beam_restores_long_texts_of_many_gaps():
+    found = restore.restore(TOY, damaged(), "_", DECODING, 4)
+    assert all(best[0] == (TRUTH[position], pytest.approx(0.9)) for position, best in found)
+
+
 @pytest.fixture
 def command(tmp_path, make_weights, capsys):
     """command(text, *flags) -> (status, what it printed) of restoring a file; weights of `method`."""
@@ -133,6 +170,7 @@ REFUSED = {
     "keep_below must lie in 0..1": ("to _e", ("--keep-below", "2")),
     "not a UTF-8 text": (b"to \xff_", ()),
     "is a folder or a device": ("to _e", ("--output", "/")),
+    "beam must lie": ("to _e", ("--beam", "0")),
     "spacing must lie": ("to _e", ("--spacing", "-1")),
 }
 
@@ -161,3 +199,17 @@ def test_the_shipped_weights_restore_a_famous_line():
     decoding = diffusion.Decoding(temp=1.0, cool_to=1.0, top_k=1)
     found = restore.restore(engine, "First Citi_en:\nBefore we proceed any further, hear me sp_ak.\n", "_", decoding)
     assert "".join(best[0][0] for _, best in found) == "ze"
+
+
+def test_the_program_of_the_docs_makes_a_text_of_the_poems_of_frequent_characters(tmp_path, monkeypatch):
+    page = (cli.ROOT / "docs" / "restoring.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```py\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "tang.py").write_text(program.replace("2500", "4"), encoding="utf-8")
+    folder = tmp_path / "package" / "dist" / "quantangshi"
+    folder.mkdir(parents=True)
+    poems = [["春眠。", "春眠。"], ["春曉。"], [], ["春眠。", "春眠。"]]
+    text = json.dumps([{"paragraphs": lines, "author": "孟浩然"} for lines in poems], ensure_ascii=False)
+    (folder / "poet.tang.0.json").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path("tang.py")
+    assert (tmp_path / "tang.txt").read_text(encoding="utf-8") == "春眠。\n春眠。"

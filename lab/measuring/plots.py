@@ -11,21 +11,33 @@ PER_PASS = "characters per forward pass (better \u2192)"
 
 
 @contextlib.contextmanager
-def figure(path, title, x, y):
-    """A figure with one pair of axes, written to `path` at the end. Raises UserError when that cannot be."""
+def panels(path, titles, x, y):
+    """A figure with a pair of axes for each title, side by side, written to `path` at the end.
+
+    Raises UserError when that cannot be.
+    """
     import matplotlib.figure  # not at the top: half a second that the other commands need not wait for
 
     fig = matplotlib.figure.Figure(figsize=(8, 5), layout="constrained")  # draws into files, needs no display
-    axes = fig.add_subplot()
-    axes.set(title=title, xlabel=x, ylabel=y)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    yield axes
-    handles, labels = axes.get_legend_handles_labels()
+    every = fig.subplots(1, len(titles), sharey=True, squeeze=False)[0]
+    for axes, title in zip(every, titles, strict=True):
+        axes.set(title=title, xlabel=x)
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    every[0].set_ylabel(y)
+    yield every
+    handles, labels = every[0].get_legend_handles_labels()
     if labels:
         fig.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     with atomic(path) as file:
         fig.savefig(file, format=path.suffix[1:], dpi=130)
+
+
+@contextlib.contextmanager
+def figure(path, title, x, y):
+    """The same with one pair of axes."""
+    with panels(path, [title], x, y) as (axes,):
+        yield axes
 
 
 def scatter(axes, points, x, y, colour=COLOURS[0], label=None, marker="o", size=36):
