@@ -1,11 +1,8 @@
 """What a viewer sees: exact pictures of a film made by hand, and of one recorded from a sampler."""
 
-import itertools
 import json
 import re
 import tracemalloc
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -28,7 +25,7 @@ ABC = Alphabet("abc\n ")
 
 
 def snapshot(calls, seconds, characters, states, confidence=None):
-    certain = [0 if state == MASKED else 9 for state in states]  # no flow
+    certain = [0 if state == MASKED else 9 for state in states]
     return Snapshot(calls, seconds, characters, bytes(states), bytes(confidence or certain))
 
 
@@ -119,24 +116,10 @@ def test_a_recording_has_the_frames_of_the_sampler(engines):
     assert seconds == sorted(seconds)
 
 
-def test_a_masked_cell_shows_how_much_of_its_noise_the_flow_has_removed(engines, monkeypatch):
-    """It grows from call to call where a cell stays masked; masked diffusion has none of it."""
-    decoding = replace(diffusion_flow.decoding, spacing=8, flow_until=0.0)
-    trial = trials.Trial(Canvas.after(ABC.encode("a"), 30), decoding, (1,))
-    made = {name: film.record(engines[name], trial).snapshots for name in ("diffusion", "diffusion_flow")}
-    masks = {
-        name: [(a.confidence[k], b.confidence[k]) for a, b in itertools.pairwise(shots) for k in masked(b)]
-        for name, shots in made.items()
-    }
-    assert {*masks["diffusion"]} == {(0, 0)}
-    assert all(a <= b for a, b in masks["diffusion_flow"]) and max(masks["diffusion_flow"])[1] > 0
-    half = snapshot(1, 1.0, "__", (MASKED, MASKED), (0, 5))
+def test_a_masked_cell_is_the_greener_the_less_noise_the_flow_has_left():
+    half = Snapshot(1, 1.0, "__", bytes([MASKED, MASKED]), bytes([9, 9]), certainty=bytes([0, 5]))
     plain, green = (behind for _, behind, _ in painter.styles(half).values())
     assert plain == painter.BEHIND[MASKED] and green == painter.blend(plain, painter.FLOW, 5 / 9)
-
-
-def masked(snapshot):
-    return [k for k, state in enumerate(snapshot.states) if state == MASKED]
 
 
 def test_three_films_have_narrow_panels():
@@ -245,8 +228,8 @@ def test_page_is_whole_and_holds_every_state(tmp_path):
     assert "http" not in text and "src=" not in text and not re.search(r"\$[a-z]", text)
     (made,), last = data_of(text)["films"], data_of(text)["real"]
     assert last == 2.0 == made["stills"][-1][1]
-    assert made["stills"][0][2] == [[0, "a", 3, 9], [1, "_", 0, 0], [2, "_", 0, 0], [3, "_", 0, 0]]
-    assert made["stills"][1][:2] == [1, 1.0] and made["stills"][1][2] == [[1, "b", 2, 4], [2, "\n", 1, 3]]
+    assert made["stills"][0][2] == [[0, "a", 3, 9, 0], [1, "_", 0, 0, 0], [2, "_", 0, 0, 0], [3, "_", 0, 0, 0]]
+    assert made["stills"][1][:2] == [1, 1.0] and made["stills"][1][2] == [[1, "b", 2, 4, 0], [2, "\n", 1, 3, 0]]
     page.write_html(tmp_path / "y.html", [Film("</script>$data", by_hand().snapshots)])
     assert (tmp_path / "y.html").read_text(encoding="utf-8").count("</script>") == 1
 
@@ -300,17 +283,6 @@ def test_the_commands_of_the_order(argv, weights, tmp_path, capsys, monkeypatch)
         assert path.stat().st_size > 1000
 
 
-def test_masked_diffusion_flow_and_gpt_write_side_by_side(weights, tmp_path, capsys):
-    flags, paths = weights
-    three = ["--method", "diffusion,diffusion_flow", "--compare", "--gpt-weights", paths["gpt"]]
-    places = {name: Path(path) for name, path in paths.items()}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(visualize.methods.checkpoint, "default_path", places.get)
-        assert cli.run(visualize.main, visualize.Args, [*flags, *three, "--save", str(tmp_path / "three.gif")]) == 0
-    said = capsys.readouterr().err
-    assert all(f"{METHODS[name].title}: " in said for name in ("diffusion", "diffusion_flow", "gpt"))
-
-
 def test_a_film_begins_with_the_prompt_and_obeys_the_settings(weights, tmp_path, capsys):
     """GPT beside it is spared a spacing, and has the temperature."""
     flags, paths = weights
@@ -331,7 +303,26 @@ def test_a_film_begins_with_the_prompt_and_obeys_the_settings(weights, tmp_path,
     assert (
         cli.run(visualize.main, visualize.Args, ["--method", "gpt", "--spacing", "2", "--weights", paths["gpt"]]) == 2
     )
-    assert "gpt has no spacing" in capsys.readouterr().err
+    assert "has spacing" in capsys.readouterr().err
+
+
+def test_three_methods_write_side_by_side_and_the_flow_shows_its_evidence(weights, tmp_path):
+    """A masked cell has its likeliest character, and what its probability is; only the flow's have evidence, which grows."""
+    flags, paths = weights
+    path = tmp_path / "three.html"
+    names = "diffusion,diffusion_flow"
+    files = ",".join(paths[name] for name in names.split(","))
+    flags = [*flags, "--method", names, "--weights", files, "--compare", "--gpt-weights", paths["gpt"], "--temp", "2"]
+    assert cli.run(visualize.main, visualize.Args, [*flags, "--save", str(path)]) == 0
+    text = path.read_text(encoding="utf-8")
+    assert page.EVIDENCE in text and "<h1>Masked diffusion and Diffusion + flow and GPT, writing</h1>" in text
+    films = data_of(text)["films"]
+    changes = [[change for still in made["stills"] for change in still[2] if change[2] == MASKED] for made in films]
+    guesses = {(sign, share) for _, sign, _, share, _ in changes[0]}
+    assert ("_", 0) in guesses and len(guesses) > 3
+    levels = [{each[4] for each in film} for film in changes]
+    assert levels[0] == {0} < levels[1] and levels[2] == set() and "--level" in text
+    assert cli.run(visualize.main, visualize.Args, [*flags, "--spacing", "3", "--method", "diffusion,streams,gpt"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -351,7 +342,6 @@ def test_a_film_begins_with_the_prompt_and_obeys_the_settings(weights, tmp_path,
         "--save x.gif --terminal",
         "--save /dev/null/save.gif",
         "--font nope.ttf",
-        "--method diffusion,diffusion_flow",  # whose --weights?
     ],
 )
 def test_bad_input_is_one_message(argv, weights, capsys):

@@ -43,8 +43,8 @@ class Frame(NamedTuple):
 
     They are made in inference mode: to compute gradients from them, clone them first.
     idx: (B, L) tokens; masked, draft: (B, L) bool; columns: (B, W) the positions that the pass looked at;
-    probs: (B, W, V) float64, on the CPU; computed: share of block_size positions that the pass computed;
-    evidence: (B, W) share of its noise that a flow has removed, where there is a flow.
+    probs: (B, W, V) float64, on the CPU; computed: share of block_size positions that the pass computed; certainty: (B, W)
+    share of a flow's noise that is gone.
     """
 
     idx: torch.Tensor
@@ -53,7 +53,7 @@ class Frame(NamedTuple):
     columns: torch.Tensor
     probs: torch.Tensor
     computed: float
-    evidence: torch.Tensor | None = None
+    certainty: torch.Tensor | None = None
 
     @property
     def confidence(self):

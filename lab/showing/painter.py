@@ -173,10 +173,12 @@ def shade(confidence):
 def styles(snapshot, columns=COLUMNS):
     """The cells of a snapshot in lines of so many columns: {(row, column): (glyph, background, colour of the line below)}."""
     cells = {}
+    levels = iter(snapshot.certainty or bytes(len(snapshot.states)))
     for row, line in enumerate(lines(snapshot, columns), TOP):
         for column, (glyph, state, confidence) in enumerate(line):
+            level = next(levels)
             behind = BEHIND.get(state, PAPER)
-            behind = blend(behind, FLOW, confidence / 9) if state == MASKED else behind
+            behind = blend(behind, FLOW, level / 9) if state == MASKED else behind
             below = shade(confidence) if state == SETTLED else behind
             cells[row, column] = " " if state == MASKED else glyph, behind, below
     return cells
