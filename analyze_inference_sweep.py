@@ -75,11 +75,12 @@ def optimal(points, speed):
 
 
 def plot(path, points, best, speed, label, y, real):
-    """Speed against y, with the Pareto-optimal points numbered."""
+    """Speed against y, with the names of the Pareto-optimal points."""
     what = plots.DISTANCE if y == "distance" else plots.PER_PASS
-    with plots.figure(path, "The decoding settings that no other one beats in both", label, what) as axes:
+    with plots.figure(path, "Decoding settings", label, what) as axes:
         plots.scatter(axes, [p for p in points if p not in best], speed, y, "#999999", "other settings")
-        plots.numbered(axes, best, speed, y, "Pareto-optimal settings:")
+        plots.scatter(axes, best, speed, y, label="Pareto-optimal settings")
+        plots.label(axes, best, speed, y)
         if real and y == "distance":
             plots.real_line(axes, real.get("distance", {}).get("mean"))
 

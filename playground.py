@@ -103,7 +103,7 @@ def described(engines):
 
 def words(language, say, about):
     """The page in a language; its {{phrases}} and those of page.js are keys of lab/showing/chinese.json."""
-    table = {} if say is str else json.loads((ROOT / "lab" / "chinese.json").read_text(encoding="utf-8"))
+    table = {} if say is str else json.loads((ROOT / "lab" / "showing" / "chinese.json").read_text(encoding="utf-8"))
     text = json.dumps(about | {"words": table}, ensure_ascii=False).replace("<", "\\u003c")
     links = " ".join(f'<a href="{file}" lang="">{name}</a>' for name, file in FILES.items() if name != language)
     parts = {"about": text, "languages": links, "legend": page.legend(LEGEND, say)}

@@ -4,10 +4,10 @@
     uv run streams.py --train      train it first
 
 A chunk of 240 characters in 4 streams takes 60 forward passes: pass k writes the k-th character of every stream. A position
-sees what is written before it is, in all streams, those to the right too; the end of a stream knows what it runs into. (As in
-GPT a token is shown at the position after it: the last one of a window, or of a shorter stream, is in nobody's view.) One
-stream is GPT; as many as characters are masked diffusion in one pass. The passes of a chunk compute every position once, with
-cached keys and values, and the loss is the exact likelihood of what they write at temperature 1, no bound.
+sees its own stream up to itself, and of the others, those to the right too, what earlier passes wrote; the end of a stream
+knows what it runs into. (As in GPT a token is shown at the position after it: the last one of a stream is in nobody's view.)
+One stream is GPT; as many as characters are masked diffusion in one pass. The passes of a chunk compute every position once,
+with cached keys and values, and the loss is the exact likelihood of what they write at temperature 1, no bound.
 
 Sources: Scatter (arXiv 2604.24832), ARMD (2601.16971); blocks of BD3-LM (2503.09573). Steps away from gpt.py: [NEW].
 """
@@ -91,24 +91,19 @@ class Order(NamedTuple):
 KNOWN = -1
 
 
-def order_of(known, length, moves=None):
-    """[NEW] The Order of streams that write what is not known, each masked span being cut into them.
+def order_of(known, streams, moves=None):
+    """[NEW] The Order of streams that write what is not known: each masked span is cut where one has its share of all.
 
-    known: (B, T) bool; length: (B, 1) characters of a stream, at most; moves: (B, T) bool, whether a position is written a
-    pass later than the one before it in its stream, rather than in the same one (default: all).
+    known: (B, T) bool; streams: how many, of a text without gaps, or (B, 1); moves: (B, T) bool, whether a position is written
+    a pass later than the one before it in its stream, rather than in the same one (default: all).
     """
-    i = torch.arange(known.size(1), device=known.device)
+    i, masked = torch.arange(known.size(1), device=known.device), (~known).sum(1, keepdim=True)
+    length = (masked.clamp(min=1) + streams - 1) // streams  # the last one may be shorter
     span = torch.where(known, i + 1, 0).cummax(1).values.clamp(max=known.size(1) - 1)  # its first position
     begins = span + (i - span) // length * length
     moved = (torch.ones_like(known) if moves is None else moves).cumsum(1)
     passes = moved - moved.gather(1, begins.clamp(min=0))
     return Order(passes.where(~known, i - known.size(1)), begins.where(~known, KNOWN))
-
-
-def length_of(known, streams):
-    """Characters of a stream, (B, 1), of which the last one may have fewer. known: (B, T) bool."""
-    masked = (~known).sum(1, keepdim=True)
-    return (masked.clamp(min=1) + streams - 1) // streams
 
 
 def shown(before, begins, vocab_size):
@@ -144,14 +139,14 @@ def loss(model, idx, config, rng):
     prompt of up to 32 characters, and one in four a known end, too, of up to half the window. In every other row a stream
     may write several characters in a pass, and in one of 16 nothing is known of the text before the window.
     """
-    B, T = len(idx), config.block_size
+    B, T, device, V = len(idx), config.block_size, idx.device, config.vocab_size
     i, streams = torch.arange(T), 2 ** (4 * rng.stratified(B)).long()[:, None]  # (B, 1)
     prompt, end = (rng.rand(B, 1) * T / 8).floor(), ((1 - 4 * rng.rand(B, 1)).clamp(min=0) * T / 2).floor()
     known = (i < prompt) | (i >= T - end)
     moves = rng.rand(B, T) < 1 / 8 + 7 / 4 * rng.rand(B, 1)
-    order = Order(*(x.to(idx.device) for x in order_of(known, length_of(known, streams), moves)))
-    idx[:, 0] = idx[:, 0].masked_fill(rng.rand(B).to(idx.device) < 1 / 16, config.vocab_size)
-    nll, written = nats(model, idx, order, config.vocab_size), order.passes >= 0
+    order = order_of(known.to(device), streams.to(device), moves.to(device))
+    first = idx[:, :1].masked_fill(rng.rand(B, 1).to(device) < 1 / 16, V)
+    nll, written = nats(model, torch.cat((first, idx[:, 1:]), 1), order, V), order.passes >= 0
     return (nll * written).sum() / written.sum(), {}
 
 
@@ -162,8 +157,7 @@ def path_nll(model, windows, masked, streams=Decoding.streams):
     windows: (n, T) windows; masked: (T,) bool, which characters are written, not the first. Returns (n,) nats per character
     and the number of passes.
     """
-    known = ~masked[None, 1:]
-    order = Order(*(x.to(windows.device) for x in order_of(known, length_of(known, streams))))
+    order = order_of(~masked[None, 1:].to(windows.device), streams)
     nll = torch.cat([nats(model, idx, order, model.config.vocab_size) for idx in windows.split(ROWS)])
     return (nll * (order.passes >= 0)).sum(1) / masked.sum(), int(order.passes.max()) + 1
 
@@ -173,6 +167,17 @@ def exact_nll(model, windows, repeats=1):
     return path_nll(model, windows, torch.arange(windows.size(1)) > 0)[0]
 
 
+def forward_pass(model, before, order, due, cache):
+    """[NEW] Compute the positions that are due, (B, T) bool, behind what a ViewCache holds: columns (B, S), logits (B, S, V).
+
+    before: (B, T) the token before each position. Rows with fewer compute others too, which changes nothing that is in view.
+    """
+    device = model.lm_head.weight.device
+    columns = due.long().argsort(dim=1, descending=True, stable=True)[:, : int(due.sum(1).max())]
+    x = shown(before, order.begins, model.config.vocab_size).gather(1, columns)
+    return columns, model(x.to(device), visible_to(order, columns).to(device), cache, columns.to(device))
+
+
 @torch.inference_mode()
 def generate(model, canvas, decoding, rngs):
     """Write the canvas chunk after chunk, a character of every stream a pass, with cached keys and values.
@@ -180,7 +185,7 @@ def generate(model, canvas, decoding, rngs):
     canvas: masked positions anywhere; rngs: one generator per row.
     Yields a Frame per forward pass.
     """
-    device, config = model.lm_head.weight.device, model.config
+    config = model.config
     windows = Windows(canvas, config.block_size, decoding.target_chunk_len)
     B, W = len(canvas.idx), windows.width
     cache = ViewCache(config, B, W, like=model.lm_head.weight)
@@ -188,18 +193,15 @@ def generate(model, canvas, decoding, rngs):
     while windows.masked.any():
         window = windows.next_window()
         if (begins := window.calls == 0).any():  # (B, 1)
-            chunk = order_of(~window.masked, length_of(~window.masked, decoding.streams))
+            chunk = order_of(~window.masked, decoding.streams)
             later = window.hidden & ~window.masked  # of a later chunk: in nobody's view
             chunk = Order(chunk.passes.masked_fill(later, W), chunk.begins.masked_fill(later, W))
             order, computed = Order(*(torch.where(begins, *x) for x in zip(chunk, order))), computed & ~begins
         due = (order.passes <= window.calls) & ~computed  # the known text with the first characters
-        most = int(due.sum(1).max())  # rows with fewer compute others too, which changes nothing that is in view
-        columns = due.long().argsort(dim=1, descending=True, stable=True)[:, :most]
         before = F.pad(window.idx, (1, 0), value=config.vocab_size)[:, :-1]
         earlier = windows.idx.gather(1, (windows.start - 1).clamp(min=0))
         before[:, :1] = torch.where(windows.start > 0, earlier, before[:, :1])
-        x = shown(before, order.begins, config.vocab_size).gather(1, columns)
-        logits = model(x.to(device), visible_to(order, columns).to(device), cache, columns.to(device))
+        columns, logits = forward_pass(model, before, order, due, cache)
         probs = probabilities(logits, decoding.temp)
         u = uniforms(W, rngs, window.masked.any(1)).gather(1, columns)
         drawn = window.idx.scatter(1, columns, choose_tokens(probs, decoding.top_k, u))

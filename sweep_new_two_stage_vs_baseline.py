@@ -112,7 +112,7 @@ def draw(points, best, real, folder):
                 plots.scatter(axes, shown, speed, y, colour, kind, "*" if kind == "baseline" else "o")
             if name == "quality" and real:
                 plots.real_line(axes, real.get("distance", {}).get("mean"))
-    title = "Fewer forward passes than the baseline, text not worse"
+    title = "Settings that are not worse than the baseline"
     shown = [*best, points["baseline"]]
     names = [p["name"].replace("replace_", "") for p in shown]
     beside = [f"{p['nfe']:.0f} passes" + (f", {p['seconds']:.1f} s" if p.get("seconds") else "") for p in shown]

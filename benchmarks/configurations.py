@@ -28,9 +28,11 @@ STAGED = {  # by thresholds
 }
 SPACED = "diffusion, spacing 8"
 COOLED = "diffusion, spacing 8, cooled"
+STREAMS = ("2 streams", "4 streams", "8 streams")
+DRAFTED = ("2 streams, draft model", "4 streams, draft model", "8 streams, draft model")
 PAIRS = {  # configuration -> those that are compared with it
-    "GPT": (SPACED, "1-layer GPT", "2 streams", "4 streams", "8 streams"),
-    "1-layer GPT": ("2 streams", "4 streams", "8 streams"),
+    "GPT": (SPACED, "1-layer GPT", *STREAMS, *DRAFTED),
+    "1-layer GPT": (*STREAMS, *DRAFTED),
     "4 streams": ("4 streams, untrained",),
     COOLED: (
         "4 streams",
@@ -115,7 +117,7 @@ def configurations(corpus):
     """All that are compared, on the shipped weights."""
     gpt, small, streams, untrained, masked, flow, origin = engines()
     ngrams = NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6)
-    drafted = gpt.sampled_by(partial(draft_model.generate, ngrams=ngrams, drafts=4))
+    drafted = gpt.sampled_by(partial(draft_model.generate, ngrams=ngrams, drafts=8))
     yield Configuration("GPT", gpt, {}, GPT_TEMPS)
     yield Configuration("GPT, draft model", drafted, {}, GPT_TEMPS, single_seed=True)
     yield Configuration("1-layer GPT", small, {}, SMALL_GPT_TEMPS)
@@ -144,6 +146,10 @@ def configurations(corpus):
         yield Configuration(name, origin, stages | switch, THRESHOLD_TEMPS, single_seed=True)
     for n in (2, 4, 8, 16):
         yield Configuration(f"{n} streams", streams, {"streams": n}, STREAM_TEMPS)
+    for name in DRAFTED:
+        drafts = 8 if name.startswith("2") else 4  # more streams draw a longer pass out already
+        generate = partial(draft_model.generate_streams, ngrams=ngrams, drafts=drafts)
+        yield Configuration(name, streams.sampled_by(generate), {"streams": int(name[0])}, STREAM_TEMPS)
     yield Configuration("4 streams, untrained", untrained, {"streams": 4}, STREAM_TEMPS)
     yield Configuration(COOLED, masked, {}, COOLED_TEMPS)
     for n in (1, 3):

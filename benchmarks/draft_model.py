@@ -1,8 +1,8 @@
-"""Speculative decoding: an n-gram model proposes characters, one cached forward pass of GPT verifies them all.
+"""Speculative decoding: an n-gram model proposes characters, one cached forward pass verifies them all.
 
-A draft is accepted with probability min(1, p / q), p being GPT's probability and q the draft model's; in place of the first
-rejected one, a character is drawn from max(0, p - q): the text is distributed as GPT's own (arXiv 2211.17192, 2302.01318).
-No training, no loss: what any parallel method has to beat.
+A draft is accepted with probability min(1, p / q), p being the model's probability and q the draft model's; in place of the
+first rejected one, a character is drawn from max(0, p - q): the text is distributed as the model's own (arXiv 2211.17192,
+2302.01318). No training, no loss. GPT with it is what any parallel method has to beat; streams take drafts, too.
 """
 
 from collections import Counter, defaultdict
@@ -14,7 +14,10 @@ from torch.nn import functional as F
 from lab.cli import check
 from lab.decoding.canvas import Frame
 from lab.decoding.sampling import choose_tokens, probabilities, uniforms
-from lab.model.backbone import Cache
+from lab.model.backbone import Cache, ViewCache
+from streams import Order, forward_pass, order_of
+
+NEVER = 10**6  # the pass of what is not written
 
 
 class NGrams:
@@ -28,6 +31,7 @@ class NGrams:
         self.order = order
         self.discount = discount
         self.counts = defaultdict(Counter)  # context, a tuple of tokens -> {token: how often it follows}
+        self.smoothed = {}  # context -> what `probs` returns
         self.known = {}  # (context, temperature) -> what `tempered` returns
         ids = ids.tolist()
         for n in range(order):
@@ -36,15 +40,17 @@ class NGrams:
 
     def probs(self, context):
         """Probabilities (V,) of the token that follows a context."""
-        uniform = np.full(self.vocab_size, 1 / self.vocab_size)
-        shorter = self.probs(context[1:]) if context else uniform
+        if context in self.smoothed:
+            return self.smoothed[context]
+        shorter = self.probs(context[1:]) if context else np.full(self.vocab_size, 1 / self.vocab_size)
         if context not in self.counts:
             return shorter
         followers = self.counts[context]
         counts = np.zeros(self.vocab_size)
         counts[list(followers)] = list(followers.values())
         reserved = self.discount * len(followers)
-        return (np.maximum(counts - self.discount, 0) + reserved * shorter) / counts.sum()
+        self.smoothed[context] = (np.maximum(counts - self.discount, 0) + reserved * shorter) / counts.sum()
+        return self.smoothed[context]
 
     def tempered(self, context, temp):
         """The same at a temperature, and its cumulative sums."""
@@ -104,6 +110,66 @@ def generate(model, canvas, decoding, rngs, ngrams, drafts):
         masked = torch.arange(L) >= known[:, None]
         no_drafts = torch.zeros_like(masked)
         yield Frame(idx, masked, no_drafts, columns.clamp(max=L - 1), p, x.size(1) / size)
+
+
+class Paces:
+    """Streams of all rows, each at its own pace: tensors (H,) of their row, where they go on and where they stop.
+
+    masked: (B, L) bool; begins: (B, L) as an Order has them; order: of the n-grams, which tells how much text a draft needs.
+    """
+
+    def __init__(self, masked, begins, order):
+        self.row, self.at = (begins == torch.arange(masked.size(1))).nonzero(as_tuple=True)
+        self.stop = self.at + (begins[self.row] == self.at[:, None]).sum(1)
+        self.place = (self.row[:, None] == self.row).tril(-1).sum(1)  # among those of its row
+        is_blind = F.pad(masked, (1, 0))[self.row, self.at]  # nothing is known on its left
+        self.context = torch.where(is_blind, self.at, (self.at - order).clamp(min=0))
+
+    def columns(self, width):
+        """The next positions of each stream (H, width), and whether they are its own."""
+        columns = self.at[:, None] + torch.arange(width)
+        return columns, columns < self.stop[:, None]
+
+    def texts(self, idx):
+        """What stands on the left of each stream's next position, as far as it has text."""
+        return [idx[b, i:j].tolist() for b, i, j in zip(self.row, self.context, self.at, strict=True)]
+
+
+@torch.inference_mode()
+def generate_streams(model, canvas, decoding, rngs, ngrams, drafts):
+    """As streams.generate, with so many characters proposed for each stream in a pass.
+
+    A stream goes on by as many as it accepts; the others see them in the next pass. Raises UserError on a long text, or a top_k.
+    """
+    idx, masked, K, V = canvas.idx, canvas.masked, drafts, model.config.vocab_size
+    B, L = idx.shape
+    size = model.config.block_size
+    check(decoding.top_k is None, "the draft model draws from all characters: no top_k")
+    check(L <= size, f"the draft model writes at most {size} characters with the prompt, not {L}")
+    cache = ViewCache(model.config, B, L, like=model.lm_head.weight)
+    passes, begins = order_of(~masked, decoding.streams)
+    passes, known = passes.masked_fill(masked, NEVER), ~masked
+    paces = Paces(masked, begins, ngrams.order)
+    row, of_rows, most = paces.row, paces.row[:, None].expand(-1, K + 1), int(paces.place.max()) + 1
+    for n in range(L):
+        u = uniforms(most * (2 * K + 1), rngs, masked.any(1)).view(B, most, -1)[row, paces.place]  # (H, 2 K + 1)
+        proposed, q = ngrams.propose(paces.texts(idx), u[:, :K], decoding.temp)
+        columns, inside = paces.columns(K + 1)
+        drafted = of_rows[inside], columns[inside]
+        guess = idx.index_put(drafted, F.pad(proposed, (0, 1))[inside])
+        order = Order(passes.index_put(drafted, torch.tensor(n)), begins)
+        due = (order.passes == n) | (known & (n == 0))
+        computed, logits = forward_pass(model, F.pad(guess, (1, 0), value=V)[:, :-1], order, due, cache)
+        probs = probabilities(logits, decoding.temp)
+        p = probs.new_zeros(B, L + K + 1, V).scatter(1, computed[..., None].expand_as(probs), probs)[of_rows, columns]
+        accepted, tokens = verify(p, q, proposed, u[:, K:])
+        new = inside & (torch.arange(K + 1) <= accepted[:, None])
+        written = of_rows[new], columns[new]
+        idx, passes = idx.index_put(written, tokens[new]), passes.index_put(written, torch.tensor(n))
+        masked, paces.at = masked.index_put(written, torch.tensor(False)), paces.at + new.sum(1)
+        yield Frame(idx, masked, torch.zeros_like(masked), computed, probs, computed.size(1) / size)
+        if not masked.any():
+            return
 
 
 def verify(p, q, drafts, u):

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 import methods
-from benchmarks.configurations import COOLED, PAIRS, SPACED, configurations, eager, middle
+from benchmarks.configurations import PAIRS, configurations, eager, middle
 from benchmarks.timing import Output, show, writing_seconds
 from lab import cli
 from lab.cli import check
@@ -33,10 +33,14 @@ from lab.measuring.quality import measure
 from lab.model.corpus import Corpus
 
 MEASURES = ("generative_nll", "jsd_4", "real_words", "repetition", "nfe", "full_passes")
-NAMED = ("GPT", "GPT, draft model", "1-layer GPT", "4 streams", COOLED, SPACED)
-
-
-FEW = 8  # points that have their names beside them
+GROUPS = (
+    "GPT",
+    "streams",
+    "the origin's",
+    "flow off",
+    "flow",
+    "diffusion",
+)  # of a plot: the first that a name contains
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +201,7 @@ def draw(found, folder, name):
     }
     for cost, x in costs.items():
         if any(cost in point for point in points.values()):
-            with plots.figure(folder / f"{name}_{cost}.png", "What probable text costs", x, y) as axes:
+            with plots.figure(folder / f"{name}_{cost}.png", "Generative NLL at equal diversity", x, y) as axes:
                 picture(axes, points, cost, found["real_text"]["generative_nll"])
 
 
@@ -208,7 +212,7 @@ def draw_flows(points, path, y):
     pairs = [pair for pair in known if "flow off" in pair[0]]
     if not pairs:
         return
-    title = "What the flow changes at equal diversity: from flow off (ring) to flow (dot)"
+    title = "Generative NLL at equal diversity: flow off (ring) and flow (dot)"
     with plots.figure(path, title, "forward passes for 240 characters", y) as axes:
         for (off, name), colour in zip(pairs, itertools.cycle((*plots.COLOURS, "black")), strict=False):
             axes.annotate("", place[name], place[off], arrowprops={"arrowstyle": "->", "color": colour})
@@ -216,21 +220,26 @@ def draw_flows(points, path, y):
             axes.plot(*place[name], "o", color=colour, label=name)
 
 
+def group_of(name):
+    return next(group for group in GROUPS if group in name)
+
+
 def picture(axes, points, x, real):
-    """The points over x, six of them named, the line of those that no other beats, and where real text lies."""
+    """The points over x with their names, the bar, which is what GPTs reach from left to right, and where real text lies."""
     y = "generative_nll"
     plots.log_axes(axes)
     plots.real_line(axes, real)
-    known = {name: point for name, point in points.items() if x in point}  # not all are timed
-    best = pd.DataFrame(stats.pareto(known.values(), (), (x, y)))
-    axes.plot(best[x], best[y], drawstyle="steps-post", color="#777777", zorder=0, label="Pareto frontier")
-    others = [point for name, point in known.items() if name not in NAMED]
-    plots.scatter(axes, others, x, y, "#bbbbbb")
-    if len(others) <= FEW:
-        plots.label(axes, others, x, y)
-    for name, colour in zip(NAMED, plots.COLOURS, strict=True):
-        if name in known:
-            plots.scatter(axes, [known[name]], x, y, colour, label=name)
+    known = [point for point in points.values() if x in point]  # not all are timed
+    groups = stats.grouped([point | {"group": group_of(point["name"])} for point in known], "group")
+    for group, members in groups.items():
+        plots.scatter(axes, members, x, y, plots.COLOURS[GROUPS.index(group)], label=group)
+    plots.label(axes, known, x, y)
+    bar = pd.DataFrame(stats.pareto(groups["GPT"], (), (x, y)))
+    limits = axes.axis()
+    across, up = [*bar[x], limits[1]], [*bar[y], bar[y].min()]
+    how = {"step": "post", "color": "#eeeeee", "zorder": 0}
+    axes.fill_between(across, up, limits[3], label="a GPT costs no more, its text is more probable", **how)
+    axes.axis(limits)
 
 
 def main(args):

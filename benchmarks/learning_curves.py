@@ -46,7 +46,7 @@ from lab.training.trainer import Recipe, Trainer, train_steps
 
 HELD_OUT = 25_600  # characters of the test split that are read after so many minutes
 
-FROM_SCRATCH = ("gpt", "diffusion", "diffusion_flow")  # streams begin with GPT's weights
+COMPARED = ("gpt", "diffusion", "diffusion_flow")  # the FLOP of attention with a mask of its own are not counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ def logged(name, corpus):
 def equal_compute(args):
     """Validation loss of each shipped training where the smallest one ends: table, plot and file."""
     corpus = Corpus(None)
-    rows, logs = zip(*(logged(name, corpus) for name in FROM_SCRATCH), strict=True)
+    rows, logs = zip(*(logged(name, corpus) for name in COMPARED), strict=True)
     for key in ("positions", "flop"):
         least = min(row[key] for row in rows)
         for row, log in zip(rows, logs, strict=True):
@@ -114,7 +114,7 @@ def equal_compute(args):
 def draw(path, x, lines, log=False):
     """A plot of losses over what they cost. lines: {name: (costs, losses)}."""
     y = "nats per character of held-out text\n(GPT exact, others bound)"
-    with plots.figure(path, "What training buys", x, y) as axes:
+    with plots.figure(path, "Held-out loss of training", x, y) as axes:
         if log:
             plots.log_axes(axes)
         for colour, (name, line) in zip(plots.COLOURS, lines.items(), strict=False):
@@ -226,7 +226,7 @@ def trainings(args, corpus, device):
     config = Config(vocab_size=len(corpus.alphabet))
     origin = load_origin(args.path)
     other = args.nanogpt and load_module(args.nanogpt / "model.py", "GPT", "GPTConfig")
-    for name in FROM_SCRATCH:
+    for name in COMPARED:
         for minutes in args.minutes:
             yield name, "ours", minutes, *train_ours(methods.METHODS[name], corpus, minutes, device)
     calls = {  # the mask of theirs is the first character, of ours the last

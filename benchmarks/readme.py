@@ -1,4 +1,4 @@
-"""Write the rows of the tables, the figures and the samples in README.md and docs/ anew, from results/ alone.
+"""Write the rows of the tables, the sentences with figures and the samples in README.md and docs/ anew, from results/ alone.
 
     uv run -m benchmarks.readme
 
@@ -9,7 +9,8 @@ A page says itself what a table shows: a comment before it names the rows (`tabl
     |---|---|---|
     <!-- end -->
 
-`<!-- GPT {nats:.2f} -->1.47<!-- end -->` is a figure of the row of this name in README's table; `<!-- samples -->`: the texts.
+The line after `<!-- GPT needs {GPT[nats]:.2f} nats. -->` is this sentence, with the figures of README's table: of the row
+GPT its `nats`. `<!-- samples -->`: the texts.
 """
 
 import re
@@ -25,7 +26,7 @@ from lab.cli import ROOT
 from lab.measuring import records
 
 TABLE = r"(<!-- ([\w.]+) \|(.*)\| -->\n.*\n.*\n)(?:\|.*\n)*<!-- end -->"
-FIGURE = r"(<!-- ([^>{\n]+) (\{[^>\n]+\}) -->).*?<!-- end -->"
+SENTENCE = r"(<!-- ([^|>\n]*\{[^|>\n]*) -->\n *).*"
 SAMPLES = r"(?s)<!-- samples -->\n.*?<!-- end -->"
 
 
@@ -53,22 +54,22 @@ def fill(pattern, row):
 
 
 def render(page):
-    """A page with its tables, figures and samples as the results have them. Raises UserError on unknown names."""
+    """A page with its tables, sentences and samples as the results have them. Raises UserError or KeyError on unknown names."""
 
     def table(place):
         kept, source, pattern = place.groups()
         lines = [" | ".join(fill(cell, row) for cell in pattern.split("|")) for row in tables.rows(source)]
         return kept + "".join(f"| {line} |\n" for line in lines) + "<!-- end -->"
 
-    def figure(place):
-        return f"{place[1]}{fill(place[3], summary[place[2]])}<!-- end -->"
+    def sentence(place):
+        return place[1] + Cell().vformat(place[2], (), summary)
 
     def samples(_):
         texts = [f"$ uv run {each['command']}\n{each['text']}\n" for each in tables.results("shipped")["samples"]]
         return f"<!-- samples -->\n```text\n{''.join(texts)}```\n<!-- end -->"
 
-    summary = {row["name"]: row for row in tables.summary()} if re.search(FIGURE, page) else {}
-    for place, text in ((TABLE, table), (FIGURE, figure), (SAMPLES, samples)):
+    summary = {row["name"]: row for row in tables.summary()} if re.search(SENTENCE, page) else {}
+    for place, text in ((TABLE, table), (SENTENCE, sentence), (SAMPLES, samples)):
         page = re.sub(place, text, page)
     return page
 

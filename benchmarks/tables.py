@@ -107,7 +107,7 @@ def configurations(file):
     for row in found["matched"]:
         mine = rows.setdefault(row["name"], row | {"jsd_4": None})
         if row["entropy"] == middle(entropies):
-            mine.update(row, over_gpt=row.get("minus GPT", [0.0])[0])
+            mine.update(row)
         spread = "{generative_nll:.3f} ({generative_nll_low:.2f} to {generative_nll_high:.2f})"
         mine[f"at {row['entropy']:.0f} bits"] = spread.format_map(row)
     for row in found["points"]:
@@ -117,8 +117,6 @@ def configurations(file):
     for row in found["seconds"]:
         alone = "compiled" if row["compiled"] else "eager"
         rows[row["name"]][alone if row["batch"] == 1 else "together"] = row["seconds"]
-    for row in rows.values():
-        row["of_gpt"] = row["eager"] / rows["GPT"]["eager"] if "eager" in row else None
     return rows
 
 
@@ -165,8 +163,10 @@ def summary():
     for row in likelihood():  # the first of a model: non-overlapping windows
         made[row["module"]].setdefault("nats", row["test split"]["nats"])
     for row in results("infilling")["rows"]:
-        if row["length"] == 1 and (row["module"] == "gpt" or row["sees"] == "both sides"):
-            made[row["module"]]["one"] = row["nats"]
+        if row["module"] == "gpt" or row["sees"] == "both sides":
+            made[row["module"]][f"gap of {row['length']}"] = row["nats"]
+    for row in results("budgets")["rows"]:
+        made[row["module"]].update(row)
     return [found[name] | made[weights] | {"chinese": chinese} for name, (weights, chinese) in SUMMARY.items()]
 
 

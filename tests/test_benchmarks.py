@@ -14,17 +14,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 
 import methods
+import streams
 from benchmarks import busy, frontier, learning_curves, origin_flow, readme, restoring, speed, tables, timing
 from benchmarks.configurations import Configuration
-from benchmarks.draft_model import NGrams, generate
+from benchmarks.draft_model import NGrams, generate, generate_streams
 from diffusion import METHOD as diffusion
 from gpt import METHOD as gpt
 from lab import cli
 from lab.cli import UserError
 from lab.decoding.canvas import Canvas
-from lab.measuring import records
+from lab.measuring import plots, records
 from lab.model import corpus, machine
 from lab.model.backbone import Config
 
@@ -108,6 +110,56 @@ def test_the_draft_models_frames_settle_only_masked_characters():
         assert (before.masked & ~frame.masked).any()
         before = Canvas(frame.idx, frame.masked)
     assert not before.masked.any()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_streams_with_drafts_write_what_one_full_pass_says_of_their_order(count):
+    """Each goes on by as many as it accepts: the passes that these frames tell are the order of one pass over the text."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 3, "block_size": 36, "n_layer": 2, "n_head": 2, "n_embd": 16, "conv_width": 3, "ahead": 2}
+    model = streams.Model(streams.Config(**sizes)).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    idx, masked = torch.randint(3, (2, 36)), torch.ones(2, 36, dtype=torch.bool)
+    for row, known in enumerate((range(5), (*range(3), 20, 21, 34, 35))):
+        masked[row, list(known)] = False
+    canvas, decoding = Canvas(idx, masked), streams.Decoding(temp=1.0, streams=count)
+    frames = list(generate_streams(model, canvas, decoding, generators(2), NGrams(IDS, 3, order=3), drafts=3))
+    passes, begins = streams.order_of(~masked, count)
+    before, longest = masked, int(passes.max()) + 1
+    for n, frame in enumerate(frames):
+        passes, before = torch.where(before & ~frame.masked, n, passes), frame.masked
+    final = frames[-1].idx
+    shown = streams.shown(torch.nn.functional.pad(final, (1, 0), value=3)[:, :-1], begins, 3)
+    with torch.no_grad():
+        full = model(shown, streams.visible_to(streams.Order(passes, begins))).double().softmax(-1)
+    for n, frame in enumerate(frames):
+        new = (passes == n).gather(1, frame.columns)
+        said = full.gather(1, frame.columns[..., None].expand_as(frame.probs))
+        torch.testing.assert_close(frame.probs[new], said[new], rtol=0, atol=2e-6)
+    assert final[~masked].equal(idx[~masked]) and not before.any()
+    assert len(frames) < longest
+
+
+def test_at_temperature_zero_one_stream_with_drafts_writes_its_own_text():
+    canvas = Canvas.after(torch.tensor([0, 1]), 14)
+    decoding = streams.Decoding(temp=0, streams=1)
+    torch.manual_seed(0)
+    model = streams.Model(streams.Config(vocab_size=3, block_size=16, n_layer=1, n_head=2, n_embd=8))
+    torch.nn.init.normal_(model.lm_head.weight)
+    plain = list(streams.generate(model, canvas, decoding, generators(1)))[-1].idx
+    ngrams = NGrams(plain[0].repeat(20).numpy(), 3)
+    drafted = list(generate_streams(model, canvas, decoding, generators(1), ngrams, drafts=4))
+    assert drafted[-1].idx.equal(plain) and len(drafted) < 14
+
+
+@pytest.mark.parametrize("case", ["top_k", "long"])
+def test_streams_with_drafts_refuse(case):
+    canvas = Canvas.after(torch.tensor([0, 1]), 20 if case == "long" else 4)
+    decoding = streams.Decoding(temp=1.0, top_k=2 if case == "top_k" else None)
+    model = streams.Model(streams.Config(vocab_size=3, block_size=16, n_layer=1, n_head=2, n_embd=8))
+    with pytest.raises(UserError):
+        list(generate_streams(model, canvas, decoding, generators(1), NGrams(IDS, 3), 3))
 
 
 @pytest.mark.parametrize("case", ["spacing", "top_k", "long", "empty"])
@@ -282,20 +334,41 @@ def result(name):
     return records.read_json(timing.ROOT / "results" / f"{name}.json")
 
 
-def test_the_plots_name_the_configurations(tmp_path, monkeypatch):
-    """Those of the legend, and where few are left each of these beside its point."""
-    named, beside = [], []
+def test_the_plots_name_each_configuration_and_show_the_bar(tmp_path, monkeypatch):
+    """Groups and bar in the legend, and beside the plot a name for each point, none over another."""
+    named, texts = [], []
     monkeypatch.setattr(
         "matplotlib.figure.Figure.legend", lambda self, handles, labels, *place, **style: named.append(labels)
     )
-    monkeypatch.setattr("matplotlib.axes.Axes.annotate", lambda self, text, *place, **style: beside.append(text))
-    frontier.draw(result("parallel"), tmp_path, "parallel")
+
+    def measured(fig, file, **style):
+        fig.draw_without_rendering()
+        (axes,) = fig.axes
+        texts.append({text.get_text(): Text.get_window_extent(text) for text in axes.texts})
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", measured)
+    found = result("parallel")
+    frontier.draw(found, tmp_path, "parallel")
     files = [f"parallel_{what}.png" for what in ("nfe", "seconds", "seconds_together")]
     assert [path.name for path in sorted(tmp_path.iterdir())] == files
-    shown = [name for name in frontier.NAMED if name != "GPT, draft model"]  # not in this run
-    assert [labels[1:] for labels in named] == [["Pareto frontier", *shown]] * 3
-    assert {"2 streams", "8 streams", "16 streams", "flow, spacing 8, cooled"} <= {*beside}
-    assert not {*shown} & {*beside}
+    for labels, boxes in zip(named, texts, strict=True):
+        assert {*labels[1:-1]} == {"GPT", "streams", "flow", "diffusion"}  # beside real text and bar
+        assert "GPT costs no more" in labels[-1]
+        assert boxes.keys() == {row["name"] for row in found["matched"] if row["entropy"] == 9.2}
+        assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes.values(), 2))
+
+
+def test_the_bar_is_what_gpts_reach(tmp_path, monkeypatch):
+    """From the cheapest GPT on, as low as the best of those that cost no more."""
+    bars = []
+    monkeypatch.setattr(
+        "matplotlib.axes.Axes.fill_between", lambda self, across, up, *top, **style: bars.append((across[:-1], up))
+    )
+    places = {"GPT": (4, 0.9), "1-layer GPT": (2, 1.1), "GPT, slow": (8, 1.0), "4 streams": (1, 0.5)}
+    points = {name: {"name": name, "nfe": x, "generative_nll": y} for name, (x, y) in places.items()}
+    with plots.figure(tmp_path / "bar.png", "", "", "") as axes:
+        frontier.picture(axes, points, "nfe", 1.5)
+    assert bars == [([2, 4], [1.1, 0.9, 0.9])]
 
 
 def test_an_arrow_leads_from_the_flow_off_to_the_flow(tmp_path, monkeypatch):
@@ -470,7 +543,7 @@ def test_learning_curves_of_logs_and_of_minutes(monkeypatch, tmp_path):
     reports = tmp_path / "benchmark_reports"
     rows = records.read_json(reports / "first_minutes.json")["rows"]
     assert [(row["method"], row["minutes"]) for row in rows] == [
-        *itertools.product(learning_curves.FROM_SCRATCH, (0.005, 0.01))
+        *itertools.product(learning_curves.COMPARED, (0.005, 0.01))
     ]
     assert all(row["nats"] > 0 and row["steps"] > 0 for row in rows)
     gpt_row, *masked = records.read_json(reports / "budgets.json")["rows"]

@@ -142,10 +142,11 @@ def test_functions_fit_on_a_screen(path):
 
 def test_what_departs_is_marked_and_told_in_the_docs():
     """docs/methods.md says what changes from gpt.py to diffusion.py and streams.py, then to diffusion_flow.py, in how many places."""
-    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    page, chinese = ((ROOT / "docs" / f"methods{end}.md").read_text(encoding="utf-8") for end in ("", ".zh-CN"))
     for name in ("diffusion", "diffusion_flow", "streams"):
         marks = (ROOT / f"{name}.py").read_text(encoding="utf-8").count("[NEW]") - 1  # the docstring explains the mark
         assert f"{marks} places marked `[NEW]` in `{name}.py`" in page
+        assert name == "streams" or f"`{name}.py` 里有 {marks} 处 `[NEW]`" in chinese
 
 
 @pytest.mark.parametrize(
@@ -171,7 +172,7 @@ def test_every_file_of_a_tree_exists_and_none_is_missing(page, heading):
 
 def test_the_whole_stays_small_and_is_not_packed_into_few_lines():
     lines = [tokens for path in FILES for tokens in code_lines(path).values()]
-    assert sum(lines) <= 71_150 and sum(lines) / len(lines) < 11.5
+    assert sum(lines) <= 72_100 and sum(lines) / len(lines) < 11.5
 
 
 def test_the_diff_of_the_first_two_methods_reads_like_the_paper():

@@ -100,7 +100,7 @@ def test_masked_models_see_both_sides(method):
 @every_method
 def test_logits_are_over_letters_only(method):
     model, idx = make_model(method), torch.zeros(2, 16, dtype=torch.long)
-    logits = model(idx, idx) if method is streams else model(idx)
+    logits = model(idx, torch.ones(2, 16, 16, dtype=torch.bool)) if method is streams else model(idx)
     assert logits.shape == (2, 16, len(CHARACTERS))
 
 

@@ -102,7 +102,7 @@ def test_each_method_has_a_sampler_and_its_own_settings(built):
 
 
 def test_every_word_of_the_page_is_in_the_table_and_every_entry_is_used():
-    table = json.loads((ROOT / "lab" / "chinese.json").read_text(encoding="utf-8"))
+    table = json.loads((ROOT / "lab" / "showing" / "chinese.json").read_text(encoding="utf-8"))
     sources = [(ROOT / "web" / name).read_text(encoding="utf-8") for name in ("index.html", "page.js", "sampler.js")]
     html, script, sampler = sources
     titles = {methods.METHODS[name].title for name in SHOWN} - {"GPT"}

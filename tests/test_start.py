@@ -193,8 +193,8 @@ def test_a_main_that_uses_pytorch_leaves_nothing_and_is_no_refusal(what, script,
 
 def test_our_modules_are_made_anew_after_a_rehearsal_those_in_c_not(script, monkeypatch):
     monkeypatch.delitem(sys.modules, "lab.decoding.sampling")
-    monkeypatch.delattr(sys.modules["lab"], "sampling")
-    path = script("from lab import sampling\n" + ARGS + "def main(args):\n    torch.ones(1)\n")
+    monkeypatch.delattr(sys.modules["lab.decoding"], "sampling")
+    path = script("from lab.decoding import sampling\n" + ARGS + "def main(args):\n    torch.ones(1)\n")
     assert rehearsed(path, monkeypatch) is None
-    assert "lab.decoding.sampling" not in sys.modules and not hasattr(sys.modules["lab"], "sampling")
+    assert "lab.decoding.sampling" not in sys.modules and not hasattr(sys.modules["lab.decoding"], "sampling")
     assert sys.modules["lab.cli"] is cli

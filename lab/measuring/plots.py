@@ -54,26 +54,25 @@ def scatter(axes, points, x, y, colour=COLOURS[0], label=None, marker="o", size=
     axes.scatter(across, up, color=colour, marker=marker, label=label, zorder=2, s=size)
 
 
-def numbered(axes, points, x, y, label):
-    """Points with numbers in them, which the legend explains; points: as for `scatter`, with names."""
-    scatter(axes, points, x, y, label=label, size=170)
-    centre = {"ha": "center", "va": "center_baseline", "color": "white", "fontsize": 8, "fontweight": "bold"}
-    for number, p in enumerate(points, 1):
-        axes.text(p[x], p[y], str(number), zorder=3 + number, **centre)
-        axes.plot([], [], " ", label=f"{number}  {p['name']}")
-
-
 def label(axes, points, x, y):
-    """The names of points beside them."""
-    for p in points:
-        axes.annotate(p["name"], (p[x], p[y]), (6, 5), textcoords="offset points", fontsize=8, color="#555555")
+    """The names of points in a column on the right, in the order of y, with a line from each to its point."""
+    ordered = sorted(points, key=lambda p: p[y])
+    for row, p in enumerate(ordered, 1):
+        place = 1.03, row / (len(ordered) + 1)
+        line = {"arrowstyle": "-", "color": "#cccccc", "relpos": (0, 0.5), "zorder": 0}
+        axes.annotate(
+            p["name"], (p[x], p[y]), place, textcoords="axes fraction", va="center", fontsize=8, arrowprops=line
+        )
 
 
 def log_axes(axes, y=False):
     """A logarithmic x axis with plain numbers, and y axis where that is asked for."""
+    from matplotlib.ticker import LogLocator
+
     axes.set(xscale="log", yscale="log" if y else axes.get_yscale())
     for axis in (axes.xaxis, axes.yaxis)[: 1 + y]:
         axis.set_major_formatter("{x:g}")
+        axis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
         axis.set_minor_formatter("{x:g}")
 
 
