@@ -26,7 +26,6 @@ import lab.start  # noqa: F401 (before PyTorch)
 import numpy as np
 import pandas as pd
 import torch
-from torch.nn import functional as F
 
 import methods
 from benchmarks.draft_model import NGrams
@@ -104,8 +103,9 @@ def beam_search(log_probs, idx, masked, width):
             first = k + 1
             texts = texts[parents]
             texts[:, k] = best % V
-    votes = torch.einsum("n,nlv->lv", (-nll).softmax(0), F.one_hot(texts, V).double())
-    return votes.argmax(-1)
+    shares = (-nll).softmax(0)[:, None].expand(texts.shape)
+    votes = torch.zeros(V, len(idx), dtype=torch.float64).scatter_add(0, texts, shares)
+    return votes.argmax(0)
 
 
 def gpt_scorer(model, width):
@@ -125,11 +125,11 @@ def by_ngrams(ngrams, texts, first, parents):
     """The log_probs of `beam_search` by n-grams."""
 
     def probs(text, position):
-        context = text[max(0, position + 1 - ngrams.order) : position]
-        return ngrams.tempered(tuple(context), 1)[0]
+        return ngrams.probs(tuple(text[max(0, position + 1 - ngrams.order) : position]))
 
     positions = range(first, texts.size(1) + 1)
-    return torch.stack([torch.stack([probs(text, k) for k in positions]) for text in texts.tolist()]).log()
+    found = np.array([[probs(text, k) for k in positions] for text in texts.tolist()])
+    return torch.from_numpy(found).log()
 
 
 def by_search(alphabet, width, scorer, text, masked):
@@ -209,8 +209,8 @@ def looks(engine, texts, masked):
     Returns of each missing character its text, the probability of the likeliest one, and whether that is right.
     """
     hidden = texts.masked_fill(masked, len(engine.alphabet))
-    probs = torch.cat([probabilities(engine.model(x), temp=1) for x in hidden.split(ROWS)])
-    likeliest, idx = probs.max(-1)
+    found = [probabilities(engine.model(x), temp=1).max(-1) for x in hidden.split(ROWS)]
+    likeliest, idx = map(torch.cat, zip(*found, strict=True))
     return masked.nonzero()[:, 0], likeliest[masked], (idx == texts)[masked]
 
 
