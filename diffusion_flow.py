@@ -181,7 +181,7 @@ def generate(model, canvas, decoding, rngs, flow=advance_evidence):
         idx, masked, draft = unmask(window, probs, conf_probs, decoding, rngs)
         if guided.any():  # [NEW]
             y, snr = flow(probs, y, snr, guided & masked, decoding, rngs)
-        yield windows.commit(window, idx, masked, draft, probs)
+        yield windows.commit(window, idx, masked, draft, probs)._replace(certainty=1 - noise_share(snr))  # [NEW]
 
 
 METHOD = replace(

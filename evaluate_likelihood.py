@@ -127,7 +127,8 @@ def main(args):
             rows.append(row | {"nats": nats, "bits": nats / math.log(2)})
         path_rows += [{"weights": name, **row} for row in strategy_costs(engine, corpus, args)]
     stamp = records.stamp(args, weights=[engine.weights for engine in engines.values()], data_sha256=corpus.sha256)
-    shown = ["weights", "strategy", "calls", "nats", "low", "high", "difference", "difference_low", "difference_high"]
+    shown = ["weights", "strategy", "calls", "nats", "low", "high", "against"]
+    shown += ["difference", "difference_low", "difference_high"]
     for table in (pd.DataFrame(rows), pd.DataFrame(path_rows, columns=shown)):
         if len(table):
             print(table.to_markdown(index=False, floatfmt=".4f"), end="\n\n")

@@ -26,7 +26,7 @@ from lab.showing import film, page, painter, terminal
 @dataclass(frozen=True)
 class Args:
     flow: bool = False  # diffusion_flow.py in place of diffusion.py
-    method: str | None = None  # another method in their place, by its name or its file my_method.py
+    method: cli.comma_list(str) = ()  # other methods in their place, by their names or their files my_method.py
     compare: bool = False  # GPT beside it
     save: Path | None = None  # a .gif, or a .html page with a slider
     terminal: bool = False  # in the terminal, whether there is a display or not
@@ -36,9 +36,9 @@ class Args:
     prompt: str | None = None  # a text to start from in its place
     flow_step: float | None = None  # with --flow: share of the remaining noise that a step takes; default the method's
     temp: float | None = None  # temperature of all that write; default each method's own
-    spacing: int | None = None  # of the masked model: positions of one call lie more than this apart; likewise
+    spacing: int | None = None  # of the masked models: positions of one call lie more than this apart; likewise
     seed: int = 1337
-    weights: Path | None = None  # of the masked model; default weights/NAME.pt
+    weights: cli.comma_list(Path) = ()  # of these methods; default weights/NAME.pt
     gpt_weights: Path | None = None  # default weights/gpt.pt
     font: Path | None = None  # a monospaced font with the text's characters, for GIF and window
 
@@ -50,32 +50,36 @@ class Args:
         check(known, f"--save {self.save}: only .gif and .html can be made")
         check(not (self.flow and self.method), "--flow and --method name two methods: choose one")
         check(self.flow or self.method or self.flow_step is None, "--flow-step goes with --flow")
-        check(not (self.compare and self.method == "gpt"), "--compare shows gpt beside another method")
+        check(not (self.compare and "gpt" in self.method), "--compare shows gpt beside another method")
+        check(len(self.names) + self.compare <= 3, "--method and --compare: three films at most")
+        check(len(self.weights) in (0, len(self.names)), "--weights: a file for each method")
         check(self.compare or self.gpt_weights is None, "--gpt-weights goes with --compare")
         check(not (self.save and self.terminal), "--save writes a file, --terminal plays here: choose one")
 
+    @property
+    def names(self):
+        """Of the methods beside which --compare puts GPT."""
+        return self.method or ("diffusion_flow" if self.flow else "diffusion",)
+
 
 def recordings(args):
-    """The films asked for: the masked model's, and GPT's beside it."""
-    masked = args.method or ("diffusion_flow" if args.flow else "diffusion")
-    weights = {masked: args.weights} | ({"gpt": args.gpt_weights} if args.compare else {})
-    for name, path in weights.items():
-        engine = methods.load(name, path)
-        decoding = replace(engine.method.decoding, **settings(args, name, engine.method.decoding))
+    """The films asked for: the masked model's or the methods', and GPT's beside them."""
+    weights = dict(zip(args.names, args.weights or [None] * len(args.names), strict=True))
+    weights |= {"gpt": args.gpt_weights} if args.compare else {}
+    engines = [methods.load(name, path) for name, path in weights.items()]
+    typed = {key: getattr(args, key) for key in ("flow_step", "temp", "spacing") if getattr(args, key) is not None}
+    known = {key for engine in engines for key in vars(engine.method.decoding)}
+    unknown = ", ".join(typed.keys() - known)
+    check(not unknown, f"{', '.join(weights)}: no method here has {unknown}")
+    for engine in engines:
+        own = {key: value for key, value in typed.items() if hasattr(engine.method.decoding, key)}
+        decoding = replace(engine.method.decoding, **own)
         prompt = engine.alphabet.encode(engine.prompt(args.prompt_len) if args.prompt is None else args.prompt)
         trial = Trial(Canvas.after(prompt, args.blocks * diffusion.Decoding.target_chunk_len), decoding, (args.seed,))
         with Bar(f"recording {engine.method.title}"):
             warm_up(engine, trial)
             made = film.record(engine, trial)
         yield made
-
-
-def settings(args, name, decoding):
-    """The settings that are typed, of those that a method has: GPT beside another is spared the others'."""
-    typed = {key: getattr(args, key) for key in ("flow_step", "temp", "spacing") if getattr(args, key) is not None}
-    unknown = ", ".join(key for key in typed if not hasattr(decoding, key))
-    check(not unknown or (args.compare and name == "gpt"), f"{name} has no {unknown}")
-    return {key: value for key, value in typed.items() if hasattr(decoding, key)}
 
 
 def main(args):

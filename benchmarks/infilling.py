@@ -2,8 +2,9 @@
 
     uv run -m benchmarks.infilling
 
-GPT reads the left side only: its figure is exact. So is that of streams, which write the span from left to right with both sides in view. For the masked models it is the path likelihood of their sampler (see
-`likelihood.path_nll`), once with both sides and once with the text cut off after the masked span.
+GPT reads the left side only: its figure is exact. So is that of streams, which write the span from left to right with both
+sides in view. For the masked models it is the path likelihood of their sampler (see `likelihood.path_nll`), once with both
+sides and once with the text cut off after the masked span.
 """
 
 import sys

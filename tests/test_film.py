@@ -25,13 +25,14 @@ ABC = Alphabet("abc\n ")
 
 
 def snapshot(calls, seconds, characters, states, confidence=None):
-    return Snapshot(calls, seconds, characters, bytes(states), bytes(confidence or [9] * len(characters)))
+    certain = [0 if state == MASKED else 9 for state in states]
+    return Snapshot(calls, seconds, characters, bytes(states), bytes(confidence or certain))
 
 
 def by_hand(seconds=(0.0, 1.0, 2.0)):
     snapshots = [
         snapshot(0, seconds[0], "a___", (SETTLED, MASKED, MASKED, MASKED)),
-        snapshot(1, seconds[1], "ab\n_", (SETTLED, NEW, DRAFT, MASKED), (9, 4, 3, 9)),
+        snapshot(1, seconds[1], "ab\n_", (SETTLED, NEW, DRAFT, MASKED), (9, 4, 3, 0)),
         snapshot(2, seconds[2], "ab\nc", (SETTLED, SETTLED, NEW, NEW), (9, 4, 3, 0)),
         snapshot(2, seconds[2], "ab\nc", (SETTLED,) * 4, (9, 4, 3, 0)),
     ]
@@ -54,9 +55,9 @@ def of(picture, made):
 
 @pytest.fixture
 def engines():
-    """Untrained GPT and diffusion that know ABC."""
+    """Untrained GPT, diffusion and diffusion + flow that know ABC."""
     made = {}
-    for method in (gpt, diffusion):
+    for method in (gpt, diffusion, diffusion_flow):
         config = method.Config(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16)
         torch.manual_seed(0)
         made[method.name] = trials.Engine(method, method.Model(config).eval(), ABC, "abc")
@@ -113,6 +114,18 @@ def test_a_recording_has_the_frames_of_the_sampler(engines):
     assert made.snapshots[-1].confidence[0] == 9 and all(c < 9 for c in made.snapshots[-1].confidence[1:])
     seconds = [each.seconds for each in made.snapshots]
     assert seconds == sorted(seconds)
+
+
+def test_a_masked_cell_is_the_greener_the_less_noise_the_flow_has_left():
+    half = Snapshot(1, 1.0, "__", bytes([MASKED, MASKED]), bytes([9, 9]), certainty=bytes([0, 5]))
+    plain, green = (behind for _, behind, _ in painter.styles(half).values())
+    assert plain == painter.BEHIND[MASKED] and green == painter.blend(plain, painter.FLOW, 5 / 9)
+
+
+def test_three_films_have_narrow_panels():
+    wide, narrow = (painter.Painter([by_hand()] * count) for count in (2, 3))
+    assert narrow.image.width < 1.1 * wide.image.width
+    assert narrow.columns < wide.columns == film.COLUMNS
 
 
 def test_one_film_has_a_picture_for_each_call_and_several_share_a_clock():
@@ -215,8 +228,8 @@ def test_page_is_whole_and_holds_every_state(tmp_path):
     assert "http" not in text and "src=" not in text and not re.search(r"\$[a-z]", text)
     (made,), last = data_of(text)["films"], data_of(text)["real"]
     assert last == 2.0 == made["stills"][-1][1]
-    assert made["stills"][0][2] == [[0, "a", 3, 9], [1, "_", 0, 9], [2, "_", 0, 9], [3, "_", 0, 9]]
-    assert made["stills"][1][:2] == [1, 1.0] and made["stills"][1][2] == [[1, "b", 2, 4], [2, "\n", 1, 3]]
+    assert made["stills"][0][2] == [[0, "a", 3, 9, 0], [1, "_", 0, 0, 0], [2, "_", 0, 0, 0], [3, "_", 0, 0, 0]]
+    assert made["stills"][1][:2] == [1, 1.0] and made["stills"][1][2] == [[1, "b", 2, 4, 0], [2, "\n", 1, 3, 0]]
     page.write_html(tmp_path / "y.html", [Film("</script>$data", by_hand().snapshots)])
     assert (tmp_path / "y.html").read_text(encoding="utf-8").count("</script>") == 1
 
@@ -290,7 +303,26 @@ def test_a_film_begins_with_the_prompt_and_obeys_the_settings(weights, tmp_path,
     assert (
         cli.run(visualize.main, visualize.Args, ["--method", "gpt", "--spacing", "2", "--weights", paths["gpt"]]) == 2
     )
-    assert "gpt has no spacing" in capsys.readouterr().err
+    assert "has spacing" in capsys.readouterr().err
+
+
+def test_three_methods_write_side_by_side_and_the_flow_shows_its_evidence(weights, tmp_path):
+    """A masked cell has its likeliest character, and what its probability is; only the flow's have evidence, which grows."""
+    flags, paths = weights
+    path = tmp_path / "three.html"
+    names = "diffusion,diffusion_flow"
+    files = ",".join(paths[name] for name in names.split(","))
+    flags = [*flags, "--method", names, "--weights", files, "--compare", "--gpt-weights", paths["gpt"], "--temp", "2"]
+    assert cli.run(visualize.main, visualize.Args, [*flags, "--save", str(path)]) == 0
+    text = path.read_text(encoding="utf-8")
+    assert page.EVIDENCE in text and "<h1>Masked diffusion and Diffusion + flow and GPT, writing</h1>" in text
+    films = data_of(text)["films"]
+    changes = [[change for still in made["stills"] for change in still[2] if change[2] == MASKED] for made in films]
+    guesses = {(sign, share) for _, sign, _, share, _ in changes[0]}
+    assert ("_", 0) in guesses and len(guesses) > 3
+    levels = [{each[4] for each in film} for film in changes]
+    assert levels[0] == {0} < levels[1] and levels[2] == set() and "--level" in text
+    assert cli.run(visualize.main, visualize.Args, [*flags, "--spacing", "3", "--method", "diffusion,streams,gpt"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,8 @@ class Frame(NamedTuple):
 
     They are made in inference mode: to compute gradients from them, clone them first.
     idx: (B, L) tokens; masked, draft: (B, L) bool; columns: (B, W) the positions that the pass looked at;
-    probs: (B, W, V) float64, on the CPU; computed: share of block_size positions that the pass computed.
+    probs: (B, W, V) float64, on the CPU; computed: share of block_size positions that the pass computed; certainty: (B, W)
+    share of a flow's noise that is gone.
     """
 
     idx: torch.Tensor
@@ -52,6 +53,7 @@ class Frame(NamedTuple):
     columns: torch.Tensor
     probs: torch.Tensor
     computed: float
+    certainty: torch.Tensor | None = None
 
     @property
     def confidence(self):

@@ -59,7 +59,7 @@ def label(axes, points, x, y):
     ordered = sorted(points, key=lambda p: p[y])
     for row, p in enumerate(ordered, 1):
         place = 1.03, row / (len(ordered) + 1)
-        line = {"arrowstyle": "-", "color": "#cccccc", "relpos": (0, 0.5), "zorder": 0}
+        line = {"arrowstyle": "-", "color": "#cccccc", "relpos": (0, 0.5)}
         axes.annotate(
             p["name"], (p[x], p[y]), place, textcoords="axes fraction", va="center", fontsize=8, arrowprops=line
         )

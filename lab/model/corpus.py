@@ -21,7 +21,7 @@ URL = "https://github.com/nathan-barry/tiny-diffusion/releases/download/v2.0.0/d
 SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 DEFAULT = ROOT / "data.txt"
 BLOCK = 1 << 22  # bytes, or characters, read at once
-MASK_SYMBOLS = "_░□◌¤\ufffd"  # of "no character yet": the first that the text lacks
+MASK_SYMBOLS = "_#~@░□◌¤\ufffd"  # of "no character yet": the first that the text lacks
 
 
 @dataclass(frozen=True)

@@ -101,25 +101,6 @@ def calibrate(model, measure):
 
 
 @torch.no_grad()
-def best_fillings(model, idx, masked, count=5):
-    """The likeliest ways that a masked model finds to fill a text, one character after the other from the left.
-
-    By a beam search of twice as many. idx: (L,) tokens; masked: (L,) bool. Returns texts (n, L) and probabilities (n,).
-    """
-    V = model.config.vocab_size
-    width = 2 * count
-    texts = idx.masked_fill(masked, V)[None]  # (n, L)
-    nll = torch.zeros(1, dtype=torch.float64)
-    for k in masked.nonzero().flatten().tolist():
-        log_probs = probabilities(model(texts)[:, k], temp=1).log()  # (n, V)
-        nll, best = (nll[:, None] - log_probs).flatten().sort()  # (n * V,)
-        nll, best = nll[:width], best[:width]
-        texts = texts[best // V]
-        texts[:, k] = best % V
-    return texts[:count], (-nll[:count]).exp().tolist()
-
-
-@torch.no_grad()
 def path_nll(model, windows, masked, choose):
     """Exact negative log-likelihood of a parallel sampler at temperature 1, and its number of calls.
 

@@ -31,9 +31,9 @@ CONTROL = "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]" 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The canvas after a forward pass: the characters (L,), their states, and how confident the method was when it wrote them.
+    """The canvas after a forward pass: the characters (L,), their states, and how confident the method was of them.
 
-    A masked position's character is the alphabet's mask symbol.
+    A masked position's character is its likeliest one, or the alphabet's mask symbol where no pass has looked at it.
     """
 
     calls: int
@@ -42,6 +42,7 @@ class Snapshot:
     states: bytes
     confidence: bytes  # probability in ninths, rounded down
     candidates: dict = field(default_factory=dict)  # of this pass: position -> [(character, probability), ...]
+    certainty: bytes = b""  # root of the share of a flow's noise that is gone, in ninths; empty without a flow
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ class Recorder:
         self.masked = canvas.masked[0]
         self.ahead = EMPTY if engine.method.is_causal else MASKED
         self.states = torch.full(self.idx.shape, SETTLED)
-        self.confidence = torch.ones(self.idx.shape, dtype=torch.float64)
+        self.confidence = (~self.masked).double()
+        self.guessed = torch.zeros_like(self.masked)
+        self.certainty = None
         self.calls = 0
         self.seconds = 0.0
         self.candidates = {}
@@ -87,13 +90,19 @@ class Recorder:
         """Take up the frame of a pass, which took so many seconds."""
         self.calls = self.calls + 1
         self.seconds = self.seconds + seconds
-        new = self.masked & ~frame.masked[0]
         columns = frame.columns[0]
-        self.idx = frame.idx[0]
+        new = self.masked & ~frame.masked[0]
+        hidden = frame.masked[0, columns]
+        best, likeliest = frame.probs[0].max(-1)
+        self.idx = torch.where(frame.masked[0], self.idx, frame.idx[0]).scatter(0, columns[hidden], likeliest[hidden])
+        seen = self.masked[columns] | hidden
+        sure = torch.where(hidden, best, frame.confidence[0])
+        self.confidence = self.confidence.scatter(0, columns[seen], sure[seen])
+        self.guessed = self.guessed.scatter(0, columns, hidden)
         self.masked = frame.masked[0]
         self.states = torch.where(new, NEW, SETTLED).masked_fill(frame.draft[0], DRAFT)
-        written = self.confidence.scatter(0, columns, frame.confidence[0])
-        self.confidence = torch.where(new, written, self.confidence)
+        if frame.certainty is not None:
+            self.certainty = torch.zeros_like(self.confidence).scatter(0, columns, frame.certainty[0].sqrt())
         shown = new[columns]
         self.candidates = self.likeliest(columns[shown], frame.probs[0][shown])
 
@@ -107,10 +116,17 @@ class Recorder:
 
     def snapshot(self):
         """What stands there now."""
-        characters = self.alphabet.decode(self.idx, self.masked)
+        characters = self.alphabet.decode(self.idx, self.masked & ~self.guessed)
         states = bytes(self.states.masked_fill(self.masked, self.ahead).tolist())
-        ninths = bytes((self.confidence * 9).int().tolist())
-        return Snapshot(self.calls, self.seconds, characters, states, ninths, self.candidates)
+        certainty = b"" if self.certainty is None else ninths(self.certainty)
+        return Snapshot(
+            self.calls, self.seconds, characters, states, ninths(self.confidence), self.candidates, certainty
+        )
+
+
+def ninths(shares):
+    """Shares (L,) of 1 in few numbers: bytes, rounded down."""
+    return bytes((shares * 9).int().tolist())
 
 
 def snapshots(engine, trial):

@@ -6,7 +6,7 @@ from pathlib import Path
 from string import Template
 
 from lab.measuring.records import write_text
-from lab.showing.film import DRAFT, EMPTY, LEGEND, MASK, MASKED, NEW, SETTLED, AnimationFrame, duration, pace, visible
+from lab.showing.film import DRAFT, EMPTY, LEGEND, MASKED, NEW, SETTLED, AnimationFrame, duration, pace, visible
 from lab.showing.painter import BEHIND, INK, LOW, PAPER, QUIET
 
 COLOURS = {  # in the light theme, in the dark one
@@ -19,6 +19,7 @@ COLOURS = {  # in the light theme, in the dark one
     "new": (BEHIND[NEW], (143, 72, 8)),
     "flow": ((126, 200, 190), (20, 104, 98)),
 }
+EVIDENCE = "evidence of the flow: how much of its noise is gone"
 CLASSES = {"masked": MASKED, "draft": DRAFT, "new": NEW, "settled": SETTLED, "empty": EMPTY}  # s0, s1, ... in HTML
 
 
@@ -40,17 +41,22 @@ def render(films):
     data |= {"pace": pace([AnimationFrame((), real, shown)]), "films": [pack(film) for film in films]}
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     states = {state for film in films for still in film.snapshots for state in still.states}
+    flows = any(still.certainty for film in films for still in film.snapshots)
     page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     title = html.escape(" and ".join(film.title for film in films))
-    parts = {"title": f"{title}, writing", "bars": bars(films, real or 1.0), "legend": legend(states)}
-    return Template(page).substitute(CLASSES | parts, mask=MASK, style=style(), data=text)
+    parts = {"title": f"{title}, writing", "bars": bars(films, real or 1.0), "legend": legend(states, flows=flows)}
+    return Template(page).substitute(CLASSES | parts, style=style(), data=text)
 
 
 def pack(film):
-    """A film in few characters: of each still its calls, seconds and changes, [position, sign, state, confidence] each."""
+    """A film in few characters: of each still its calls, seconds and changes.
+
+    These are [position, sign, state, confidence, certainty] each, and what else was likely.
+    """
     before, stills = {}, []
     for still in film.snapshots:
-        cells = enumerate(zip(visible(still.characters), still.states, still.confidence, strict=True))
+        certainty = still.certainty or bytes(len(still.states))
+        cells = enumerate(zip(visible(still.characters), still.states, still.confidence, certainty, strict=True))
         changed = {k: cell for k, cell in cells if before.get(k) != cell}
         changes = [[k, *cell, *best(still, k)] for k, cell in changed.items()]
         stills.append([still.calls, round(still.seconds, 4), changes])
@@ -69,15 +75,18 @@ def style():
     themes = {"light": "", "dark": ""}
     for part, pair in COLOURS.items():
         themes = {name: f"{themes[name]} --td-{part}: rgb{colour};" for name, colour in zip(themes, pair, strict=True)}
-    sheet = Template(Path(__file__).with_name("page.css").read_text(encoding="utf-8")).substitute(themes | CLASSES)
-    shares = ((ninth, round(100 * (1 - ninth / 9) ** 1.5)) for ninth in range(9))
-    return sheet + "".join(f".s{SETTLED}.p{ninth} {{ --td-share: {share}% }}\n" for ninth, share in shares)
+    return Template(Path(__file__).with_name("page.css").read_text(encoding="utf-8")).substitute(themes | CLASSES)
 
 
-def legend(states, say=str):
-    """The states in HTML, those among `states`."""
-    shown = {state: said for state, said in LEGEND.items() if state in states}
-    spans = (f'<span><b class="s{i} p2">{"a" * (i == SETTLED)}</b> {say(said)}</span> ' for i, said in shown.items())
+def legend(states, say=str, flows=False):
+    """The states in HTML, those among `states`, and the evidence of a flow."""
+    shown = {f"s{state}": said for state, said in LEGEND.items() if state in states}
+    shown |= {"grows": EVIDENCE} if flows else {}
+    look = "--share: .2; --level: .6"
+    spans = (
+        f'<span><b class="{name}" style="{look}">{"a" * (name == f"s{SETTLED}")}</b> {say(said)}</span> '
+        for name, said in shown.items()
+    )
     return f'<p class="legend">{"".join(spans)}</p>'
 
 

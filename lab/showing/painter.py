@@ -11,7 +11,9 @@ INK = (26, 26, 26)
 QUIET = (107, 107, 107)
 LOW = (31, 95, 191)
 BEHIND = {MASKED: (213, 213, 213), DRAFT: (245, 224, 90), NEW: (240, 168, 96)}  # what is settled stands on paper
+FLOW = (40, 165, 145)  # behind a masked cell whose noise a flow has removed
 BLANK = " ", PAPER, PAPER  # a cell without a character
+NARROW = 38  # columns of a panel where there are three or more
 TOP = 2  # row of a picture in which the text begins
 
 
@@ -31,8 +33,11 @@ class Painter:
         w = round(max(map(self.font.getlength, {"M"} | shown)))  # the widest glyph
         h = size + 5
         self.cell = w, h
-        self.foot = TOP + 1 + max(len(lines(snapshot, COLUMNS)) for film in films for snapshot in film.snapshots)  # row
-        self.panel = (COLUMNS + 3) * w
+        self.columns = COLUMNS if len(films) < 3 else NARROW
+        self.foot = (
+            TOP + 1 + max(len(lines(snapshot, self.columns)) for film in films for snapshot in film.snapshots)
+        )  # row
+        self.panel = (self.columns + 3) * w
         size = self.panel * len(films) + 2 * w, (self.foot + 4) * h
         self.image = Image.new("RGB", size, PAPER)
         self.pen = ImageDraw.Draw(self.image)
@@ -43,7 +48,7 @@ class Painter:
         for panel, (film, snapshot) in enumerate(zip(self.films, frame.snapshots, strict=True)):
             self.text(panel, 0, f"{film.title}: {figures(snapshot)}", INK)
             before = self.drawn[panel]
-            cells = styles(snapshot)
+            cells = styles(snapshot, self.columns)
             for place in before.keys() | cells.keys():
                 if before.get(place) != cells.get(place):
                     self.draw_cell(panel, place, *cells.get(place, BLANK))
@@ -86,8 +91,9 @@ class Painter:
         from PIL import Image
 
         behind = [PAPER, *BEHIND.values()]
+        flows = [blend(BEHIND[MASKED], FLOW, confidence / 9) for confidence in range(10)]
         edges = [blend(colour, INK, strength) for strength in (0.2, 0.4, 0.6, 0.8) for colour in behind]
-        colours = [INK, QUIET, *behind, *map(shade, range(9)), *edges]
+        colours = [INK, QUIET, *behind, *map(shade, range(9)), *flows, *edges]
         image = Image.new("P", (1, 1))
         image.putpalette([channel for colour in colours for channel in colour])
         return image
@@ -164,12 +170,15 @@ def shade(confidence):
     return blend(PAPER, LOW, (1 - confidence / 9) ** 1.5)
 
 
-def styles(snapshot):
-    """The cells of a snapshot: {(row, column): (glyph, background, colour of the line below)}."""
+def styles(snapshot, columns=COLUMNS):
+    """The cells of a snapshot in lines of so many columns: {(row, column): (glyph, background, colour of the line below)}."""
     cells = {}
-    for row, line in enumerate(lines(snapshot, COLUMNS), TOP):
+    levels = iter(snapshot.certainty or bytes(len(snapshot.states)))
+    for row, line in enumerate(lines(snapshot, columns), TOP):
         for column, (glyph, state, confidence) in enumerate(line):
+            level = next(levels)
             behind = BEHIND.get(state, PAPER)
+            behind = blend(behind, FLOW, level / 9) if state == MASKED else behind
             below = shade(confidence) if state == SETTLED else behind
             cells[row, column] = " " if state == MASKED else glyph, behind, below
     return cells
