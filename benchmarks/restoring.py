@@ -9,8 +9,8 @@ right with both sides in view. GPT and n-grams go from left to right by a beam s
 the right of a gap as well; of the texts it keeps the most probable character of each position counts. A beam of one text is
 GPT that sees the left side only. All restore a text in turn, so that their seconds can be compared.
 
-Reliability: of the likeliest characters of masked diffusion, given the known text alone, those of probability p should be
-right in a share p of cases; the mean distance of the two is the expected calibration error (arXiv 1706.04599).
+Then the likeliest characters of masked diffusion, given the known text alone: are those of probability p right in a share p
+of cases?
 """
 
 import itertools
@@ -26,7 +26,6 @@ import lab.start  # noqa: F401 (before PyTorch)
 import numpy as np
 import pandas as pd
 import torch
-from torch.nn import functional as F
 
 import methods
 from benchmarks.draft_model import NGrams
@@ -36,6 +35,7 @@ from lab.decoding import beam
 from lab.decoding.canvas import Canvas
 from lab.decoding.sampling import generator, probabilities
 from lab.measuring import experiment, plots, stats, trials
+from lab.measuring.calibration import reliability
 from lab.model import checkpoint
 from lab.model.backbone import Cache
 from lab.model.corpus import Corpus, windows
@@ -50,7 +50,6 @@ WAYS = {  # of each method without a search: its settings
     "diffusion_flow": {"flow model, spaced": SPACED},
     "streams": {"one stream": {"streams": 1}},
 }
-BINS = 10  # of probabilities, equally wide
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +103,9 @@ def beam_search(log_probs, idx, masked, width):
             first = k + 1
             texts = texts[parents]
             texts[:, k] = best % V
-    votes = torch.einsum("n,nlv->lv", (-nll).softmax(0), F.one_hot(texts, V).double())
-    return votes.argmax(-1)
+    shares = (-nll).softmax(0)[:, None].expand(texts.shape)
+    votes = torch.zeros(V, len(idx), dtype=torch.float64).scatter_add(0, texts, shares)
+    return votes.argmax(0)
 
 
 def gpt_scorer(model, width):
@@ -125,11 +125,11 @@ def by_ngrams(ngrams, texts, first, parents):
     """The log_probs of `beam_search` by n-grams."""
 
     def probs(text, position):
-        context = text[max(0, position + 1 - ngrams.order) : position]
-        return ngrams.tempered(tuple(context), 1)[0]
+        return ngrams.probs(tuple(text[max(0, position + 1 - ngrams.order) : position]))
 
     positions = range(first, texts.size(1) + 1)
-    return torch.stack([torch.stack([probs(text, k) for k in positions]) for text in texts.tolist()]).log()
+    found = np.array([[probs(text, k) for k in positions] for text in texts.tolist()])
+    return torch.from_numpy(found).log()
 
 
 def by_search(alphabet, width, scorer, text, masked):
@@ -197,7 +197,8 @@ def measure(texts, kind, share, ways):
             rows.append([name, *figures(text, restored, masked), passes, seconds])
     for name, found in pd.DataFrame(rows, columns=["method", *FIGURES]).groupby("method", sort=False):
         low, high, _ = stats.mean_interval(found["right"].to_numpy())
-        row = {"kind": kind, "share": share, "method": name, "texts": len(found), "low": low, "high": high}
+        row = {"kind": kind, "share": share, "method": name, "texts": len(found)}
+        row |= {"right_low": low, "right_high": high}
         yield row | found[FIGURES].mean().to_dict()
 
 
@@ -208,32 +209,9 @@ def looks(engine, texts, masked):
     Returns of each missing character its text, the probability of the likeliest one, and whether that is right.
     """
     hidden = texts.masked_fill(masked, len(engine.alphabet))
-    probs = torch.cat([probabilities(engine.model(x), temp=1) for x in hidden.split(ROWS)])
-    likeliest, idx = probs.max(-1)
+    found = [probabilities(engine.model(x), temp=1).max(-1) for x in hidden.split(ROWS)]
+    likeliest, idx = map(torch.cat, zip(*found, strict=True))
     return masked.nonzero()[:, 0], likeliest[masked], (idx == texts)[masked]
-
-
-def reliability(engine, texts, damages):
-    """How often the likeliest character is right, by its probability: rows of BINS; and the calibration error, a row.
-
-    texts: (n, T) tokens; damages: what is masked of them, (n, T) each. Intervals over texts.
-    """
-    found = [
-        torch.cat(each).numpy() for each in zip(*(looks(engine, texts, masked) for masked in damages), strict=True)
-    ]
-    row, probability, right = found
-    shape = {"bins": (len(texts), BINS), "range": ((0, len(texts)), (0, 1))}
-    sums = [np.histogram2d(row, probability, weights=weights, **shape)[0] for weights in (None, probability, right)]
-    number, expected, right = stats.leave_one_out(len(texts)) @ np.stack(sums)  # (1 + n, BINS) each
-    rows = []
-    for k in np.flatnonzero(number.min(0)):
-        share = right[:, k] / number[:, k]
-        low, high, _ = stats.interval(share)
-        row = {"probability": expected[0, k] / number[0, k], "right": share[0], "right_low": low, "right_high": high}
-        rows.append(row | {"characters": int(number[0, k])})
-    error = abs(expected - right).sum(1) / number.sum(1)
-    low, high, _ = stats.interval(error)
-    return rows, [{"characters": int(number[0].sum()), "error": error[0], "low": low, "high": high}]
 
 
 def draw(found, folder, name):
@@ -275,7 +253,8 @@ def main(args):
         if engine.name == "diffusion":
             rngs = [(kind, share, generator(kind, share)) for kind in KINDS for share in args.shares]
             damages = [torch.stack([damage(text, *how) for text in texts]) for how in rngs]
-            result["reliability"], result["calibration"] = reliability(engine, tokens, damages)
+            seen = zip(*(looks(engine, tokens, masked) for masked in damages), strict=True)
+            result["reliability"], result["calibration"] = reliability(*map(torch.cat, seen), len(texts))
     args.write(args.name, result, engines)
     draw(result, args.folder, args.name)
 

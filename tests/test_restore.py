@@ -1,5 +1,6 @@
 """Restoring a damaged text: on a toy whose every probability is known, and as a command on tiny weights."""
 
+import itertools
 import json
 import re
 import runpy
@@ -102,7 +103,7 @@ FILLINGS = {(0, 0): 0.36, (1, 0): 0.04, (1, 1): 0.2, (1, 2): 0.2, (2, 1): 0.2}  
 
 
 class Neighbours(nn.Module):
-    """Knows the FILLINGS of the third and fourth character: aa is the likeliest, but b (.44) comes first."""
+    """Knows the FILLINGS of two gaps, which begin at 2 and 6: aa is the likeliest, but b (.44) comes first."""
 
     def __init__(self):
         super().__init__()
@@ -112,20 +113,20 @@ class Neighbours(nn.Module):
     def forward(self, idx):
         probs = torch.full((*idx.shape, 3), 1 / 3)
         for row, found in zip(idx.tolist(), probs, strict=True):
-            known = [token if token < 3 else None for token in row[2:4]]
-            fits = {f: p for f, p in FILLINGS.items() if all(k in (None, t) for k, t in zip(known, f, strict=True))}
-            for place in (0, 1):
-                for token in range(3):
+            for start in (2, 6):
+                known = row[start : start + 2]
+                fits = {f: p for f, p in FILLINGS.items() if all(k in (3, t) for k, t in zip(known, f, strict=True))}
+                for place, token in itertools.product((0, 1), range(3)):
                     total = sum(p for f, p in fits.items() if f[place] == token)
-                    found[2 + place, token] = total / max(sum(fits.values()), 1e-9)
+                    found[start + place, token] = total / max(sum(fits.values()), 1e-9)
         return probs.log()
 
 
-@pytest.mark.parametrize("width, filling", [(1, "bb"), (9, "aa")])
-def test_a_beam_finds_the_likeliest_filling(width, filling):
+@pytest.mark.parametrize("width, filling", [(1, "bb"), (2, "aa"), (9, "aa")])
+def test_a_beam_finds_the_likeliest_filling_of_each_gap(width, filling):
     engine = Engine(diffusion, Neighbours(), TOY.alphabet, "")
-    found = restore.restore(engine, "aa__aaaa", "_", DECODING, width)
-    assert "".join(best[0][0] for _, best in found) == filling
+    found = restore.restore(engine, "aa__aa__", "_", DECODING, width)
+    assert "".join(best[0][0] for _, best in found) == 2 * filling
 
 
 def test_a_beam_restores_long_texts_of_many_gaps():

@@ -37,7 +37,7 @@ def generate(model, canvas, decoding, rngs, width=8):
             parents = best // probs.size(-1)
             own = of_columns == gap
             for rows in (idx, probs):
-                rows[:, own] = rows[parents][:, own]
+                rows[:, own] = rows[:, own][parents]
             idx[:, column] = best % probs.size(-1)
         *tensors, computed = windows.commit(window, idx, window.masked & ~chosen, window.drafts, probs)
         yield Frame(*(rows[:1] for rows in tensors), computed * width)
