@@ -308,7 +308,7 @@ def test_the_dials_act_at_once(tab, address):
     page.locator("[name=flow_step]").fill("0")
     step_to(written(page), 3)
     assert page.locator("#diffusion_flow span").evaluate_all(level) == 0
-    page.get_by_label("Number of streams").fill("9")
+    page.locator("[name=streams]").fill("9")
     assert passes(written(page))[3] == 3
     before = texts(page)
     page.get_by_role("button", name="Another text").click()
@@ -324,6 +324,11 @@ def test_the_slider_steps_through_all_on_one_clock(tab, address):
     assert page.locator("#diffusion_flow .s2").count() == 25 - page.locator("#diffusion_flow .s0").count() > 0
     page.locator("#diffusion_flow .s0").last.click()
     assert page.locator("#cell figure.diffusion_flow p").count() > 1
+    page.keyboard.press("Escape")
+    page.locator("#diffusion .s0").last.hover()
+    assert page.locator("#cell").is_visible()
+    page.locator("h1").hover()
+    assert not page.locator("#cell").is_visible()
     page.locator("#at").press("End")
     assert texts(page) == whole
 

@@ -33,9 +33,10 @@ let canvas, writing, cursor, wish = 0
 function read() {
   const text = $("text").value, size = Math.min(...panels.map(panel => panel.config.block_size))
   const signs = [...text.includes(mask) ? text : text + mask.repeat(NEW_CHARACTERS)].slice(0, size)
-  const unknown = signs.filter(sign => ![...characters, mask].includes(sign))
+  const idx = signs.map(sign => characters.indexOf(sign)), masked = signs.map(sign => sign === mask)
+  const unknown = signs.filter((_, i) => idx[i] < 0 && !masked[i])
   if (unknown.length) return tell("unknown", unknown.join(" "))
-  canvas = { idx: signs.map(sign => Math.max(0, characters.indexOf(sign))), masked: signs.map(sign => sign === mask) }
+  canvas = { idx, masked }
   start()
 }
 
@@ -45,7 +46,8 @@ function start() {
 }
 
 async function race(wanted) {
-  if (wanted()) panels.forEach(begin)
+  if (!wanted()) return
+  panels.forEach(begin)
   tell("writing")
   await wait(PAUSE)
   let left = panels, drawn = 0
@@ -130,15 +132,16 @@ function point(panel, i) {
     make("b", { style: `width: ${100 * share}%` }), `${name(token)} ${(100 * share).toFixed(1)} %`)))
   $("charts").replaceChildren(...panels.map(each => chart(each, i)))
   $("cell").showPopover()
-  const { left, bottom } = cell.getBoundingClientRect(), most = document.body.clientWidth - $("cell").offsetWidth
-  $("cell").style = `left: ${Math.max(0, Math.min(left, most))}px; top: ${bottom + 2}px`
+  const { left, bottom } = cell.getBoundingClientRect(), { offsetWidth, offsetHeight } = $("cell")
+  $("cell").style.left = `${Math.min(left, innerWidth - offsetWidth)}px`
+  $("cell").style.top = `${Math.min(bottom + 2, innerHeight - offsetHeight)}px`
 }
 
 // No token: the cell is masked. What is masked is written again, by all methods, from this panel's text.
 function edit(token) {
   if (token < 0) return
   const { panel, i } = cursor, { idx, masked } = panel.frames[panel.at]
-  canvas = { idx: idx.with(i, token ?? 0), masked: masked.with(i, token === undefined) }
+  canvas = { idx: idx.with(i, token), masked: masked.with(i, token === undefined) }
   $("cell").hidePopover()
   start()
 }
@@ -154,11 +157,13 @@ function press(event) {
   event.preventDefault()
 }
 
+const pinned = () => $("cell").matches(":focus-within")
 for (const panel of panels) {
   const at = event => panel.cells.indexOf(event.target)
   panel.pre.onfocus = () => { if (cursor?.panel !== panel) cursor = { panel, i: 0 } }
   panel.pre.onkeydown = press
-  panel.pre.onmouseover = event => { if (at(event) >= 0 && !$("cell").matches(":focus-within")) point(panel, at(event)) }
+  panel.pre.onmouseover = event => { if (at(event) >= 0 && !pinned()) point(panel, at(event)) }
+  panel.pre.onmouseleave = () => pinned() || $("cell").hidePopover()
   panel.pre.onclick = event => {
     if (at(event) < 0) return
     point(panel, at(event))
