@@ -239,6 +239,7 @@ def test_the_shipped_weights_write_when_the_page_opens(tab, shipped):
         "all => all.map(x => parseFloat(x.style.getPropertyValue('--level')))"
     )
     assert max(levels) > 0.3
+    page.evaluate("scrollTo(0, 0)")
     page.locator("#diffusion_flow .s0").nth(levels.index(max(levels))).hover()
     assert page.locator("#cell figure.diffusion_flow p").count() >= 6
     page.locator("nav").evaluate("nav => nav.remove()")  # not every machine has a Chinese font
@@ -300,7 +301,8 @@ def test_the_dials_act_at_once(tab, address):
     page.get_by_label("Spacing").fill("8")
     page.get_by_label("Threshold").fill("1")
     masked = page.locator("#diffusion pre span").count() - len(OPENING[:15])
-    assert passes(written(page))[1:3] == [masked] * 2
+    plain, flow = passes(written(page))[1:3]
+    assert plain == masked >= flow > masked / 2  # evidence may make two cells certain at once
     step_to(page, 3)
     level = "all => all.filter(x => parseFloat(x.style.getPropertyValue('--level')) > 0).length"
     flowing = page.locator("#diffusion_flow span").evaluate_all(level)
