@@ -242,10 +242,11 @@ class OnnxModel(nn.Module):
 
     def viewed(self, idx, visible, cache=None, columns=None):
         """The same, of positions that are told what they see."""
-        (B, _, T), rows = visible.shape, torch.arange(len(idx))[:, None]
+        B, T = len(idx), visible.size(2)
+        rows = torch.arange(B)[:, None]
         cache = cache or ViewCache(self.config, B, T, like=self.lm_head.weight)
         columns = torch.arange(T).expand(B, T) if columns is None else columns
-        given = {"idx": idx, "visible": visible, "columns": columns}
+        given = {"idx": idx, "visible": visible.expand(B, -1, -1), "columns": columns}
         given |= {f"past_{name}": part[:, :, :T].flatten(3) for name, part in zip(PARTS, cache.parts)}
         logits, *new = self.run(given.items())
         for part, made in zip(cache.parts, new):
