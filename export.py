@@ -23,9 +23,7 @@ ABOUT = "tiny-diffusion"
 
 @dataclass(frozen=True)
 class Args:
-    weights: cli.comma_list(Path) = tuple(
-        checkpoint.default_path(name) for name, method in methods.METHODS.items() if onnx_runtime.exports(method.Model)
-    )  # files of any name; not those of streams
+    weights: cli.comma_list(Path) = tuple(map(checkpoint.default_path, methods.METHODS))  # files of any name
     output_dir: Path = cli.ROOT / "exports"  # where NAME.onnx and NAME.safetensors go
 
     def __post_init__(self):

@@ -1,4 +1,4 @@
-"""Make the page on which the three write in a browser: a folder for any web server, without Python.
+"""Make the page on which the four write in a browser: a folder for any web server, without Python.
 
     uv run --extra page playground.py                               make it, and serve it to this machine
     uv run --extra page playground.py --no-serve --output-dir site  make it only
@@ -24,7 +24,10 @@ from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
 
+from torch.nn.functional import pad
+
 import methods
+import streams
 from lab import cli
 from lab.cli import ROOT, UserError, check, check_range
 from lab.files import atomic
@@ -37,12 +40,17 @@ PACKAGE = "onnxruntime-web@1.30.0"
 DIGEST = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="  # SHA-512
 ENGINE = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")  # what the page needs of it
 SHOWN = {  # each has a sampler of its name in web/sampler.js
-    "gpt": "One character per forward pass, from left to right. It sees only what stands to the left.",
+    "gpt": "One character per forward pass, from left to right. It sees only what stands to the left, and fills no gap.",
     "diffusion": "Every cell begins masked. A pass guesses all of them, from both sides, and writes those that it is "
     "surest of, well apart.",
     "diffusion_flow": "The same, but a masked cell is not blank to the network: it carries evidence, a noisy guess that "
     "grows clearer with every early pass (the rising colour).",
+    "streams": "Several GPTs in one text, in step: a pass writes the next character of each stream, in sight of what all the "
+    "others have written.",
 }
+PANEL = """<section id="{name}"><h2>{title}</h2><p class="note">{about}</p>
+<pre tabindex="0" role="group" aria-label="{title}"></pre>
+<p class="figures">{{{{forward passes}}}} <b></b>, {{{{full passes}}}} <b></b>, {{{{seconds}}}} <b></b></p></section>"""
 EXAMPLES = (  # shown where the networks know their characters
     "First Citizen:\n",
     "KING RICHARD III:\nMy ",
@@ -58,7 +66,7 @@ FIRST_PORT, PORTS = 7860, 100
 
 @dataclass(frozen=True)
 class Args:
-    weights_dir: Path = ROOT / "weights"  # where the weights of the three lie
+    weights_dir: Path = ROOT / "weights"  # where the weights of the four lie
     output_dir: Path = ROOT / "web-build"  # the folder to make
     serve: bool = True  # serve it until Ctrl-C, and not only make it
     host: str = "127.0.0.1"  # this machine only; 0.0.0.0: whoever reaches it, as in a class
@@ -72,44 +80,64 @@ def load(folder):
     """The engines by name. Raises UserError, also where they know different characters."""
     engines = {name: methods.load(name, folder / f"{name}.pt") for name in SHOWN}
     same = len({engine.alphabet for engine in engines.values()}) == 1
-    check(same, f"{folder}: the three were trained on texts with different characters")
+    check(same, f"{folder}: they were trained on texts with different characters")
     return engines
 
 
 def build(engines, folder):
     """Write the page into a folder. Raises UserError."""
-    files = engine_files() | {f"{name}.onnx": network(engine.model) for name, engine in engines.items()}
+    files = engine_files() | {f"{name}.onnx": network(one_stream(engine)) for name, engine in engines.items()}
     web = ROOT / "web"
     files |= {path.name: path.read_bytes() for path in web.glob("*.js")}
     files["style.css"] = (page.style() + (web / "style.css").read_text(encoding="utf-8")).encode()
     for language, say in page.languages().items():
-        files[FILES[language]] = words(language, say, described(engines)).encode()
+        files[FILES[language]] = words(language, say, engines).encode()
     for name, content in files.items():
         with atomic(folder / name) as file:
             file.write(content)
 
 
-def described(engines):
-    """What the page is told of the networks: alphabet, opening, and of each method sizes and default settings."""
-    first, told = engines["gpt"], {}
+def described(engines, say):
+    """What the page's script is told: characters, mask symbol, and of each method title, sizes and default settings."""
+    alphabet, told = engines["gpt"].alphabet, {}
     for name, engine in engines.items():
-        method, config = engine.method, asdict(engine.model.config)
-        told[name] = {"title": method.title, "about": SHOWN[name], "is_causal": method.is_causal}
-        told[name] |= {"config": config, "decoding": asdict(method.decoding)}
-    alphabet, opening = first.alphabet, first.opening[:15]
-    known = {"characters": list(alphabet.characters), "mask": alphabet.mask, "opening": opening}
-    return known | {"methods": told, "examples": EXAMPLES}
+        method = engine.method
+        told[name] = {"title": say(method.title), "is_causal": method.is_causal}
+        told[name] |= {"config": asdict(engine.model.config), "decoding": asdict(method.decoding)}
+    return {"characters": list(alphabet.characters), "mask": alphabet.mask, "methods": told}
 
 
-def words(language, say, about):
-    """The page in a language; its {{phrases}} and those of page.js are keys of lab/showing/chinese.json."""
-    table = {} if say is str else json.loads((ROOT / "lab" / "showing" / "chinese.json").read_text(encoding="utf-8"))
-    text = json.dumps(about | {"words": table}, ensure_ascii=False).replace("<", "\\u003c")
+def words(language, say, engines):
+    """The page in a language: each of its {{phrases}} is a key of lab/showing/chinese.json, each $name a value."""
+    first = engines["gpt"]
+    text = json.dumps(described(engines, say), ensure_ascii=False).replace("<", "\\u003c")
     links = " ".join(f'<a href="{file}" lang="">{name}</a>' for name, file in FILES.items() if name != language)
-    parts = {"about": text, "languages": links, "legend": page.legend(LEGEND, say)}
+    known = [text for text in EXAMPLES if {*text} <= {*first.alphabet.characters, first.alphabet.mask}]
+    buttons = " ".join(f'<button value="{text}">{text}</button>' for text in known)
+    values = asdict(engines["diffusion_flow"].method.decoding) | asdict(engines["streams"].method.decoding)
+    values |= {"about": text, "languages": links, "legend": page.legend(LEGEND, say, flows=True), "examples": buttons}
+    values["opening"] = html.escape(first.opening[:15])
     source = (ROOT / "web" / "index.html").read_text(encoding="utf-8")
+    source = source.replace("$panels", "\n".join(map(panel, engines.values())))
     source = re.sub(r"\{\{(.*?)\}\}", lambda found: html.escape(say(found[1]), quote=False), source)
-    return re.sub(r"\$(\w+)", lambda found: parts[found[1]], source)
+    return re.sub(r"\$(\w+)", lambda found: str(values[found[1]]), source)
+
+
+def panel(engine):
+    """The place of a method on the page."""
+    return PANEL.format(name=engine.name, title=f"{{{{{engine.method.title}}}}}", about=f"{{{{{SHOWN[engine.name]}}}}}")
+
+
+def one_stream(engine):
+    """The model of an engine; GPT's as that of streams, which it is one of: the page has one kind of cache, by position."""
+    model, config = engine.model, asdict(engine.model.config)
+    if not engine.method.is_causal:
+        return model
+    made = streams.Model(streams.Config(**config, ahead=0))
+    weights = model.state_dict()
+    weights["token_emb.weight"] = pad(weights["token_emb.weight"], (0, 0, 0, 1))
+    made.load_state_dict(weights)
+    return made.eval()
 
 
 def network(model):

@@ -20,8 +20,10 @@ from lab import cli, command
 from lab.decoding.canvas import Canvas
 from lab.measuring import trials
 from lab.model import checkpoint, onnx_runtime
-from lab.model.backbone import Cache
+from lab.model.backbone import Cache, ViewCache
 from lab.model.corpus import Alphabet
+from streams import METHOD as streams
+from streams import order_of, visible_to
 
 try:
     import onnx
@@ -35,8 +37,7 @@ extra = pytest.mark.skipif(
     onnx is None, reason="needs onnxruntime: uv run --extra onnx pytest -rs tests/test_onnx_runtime.py"
 )
 
-EXPORTED = [method for method in methods.METHODS.values() if onnx_runtime.exports(method.Model)]
-every_method = pytest.mark.parametrize("method", EXPORTED, ids=lambda method: method.name)
+every_method = pytest.mark.parametrize("method", methods.METHODS.values(), ids=lambda method: method.name)
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +101,22 @@ def test_logits_are_those_of_pytorch(pair, method, sizes):
 
 
 @extra
+@torch.inference_mode()
+def test_positions_that_are_told_what_they_see_are_those_of_pytorch(pair):
+    """Every position at once, and pass by pass with a cache by position."""
+    model, other = pair(streams)
+    order = order_of(torch.arange(30).expand(2, -1) % 11 < 3, torch.tensor([[3], [3]]))
+    x, visible = tokens(model, 2, 30), visible_to(order)
+    full, cache = model(x, visible), ViewCache(model.config, 2, 30, like=model.lm_head.weight)
+    torch.testing.assert_close(other(x, visible), full, atol=3e-5, rtol=0)
+    for k in range(-1, 3):  # the known ones first
+        columns = (order.passes[0].clamp(min=-1) == k).nonzero().T.expand(2, -1)
+        part = other(x.gather(1, columns), visible_to(order, columns), cache, columns)
+        seen = full.gather(1, columns[..., None].expand(-1, -1, full.size(-1)))
+        torch.testing.assert_close(part, seen, atol=3e-5, rtol=0)
+
+
+@extra
 @pytest.mark.parametrize("sizes", [{}, ODD], ids=["usual", "odd"])
 @torch.inference_mode()
 def test_cached_passes_agree_with_a_full_one(pair, sizes):
@@ -135,7 +152,7 @@ def test_prompts_of_unequal_length_and_masked_spans(pair):
     one, two = (texts(model, gpt, Canvas(idx, masked), (1, 2, 3)) for model in pair(gpt))
     assert one == two
     spans = Canvas(idx % len(CHARACTERS), (torch.arange(50) % 7 < 3).expand(3, -1))
-    for method in (diffusion, diffusion_flow):
+    for method in (diffusion, diffusion_flow, streams):
         one, two = (texts(model, method, spans, (1, 2, 3)) for model in pair(method))
         assert one == two
 
@@ -206,10 +223,15 @@ def test_exported_files_are_read_without_our_code(saved, tmp_path, method):
     x = tokens(model, 2, 9)
     given = {"idx": x.numpy()}
     for taken in session.get_inputs()[1:]:  # no evidence, and no past
-        sizes = {"batch": 2, "positions": 9, "room": 1}
-        kind = np.int64 if taken.type == "tensor(int64)" else np.float32
+        sizes = {"batch": 2, "positions": 9, "room": 1, "window": 9}
+        kind = {"tensor(int64)": np.int64, "tensor(bool)": bool}.get(taken.type, np.float32)
         given[taken.name] = np.zeros([sizes.get(size, size) for size in taken.shape], kind)
-    np.testing.assert_allclose(session.run(["logits"], given)[0], model(x).detach(), atol=3e-5, rtol=0)
+    more = ()
+    if method is streams:
+        given["columns"] += np.arange(9)
+        given["visible"] |= np.tri(9, dtype=bool)
+        more = (torch.tensor(given["visible"]),)
+    np.testing.assert_allclose(session.run(["logits"], given)[0], model(x, *more).detach(), atol=3e-5, rtol=0)
     with safetensors.safe_open(folder / "mine.safetensors", "np") as file:
         weights, said = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
     assert weights.keys() == model.state_dict().keys()

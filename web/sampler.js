@@ -1,34 +1,27 @@
-// The three samplers in the browser: gpt.py, diffusion.py and diffusion_flow.py, with what they take from lab/, in
+// The samplers in the browser: gpt.py, diffusion.py, diffusion_flow.py and streams.py, with what they take from lab/, in
 // their order and with their names. For given random numbers they write the same text, character for character.
-// One text of at most block_size characters, so that a window is the whole canvas; no top_k, steps, drafts, revision,
-// no confidence of another temperature or of several characters.
-// A canvas is {idx, masked}: L tokens, L booleans. probs: L rows of V probabilities. random: uniform() and normal().
+// One text of at most block_size characters, all of it one chunk; no temperature 0, top_k, steps, drafts, revision, no
+// confidence of another temperature or of several characters.
+// A canvas is {idx, masked}: L tokens, L booleans; a frame has `probs` too, V probabilities of each position that the
+// pass computed. random: uniform() and normal().
 
 import { Cache } from "./network.js"
 
-const COLD = 0.25, SNR_HALF = 3, SNR_MOST = 30
+const COLD = 0.25, SNR_HALF = 3, SNR_MOST = 30, KNOWN = -1
 const sum = row => row.reduce((a, b) => a + b, 0)
 
 // lab/decoding/sampling.py
 
 function softmax(row) {
-  const most = row.reduce((a, b) => Math.max(a, b)), exp = Float64Array.from(row, x => Math.exp(x - most))
-  const total = sum(exp)
+  const most = Math.max(...row), exp = row.map(x => Math.exp(x - most)), total = sum(exp)
   return exp.map(x => x / total)
 }
 
-export function probabilities(logits, temp) {
-  if (temp) return logits.map(row => softmax(Float64Array.from(row, x => x / temp)))
-  return logits.map(row => {
-    const best = row.indexOf(Math.max(...row))
-    return Float64Array.from(row, (_, token) => +(token === best))
-  })
-}
+const probabilities = (logits, temp) => logits.map(row => softmax(row.map(x => x / temp)))
 
 function choose_token(probs, u) {
   const order = [...probs.keys()].sort((a, b) => probs[b] - probs[a])
-  let left = u * sum(order.map(token => probs[token]))
-  return order.find(token => (left -= probs[token]) < 0) ?? order.at(-1)
+  return order.find(token => (u -= probs[token]) < 0) ?? order.at(-1)
 }
 
 // A number for each position, whether it is wanted or not: so in Python. Tokens where wanted only.
@@ -43,88 +36,54 @@ const entropy_of = row => -sum(row.map(p => p && p * Math.log(p)))
 
 function select_positions(probs, masked, { confidence_threshold, spacing }) {
   const confidence = probs.map((row, i) => masked[i] ? Math.max(...row) : -1), entropy = probs.map(entropy_of)
-  const passing = spaced(entropy, confidence.map((c, i) => masked[i] && c >= confidence_threshold), spacing)
-  const best = confidence.indexOf(Math.max(...confidence))
-  return passing.includes(true) ? passing : masked.map((each, i) => each && i === best)
+  const passing = [...masked.keys()].filter(i => confidence[i] >= confidence_threshold), taken = []
+  if (!passing.length) passing.push(confidence.indexOf(Math.max(...confidence)))
+  for (const i of passing.sort((a, b) => entropy[a] - entropy[b]))
+    if (taken.every(each => Math.abs(each - i) > spacing)) taken.push(i)
+  return masked.map((_, i) => taken.includes(i))
 }
 
-const cooled = ({ temp, cool_to }, { masked, chunk_size }) => temp * (cool_to + (1 - cool_to) * (sum(masked) / chunk_size))
-
-function two_temps(logits, decoding, window) {
-  const temp = cooled(decoding, window), probs = probabilities(logits, temp)
-  return [probs, temp >= COLD ? probs : probabilities(logits, 1)]
-}
-
-function spaced(entropy, candidates, spacing) {
-  if (spacing === 0) return candidates
-  const taken = candidates.map(() => false)
-  while (candidates.includes(true)) {
-    const left = entropy.map((h, i) => candidates[i] ? h : Infinity), best = left.indexOf(Math.min(...left))
-    taken[best] = true
-    candidates = candidates.map((each, i) => each && Math.abs(i - best) > spacing)
-  }
-  return taken
+function two_temps(logits, { temp, cool_to }, left) {
+  temp *= cool_to + (1 - cool_to) * left
+  const probs = probabilities(logits, temp)
+  return [probs, temp < COLD ? probabilities(logits, 1) : probs]
 }
 
 // lab/decoding/canvas.py
 
-class Windows {
-  constructor({ idx, masked }, chunk) {
-    Object.assign(this, { idx, masked, chunk, stop: 0 })
-  }
-
-  next_window() {
-    const inside = () => this.masked.map((each, i) => each && i < this.stop)
-    this.calls++
-    if (!inside().includes(true)) {
-      this.stop = this.masked.indexOf(true) + this.chunk
-      this.size = sum(inside())
-      this.calls = 0
-    }
-    return { idx: this.idx, hidden: this.masked, masked: inside(), chunk_size: this.size, calls: this.calls }
-  }
-
-  commit(window, chosen, drawn, probs, block_size) {
-    this.idx = this.idx.map((token, i) => chosen[i] ? drawn[i] : token)
-    this.masked = this.masked.map((each, i) => each && !chosen[i])
-    const columns = [...this.idx.keys()], computed = columns.length / block_size
-    return { idx: this.idx, masked: this.masked, columns, probs, computed }
-  }
-}
+const commit = ({ idx, masked }, drawn) => ({
+  idx: idx.map((token, i) => drawn[i] >= 0 ? drawn[i] : token),
+  masked: masked.map((each, i) => each && !(drawn[i] >= 0)),
+})
 
 // gpt.py
 
-async function* gpt(model, { idx, masked }, decoding, random) {
-  const start = masked.includes(true) ? masked.indexOf(true) : idx.length
-  if (masked.includes(false, start))
-    throw Error("GPT writes from left to right: it cannot fill a gap before known text.")
-  if (start === 0) throw Error("GPT needs a character to begin with.")
-  const cache = new Cache(model.config)
-  for (let n = start; n < idx.length; n++) {
-    const x = idx.slice(cache.length, n)
-    const probs = probabilities((await model.forward(x, { cache })).slice(-1), decoding.temp)
-    const [drawn] = sample_tokens(probs, random, [true])
-    idx = idx.with(n, drawn)
-    masked = masked.with(n, false)
-    yield { idx, masked, columns: [n], probs, computed: x.length / cache.size }
+async function* gpt(model, canvas, decoding, random) {
+  const { idx, masked } = canvas, start = masked.indexOf(true), cache = new Cache(model.config, idx.length)
+  if (start < 1 || masked.includes(false, start)) return  // it begins with a character, and fills no gap
+  for (let n = start, read = 0; n < idx.length; read = n++) {
+    const columns = [...idx.keys()].slice(read, n), visible = columns.map(column => idx.map((_, i) => i <= column))
+    const logits = await model({ idx: canvas.idx.slice(read, n), visible, columns }, cache)
+    const probs = probabilities(logits.slice(-1), decoding.temp)
+    canvas = commit(canvas, { [n]: sample_tokens(probs, random, [true])[0] })
+    yield { ...canvas, probs: { [n]: probs[0] } }
   }
 }
 
 // diffusion.py
 
-function unmask(window, probs, conf_probs, decoding, random) {
-  const chosen = select_positions(conf_probs, window.masked, decoding)
-  return [chosen, sample_tokens(probs, random, chosen)]
-}
+const unmask = (masked, probs, conf_probs, decoding, random) =>
+  sample_tokens(probs, random, select_positions(conf_probs, masked, decoding))
 
-const shown = (window, V) => window.idx.map((token, i) => window.hidden[i] ? V : token)
+const masked_fill = ({ idx, masked }, V) => idx.map((token, i) => masked[i] ? V : token)
 
 async function* diffusion(model, canvas, decoding, random) {
-  const { vocab_size: V, block_size } = model.config, windows = new Windows(canvas, decoding.target_chunk_len)
-  while (windows.masked.includes(true)) {
-    const window = windows.next_window()
-    const [probs, conf_probs] = two_temps(await model.forward(shown(window, V)), decoding, window)
-    yield windows.commit(window, ...unmask(window, probs, conf_probs, decoding, random), probs, block_size)
+  const V = model.config.vocab_size, chunk_size = sum(canvas.masked)
+  while (canvas.masked.includes(true)) {
+    const logits = await model({ idx: masked_fill(canvas, V) })
+    const [probs, conf_probs] = two_temps(logits, decoding, sum(canvas.masked) / chunk_size)
+    canvas = commit(canvas, unmask(canvas.masked, probs, conf_probs, decoding, random))
+    yield { ...canvas, probs }
   }
 }
 
@@ -136,33 +95,65 @@ const add_noise = (x0, snr, noise) => noise.map((each, token) => snr * (token ==
 const posterior = (probs, evidence) => softmax(evidence.map((y, token) => Math.log(probs[token]) + y))  // (2)
 
 function advance_evidence(probs, evidence, snr, guided, decoding, random) {  // (3)
-  const noise = probs.map(row => row.map(() => random.normal()))
-  const towards = sample_tokens(probs, random, guided)
-  const after = probs.map((row, i) => {
-    const perplexity = Math.exp(entropy_of(row))
-    return Math.max(snr[i], snr_at(noise_share(snr[i]) * (1 - decoding.flow_step / perplexity ** 2)))
+  const noise = probs.map(row => row.map(random.normal)), towards = sample_tokens(probs, random, guided)
+  const after = snr.map((each, i) => {
+    const left = 1 - decoding.flow_step / Math.exp(2 * entropy_of(probs[i]))  // over the squared perplexity
+    return guided[i] ? Math.max(each, snr_at(noise_share(each) * left)) : 0
   })
-  const raised = (row, i) => add_noise(towards[i], after[i] - snr[i], noise[i]).map((each, token) => row[token] + each)
-  const y = evidence.map((row, i) => guided[i] ? raised(row, i) : row.map(() => 0))
-  return [y, after.map((each, i) => guided[i] ? each : 0)]
+  const y = evidence.map((row, i) => {
+    const step = add_noise(towards[i], after[i] - snr[i], noise[i])
+    return row.map((each, token) => guided[i] ? each + step[token] : 0)
+  })
+  return [y, after]
 }
 
 async function* diffusion_flow(model, canvas, decoding, random) {
-  const { vocab_size: V, block_size } = model.config, windows = new Windows(canvas, decoding.target_chunk_len)
-  let snr = canvas.idx.map(() => 0), y = canvas.idx.map(() => new Float64Array(V))
-  while (windows.masked.includes(true)) {
-    const window = windows.next_window()
-    const flows = sum(window.masked) > decoding.flow_until * window.chunk_size, carries = flows && window.calls > 0
-    const guided = window.masked.map(each => each && flows)
-    snr = snr.map((each, i) => carries && guided[i] ? each : 0)
-    y = y.map((row, i) => carries && guided[i] ? row : row.map(() => 0))
-    const logits = await model.forward(shown(window, V), { evidence: y, snr })
-    const informed = each => each.map((row, i) => guided[i] ? posterior(row, y[i]) : row)
-    const [probs, conf_probs] = two_temps(logits, decoding, window).map(informed)
-    const [chosen, drawn] = unmask(window, probs, conf_probs, decoding, random)
-    if (flows) [y, snr] = advance_evidence(probs, y, snr, guided.map((each, i) => each && !chosen[i]), decoding, random)
-    yield { ...windows.commit(window, chosen, drawn, probs, block_size), evidence: y.map(softmax), snr }
+  const V = model.config.vocab_size, chunk_size = sum(canvas.masked)
+  const none = [canvas.idx.map(() => Array(V).fill(0)), canvas.idx.map(() => 0)]
+  let [y, snr] = none
+  while (canvas.masked.includes(true)) {
+    const left = sum(canvas.masked) / chunk_size, flows = left > decoding.flow_until
+    if (!flows) [y, snr] = none
+    const logits = await model({ idx: masked_fill(canvas, V), evidence: y, snr })
+    const [probs, conf_probs] = two_temps(logits, decoding, left).map(each => each.map((row, i) => posterior(row, y[i])))
+    canvas = commit(canvas, unmask(canvas.masked, probs, conf_probs, decoding, random))
+    if (flows && canvas.masked.includes(true)) [y, snr] = advance_evidence(probs, y, snr, canvas.masked, decoding, random)
+    yield { ...canvas, probs, evidence: y.map(softmax), snr }
   }
 }
 
-export const SAMPLERS = { gpt, diffusion, diffusion_flow }
+// streams.py
+
+function order_of(masked, length) {
+  const begins = masked.map((each, i) => each ? i - (i - masked.lastIndexOf(false, i) - 1) % length : KNOWN)
+  return { begins, passes: begins.map((first, i) => i - (first === KNOWN ? masked.length : first)) }
+}
+
+function shown(before, begins, V) {
+  const left = [KNOWN, ...begins]
+  return before.map((token, i) => left[i] === KNOWN || left[i] === begins[i] ? token : V)
+}
+
+function visible_to({ begins, passes }, columns) {
+  const since = passes.map((pass, i) => begins[i] === begins[i - 1] ? passes[i - 1] + 1 : pass)
+  const sees = (column, i) => begins[i] === begins[column] && i <= column || since[i] <= passes[column]
+  return columns.map(column => passes.map((_, i) => sees(column, i)))
+}
+
+async function* streams(model, canvas, decoding, random) {
+  const V = model.config.vocab_size, cache = new Cache(model.config, canvas.idx.length)
+  const order = order_of(canvas.masked, Math.ceil(sum(canvas.masked) / decoding.streams))
+  for (let calls = 0; canvas.masked.includes(true); calls++) {
+    const due = order.passes.map(pass => Math.max(0, pass) === calls)  // the known text with the first characters
+    const columns = [...due.keys()].filter(i => due[i]), visible = visible_to(order, columns)
+    const x = shown([V, ...canvas.idx], order.begins, V)
+    const logits = await model({ idx: columns.map(i => x[i]), visible, columns }, cache)
+    const probs = [], drawn = [], u = canvas.idx.map(random.uniform)
+    probabilities(logits, decoding.temp).forEach((row, k) => { probs[columns[k]] = row })
+    for (const i of columns) if (canvas.masked[i]) drawn[i] = choose_token(probs[i], u[i])
+    canvas = commit(canvas, drawn)
+    yield { ...canvas, probs }
+  }
+}
+
+export const SAMPLERS = { gpt, diffusion, diffusion_flow, streams }

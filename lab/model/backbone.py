@@ -162,7 +162,8 @@ class ViewCache:
     def __init__(self, config, rows, T, like):
         keys = like.new_zeros(2, config.n_layer, rows, T, config.n_head, config.n_embd // config.n_head)
         inputs = like.new_zeros(config.n_layer, rows, T + 1, config.n_embd)  # the last one stays 0
-        self.layers = [*zip(*keys, inputs, strict=True)]
+        self.parts = (*keys, inputs)
+        self.layers = [*zip(*self.parts, strict=True)]
 
 
 class ViewLayer(NamedTuple):

@@ -4,6 +4,10 @@ A graph takes what `Model.forward` takes, in int64 and float32, and gives logits
 read, `length`; their `past_keys_i` and `past_values_i` (B, H, room, D) for each layer i, where what lies behind them is
 ignored (zeros, or stale; room is at least 1); and `past_inputs` (layers, B, conv_width - 1, C), the last that the
 convolutions read. It gives `keys`, `values` (layers, B, H, T, D) and `inputs` (layers, B, T, C) of the new positions.
+
+Where a model is told what each position sees, the graph takes `idx` and `columns` (B, S), where these stand in a window, and
+`visible` (B, S, T), what they see of it; and of a cache by position `past_keys`, `past_values`, `past_inputs` (layers, B, T, C),
+where what nobody sees is ignored. It gives `keys`, `values`, `inputs` (layers, B, S, C) of these positions.
 """
 
 import hashlib
@@ -19,16 +23,18 @@ from typing import Literal
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from lab.cli import ROOT, check
 from lab.files import atomic
-from lab.model.backbone import Cache
+from lab.model.backbone import Cache, ViewCache
 
 Runtime = Literal["torch", "onnx"]
 PACKAGES = ("torch", "onnx", "onnxscript")  # what makes a graph
 EXTRA = ("onnx", "onnxruntime", "onnxscript", "safetensors")
 OPSET = 20
-INPUTS = ("idx", "evidence", "snr", "cache")  # that a Model.forward may take
+INPUTS = ("idx", "visible", "evidence", "snr", "cache", "columns")  # that a Model.forward may take
+PARTS = ("keys", "values", "inputs")  # of a cache
 
 
 class Layer:
@@ -76,42 +82,64 @@ class Graph(nn.Module):
         return logits, *map(torch.stack, zip(*new, strict=True))
 
 
+class ViewGraph(nn.Module):
+    """A model with a cache by position as a function of tensors."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, idx, visible, columns, keys, values, inputs):
+        heads = (self.model.config.n_head, -1)
+        keys, values = ([past.clone().unflatten(-1, heads) for past in parts] for parts in (keys, values))
+        inputs = [F.pad(past, (0, 0, 0, 1)) for past in inputs]
+        layers = [*zip(keys, values, inputs, strict=True)]
+        logits = self.model(idx, visible, SimpleNamespace(layers=layers), columns)
+        rows = torch.arange(idx.size(0))[:, None]
+        return logits, *(torch.stack([part[rows, columns].flatten(2) for part in parts]) for parts in zip(*layers))
+
+
+def example_inputs(model):
+    """What the graph of a model takes: name -> an example, or one for each layer, and its axes of any length."""
+    config, names = model.config, inputs_of(model)
+    rows, T, room = 2, min(3, config.block_size), 5
+    L, C, V = config.n_layer, config.n_embd, config.vocab_size
+    axes = {0: "batch", 1: "positions"}
+    given = {
+        "idx": (torch.zeros(rows, T, dtype=torch.long), axes),
+        "evidence": (torch.zeros(rows, T, V), axes),
+        "snr": (torch.zeros(rows, T), axes),
+        "visible": (torch.ones(rows, T, room, dtype=torch.bool), axes | {2: "window"}),
+        "columns": (torch.arange(T).repeat(rows, 1), axes),
+    }
+    given = {name: given[name] for name in names if name in given}
+    if "visible" in names:
+        return given | {f"past_{part}": (torch.zeros(L, rows, room, C), {1: "batch", 2: "window"}) for part in PARTS}
+    if "cache" in names:
+        past = (rows, config.n_head, room, C // config.n_head)
+        given["length"] = torch.tensor(room), {}
+        for part in PARTS[:2]:
+            given[f"past_{part}"] = [torch.zeros(past) for _ in range(L)], [{0: "batch", 2: "room"}] * L
+        given["past_inputs"] = torch.zeros(L, rows, config.conv_width - 1, C), {1: "batch"}
+    return given
+
+
 def export(model):
     """A model in evaluation mode -> its torch.onnx.ONNXProgram, for any number of texts and of positions."""
-    names = inputs_of(model)
-    rows = 2
-    T = min(3, model.config.block_size)
-    examples = {
-        "idx": torch.zeros(rows, T, dtype=torch.long),
-        "evidence": torch.zeros(rows, T, model.config.vocab_size),
-        "snr": torch.zeros(rows, T),
-    }
-    network = model
-    outputs = ["logits"]
-    tensors = [examples[name] for name in names if name in examples]
-    axes = [{0: "batch", 1: "positions"} for _ in tensors]
-    if "cache" in names:
-        L = model.config.n_layer
-        H = model.config.n_head
-        C = model.config.n_embd
-        room = 5
-        network = Graph(model)
-        outputs = ["logits", "keys", "values", "inputs"]
-        keys = [torch.zeros(rows, H, room, C // H) for _ in range(L)]
-        values = [torch.zeros_like(each) for each in keys]  # a tensor that is given twice would be one input
-        tensors += [torch.tensor(room), keys, values, torch.zeros(L, rows, model.config.conv_width - 1, C)]
-        axes += [{}, [{0: "batch", 2: "room"}] * L, [{0: "batch", 2: "room"}] * L, {1: "batch"}]
-        past = [f"past_{kind}_{i}" for kind in ("keys", "values") for i in range(L)]
-        names = ["idx", "length", *past, "past_inputs"]
+    names, given = inputs_of(model), example_inputs(model)
+    network = ViewGraph(model) if "visible" in names else Graph(model) if "cache" in names else model
+    inputs = []
+    for name, (example, _) in given.items():
+        inputs += [f"{name}_{i}" for i in range(len(example))] if isinstance(example, list) else [name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             network.eval(),
-            tuple(tensors),
-            input_names=names,
-            output_names=outputs,
-            dynamic_shapes=tuple(axes),
+            tuple(example for example, _ in given.values()),
+            input_names=inputs,
+            output_names=["logits", *PARTS] if "cache" in names else ["logits"],
+            dynamic_shapes=tuple(axes for _, axes in given.values()),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -119,11 +147,6 @@ def export(model):
     for node in program.model.graph:
         node.metadata_props.clear()  # where in whose files each operation stands
     return program
-
-
-def exports(Model):
-    """Whether a class of models takes nothing that is unknown here."""
-    return {*inspect.signature(Model.forward).parameters} <= {"self", *INPUTS}
 
 
 def inputs_of(model):
@@ -191,6 +214,8 @@ class OnnxModel(nn.Module):
 
     def forward(self, idx, *more):
         """As the model's own: idx (B, T) tokens -> (B, T, V) logits."""
+        if "visible" in self.names:
+            return self.viewed(idx, *more)
         if "cache" in self.names:
             return self.cached(idx, *more)
         if "snr" in self.names and not more:  # plain masks carry no evidence
@@ -213,6 +238,19 @@ class OnnxModel(nn.Module):
             cache.values[..., start:stop, :],
             cache.inputs[:, :, pad + start : pad + stop],
         ) = new
+        return logits
+
+    def viewed(self, idx, visible, cache=None, columns=None):
+        """The same, of positions that are told what they see."""
+        B, T = len(idx), visible.size(2)
+        rows = torch.arange(B)[:, None]
+        cache = cache or ViewCache(self.config, B, T, like=self.lm_head.weight)
+        columns = torch.arange(T).expand(B, T) if columns is None else columns
+        given = {"idx": idx, "visible": visible.expand(B, -1, -1), "columns": columns}
+        given |= {f"past_{name}": part[:, :, :T].flatten(3) for name, part in zip(PARTS, cache.parts)}
+        logits, *new = self.run(given.items())
+        for part, made in zip(cache.parts, new):
+            part[:, rows, columns] = made.unflatten(-1, part.shape[3:])
         return logits
 
     def run(self, given):
