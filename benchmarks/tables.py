@@ -167,6 +167,9 @@ def summary():
             made[row["module"]][f"gap of {row['length']}"] = row["nats"]
     for row in results("budgets")["rows"]:
         made[row["module"]].update(row)
+    for row in restoring():
+        name = {"diffusion, spaced": "diffusion", "GPT, both sides": "gpt"}.get(row["method"])
+        made.get(name, {}).update({f"restored_{key}": row["scattered"][key] for key in ("right", "passes")})
     return [found[name] | made[weights] | {"chinese": chinese} for name, (weights, chinese) in SUMMARY.items()]
 
 
