@@ -50,9 +50,10 @@ class Args:
 def restore(engine, text, mask, decoding, width=1, show=lambda count: None):
     """The likeliest characters for the mask signs of a text of any length.
 
-    width: fillings of each gap that a beam search keeps; 1: none, the engine's own sampler writes. show: called after each pass with the number of characters that are written. Yields (position, [(character, probability),
-    ...]): the character written, then the likeliest five at the first look. All probabilities are those of the first look,
-    given the known text alone: later ones take for certain what was written before.
+    width: fillings of each gap that a beam search keeps; 1: none, the engine's own sampler writes. show: called after each
+    pass with the number of characters that are written. Yields (position, [(character, probability), ...]): the character
+    written, then the likeliest five at the first look. All probabilities are those of the first look, given the known text
+    alone (and, behind the edge of a chunk, up to 16 characters before it): later ones take for certain what was written.
     """
     known = engine.alphabet.characters
     token = {character: i for i, character in enumerate(known)}

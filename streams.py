@@ -136,7 +136,7 @@ def loss(model, idx, config, rng):
     """Cross-entropy of the characters that streams write, nats per character.
 
     idx: (B, block_size + 1) tokens of clean text. Returns the scalar and no parts. [NEW] Rows have 1, 2, 4 or 8 streams, a
-    prompt of up to 32 characters, and one in four a known end, too, of up to half the window. In every other row a stream
+    prompt of up to 31 characters, and one in four a known end, too, of up to half the window. In every other row a stream
     may write several characters in a pass, and in one of 16 nothing is known of the text before the window.
     """
     B, T, device, V = len(idx), config.block_size, idx.device, config.vocab_size
@@ -192,7 +192,7 @@ def generate(model, canvas, decoding, rngs):
     order, computed = Order(*torch.zeros(2, B, W, dtype=torch.long)), torch.zeros(B, W, dtype=torch.bool)
     while windows.masked.any():
         window = windows.next_window()
-        if (begins := window.calls == 0).any():  # (B, 1)
+        if (begins := (window.calls == 0) & window.masked.any(1, keepdim=True)).any():  # (B, 1)
             chunk = order_of(~window.masked, decoding.streams)
             later = window.hidden & ~window.masked  # of a later chunk: in nobody's view
             chunk = Order(chunk.passes.masked_fill(later, W), chunk.begins.masked_fill(later, W))

@@ -2,7 +2,8 @@
 
 A draft is accepted with probability min(1, p / q), p being the model's probability and q the draft model's; in place of the
 first rejected one, a character is drawn from max(0, p - q): the text is distributed as the model's own (arXiv 2211.17192,
-2302.01318). No training, no loss. GPT with it is what any parallel method has to beat; streams take drafts, too.
+2302.01318). No training, no loss. GPT with it is what any parallel method has to beat. Streams take drafts, too: each character
+is drawn exactly, given what is in view; how far each stream has come, and so what is in view, depends on what was accepted.
 """
 
 from collections import Counter, defaultdict
@@ -147,6 +148,8 @@ def generate_streams(model, canvas, decoding, rngs, ngrams, drafts):
     check(decoding.top_k is None, "the draft model draws from all characters: no top_k")
     check(L <= size, f"the draft model writes at most {size} characters with the prompt, not {L}")
     cache = ViewCache(model.config, B, L, like=model.lm_head.weight)
+    if not masked.any():
+        return
     passes, begins = order_of(~masked, decoding.streams)
     passes, known = passes.masked_fill(masked, NEVER), ~masked
     paces = Paces(masked, begins, ngrams.order)

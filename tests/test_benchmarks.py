@@ -153,6 +153,12 @@ def test_at_temperature_zero_one_stream_with_drafts_writes_its_own_text():
     assert drafted[-1].idx.equal(plain) and len(drafted) < 14
 
 
+def test_a_text_without_masks_takes_no_pass_with_drafts():
+    model = streams.Model(streams.Config(vocab_size=3, block_size=16, n_layer=1, n_head=2, n_embd=8))
+    canvas = Canvas.after(torch.tensor([0, 1]), 0)
+    assert list(generate_streams(model, canvas, streams.Decoding(), generators(1), NGrams(IDS, 3), 3)) == []
+
+
 @pytest.mark.parametrize("case", ["top_k", "long"])
 def test_streams_with_drafts_refuse(case):
     canvas = Canvas.after(torch.tensor([0, 1]), 20 if case == "long" else 4)

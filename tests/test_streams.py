@@ -129,6 +129,13 @@ def test_a_chunk_takes_as_many_passes_as_a_stream_has_characters_and_computes_ea
     assert sum(frame.computed for frame in frames) == pytest.approx((44 + 48) / 48)
 
 
+def test_a_row_that_is_full_costs_the_others_nothing():
+    model = random_model()
+    alone = written(model, canvas_of("a_________de"), streams=2)
+    beside = written(model, canvas_of("a_________de", "abcdeab_cdea"), streams=2)
+    assert [frame.columns.size(1) for frame in beside[1:]] == [frame.columns.size(1) for frame in alone[1:]]
+
+
 def test_a_later_window_knows_the_character_before_it():
     model = random_model(block_size=48)
     canvas = Canvas.after(torch.tensor([0, 1, 2, 3]), 80)

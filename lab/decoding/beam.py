@@ -28,16 +28,17 @@ def generate(model, canvas, decoding, rngs, width=8):
         hidden = window.idx.masked_fill(window.hidden, model.config.vocab_size)
         probs = probabilities(model(hidden.to(model.lm_head.weight.device)), temp=1)  # (width, W, V)
         chosen = select_positions(probs[:1], window.masked[:1], decoding)
-        idx = window.idx.clone()
+        idx, windows.idx = window.idx.clone(), windows.idx.clone()
         of_columns = gaps[0, windows.columns[0]]
         for column in chosen[0].nonzero().flatten():
             gap = of_columns[column]
             total = nll[gap, :, None] - probs[:, column].log()
             nll[gap], best = total.flatten().topk(width, largest=False)
             parents = best // probs.size(-1)
-            own = of_columns == gap
-            for rows in (idx, probs):
-                rows[:, own] = rows[:, own][parents]
+            for rows, own in ((idx, of_columns == gap), (probs, of_columns == gap), (windows.idx, gaps[0] == gap)):
+                rows[:, own] = rows[:, own][
+                    parents
+                ]  # the whole gap, where a chunk before this one has a part of it, too
             idx[:, column] = best % probs.size(-1)
-        *tensors, computed = windows.commit(window, idx, window.masked & ~chosen, window.drafts, probs)
-        yield Frame(*(rows[:1] for rows in tensors), computed * width)
+        frame = windows.commit(window, idx, window.masked & ~chosen, window.drafts, probs)
+        yield Frame(*(rows[:1] for rows in frame[:5]), frame.computed * width)

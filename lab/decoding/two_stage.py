@@ -20,7 +20,8 @@ def verify_drafts(window, probs, chosen, drawn, decoding):
     final; one less probable than another character, by more than replace_margin, is remasked. Masked positions
     with a confidence between draft_threshold and confidence_threshold become drafts. Each row gets at least one final
     character: a confirmed draft, or the position that was chosen though its confidence is below the threshold.
-    window: a canvas.Window; probs: (B, W, V), those of `unmask` that positions are chosen by; chosen: (B, W) bool; drawn: (B, W) tokens.
+    window: a canvas.Window; probs: (B, W, V), those of `unmask` that positions are chosen by; chosen: (B, W) bool; drawn:
+    (B, W) tokens.
     """
     current = probs.gather(-1, torch.where(window.drafts, window.idx, 0)[..., None])[..., 0]  # (B, W)
     confirmed = window.drafts & (current >= decoding.confirm_threshold)
