@@ -6,9 +6,11 @@ from lab.measuring import records
 
 SUMMARY = {  # what README compares: its weights, and its name in Chinese
     "GPT": ("gpt", "GPT"),
+    "GPT, draft model": ("gpt", "GPT + 草稿模型"),
     "1-layer GPT": ("gpt_1_layer", "单层 GPT"),
-    "2 streams": ("streams", "两条流"),
+    "2 streams, draft model": ("streams", "两条流 + 草稿模型"),
     "4 streams": ("streams", "四条流"),
+    "4 streams, draft model": ("streams", "四条流 + 草稿模型"),
     COOLED: ("diffusion", "扩散，间隔 8"),
     "flow, spacing 8, cooled": ("diffusion_flow", "扩散 + 流，间隔 8"),
 }
