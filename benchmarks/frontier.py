@@ -190,13 +190,13 @@ def draw(found, folder, name):
     batch = found["settings"]["batch"]
     points = {row["name"]: dict(row) for row in found["matched"] if row["entropy"] == target}
     for row in found["seconds"]:
-        if row["compiled"] and row["name"] in points:
+        if row["compiled"] == (row["batch"] > 1) and row["name"] in points:  # one text as the commands write it
             points[row["name"]]["seconds" if row["batch"] == 1 else "seconds_together"] = row["seconds"]
     y = f"generative NLL, nats per character,\nat equal entropy ({target} bits; lower: more probable)"
     draw_flows(points, folder / f"{name}_flow.png", y)
     costs = {
         "nfe": "forward passes for 240 characters",
-        "seconds": "seconds per 1,000 characters, one text alone, compiled",
+        "seconds": "seconds per 1,000 characters, one text alone, not compiled",
         "seconds_together": f"seconds per 1,000 characters, {batch} texts together, compiled",
     }
     for cost, x in costs.items():
