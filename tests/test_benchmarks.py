@@ -360,7 +360,8 @@ def test_the_plots_name_each_configuration_and_show_the_bar(tmp_path, monkeypatc
     for labels, boxes in zip(named, texts, strict=True):
         assert {*labels[1:-1]} == {"GPT", "streams", "flow", "diffusion"}  # beside real text and bar
         assert "GPT costs no more" in labels[-1]
-        assert boxes.keys() == {row["name"] for row in found["matched"] if row["entropy"] == 9.2}
+        known = {row["name"] for row in found["matched"] if row["entropy"] == 9.2}
+        assert known - {"GPT, draft model"} <= boxes.keys() <= known  # which is not timed with many texts
         assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes.values(), 2))
 
 
