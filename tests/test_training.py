@@ -44,7 +44,7 @@ def make_script(name, root):
     """A file that runs a method's command with its logs and cache in `root`, for a process of its own."""
     path = root / f"run_{name}.py"
     path.write_text(
-        f"import pathlib, sys, {name}\nfrom lab import command, corpus, session\n"
+        f"import pathlib, sys, {name}\nfrom lab import command\nfrom lab.model import corpus\nfrom lab.training import session\n"
         f"corpus.ROOT = session.ROOT = pathlib.Path({str(root)!r})\nsys.exit(command.run({name}.METHOD))\n"
     )
     return str(path)
