@@ -5,8 +5,8 @@
 
 The figures of GPT and streams are exact; the masked models' is an upper bound. Below it stands what a sampler is worth that
 commits by a given unmasking strategy (path likelihood, 16 characters given, 240 written): the price of few passes, without
-samples and without an evaluator model. Choices were made on the validation split, so the test split is the one to quote; the whole is for
-comparison with other projects. Writes likelihood_reports/<timestamp>/likelihood.json.
+samples and without an evaluator model. Choices were made on the validation split, so the test split is the one to quote; the
+whole is for comparison with other projects. Writes likelihood_reports/<timestamp>/likelihood.json.
 """
 
 import math

@@ -100,9 +100,8 @@ def main(args):
     rows = []
     starts = [0, *(end.end() for end in re.finditer("\n", text))]  # of the lines
     with Bar("restoring", text.count(args.mask), unit="characters") as bar:
-        for position, ((character, probability), *best) in restore(
-            engine, text, args.mask, decoding, args.beam, bar.show
-        ):
+        restored = restore(engine, text, args.mask, decoding, args.beam, bar.show)
+        for position, ((character, probability), *best) in restored:
             line = bisect.bisect(starts, position)
             is_restored = probability >= args.keep_below
             characters[position] = character if is_restored else args.mask

@@ -29,7 +29,11 @@ STAGED = {  # by thresholds
 SPACED = "diffusion, spacing 8"
 COOLED = "diffusion, spacing 8, cooled"
 STREAMS = ("2 streams", "4 streams", "8 streams")
-DRAFTED = ("2 streams, draft model", "4 streams, draft model", "8 streams, draft model")
+DRAFTED = {  # streams, and characters proposed for each: more streams draw a longer pass out already
+    "2 streams, draft model": (2, 8),
+    "4 streams, draft model": (4, 4),
+    "8 streams, draft model": (8, 4),
+}
 PAIRS = {  # configuration -> those that are compared with it
     "GPT": (SPACED, "1-layer GPT", *STREAMS, *DRAFTED),
     "1-layer GPT": (*STREAMS, *DRAFTED),
@@ -39,8 +43,8 @@ PAIRS = {  # configuration -> those that are compared with it
         "8 streams",
         "16 streams",
         "flow, spacing 8, cooled",
-        "diffusion, spacing 8, cooled, revise 1",
-        "diffusion, spacing 8, cooled, revise 3",
+        f"{COOLED}, revise 1",
+        f"{COOLED}, revise 3",
     ),
     SPACED: (
         COOLED,
@@ -146,10 +150,9 @@ def configurations(corpus):
         yield Configuration(name, origin, stages | switch, THRESHOLD_TEMPS, single_seed=True)
     for n in (2, 4, 8, 16):
         yield Configuration(f"{n} streams", streams, {"streams": n}, STREAM_TEMPS)
-    for name in DRAFTED:
-        drafts = 8 if name.startswith("2") else 4  # more streams draw a longer pass out already
+    for name, (n, drafts) in DRAFTED.items():
         generate = partial(draft_model.generate_streams, ngrams=ngrams, drafts=drafts)
-        yield Configuration(name, streams.sampled_by(generate), {"streams": int(name[0])}, STREAM_TEMPS)
+        yield Configuration(name, streams.sampled_by(generate), {"streams": n}, STREAM_TEMPS)
     yield Configuration("4 streams, untrained", untrained, {"streams": 4}, STREAM_TEMPS)
     yield Configuration(COOLED, masked, {}, COOLED_TEMPS)
     for n in (1, 3):

@@ -76,6 +76,12 @@ class NGrams:
         return drafts, torch.stack(drawn_from).view(*u.shape, -1)
 
 
+def check_limits(decoding, length, size):
+    """Raise UserError for what drafts are not made for: top_k, and texts of more characters than a window has."""
+    check(decoding.top_k is None, "the draft model draws from all characters: no top_k")
+    check(length <= size, f"the draft model writes at most {size} characters with the prompt, not {length}")
+
+
 @torch.inference_mode()
 def generate(model, canvas, decoding, rngs, ngrams, drafts):
     """As gpt.generate, with so many characters proposed for each forward pass.
@@ -87,8 +93,7 @@ def generate(model, canvas, decoding, rngs, ngrams, drafts):
     B, L = idx.shape
     K = drafts
     size = model.config.block_size
-    check(decoding.top_k is None, "the draft model draws from all characters: no top_k")
-    check(L <= size, f"the draft model writes at most {size} characters with the prompt, not {L}")
+    check_limits(decoding, L, size)
     weight = model.lm_head.weight
     cache = Cache(model.config, B, like=weight)
     rows = torch.arange(B)[:, None]
@@ -145,16 +150,15 @@ def generate_streams(model, canvas, decoding, rngs, ngrams, drafts):
     idx, masked, K, V = canvas.idx, canvas.masked, drafts, model.config.vocab_size
     B, L = idx.shape
     size = model.config.block_size
-    check(decoding.top_k is None, "the draft model draws from all characters: no top_k")
-    check(L <= size, f"the draft model writes at most {size} characters with the prompt, not {L}")
+    check_limits(decoding, L, size)
     cache = ViewCache(model.config, B, L, like=model.lm_head.weight)
-    if not masked.any():
-        return
     passes, begins = order_of(~masked, decoding.streams)
     passes, known = passes.masked_fill(masked, NEVER), ~masked
     paces = Paces(masked, begins, ngrams.order)
-    row, of_rows, most = paces.row, paces.row[:, None].expand(-1, K + 1), int(paces.place.max()) + 1
+    row, of_rows, most = paces.row, paces.row[:, None].expand(-1, K + 1), 1 + max(paces.place.tolist(), default=0)
     for n in range(L):
+        if not masked.any():
+            return
         u = uniforms(most * (2 * K + 1), rngs, masked.any(1)).view(B, most, -1)[row, paces.place]  # (H, 2 K + 1)
         proposed, q = ngrams.propose(paces.texts(idx), u[:, :K], decoding.temp)
         columns, inside = paces.columns(K + 1)
@@ -171,8 +175,6 @@ def generate_streams(model, canvas, decoding, rngs, ngrams, drafts):
         idx, passes = idx.index_put(written, tokens[new]), passes.index_put(written, torch.tensor(n))
         masked, paces.at = masked.index_put(written, torch.tensor(False)), paces.at + new.sum(1)
         yield Frame(idx, masked, torch.zeros_like(masked), computed, probs, computed.size(1) / size)
-        if not masked.any():
-            return
 
 
 def verify(p, q, drafts, u):

@@ -33,14 +33,8 @@ from lab.measuring.quality import measure
 from lab.model.corpus import Corpus
 
 MEASURES = ("generative_nll", "jsd_4", "real_words", "repetition", "nfe", "full_passes")
-GROUPS = (
-    "GPT",
-    "streams",
-    "the origin's",
-    "flow off",
-    "flow",
-    "diffusion",
-)  # of a plot: the first that a name contains
+# of a plot: the first that a name contains
+GROUPS = ("GPT", "streams", "the origin's", "flow off", "flow", "diffusion")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -171,7 +171,7 @@ def summary():
         made[row["module"]].update(row)
     for row in restoring():
         name = {"diffusion, spaced": "diffusion", "GPT, both sides": "gpt"}.get(row["method"])
-        made.get(name, {}).update({f"restored_{key}": row["scattered"][key] for key in ("right", "right_low", "right_high", "passes")})
+        made.get(name, {}).update({f"restored_{key}": value for key, value in row["scattered"].items()})
     return [found[name] | made[weights] | {"chinese": chinese} for name, (weights, chinese) in SUMMARY.items()]
 
 

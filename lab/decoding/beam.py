@@ -35,10 +35,10 @@ def generate(model, canvas, decoding, rngs, width=8):
             total = nll[gap, :, None] - probs[:, column].log()
             nll[gap], best = total.flatten().topk(width, largest=False)
             parents = best // probs.size(-1)
-            for rows, own in ((idx, of_columns == gap), (probs, of_columns == gap), (windows.idx, gaps[0] == gap)):
-                rows[:, own] = rows[:, own][
-                    parents
-                ]  # the whole gap, where a chunk before this one has a part of it, too
+            here = of_columns == gap
+            anywhere = gaps[0] == gap  # chunks before this one may have a part of the gap
+            for rows, own in ((idx, here), (probs, here), (windows.idx, anywhere)):
+                rows[:, own] = rows[:, own][parents]
             idx[:, column] = best % probs.size(-1)
         frame = windows.commit(window, idx, window.masked & ~chosen, window.drafts, probs)
         yield Frame(*(rows[:1] for rows in frame[:5]), frame.computed * width)

@@ -20,9 +20,7 @@ class Method:
     recipe: object  # a lab.training.trainer.Recipe: how it is trained by default
     decoding: object  # the method's Decoding: how it writes by default
     loss: Callable  # (model, idx (B, block_size + 1), config, rng) -> scalar, its parts by name
-    generate: (
-        Callable  # the sampler: (model, canvas, decoding, rngs) yields a lab.decoding.canvas.Frame per forward pass
-    )
+    generate: Callable  # the sampler: (model, canvas, decoding, rngs) yields a canvas.Frame per forward pass
     nll: Callable  # (model, windows (n, block_size + 1), repeats=2) -> nats per character (n,); chooses the weights
     is_exact: bool = False  # whether nll is the negative log-likelihood itself, or an upper bound on it
     is_causal: bool = False  # whether it writes from left to right only

@@ -34,9 +34,8 @@ class Painter:
         h = size + 5
         self.cell = w, h
         self.columns = COLUMNS if len(films) < 3 else NARROW
-        self.foot = (
-            TOP + 1 + max(len(lines(snapshot, self.columns)) for film in films for snapshot in film.snapshots)
-        )  # row
+        # the row below all lines
+        self.foot = TOP + 1 + max(len(lines(still, self.columns)) for film in films for still in film.snapshots)
         self.panel = (self.columns + 3) * w
         size = self.panel * len(films) + 2 * w, (self.foot + 4) * h
         self.image = Image.new("RGB", size, PAPER)

@@ -1,5 +1,6 @@
-"""Training: recipe, optimisers, steps, evaluation. `train_steps` yields after each optimiser step, as a sampler does after each pass.
+"""Training: recipe, optimisers, steps, evaluation.
 
+`train_steps` yields after each optimiser step, as a sampler does after each pass.
 Everything random at step n follows from the seed and n alone, so that a resumed run sees what an uninterrupted
 one would have seen, and several processes together see what one would have, apart from what dropout drops.
 """
