@@ -94,8 +94,7 @@ def engines():
     if not machine.can_compile(torch.device("cpu")):
         return [*gpts, *masked]
     torch._dynamo.config.recompile_limit = 64  # two GPTs, with and without a cache: beyond it they are not compiled
-    growing = [compiled(engine) for engine in gpts]  # a cached pass is longer than the one before
-    return growing + [compiled(engine, dynamic=False) for engine in masked]
+    return [*map(compiled, gpts + masked)]
 
 
 def untrained_streams():
@@ -107,14 +106,23 @@ def untrained_streams():
     return replace(streams, model=model.eval(), weights=gpt.weights)
 
 
-def compiled(engine, **how):
+def compiled(engine):
     """An engine whose forward passes are compiled."""
-    return replace(engine, model=torch.compile(engine.model, **how))
+    dynamic = False if engine.method.is_masked else None  # a cached pass is longer than the one before
+    return replace(engine, model=torch.compile(engine.model, dynamic=dynamic))
 
 
 def eager(engine):
     """The same engine as it is without that."""
     return replace(engine, model=getattr(engine.model, "_orig_mod", engine.model))
+
+
+def of_weights(paths, compile):
+    """Weights of your own by the names of their files, each as its method writes by default; compiled or not."""
+    for path in paths:
+        engine = methods.load(path=path)
+        temps = COOLED_TEMPS if engine.method.is_masked else GPT_TEMPS
+        yield Configuration(path.stem, compiled(engine) if compile else engine, {}, temps)
 
 
 def configurations(corpus):

@@ -2,6 +2,7 @@
 
     uv run -m benchmarks.frontier                                    over an hour; --resume FOLDER goes on with an interrupted one
     uv run -m benchmarks.frontier --resume results/frontier --rounds 0    derives the figures of results/frontier.json again
+    uv run -m benchmarks.frontier --weights my_gpt.pt,my_diffusion.pt --name mine    weights of your own
 
 A low temperature makes any method look good to an evaluator model and dull to a reader, so every configuration writes at several
 temperatures, and its figures are read off where the trigram entropy of its texts (of one seed, all prompts) has a given
@@ -23,10 +24,10 @@ import numpy as np
 import pandas as pd
 
 import methods
-from benchmarks.configurations import PAIRS, configurations, eager, middle
+from benchmarks.configurations import PAIRS, configurations, eager, middle, of_weights
 from benchmarks.timing import Output, show, writing_seconds
 from lab import cli
-from lab.cli import check
+from lab.cli import UserError, check
 from lab.decoding.canvas import Canvas
 from lab.measuring import experiment, plots, records, stats, trials
 from lab.measuring.quality import measure
@@ -34,7 +35,7 @@ from lab.model.corpus import Corpus
 
 MEASURES = ("generative_nll", "jsd_4", "real_words", "repetition", "nfe", "full_passes")
 # of a plot: the first that a name contains
-GROUPS = ("GPT", "streams", "the origin's", "flow off", "flow", "diffusion")
+GROUPS = ("GPT", "streams", "the origin's", "flow off", "flow", "diffusion", "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +46,10 @@ class Args(Output, experiment.Args):
     batch: int = 32
     timed: int = 0
     entropies: cli.comma_list(float) = (10.3, 9.2, 8.3)  # bits, at which the configurations are compared
+    weights: cli.comma_list(Path) = ()  # of your own, each as its method writes by default, in place of the shipped
     only: str = ""  # regular expression that the names of the configurations to compare contain; default all
     name: str = "frontier"  # of the file of figures
-    rounds: int = 2  # timings of each configuration, of slow ones one of one text; 0: those of results/NAME.json
+    rounds: int = 2  # timings of each, of slow ones one of one text; 0: those of results/NAME.json, or none
     output_dir: Path = cli.ROOT / "benchmark_reports"  # the texts, in a folder of their own
 
     def __post_init__(self):
@@ -63,7 +65,10 @@ def chosen(configs, only):
     """The configurations whose names contain a regular expression. Raises UserError where there is none."""
     configs = list(configs)
     names = "; ".join(config.name for config in configs)
-    found = [config for config in configs if re.search(only, config.name)]
+    try:
+        found = [config for config in configs if re.search(only, config.name)]
+    except re.error as error:
+        raise UserError(f"--only {only}: {error}") from error
     check(found, f"--only {only}: is in none of these names: {names}")
     return found
 
@@ -88,13 +93,18 @@ def jackknifed(rows, reference):
     for texts in stats.grouped(rows, "seed").values():
         measured = stats.jackknifed([stats.grouped(texts, "prompt")], reference, MEASURES)
         seeds.append({name: values for name, (values,), _ in measured})
-    return {name: np.mean([seed[name] for seed in seeds], axis=0) for name in seeds[0]}
+    return {name: np.mean([seed[name] for seed in seeds], axis=0) for name in shared(seeds)}
+
+
+def shared(measured):
+    """The names of the measures that all have: a text without a word has no share of real ones."""
+    return [name for name in measured[0] if all(name in other for other in measured)]
 
 
 def curve(config, rows, reference):
     """A configuration's measures over its temperatures: {measure: (temperatures, 1 + prompts)}. rows: by name of setting."""
     measured = [jackknifed(rows[name], reference) for name, _, _ in config.variants()]
-    found = {name: np.array([point[name] for point in measured]) for name in measured[0]}
+    found = {name: np.array([point[name] for point in measured]) for name in shared(measured)}
     temps = np.array(config.temps)[:, None]
     return found | {"temp": np.broadcast_to(temps, found["nfe"].shape)}
 
@@ -120,11 +130,11 @@ def at_entropy(curve, target):
     if not entropy[:, 0].min() <= target <= entropy[:, 0].max():
         return None
     weights = np.transpose([interpolation(sample, target) for sample in entropy.T])
-    return {name: (weights * curve[name]).sum(0) for name in (*MEASURES, "temp")}
+    return {name: (weights * curve[name]).sum(0) for name in (*MEASURES, "temp") if name in curve}
 
 
-def compare(curves, entropies):
-    """The configurations at each entropy: rows with means, intervals, and the differences in generative NLL of PAIRS."""
+def compare(curves, entropies, others):
+    """The configurations at each entropy: rows with means, intervals, and differences in generative NLL from some others."""
     rows = []
     for target in entropies:
         read_off = {name: at_entropy(curve, target) for name, curve in curves.items()}
@@ -133,7 +143,7 @@ def compare(curves, entropies):
             nll = measures["generative_nll"]
             row = {"name": name, "entropy": target} | {key: values[0] for key, values in measures.items()}
             row["generative_nll_low"], row["generative_nll_high"], _ = stats.interval(nll)
-            for other in PAIRS:
+            for other in others:
                 if other in reached and other != name:
                     difference = nll - reached[other]["generative_nll"]
                     low, high, _ = stats.interval(difference)
@@ -170,7 +180,8 @@ def seconds(configs, temps, args, prompts):
 def timed(configs, matched, args, prompts):
     """The seconds of the configurations at the middle entropy, and when they were taken; without rounds, of the last run."""
     if not args.rounds:
-        stored = records.read_json(cli.ROOT / "results" / f"{args.name}.json")
+        path = cli.ROOT / "results" / f"{args.name}.json"
+        stored = records.read_json(path) if path.exists() else {"seconds": [], "timed": None}
         return {"seconds": stored["seconds"], "timed": stored["timed"]}
     temps = {config.name: config.temps[-1] for config in configs}
     for row in sorted(matched, key=lambda row: row["entropy"] == middle(args.entropies)):
@@ -225,8 +236,9 @@ def picture(axes, points, x, real):
     plots.real_line(axes, real)
     known = [point for point in points.values() if x in point]  # not all are timed
     groups = stats.grouped([point | {"group": group_of(point["name"])} for point in known], "group")
+    colours = dict(zip(GROUPS, (*plots.COLOURS, "black"), strict=True))
     for group, members in groups.items():
-        plots.scatter(axes, members, x, y, plots.COLOURS[GROUPS.index(group)], label=group)
+        plots.scatter(axes, members, x, y, colours[group], label=group or None)
     plots.label(axes, known, x, y)
     bar = pd.DataFrame(stats.pareto(groups.get("GPT", []), (), (x, y)), columns=[x, y])
     limits = axes.axis()
@@ -239,13 +251,14 @@ def picture(axes, points, x, real):
 def main(args):
     """Write, measure, time, compare, draw."""
     corpus = Corpus(args.data)
-    configs = chosen(configurations(corpus), args.only)
+    known = of_weights(args.weights, compile=args.rounds) if args.weights else configurations(corpus)
+    configs = chosen(known, args.only)
     reference = experiment.reference(args, configs[0].engine, methods.load)
     check(reference is not None and reference.evaluator is not None, "this needs the corpus and weights/evaluator.pt")
     rows, folder = write(configs, args, reference)
     settings = stats.grouped(rows, "name")
     curves = {config.name: curve(config, settings, reference) for config in configs}
-    matched = compare(curves, args.entropies)
+    matched = compare(curves, args.entropies, curves if args.weights else PAIRS)
     points = []
     for name, measures in curves.items():
         table = pd.DataFrame({key: values[:, 0] for key, values in measures.items()})

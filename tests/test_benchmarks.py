@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from conftest import CHARACTERS, OPENING
 from matplotlib.text import Text
 
 import methods
@@ -226,7 +227,7 @@ def test_differences_between_configurations_are_paired():
     for found in (gpt_curve, other):
         found["generative_nll"] = found["generative_nll"] + noise
     beyond = curve([(1.0, 5.0, 1.0), (2.0, 6.0, 1.0)])
-    rows = frontier.compare({"GPT": gpt_curve, "other": other, "beyond": beyond}, [8.5])
+    rows = frontier.compare({"GPT": gpt_curve, "other": other, "beyond": beyond}, [8.5], ["GPT"])
     assert [row["name"] for row in rows] == ["GPT", "other"]
     assert rows[1]["minus GPT"] == pytest.approx([0.5, 0.5, 0.5])
     assert rows[1]["generative_nll_low"] < 2 < rows[1]["generative_nll_high"]
@@ -406,6 +407,26 @@ def test_configurations_are_chosen_by_a_pattern_of_their_names():
     assert frontier.chosen(iter(configs), "") == configs
     with pytest.raises(UserError, match="GPT; 1-layer GPT"):
         frontier.chosen(configs, "GPT-5")
+    with pytest.raises(UserError, match="--only [(]: .*position 0"):
+        frontier.chosen(configs, "(")
+
+
+def test_weights_of_ones_own_stand_on_a_frontier_of_their_own(make_weights, own_root, monkeypatch):
+    """Each by the name of its file, at every temperature; compared with each other, not timed without rounds."""
+    monkeypatch.setattr(timing, "ROOT", own_root)
+    text = own_root / "text.txt"
+    text.write_text(f"{CHARACTERS}{OPENING}" + "to be or not to be\n" * 300, encoding="utf-8")
+    own = [make_weights(methods.METHODS[name], f"{name}_1.pt") for name in ("gpt", "diffusion")]
+    evaluator = make_weights(gpt, "evaluator.pt", n_embd=24)
+    flags = (
+        f"--weights {','.join(map(str, own))} --data {text} --evaluator {evaluator} --output-dir {own_root / 'texts'}"
+    )
+    flags += " --rounds 0 --seeds 1 --prompts 5 --batch 5 --max-new-tokens 40 --entropies 4,0.5 --name mine"
+    assert cli.run(frontier.main, frontier.Args, flags.split()) == 0
+    found = json.loads((own_root / "benchmark_reports" / "mine.json").read_text(encoding="utf-8"))
+    assert Counter(row["name"] for row in found["points"]) == {"gpt_1": 6, "diffusion_1": 5} and found["seconds"] == []
+    assert found["settings"]["weights"]["gpt_1"].startswith("gpt_1.pt sha256")
+    assert [(row["name"], row["entropy"]) for row in found["matched"]] == [("gpt_1", 4), ("diffusion_1", 0.5)]
 
 
 @pytest.mark.parametrize(("method", "copies"), ((gpt, 1), (diffusion, 2)))
