@@ -44,9 +44,11 @@ from lab.progress import Bar
 
 KINDS = ("scattered", "spans", "line ends")
 FIGURES = ["right", "words", "cer", "passes", "seconds"]
+SEARCHES = ("diffusion, beam", "GPT, both sides")
+BASELINE = "diffusion, spaced"
 SPACED = {"cool_to": 1.0, "spacing": 8}
 WAYS = {  # of each method without a search: its settings
-    "diffusion": {"diffusion, spaced": SPACED, "diffusion, one pass": SPACED | {"spacing": 0}},
+    "diffusion": {BASELINE: SPACED, "diffusion, one pass": SPACED | {"spacing": 0}},
     "diffusion_flow": {"flow model, spaced": SPACED},
     "streams": {"one stream": {"streams": 1}},
 }
@@ -54,9 +56,10 @@ WAYS = {  # of each method without a search: its settings
 
 @dataclass(frozen=True, kw_only=True)
 class Args(Output):
-    windows: int = 32  # of the test split, as long as the models' own
+    windows: int = 96  # of the test split, as long as the models' own
+    searched: int = 24  # of these, for what takes long: the searches of GPT and of masked diffusion
     shares: cli.comma_list(float) = (0.05, 0.15, 0.3, 0.5)  # of the characters, that are missing
-    width: int = 16  # texts that a beam search of GPT keeps; that of n-grams keeps four times as many
+    width: int = 16  # texts that a search of GPT keeps; that of n-grams keeps four times as many
     data: Path | None = None  # UTF-8 text; default Tiny Shakespeare
     weights: cli.comma_list(Path) = tuple(map(checkpoint.default_path, methods.METHODS))  # each of a method of its own
     name: str = "restoring"  # of the files that it writes
@@ -183,23 +186,34 @@ def figures(text, restored, masked):
     return same[masked].double().mean().item(), np.mean(right or [True]), error  # a gap between words
 
 
-def measure(texts, kind, share, ways):
-    """A row for each way of restoring these damaged texts: means, and the interval of the share of right characters."""
+def measure(texts, kind, share, ways, searched):
+    """A row for each way of restoring these damaged texts: means, the interval of the share of right characters, and its
+    difference from the baseline, paired.
+
+    searched: how many of the texts the searches restore.
+    """
     rng = generator(kind, share)
     rows = []
-    for text in texts:
+    for n, text in enumerate(texts):
         Bar.shown.show(Bar.shown.completed + 1, f"restoring {kind}, {share:.0%}")
         masked = damage(text, kind, share, rng)
         for name, way in ways if masked.any() else ():
-            began = time.perf_counter()
-            restored, passes = way(text, masked)
-            seconds = time.perf_counter() - began
-            rows.append([name, *figures(text, restored, masked), passes, seconds])
-    for name, found in pd.DataFrame(rows, columns=["method", *FIGURES]).groupby("method", sort=False):
+            if n < searched or name not in SEARCHES:
+                began = time.perf_counter()
+                restored, passes = way(text, masked)
+                seconds = time.perf_counter() - began
+                rows.append([n, name, *figures(text, restored, masked), passes, seconds])
+    table = pd.DataFrame(rows, columns=["text", "method", *FIGURES]).set_index("text")
+    of_methods = {name: found[FIGURES] for name, found in table.groupby("method", sort=False)}
+    for name, found in of_methods.items():
         low, high, _ = stats.mean_interval(found["right"].to_numpy())
         row = {"kind": kind, "share": share, "method": name, "texts": len(found)}
         row |= {"right_low": low, "right_high": high}
-        yield row | found[FIGURES].mean().to_dict()
+        if name != BASELINE and BASELINE in of_methods:
+            difference = (found["right"] - of_methods[BASELINE]["right"]).dropna()
+            low, high, _ = stats.mean_interval(difference.to_numpy())
+            row |= {"difference": difference.mean(), "difference_low": low, "difference_high": high}
+        yield row | found.mean().to_dict()
 
 
 @torch.no_grad()
@@ -246,7 +260,7 @@ def main(args):
     rows = []
     with Bar("restoring", len(kept) * len(KINDS) * len(args.shares), unit="texts"):
         for kind, share in itertools.product(KINDS, args.shares):
-            rows += measure(kept, kind, share, found)
+            rows += measure(kept, kind, share, found, args.searched)
     show(rows)
     result = {"rows": rows}
     for engine in engines:

@@ -30,6 +30,7 @@ from lab.decoding.canvas import Canvas
 from lab.measuring import plots, records
 from lab.model import corpus, machine
 from lab.model.backbone import Config
+from lab.progress import Bar
 
 IDS = np.random.default_rng(0).integers(0, 3, 400)
 
@@ -647,7 +648,7 @@ def test_every_method_restores_every_kind_of_damage(make_weights, own_root, monk
     text = own_root / "text.txt"
     text.write_text("\n abcdefghijklmnopqrstuvwxyz" + "to be or not to be\n" * 200, encoding="utf-8")
     weights = ",".join(str(make_weights(method, f"{name}.pt")) for name, method in methods.METHODS.items())
-    argv = f"--windows 6 --shares .3 --width 2 --data {text} --weights {weights} --name tiny".split()
+    argv = f"--windows 6 --searched 5 --shares .3 --width 2 --data {text} --weights {weights} --name tiny".split()
     assert cli.run(restoring.main, restoring.Args, argv) == 0
     found = json.loads((own_root / "benchmark_reports" / "tiny.json").read_text(encoding="utf-8"))
     ways = Counter(row["method"] for row in found["rows"])
@@ -656,7 +657,8 @@ def test_every_method_restores_every_kind_of_damage(make_weights, own_root, monk
         "GPT, left side", "GPT, both sides", "n-grams, both sides",
     } and {*ways.values()} == {3}  # fmt: skip
     for row in found["rows"]:
-        assert row["right_low"] <= row["right"] <= row["right_high"] and row["texts"] == 6
+        assert row["right_low"] <= row["right"] <= row["right_high"]
+        assert row["texts"] == (5 if row["method"] in restoring.SEARCHES else 6)
         assert row["cer"] <= 1 - row["right"] + 1e-9 and row["passes"] >= 1 and row["seconds"] > 0
     known = {row["method"]: row["right"] for row in found["rows"] if row["kind"] == "scattered"}
     assert known["n-grams, both sides"] > 0.9 > known["diffusion, one pass"]  # one sentence; weights that are noise
@@ -664,6 +666,19 @@ def test_every_method_restores_every_kind_of_damage(make_weights, own_root, monk
     assert {path.name for path in (own_root / "benchmark_reports").iterdir()} == {
         "tiny.json", "tiny.png", "tiny_reliability.png"
     }  # fmt: skip
+
+
+def test_a_search_is_compared_on_the_texts_that_it_restores():
+    """The baseline gets the second half of the texts right, the search is right on the first half, which it restores alone."""
+    texts = ["ab" * 8 + sign for sign in "ccccccdddddd"]
+    ways = [
+        (restoring.BASELINE, lambda text, masked: (text if text[-1] == "d" else "x" * len(text), 1)),
+        (restoring.SEARCHES[0], lambda text, masked: (text, 1)),
+    ]
+    with Bar("restoring", len(texts)):
+        baseline, search = restoring.measure(texts, "scattered", 0.5, ways, 6)
+    assert (baseline["right"], baseline["texts"], search["right"], search["texts"]) == (0.5, 12, 1, 6)
+    assert search["difference"] == search["difference_low"] == 1 and "difference" not in baseline
 
 
 def test_edits_are_the_fewest():

@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 import runpy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -132,6 +133,33 @@ def test_a_beam_finds_the_likeliest_filling_of_each_gap(width, filling):
 def test_a_beam_restores_long_texts_of_many_gaps():
     found = restore.restore(TOY, damaged(), "_", DECODING, 4)
     assert all(best[0] == (TRUTH[position], pytest.approx(0.9)) for position, best in found)
+
+
+FOLLOWS = {"c": {"b": 0.44, "a": 0.36, "d": 0.2}, "a": {"a": 1}, "b": {"d": 1}, "d": {"b": 0.5, "c": 0.5}}
+
+
+class Markov(nn.Module):
+    """Knows what follows a character, in windows of two: from c the likeliest first step, b, leads to the unlikelier texts."""
+
+    def __init__(self):
+        super().__init__()
+        self.config = diffusion.Config(vocab_size=4, block_size=2, n_layer=1, n_head=2, n_embd=16)
+        self.lm_head = nn.Linear(1, 1)
+
+    def forward(self, idx):
+        probs = torch.full((*idx.shape, 4), 1 / 4)
+        for row, found in zip(idx.tolist(), probs, strict=True):
+            if row[0] < 4:
+                found[1] = torch.tensor([FOLLOWS["abcd"[row[0]]].get(character, 0) for character in "abcd"])
+        return probs.log()
+
+
+@pytest.mark.parametrize("width, filling", [(1, "bdb"), (2, "aaa")])
+def test_a_beam_keeps_its_fillings_whole_where_a_gap_is_longer_than_a_window(width, filling):
+    """What overtakes at the third character was another text from the first one on, which no window shows any more."""
+    engine = Engine(diffusion, Markov(), Alphabet("abcd"), "")
+    found = restore.restore(engine, "c___", "_", replace(DECODING, target_chunk_len=1), width)
+    assert "".join(best[0][0] for _, best in found) == filling
 
 
 @pytest.fixture
