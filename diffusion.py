@@ -36,18 +36,18 @@ class Decoding:
 
     temp: float = 0.8  # temperature: 0 takes the likeliest character, 1 the model's own probabilities
     top_k: cli.one_number_or_all() = None  # draw from the k likeliest characters only, or from all
-    # [NEW] which positions a call unmasks: those with enough confidence, apart from each other, or at random (steps)
+    # [NEW] which positions a pass unmasks: those with enough confidence, apart from each other, or at random (steps)
     confidence_threshold: float = 0.0  # unmask positions at least this confident; if none is, the most confident one
     confidence_top_k: int | None = None  # confidence: sum of the k highest probabilities; default top_k up to 3, else 1
     confidence_temp: float | None = None  # temperature of confidence and entropy; default temp, or 1 below temp 0.25
-    spacing: int = 8  # positions unmasked in one call lie more than this apart; 0: anywhere
+    spacing: int = 8  # positions unmasked in one pass lie more than this apart; 0: anywhere
     draft_threshold: float = 1.0  # below confidence_threshold: two stages, with drafts at least this confident
     confirm_threshold: float = 0.85  # two stages: a draft becomes final at this probability
     replace_margin: float = 0.0  # two stages: a draft is masked again when another character leads by more than this
-    steps: int = 0  # ancestral sampling in this many calls a chunk, whatever the confidence; 0: by confidence
+    steps: int = 0  # ancestral sampling in this many passes a chunk, whatever the confidence; 0: by confidence
     target_chunk_len: int = 240  # positions of a chunk, from a masked one on; the rest of the window shows known text
     cool_to: float = 0.0  # share of the temperature that is left when a chunk is full, to which it falls; 1: it stays
-    revise: int = 0  # sweeps over the written text, each of 9 calls a chunk that redraw every ninth character
+    revise: int = 0  # sweeps over the written text, each of 9 passes a chunk that redraw every ninth character
 
     def __post_init__(self):
         check_range(self, 0, math.inf, "temp", "cool_to")

@@ -22,7 +22,7 @@ snr' for that character,
 
     y' = y + (snr' - snr) * x + sqrt(snr' - snr) * noise                                  (3)
 
-while more than `flow_until` of a chunk is masked. Each call unmasks positions as diffusion.py does, by (2), with the
+while more than `flow_until` of a chunk is masked. Each pass unmasks positions as diffusion.py does, by (2), with the
 temperature on the context's part only. Once no more is masked, the evidence is dropped and the LM head refines alone.
 
 Sources: evidence, Bayesian Flow Networks (arXiv 2308.07037), DSL (2605.12836); cross-entropy, not velocity, FLM (2602.16813);
@@ -66,7 +66,7 @@ class Config(backbone.Config):
 
 @dataclass(frozen=True)
 class Decoding(diffusion.Decoding):
-    """How characters are drawn, which of them at each call, and how the flow guides the early calls."""
+    """How characters are drawn, which of them at each pass, and how the flow guides the early passes."""
 
     # [NEW] the flow
     flow_step: float = 0.6  # share of the remaining noise that a step takes, divided by a position's squared perplexity

@@ -15,7 +15,7 @@ SUMMARY = {  # what README compares: its weights, and its name in Chinese
     "flow, spacing 8, cooled": ("diffusion_flow", "扩散 + 流，间隔 8"),
 }
 MEASURES = {  # those that the pages compare
-    "nfe": "calls",
+    "nfe": "passes",
     "generative_nll": "generative NLL",
     "trigram_entropy": "trigram entropy",
     "real_words": "real words",

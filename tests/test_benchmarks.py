@@ -19,7 +19,7 @@ from matplotlib.text import Text
 
 import methods
 import streams
-from benchmarks import busy, frontier, learning_curves, origin_flow, readme, restoring, speed, tables, timing
+from benchmarks import busy, frontier, learning_curves, origin_flow, readme, restoring, search, speed, tables, timing
 from benchmarks.configurations import Configuration
 from benchmarks.draft_model import NGrams, generate, generate_streams
 from diffusion import METHOD as diffusion
@@ -611,8 +611,8 @@ def test_a_wide_beam_finds_the_most_probable_character_of_each_position_given_bo
     idx, masked = torch.from_numpy(IDS[:12]).long(), torch.zeros(12, dtype=torch.bool)
     masked[[3, 4, 8]] = True
     model, ngrams = make_gpt(), NGrams(IDS[12:], 3, order=3)
-    log_probs = restoring.gpt_scorer(model, 27) if scorer == "gpt" else partial(restoring.by_ngrams, ngrams)
-    found = restoring.beam_search(log_probs, idx, masked, 27)
+    log_probs = search.gpt_scorer(model, 27) if scorer == "gpt" else partial(search.by_ngrams, ngrams)
+    found = search.beam_search(log_probs, idx, masked, 27)
     votes = torch.zeros(12, 3, dtype=torch.float64)
     for filling in itertools.product(range(3), repeat=3):
         text = idx.clone()

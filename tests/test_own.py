@@ -131,7 +131,7 @@ def test_the_defaults_of_a_method_need_not_be_those_of_its_settings(elsewhere, m
     ancestral = replace(diffusion.METHOD, decoding=diffusion.Decoding(steps=4, spacing=3))
     flags = ["--weights", str(make_weights(ancestral)), "--prompt", "to", "--max-new-tokens", "9"]
     assert command.run(ancestral, flags) == 0
-    assert "4 calls" in capsys.readouterr().err
+    assert "4 forward passes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["nix.py"], ["data.txt"]])

@@ -131,7 +131,7 @@ def test_a_command_of_a_page_runs(command, shakespeare_like, own_root, tiny, cap
     assert run_method(method, [*short, *argv, *training, "--weights", str(path)]) == 0
     captured = capsys.readouterr()
     assert len(captured.out) > 18
-    assert "calls (NFE" in captured.err
+    assert "forward passes (NFE" in captured.err
 
 
 def test_every_script_is_shown():

@@ -1,4 +1,4 @@
-"""Which masked positions one call fills in: strategies that look at the probabilities and at what is masked."""
+"""Which masked positions one pass fills in: strategies that look at the probabilities and at what is masked."""
 
 import torch
 from torch.nn import functional as F
@@ -13,7 +13,7 @@ FEW = 3  # characters to draw from, up to which their probabilities together are
 def select_positions(probs, masked, decoding):
     """Positions with enough confidence and apart from each other, or the one with most: (B, W) bool.
 
-    Characters of one call are drawn independently, and neighbours depend on each other most: hence the spacing.
+    Characters of one pass are drawn independently, and neighbours depend on each other most: hence the spacing.
     probs: (B, W, V); masked: (B, W) bool, which positions may be chosen. Thresholds as in Fast-dLLM (arXiv 2505.22618)
     and nathan-barry/tiny-diffusion, spacing as in DUS (2506.19037).
     """

@@ -97,8 +97,8 @@ class Sample:
 
     def figures(self):
         """What it cost in a line."""
-        line = f"{self.chars:,} new characters, {self.nfe:,} calls (NFE; {self.full_passes:.1f} full passes), "
-        line += f"{self.chars / self.nfe:.1f} characters per call"
+        line = f"{self.chars:,} new characters, {self.nfe:,} forward passes (NFE; {self.full_passes:.1f} full passes), "
+        line += f"{self.chars / self.nfe:.1f} characters per pass"
         if self.seconds is not None:
             line += f", {self.seconds:.2f} s, {self.chars / self.seconds:,.0f} characters per second"
         busy = machine.was_busy(self.seconds, self.cpu_seconds)
