@@ -1,5 +1,7 @@
 """Rows of the pages' tables, from results/ alone, where they are not the rows of a file as they stand."""
 
+import numpy as np
+
 from benchmarks.configurations import COOLED, PAIRS, middle
 from lab.cli import ROOT, check
 from lab.measuring import records
@@ -61,10 +63,39 @@ def infilling():
     return pivot(rows, ("length",), "who")
 
 
-def restoring():
+def restored(file):
     """Text that lacks 15 % of its characters: a row for each method, which holds what it restores of each kind of damage."""
-    rows = [row for row in results("restoring")["rows"] if row["share"] == 0.15]
+    rows = [row for row in results(file)["rows"] if row["share"] == 0.15]
     return pivot(rows, ("method",), "kind")
+
+
+def restoring():
+    """Shakespeare, restored by the shipped weights."""
+    return restored("restoring")
+
+
+def tang():
+    """Poems of the Tang dynasty."""
+    return restored("restoring_tang")
+
+
+def seeds():
+    """Trainings at a tenth of the budget: a row for each method, with the mean and the extremes of what its seeds reach."""
+    held_out = {}
+    for row in results("seeds/likelihood")["rows"]:
+        if row["part"] == "test split":  # the first of some weights: non-overlapping windows
+            held_out.setdefault(row["weights"].removesuffix(".pt"), row["nats"])
+    found = {}
+    for name, nats in held_out.items():
+        found.setdefault(name.rpartition("_")[0], {}).setdefault("nats", []).append(nats)
+    for row in results("seeds")["matched"]:
+        key = f"at {row['entropy']:.0f} bits"
+        found[row["name"].rpartition("_")[0]].setdefault(key, []).append(row["generative_nll"])
+    spread = "{:.3f} ({:.3f} to {:.3f})"
+    for method, figures in found.items():
+        told = {key: spread.format(np.mean(values), min(values), max(values)) for key, values in figures.items()}
+        apart = {f"spread {key}": max(values) - min(values) for key, values in figures.items()}
+        yield {"method": method, "trainings": len(figures["nats"])} | told | apart
 
 
 def differences(name, comparison=None):
@@ -172,6 +203,8 @@ def summary():
     for row in restoring():
         name = {"diffusion, spaced": "diffusion", "GPT, both sides": "gpt"}.get(row["method"])
         made.get(name, {}).update({f"restored_{key}": value for key, value in row["scattered"].items()})
+    for row in seeds():
+        made[row["method"]].update(row)
     return [found[name] | made[weights] | {"chinese": chinese} for name, (weights, chinese) in SUMMARY.items()]
 
 
@@ -203,7 +236,10 @@ def samplers():
 
 
 OF_TEXTS = (two_stage, two_stage_grid, flow_spaced, flow_thresholds, frontier, pairs, parallel, parallel_pairs)
-ROWS = {each.__name__: each for each in (summary, likelihood, infilling, restoring, *OF_TEXTS, samplers, losses)}
+ROWS = {
+    each.__name__: each
+    for each in (summary, likelihood, infilling, restoring, tang, seeds, *OF_TEXTS, samplers, losses)
+}
 
 
 def rows(source):
