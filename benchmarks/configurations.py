@@ -41,6 +41,7 @@ PAIRS = {  # configuration -> those that are compared with it
     COOLED: (
         "4 streams",
         "8 streams",
+        "8 streams, draft model",
         "16 streams",
         "flow, spacing 8, cooled",
         f"{COOLED}, revise 1",

@@ -15,6 +15,7 @@ SUMMARY = {  # what README compares: its weights, and its name in Chinese
     "4 streams, draft model": ("streams", "四条流 + 草稿模型"),
     COOLED: ("diffusion", "扩散，间隔 8"),
     "flow, spacing 8, cooled": ("diffusion_flow", "扩散 + 流，间隔 8"),
+    "real text": (None, "真实文本"),
 }
 MEASURES = {  # those that the pages compare
     "nfe": "passes",
@@ -150,6 +151,9 @@ def configurations(file):
     for row in found["seconds"]:
         alone = "compiled" if row["compiled"] else "eager"
         rows[row["name"]][alone if row["batch"] == 1 else "together"] = row["seconds"]
+    real = found["real_text"]
+    own = "{generative_nll:.3f} at {trigram_entropy:.1f} bits".format_map(real)
+    rows["real text"] = {"name": "real text", "jsd_4": real["jsd_4"], f"at {max(entropies):.0f} bits": own}
     return rows
 
 
@@ -205,7 +209,7 @@ def summary():
         made.get(name, {}).update({f"restored_{key}": value for key, value in row["scattered"].items()})
     for row in seeds():
         made[row["method"]].update(row)
-    return [found[name] | made[weights] | {"chinese": chinese} for name, (weights, chinese) in SUMMARY.items()]
+    return [found[name] | made.get(weights, {}) | {"chinese": chinese} for name, (weights, chinese) in SUMMARY.items()]
 
 
 def peers(part):
