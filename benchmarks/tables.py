@@ -205,8 +205,11 @@ def summary():
     for row in results("budgets")["rows"]:
         made[row["module"]].update(row)
     for row in restoring():
-        name = {"diffusion, spaced": "diffusion", "GPT, both sides": "gpt"}.get(row["method"])
-        made.get(name, {}).update({f"restored_{key}": value for key, value in row["scattered"].items()})
+        method, _, how = row["method"].partition(", ")
+        if how in ("spaced", "both sides"):
+            restored_by = {f"restored_{key}": value for key, value in row["scattered"].items()}
+            made.setdefault(method.lower(), {}).update(restored_by)
+    made["diffusion"]["n-grams"] = made.pop("n-grams")
     for row in seeds():
         made[row["method"]].update(row)
     return [found[name] | made.get(weights, {}) | {"chinese": chinese} for name, (weights, chinese) in SUMMARY.items()]
