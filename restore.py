@@ -23,7 +23,8 @@ import methods
 from lab import cli
 from lab.cli import check, check_range
 from lab.decoding import beam
-from lab.decoding.canvas import Canvas
+from lab.decoding.canvas import Canvas, Windows
+from lab.decoding.sampling import probabilities
 from lab.files import check_place, reading
 from lab.measuring import records
 from lab.measuring.trials import Trial, frames
@@ -47,13 +48,29 @@ class Args:
         check_range(self, 1, 1000, "beam")
 
 
+@torch.inference_mode()
+def first_looks(model, canvas, decoding):
+    """Probabilities (V,) of each masked position of one text by its position, given the known text alone: a pass a chunk."""
+    windows = Windows(canvas, model.config.block_size, decoding.target_chunk_len)
+    looks = {}
+    while windows.masked.any():
+        window = windows.next_window()
+        unknown = canvas.masked.gather(1, windows.columns)
+        x = window.idx.masked_fill(unknown, model.config.vocab_size)
+        probs = probabilities(model(x), temp=1)
+        new = window.masked[0]
+        looks |= zip(windows.columns[0, new].tolist(), probs[0, new], strict=True)
+        windows.commit(window, window.idx, torch.zeros_like(new)[None], window.drafts, probs)
+    return looks
+
+
 def restore(engine, text, mask, decoding, width=1, show=lambda count: None):
     """The likeliest characters for the mask signs of a text of any length.
 
     width: fillings of each gap that a beam search keeps; 1: none, the engine's own sampler writes. show: called after each
     pass with the number of characters that are written. Yields (position, [(character, probability), ...]): the character
     written, then the likeliest five at the first look. All probabilities are those of the first look, given the known text
-    alone (and, behind the edge of a chunk, up to 16 characters before it): later ones take for certain what was written.
+    alone: later ones take for certain what was written.
     """
     known = engine.alphabet.characters
     token = {character: i for i, character in enumerate(known)}
@@ -61,13 +78,7 @@ def restore(engine, text, mask, decoding, width=1, show=lambda count: None):
     masked = torch.tensor([[character == mask for character in text]])
     idx = torch.tensor([[hidden if character == mask else token.get(character, hidden) for character in text]])
     canvas = Canvas(idx, masked)
-    unseen = masked
-    looks = {}
-    for frame, _ in frames(engine, Trial(canvas, replace(decoding, spacing=0), (0,))):  # a pass for each chunk
-        columns = frame.columns[0]
-        new = (unseen & ~frame.masked)[0, columns]
-        looks |= zip(columns[new].tolist(), frame.probs[0][new], strict=True)
-        unseen = frame.masked
+    looks = first_looks(engine.model, canvas, decoding)
     writer = engine.sampled_by(partial(beam.generate, width=width)) if width > 1 else engine
     for frame, _ in frames(writer, Trial(canvas, decoding, (0,))):
         show(int((masked & ~frame.masked).sum()))
@@ -79,7 +90,7 @@ def restore(engine, text, mask, decoding, width=1, show=lambda count: None):
 def read(path, mask):
     """The damaged text. Raises UserError."""
     with reading(path):
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")  # line ends stay as they are
     check(mask in text, f"{path}: has no {mask!r}; name the sign of a missing character with --mask")
     return text
 
@@ -87,9 +98,11 @@ def read(path, mask):
 def main(args):
     """Restore the text; write it, and what is said of each character."""
     text = read(args.damaged, args.mask)
-    same = args.output.exists() and args.output.samefile(args.damaged)
-    check(not same, f"--output {args.output}: is the damaged text; name another file")
-    check_place(args.output)
+    about = Path(f"{args.output}.json")
+    for path in (args.output, about):
+        same = path.exists() and path.samefile(args.damaged)
+        check(not same, f"--output {args.output}: {path} is the damaged text; name another file")
+        check_place(path)
     engine = methods.load(path=args.weights)
     check(
         engine.method.is_masked,
@@ -108,7 +121,6 @@ def main(args):
             row = {"line": line, "column": position - starts[line - 1] + 1, "character": character}
             rows.append(row | {"probability": probability, "is_restored": is_restored, "likeliest": best})
     records.write_text(args.output, "".join(characters))
-    about = args.output.with_name(f"{args.output.name}.json")
     records.write_json(about, records.stamp(args) | {"rows": rows})
     sure = [row["probability"] for row in rows if row["is_restored"]]
     print(f"{args.output}: {len(sure):,} of {len(rows):,} characters restored, {sum(sure):,.0f} should be right")

@@ -137,7 +137,8 @@ def loss(model, idx, config, rng):
 
     idx: (B, block_size + 1) tokens of clean text. Returns the scalar and no parts. [NEW] Rows have 1, 2, 4 or 8 streams, a
     prompt of up to 31 characters, and one in four a known end, too, of up to half the window. In every other row a stream
-    may write several characters in a pass, and in one of 16 nothing is known of the text before the window.
+    may write several characters in a pass, and in one of 16 nothing is known of the text before the window. Processes that
+    train together each divide by the characters that they write themselves.
     """
     B, T, device, V = len(idx), config.block_size, idx.device, config.vocab_size
     i, streams = torch.arange(T), 2 ** (4 * rng.stratified(B)).long()[:, None]  # (B, 1)

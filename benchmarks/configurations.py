@@ -10,6 +10,7 @@ import methods
 from benchmarks import draft_model, origin_flow
 from benchmarks.draft_model import NGrams
 from lab import cli
+from lab.cli import check
 from lab.measuring import trials
 from lab.model import checkpoint, machine
 
@@ -91,11 +92,7 @@ def engines():
     gpts = [methods.load("gpt"), methods.load("gpt", cli.ROOT / "weights" / "gpt_1_layer.pt")]
     gpts += [methods.load("streams"), untrained_streams()]
     origin = methods.load(origin_flow.METHOD, remedy=cli.uv_run("-m", "benchmarks.origin_flow", "--train"))
-    masked = [methods.load("diffusion"), methods.load("diffusion_flow"), origin]
-    if not machine.can_compile(torch.device("cpu")):
-        return [*gpts, *masked]
-    torch._dynamo.config.recompile_limit = 64  # two GPTs, with and without a cache: beyond it they are not compiled
-    return [*map(compiled, gpts + masked)]
+    return [*map(compiled, [*gpts, methods.load("diffusion"), methods.load("diffusion_flow"), origin])]
 
 
 def untrained_streams():
@@ -108,7 +105,10 @@ def untrained_streams():
 
 
 def compiled(engine):
-    """An engine whose forward passes are compiled."""
+    """An engine whose forward passes are compiled, where that is safe."""
+    if not machine.can_compile(torch.device("cpu")):
+        return engine
+    torch._dynamo.config.recompile_limit = 64  # several GPTs, with and without a cache: beyond it they are not compiled
     dynamic = False if engine.method.is_masked else None  # a cached pass is longer than the one before
     return replace(engine, model=torch.compile(engine.model, dynamic=dynamic))
 
@@ -119,7 +119,14 @@ def eager(engine):
 
 
 def of_weights(paths, compile):
-    """Weights of your own by the names of their files, each as its method writes by default; compiled or not."""
+    """Weights of your own by the names of their files, each as its method writes by default; compiled or not.
+
+    Raises UserError where two files have one name.
+    """
+    names = [path.stem for path in paths]
+    check(
+        len({*names}) == len(names), f"--weights: the names of the files tell them apart, and {names} are not different"
+    )
     for path in paths:
         engine = methods.load(path=path)
         temps = COOLED_TEMPS if engine.method.is_masked else GPT_TEMPS

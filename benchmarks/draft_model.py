@@ -128,8 +128,9 @@ class Paces:
         self.row, self.at = (begins == torch.arange(masked.size(1))).nonzero(as_tuple=True)
         self.stop = self.at + (begins[self.row] == self.at[:, None]).sum(1)
         self.place = (self.row[:, None] == self.row).tril(-1).sum(1)  # among those of its row
-        is_blind = F.pad(masked, (1, 0))[self.row, self.at]  # nothing is known on its left
-        self.context = torch.where(is_blind, self.at, (self.at - order).clamp(min=0))
+        gap = torch.where(masked, torch.arange(masked.size(1)), -1).cummax(1).values  # the last masked position so far
+        before = F.pad(gap, (1, 0), value=-1)[self.row, self.at]
+        self.context = torch.maximum(before + 1, self.at - order)
 
     def columns(self, width):
         """The next positions of each stream (H, width), and whether they are its own."""

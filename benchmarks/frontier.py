@@ -11,7 +11,6 @@ value: by linear interpolation between the two temperatures on either side of it
 that is safe: PyTorch's own overhead is most of a cached pass of GPT, and would flatter whoever makes fewer passes.
 """
 
-import itertools
 import random
 import re
 import sys
@@ -25,17 +24,16 @@ import pandas as pd
 
 import methods
 from benchmarks.configurations import PAIRS, configurations, eager, middle, of_weights
+from benchmarks.frontier_plots import draw
 from benchmarks.timing import Output, show, writing_seconds
 from lab import cli
 from lab.cli import UserError, check
 from lab.decoding.canvas import Canvas
-from lab.measuring import experiment, plots, records, stats, trials
+from lab.measuring import experiment, records, stats, trials
 from lab.measuring.quality import measure
 from lab.model.corpus import Corpus
 
 MEASURES = ("generative_nll", "jsd_4", "real_words", "repetition", "nfe", "full_passes")
-# of a plot: the first that a name contains
-GROUPS = ("GPT", "streams", "the origin's", "flow off", "flow", "diffusion", "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +95,9 @@ def jackknifed(rows, reference):
 
 
 def shared(measured):
-    """The names of the measures that all have: a text without a word has no share of real ones."""
-    return [name for name in measured[0] if all(name in other for other in measured)]
+    """The names of the measures that all texts of all have: a text without a word has no share of real ones."""
+    whole = [{name for name, values in own.items() if len(values) == len(own["nfe"])} for own in measured]
+    return [name for name in measured[0] if all(name in names for names in whole)]
 
 
 def curve(config, rows, reference):
@@ -179,73 +178,16 @@ def seconds(configs, temps, args, prompts):
 
 def timed(configs, matched, args, prompts):
     """The seconds of the configurations at the middle entropy, and when they were taken; without rounds, of the last run."""
+    path = cli.ROOT / "results" / f"{args.name}.json"
+    if not args.rounds and (args.weights or not path.exists()):
+        return {"seconds": [], "timed": None}
     if not args.rounds:
-        path = cli.ROOT / "results" / f"{args.name}.json"
-        stored = records.read_json(path) if path.exists() else {"seconds": [], "timed": None}
+        stored = records.read_json(path)
         return {"seconds": stored["seconds"], "timed": stored["timed"]}
     temps = {config.name: config.temps[-1] for config in configs}
     for row in sorted(matched, key=lambda row: row["entropy"] == middle(args.entropies)):
         temps[row["name"]] = row["temp"]  # that of the middle entropy comes last
     return {"seconds": seconds(configs, temps, args, prompts), "timed": records.stamp(rounds=args.rounds)}
-
-
-def draw(found, folder, name):
-    """A plot for passes, and one for seconds of one text and of many together: generative NLL at the middle entropy."""
-    target = middle(found["settings"]["entropies"])
-    batch = found["settings"]["batch"]
-    points = {row["name"]: dict(row) for row in found["matched"] if row["entropy"] == target}
-    for row in found["seconds"]:
-        if row["compiled"] == (row["batch"] > 1) and row["name"] in points:  # one text as the commands write it
-            points[row["name"]]["seconds" if row["batch"] == 1 else "seconds_together"] = row["seconds"]
-    y = f"generative NLL, nats per character,\nat equal entropy ({target} bits; lower: more probable)"
-    draw_flows(points, folder / f"{name}_flow.png", y)
-    costs = {
-        "nfe": "forward passes for 240 characters",
-        "seconds": "seconds per 1,000 characters, one text alone, not compiled",
-        "seconds_together": f"seconds per 1,000 characters, {batch} texts together, compiled",
-    }
-    for cost, x in costs.items():
-        if any(cost in point for point in points.values()):
-            with plots.figure(folder / f"{name}_{cost}.png", "Generative NLL at equal diversity", x, y) as axes:
-                picture(axes, points, cost, found["real_text"]["generative_nll"])
-
-
-def draw_flows(points, path, y):
-    """What the flow does to passes and to generative NLL: an arrow for each way of unmasking. points: by name."""
-    place = {name: (point["nfe"], point["generative_nll"]) for name, point in points.items()}
-    known = [(off, name) for off, names in PAIRS.items() for name in names if off in place and name in place]
-    pairs = [pair for pair in known if "flow off" in pair[0]]
-    if not pairs:
-        return
-    title = "Generative NLL at equal diversity: flow off (ring) and flow (dot)"
-    with plots.figure(path, title, "forward passes for 240 characters", y) as axes:
-        for (off, name), colour in zip(pairs, itertools.cycle((*plots.COLOURS, "black")), strict=False):
-            axes.annotate("", place[name], place[off], arrowprops={"arrowstyle": "->", "color": colour})
-            axes.plot(*place[off], "o", color=colour, fillstyle="none")
-            axes.plot(*place[name], "o", color=colour, label=name)
-
-
-def group_of(name):
-    return next(group for group in GROUPS if group in name)
-
-
-def picture(axes, points, x, real):
-    """The points over x with their names, the bar, which is what GPTs reach from left to right, and where real text lies."""
-    y = "generative_nll"
-    plots.log_axes(axes)
-    plots.real_line(axes, real)
-    known = [point for point in points.values() if x in point]  # not all are timed
-    groups = stats.grouped([point | {"group": group_of(point["name"])} for point in known], "group")
-    colours = dict(zip(GROUPS, (*plots.COLOURS, "black"), strict=True))
-    for group, members in groups.items():
-        plots.scatter(axes, members, x, y, colours[group], label=group or None)
-    plots.label(axes, known, x, y)
-    bar = pd.DataFrame(stats.pareto(groups.get("GPT", []), (), (x, y)), columns=[x, y])
-    limits = axes.axis()
-    across, up = [*bar[x], limits[1]], [*bar[y], bar[y].min()]
-    how = {"step": "post", "color": "#eeeeee", "zorder": 0}
-    axes.fill_between(across, up, limits[3], label="a GPT costs no more, its text is more probable", **how)
-    axes.axis(limits)
 
 
 def main(args):
@@ -255,6 +197,10 @@ def main(args):
     configs = chosen(known, args.only)
     reference = experiment.reference(args, configs[0].engine, methods.load)
     check(reference is not None and reference.evaluator is not None, "this needs the corpus and weights/evaluator.pt")
+    engines = [config.engine for config in configs]
+    experiment.check_text(corpus.alphabet, corpus.path, *engines)
+    judges = [engine.weights for engine in engines if engine.weights == reference.evaluator.weights]
+    check(not judges, f"--weights: {judges} would judge its own texts; name another --evaluator")
     rows, folder = write(configs, args, reference)
     settings = stats.grouped(rows, "name")
     curves = {config.name: curve(config, settings, reference) for config in configs}

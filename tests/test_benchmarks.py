@@ -5,6 +5,7 @@ import importlib
 import itertools
 import json
 import math
+import shutil
 import tracemalloc
 from collections import Counter
 from dataclasses import replace
@@ -19,7 +20,19 @@ from matplotlib.text import Text
 
 import methods
 import streams
-from benchmarks import busy, frontier, learning_curves, origin_flow, readme, restoring, search, speed, tables, timing
+from benchmarks import (
+    busy,
+    frontier,
+    frontier_plots,
+    learning_curves,
+    origin_flow,
+    readme,
+    restoring,
+    search,
+    speed,
+    tables,
+    timing,
+)
 from benchmarks.configurations import Configuration
 from benchmarks.draft_model import NGrams, generate, generate_streams
 from diffusion import METHOD as diffusion
@@ -141,6 +154,19 @@ def test_streams_with_drafts_write_what_one_full_pass_says_of_their_order(count)
         torch.testing.assert_close(frame.probs[new], said[new], rtol=0, atol=2e-6)
     assert final[~masked].equal(idx[~masked]) and not before.any()
     assert len(frames) < longest
+
+
+def test_what_stands_behind_a_mask_changes_no_drafts():
+    """Two characters are known between two gaps: fewer than the n-grams look back on."""
+    torch.manual_seed(0)
+    model = streams.Model(streams.Config(vocab_size=3, block_size=36, n_layer=1, n_head=2, n_embd=8)).eval()
+    torch.nn.init.normal_(model.lm_head.weight)
+    masked = torch.ones(1, 36, dtype=torch.bool)
+    masked[0, [0, 1, 2, 14, 15]] = False
+    ngrams, decoding = NGrams(IDS, 3, order=5), streams.Decoding(temp=1.0, streams=1)
+    texts = [torch.zeros(1, 36, dtype=torch.long), torch.zeros(1, 36, dtype=torch.long).masked_fill(masked, 2)]
+    frames = [[*generate_streams(model, Canvas(idx, masked), decoding, generators(1), ngrams, 3)] for idx in texts]
+    assert len(frames[0]) == len(frames[1]) and frames[0][-1].idx.equal(frames[1][-1].idx)
 
 
 def test_at_temperature_zero_one_stream_with_drafts_writes_its_own_text():
@@ -356,7 +382,7 @@ def test_the_plots_name_each_configuration_and_show_the_bar(tmp_path, monkeypatc
 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", measured)
     found = result("parallel")
-    frontier.draw(found, tmp_path, "parallel")
+    frontier_plots.draw(found, tmp_path, "parallel")
     files = [f"parallel_{what}.png" for what in ("nfe", "seconds", "seconds_together")]
     assert [path.name for path in sorted(tmp_path.iterdir())] == files
     for labels, boxes in zip(named, texts, strict=True):
@@ -376,7 +402,7 @@ def test_the_bar_is_what_gpts_reach(tmp_path, monkeypatch):
     places = {"GPT": (4, 0.9), "1-layer GPT": (2, 1.1), "GPT, slow": (8, 1.0), "4 streams": (1, 0.5)}
     points = {name: {"name": name, "nfe": x, "generative_nll": y} for name, (x, y) in places.items()}
     with plots.figure(tmp_path / "bar.png", "", "", "") as axes:
-        frontier.picture(axes, points, "nfe", 1.5)
+        frontier_plots.picture(axes, points, "nfe", 1.5)
     assert bars == [([2, 4], [1.1, 0.9, 0.9])]
 
 
@@ -392,12 +418,12 @@ def test_an_arrow_leads_from_the_flow_off_to_the_flow(tmp_path, monkeypatch):
         "flow, spacing 8": (14, 1.3),
     }
     points = {name: {"nfe": x, "generative_nll": y} for name, (x, y) in places.items()}
-    frontier.draw_flows(points, tmp_path / "flow.png", "nats")
+    frontier_plots.draw_flows(points, tmp_path / "flow.png", "nats")
     assert arrows == [((200, 1.2), (150, 1.3)), ((200, 1.2), (100, 1.4))]
 
 
 def test_without_timings_there_are_no_plots_of_seconds(tmp_path):
-    frontier.draw(result("frontier") | {"seconds": []}, tmp_path, "frontier")
+    frontier_plots.draw(result("frontier") | {"seconds": []}, tmp_path, "frontier")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["frontier_flow.png", "frontier_nfe.png"]
 
 
@@ -412,7 +438,7 @@ def test_configurations_are_chosen_by_a_pattern_of_their_names():
         frontier.chosen(configs, "(")
 
 
-def test_weights_of_ones_own_stand_on_a_frontier_of_their_own(make_weights, own_root, monkeypatch):
+def test_weights_of_ones_own_stand_on_a_frontier_of_their_own(make_weights, own_root, monkeypatch, capsys):
     """Each by the name of its file, at every temperature; compared with each other, not timed without rounds."""
     monkeypatch.setattr(timing, "ROOT", own_root)
     text = own_root / "text.txt"
@@ -428,6 +454,19 @@ def test_weights_of_ones_own_stand_on_a_frontier_of_their_own(make_weights, own_
     assert Counter(row["name"] for row in found["points"]) == {"gpt_1": 6, "diffusion_1": 5} and found["seconds"] == []
     assert found["settings"]["weights"]["gpt_1"].startswith("gpt_1.pt sha256")
     assert [(row["name"], row["entropy"]) for row in found["matched"]] == [("gpt_1", 4), ("diffusion_1", 0.5)]
+    twice = flags.replace(str(own[1]), f"{own[1]},{evaluator}")
+    assert cli.run(frontier.main, frontier.Args, twice.split()) == 2
+    assert "would judge its own texts" in capsys.readouterr().err
+    (own_root / "other").mkdir()
+    twice = flags.replace(str(own[1]), str(shutil.copy(own[0], own_root / "other")))
+    assert cli.run(frontier.main, frontier.Args, twice.split()) == 2
+    assert "tell them apart" in capsys.readouterr().err
+
+
+def test_a_measure_that_one_text_lacks_is_none_of_its_setting():
+    each = {"nfe": np.zeros(9), "real_words": np.zeros(9)}
+    some = {"nfe": np.zeros(9), "real_words": np.zeros(8)}
+    assert frontier.shared([each, each]) == ["nfe", "real_words"] and frontier.shared([each, some]) == ["nfe"]
 
 
 @pytest.mark.parametrize(("method", "copies"), ((gpt, 1), (diffusion, 2)))

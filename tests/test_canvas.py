@@ -84,6 +84,15 @@ def test_long_canvas_is_written_in_chunks_of_240_after_16_kept():
     assert all(eligible[0].tolist() == [False] * 16 + [True] * 240 for _, _, eligible in steps)
 
 
+@pytest.mark.parametrize("block_size", [16, 128, 240])
+def test_a_chunk_as_long_as_the_window_leaves_a_sixteenth_to_what_stands_before(block_size):
+    canvas = Canvas.after(torch.zeros(block_size // 16, dtype=torch.long), new=2 * block_size)
+    windows = Windows(canvas, block_size, chunk=240)
+    for masked, _, eligible in drain(windows, canvas.masked, everything):
+        assert eligible.sum() <= block_size * 15 // 16
+        assert not eligible[0, : block_size // 16].any() and masked.sum() > 0
+
+
 def test_short_last_chunk_sees_the_more_of_the_text_before_it():
     canvas = Canvas.after(torch.zeros(16, dtype=torch.long), new=240 + 10)
     steps = drain(Windows(canvas, block_size=256, chunk=240), canvas.masked, everything)

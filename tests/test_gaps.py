@@ -69,7 +69,13 @@ def test_two_gaps_and_masks_of_known_length_in_one_text():
 
 
 @pytest.mark.parametrize(
-    ("text", "most", "why"), [("ab*", 4, "any length"), ("ab*_*a", 4, "any"), ("a*b", 0, "longest_gap")]
+    ("text", "most", "why"),
+    [
+        ("ab*", 4, "any length"),
+        ("ab*_*a", 4, "any"),
+        (f"ab*{16 * '_'}abc", 4, "within 16 characters"),
+        ("a*b", 0, "longest_gap"),
+    ],
 )
 def test_a_gap_whose_length_nothing_tells_is_refused(text, most, why):
     with pytest.raises(UserError, match=why):

@@ -100,6 +100,23 @@ def test_the_probability_is_that_of_the_known_text_alone():
         assert probability == pytest.approx(probs[position, "abc".index(character)].item(), rel=1e-4)
 
 
+def test_so_it_is_behind_the_edge_of_a_chunk():
+    """What the first chunk's look has guessed is hidden from that at the second, in whose window it stands."""
+    torch.manual_seed(0)
+    model = diffusion.Model(TOY.model.config).eval()
+    for weight in model.parameters():
+        nn.init.normal_(weight, std=0.5)
+    text = "a_b_c_bc_abcab"
+    idx = torch.tensor([["abc_".index(character) for character in text]])
+    probs = model(idx)[0].double().softmax(-1)
+    found = list(
+        restore.restore(Engine(diffusion, model, TOY.alphabet, ""), text, "_", replace(DECODING, target_chunk_len=4))
+    )
+    assert len(found) == 4
+    for position, ((character, probability), *_) in found:
+        assert probability == pytest.approx(probs[position, "abc".index(character)].item(), rel=1e-4)
+
+
 FILLINGS = {(0, 0): 0.36, (1, 0): 0.04, (1, 1): 0.2, (1, 2): 0.2, (2, 1): 0.2}  # of a gap, and how probable they are
 
 
@@ -216,6 +233,19 @@ def test_the_damaged_text_is_never_replaced(command, tmp_path):
     status, said = command("to _e", "--output", str(tmp_path / "damaged.txt"))
     assert status == 2 and "is the damaged text" in said
     assert (tmp_path / "damaged.txt").read_text() == "to _e"
+
+
+def test_nor_by_what_is_said_of_its_characters(command, tmp_path):
+    damaged = tmp_path / "damaged.txt"
+    (tmp_path / "restored.txt.json").symlink_to(damaged)
+    status, said = command("to _e")
+    assert status == 2 and "restored.txt.json is the damaged text" in said
+    assert damaged.read_text() == "to _e"
+
+
+def test_line_ends_stay_as_they_are(command, tmp_path):
+    assert command("to be\r\nor n_t\r\n")[0] == 0
+    assert re.fullmatch(rb"to be\r\nor n.t\r\n", (tmp_path / "restored.txt").read_bytes(), re.DOTALL)
 
 
 def test_gpt_restores_nothing(command):

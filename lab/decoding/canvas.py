@@ -91,7 +91,8 @@ class Windows:
         self.draft = torch.zeros_like(canvas.masked)
         self.block_size = block_size
         self.width = min(block_size, L)  # of a window
-        self.chunk = min(chunk, block_size)
+        longest = block_size if L <= block_size else max(1, block_size * 15 // 16)  # the rest shows what stands before
+        self.chunk = min(chunk, longest)
         self.start, self.stop, self.size, self.calls = torch.zeros(4, B, 1, dtype=torch.long)  # stop: of the chunk
         self.parity = 0
 

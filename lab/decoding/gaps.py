@@ -46,7 +46,8 @@ def with_masks(engine, text, most, temp, rng):
         check(
             engine.method.is_masked, f"{GAP}: {engine.method.title} cannot tell the length of a gap; use diffusion.py"
         )
-        check(right_known.strip(alphabet.mask), f"{GAP}: nothing known follows it, so that it may have any length")
+        near = right_known[:SCORED].strip(alphabet.mask)
+        check(near, f"{GAP}: nothing known follows it within {SCORED} characters, so that it may have any length")
         check(1 <= most <= size - SCORED, f"longest_gap must lie in 1..{size - SCORED}, not {most}")
         idx, masked = alphabet.encode_masked(left + alphabet.mask + right_known)
         idx = idx.masked_fill(masked, len(alphabet))
