@@ -169,7 +169,9 @@ def typed_command(*more, without=()):
 def program():
     """What is running, as Python is told it."""
     script = Path(sys.argv[0])
-    return f"-m benchmarks.{script.stem}" if script.parent.name == "benchmarks" else script.name
+    if not script.is_relative_to(ROOT / "benchmarks"):
+        return script.name
+    return "-m " + ".".join(script.relative_to(ROOT).with_suffix("").parts)
 
 
 def uv_run(script, *words, start=()):
