@@ -53,7 +53,7 @@ def load(name=None, path=None, device="cpu", runtime="torch", sampler=None, reme
     """
     if name is None:
         any_method = f"the command of a method with --train --weights {shlex.quote(str(path))}"
-        name = checkpoint.read_weights(Path(path), any_method)["name"]
+        name = checkpoint.read(Path(path), any_method)["name"]
         unknown = f"{path}: of the method {name!r}, which is none of {', '.join(METHODS)}; name its file with --method"
         check(isinstance(name, str) and name in METHODS, unknown)  # never imported: a weights file runs no code
     method = name if isinstance(name, Method) else find(name)
