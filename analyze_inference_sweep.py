@@ -30,9 +30,6 @@ class Args:
     data: Path | None = None  # the corpus; default data.txt
     output_dir: Path = cli.ROOT / "infer_analysis"
 
-    def __post_init__(self):
-        cli.check_tag(self.tag)
-
 
 def whole(row):
     """A row with the settings that its version did not have yet, at their defaults."""

@@ -56,13 +56,11 @@ def decoding_of(method, settings):
 def main(args):
     """Look the preset up, write, print."""
     presets = records.read_json(args.presets_file)
-    check(isinstance(presets, dict), f"{args.presets_file}: not a table of presets")
-    known = f"{args.presets_file} has {', '.join(presets) or 'none'}"
+    known = f"{args.presets_file} has {', '.join(presets)}"
     check(args.preset in presets, f"--preset {args.preset}: unknown; {known}")
     settings = presets[args.preset]
-    check(isinstance(settings, dict) and "module" in settings, f"{args.presets_file}: {args.preset} names no module")
     try:
-        method = methods.find(settings.pop("module"))
+        method = methods.find(settings.pop("module", None))
         decoding = decoding_of(method, settings)
     except UserError as error:
         raise UserError(f"{args.presets_file}: {args.preset}: {error}") from error

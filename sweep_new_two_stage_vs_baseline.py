@@ -73,8 +73,8 @@ def new_against_baseline(groups, reference):
         table = tables[name] = pd.DataFrame(rows)
         table["chars_per_call"] = table.chars / table.nfe
         table["distance"] = None
-        if reference is not None:
-            pool = NgramStats([[row] for row in rows], reference)
+        pool = reference and NgramStats([[row] for row in rows], reference)
+        if pool and pool.has_counts():
             table["distance"] = pool.figures(np.eye(len(rows)))["distance"]  # of each text
     base = tables.pop("baseline")
     pairs = pd.concat(tables.values()).merge(base, on=["seed", "prompt"], suffixes=("", "_baseline"))

@@ -230,13 +230,8 @@ Trained = namedtuple("Trained", "recipe")
     ("typed", "processes", "advice"),
     [
         (["--train"], 1, "uv run gpt.py --train --resume"),
-        (["--train", "--iters", "9", "--init", "a.pt"], 1, "uv run gpt.py --iters 9 --train --resume"),
-        (["--init=a.pt", "--resume", "--train"], 1, "uv run gpt.py --train --resume"),
-        (
-            ["--train", "--init", "my a.pt", "--weights", "b c.pt"],
-            1,
-            "uv run gpt.py --weights 'b c.pt' --train --resume",
-        ),
+        (["--init=a.pt", "--resume", "--train"], 1, "uv run gpt.py --init=a.pt --train --resume"),
+        (["--train", "--weights", "b c.pt"], 1, "uv run gpt.py --weights 'b c.pt' --train --resume"),
         (["--train"], 2, "uv run torchrun --nproc-per-node 2 gpt.py --train --resume"),
     ],
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lab.cli import UserError, check, check_seeds
+from lab.cli import UserError, check
 from lab.decoding import gaps
 from lab.decoding.canvas import Canvas, Frame
 from lab.decoding.sampling import generator
@@ -78,10 +78,6 @@ class Trial:
     decoding: object  # the method's Decoding
     seeds: tuple[int, ...]  # one for each text
     name: str = ""  # of the settings, in tables and plots
-
-    def __post_init__(self):
-        check_seeds(*self.seeds)
-        check(len(f"{self.name} ".splitlines()) == 1, f"{self.name!r}: setting names must not contain line breaks")
 
 
 @dataclass(frozen=True)

@@ -270,7 +270,7 @@ def keep_best(session, calibrate):
 
 def how_to_resume():
     """The command that goes on with this training."""
-    return typed_command("--train", "--resume", without=("--init",))
+    return typed_command("--train", "--resume")
 
 
 def start_anew():
