@@ -84,14 +84,6 @@ def describe(name, config, alphabet, opening, provenance):
     return said | {"mask": alphabet.mask, "opening": opening, "provenance": provenance}
 
 
-def network(method, config):
-    """A method's network with new weights. Raises UserError where it lacks a part that the lab uses."""
-    model = method.Model(config)
-    missing = ", ".join(part for part in ("config", "backbone", "lm_head") if not hasattr(model, part))
-    check(not missing, f"{method.name}: its Model has no {missing}; see CONTRIBUTING.md")
-    return model
-
-
 def save(path, model, description):
     """Write a model's weights, in bfloat16 (half the size; costs less than .001 nats)."""
     weights = {name: value.detach().cpu().bfloat16() for name, value in model.state_dict().items()}
@@ -122,7 +114,7 @@ def load(path, method, hint=None, other=None):
         provenance = payload["provenance"]
         weights = payload["model"]
         alphabet.encode(opening)
-    model = network(method, config)  # outside: an error of the method's own code keeps its traceback
+    model = method.Model(config)  # outside: an error of the method's own code keeps its traceback
     with damaged(path, hint):
         model.load_state_dict(weights)
         check(all(x.isfinite().all() for x in weights.values()), "NaN or infinite weights")

@@ -171,7 +171,7 @@ def begin(method, args, path, corpus, ranks):
     batch = args.recipe.batch_size
     check(batch % world == 0, f"batch_size {batch} cannot be shared equally by {world} processes")
     torch.manual_seed(args.seed)
-    model = checkpoint.network(method, config).to(device)
+    model = method.Model(config).to(device)
     if args.init:
         checkpoint.initialise(model, args.init, method, corpus.alphabet)
     trainer = Trainer(method, model, args.recipe, world)
