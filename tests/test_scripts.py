@@ -523,20 +523,6 @@ def test_what_cannot_be_compared_is_refused(lab, interrupted, capsys):
         assert "texts of [9, 12] characters: give those of one length" in capsys.readouterr().err
 
 
-def test_a_setting_that_a_version_did_not_have_is_at_its_default(lab, capsys):
-    argv = ["--module", "diffusion", "--weights", lab.weights["diffusion"], "--temp", "0.5,0.9", "--seeds", "1,2"]
-    assert lab("run_inference_sweep", *argv, "--output-dir", lab.root / "out") == 0
-    path = only(lab.root / "out") / "results.json"
-    older = changed(path, "older.json", seeds=7, steps=None)
-    points = analysed(lab, path, older)
-    assert [(point["name"], point["n"], point["steps"]) for point in points] == [
-        ("temp 0.5", "8", "0"),
-        ("temp 0.9", "8", "0"),
-    ]
-    analysed(lab, path, changed(path, "older.json", steps=None), status=2)
-    assert "temp 0.5: has two texts of one seed and prompt" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("other", [{"steps": 7}, {"forgotten": 3}, {"evaluator": "another.pt"}])
 def test_settings_of_one_name_are_told_apart_by_what_differs(other, lab):
     argv = ["--module", "diffusion", "--weights", lab.weights["diffusion"], "--temp", "0.5,0.9"]
@@ -659,19 +645,6 @@ def test_a_grid_of_second_stages_has_no_first(lab, capsys):
     argv = ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out", "--sweep-draft-threshold", "0.5,1"]
     assert lab("sweep_new_two_stage_vs_baseline", *argv) == 2
     assert "it is no second stage" in capsys.readouterr().err
-
-
-def test_an_analysis_leaves_nothing_of_an_older_one_of_its_tag(lab):
-    argv = ["--module", "diffusion", "--weights", lab.weights["diffusion"], "--spacing", "1,2"]
-    for name, timed in (("timed", 8), ("not", 0)):
-        assert lab("run_inference_sweep", *argv, "--timed", timed, "--output-dir", lab.root / name) == 0
-    found = []
-    for name in ("timed", "not"):
-        rows = only(lab.root / name) / "results.json"
-        flags = ["--inputs", rows, "--data", lab.root / "text.txt", "--output-dir", lab.root / "found"]
-        assert lab("analyze_inference_sweep", *flags, writes=False) == 0
-        found.append(names(lab.root / "found"))
-    assert found[0] - found[1] == {"analysis_pareto_speed_parallel.csv", "analysis_speed_vs_parallel.png"}
 
 
 def test_a_folder_in_place_of_rows_is_named_so(lab, capsys):
