@@ -4,10 +4,9 @@
     uv run -m benchmarks.learning_curves --minutes 1.5 --device cuda      and trainings of so many minutes
     uv run -m benchmarks.learning_curves --minutes 2,5,10 --path tiny-diffusion --nanogpt nanoGPT
 
-Equal data and compute: the validation losses in results/*_train.csv, before calibration, over positions computed and over
-FLOP. A position computed is one character that goes through the network: the masked methods compute each window twice, under
-complementary masks. FLOP are those of the loss and its gradient, products only. Because a log is of the validation of its
-time, the calibrated weights are validated again.
+Equal data and compute: the validation losses in results/*_train.csv, before calibration, over the FLOP of the loss and its
+gradient, products only; the masked methods compute each window twice, under complementary masks. Because a log is of the
+validation of its time, the calibrated weights are validated again.
 
 Equal minutes: each trains its default model in its own way (size, batch, optimiser, learning rates) from scratch on this
 machine; nanoGPT by its recipe for a CPU. Ours plans its learning rates for the time, of which compiling takes a part, so it
@@ -57,16 +56,14 @@ class Args(Output):
         check(all(0 < m < math.inf for m in self.minutes), "--minutes: finite, and above 0")
 
 
-def cost_of_window(method, config):
-    """Positions computed, and floating-point operations, of one window of a training step."""
+def flop_of_window(method, config):
+    """Floating-point operations of one window of a training step."""
     with torch.device("meta"):
         model = method.Model(config)
         x = torch.zeros(1, config.block_size + 1, dtype=torch.long)
-    seen = []
-    model.register_forward_pre_hook(lambda _, given: seen.append(given[0].numel()))
     with FlopCounterMode(display=False) as counter:
         method.loss(model, x, config, machine.Rng(0))[0].backward()
-    return sum(seen), counter.get_total_flops()
+    return counter.get_total_flops()
 
 
 def logged(name, corpus):
@@ -76,16 +73,13 @@ def logged(name, corpus):
     batch = made["recipe"]["batch_size"]
     length = model.config.block_size
     log = records.read_log(cli.ROOT / "results" / f"{name}_train.csv", ("step", "val_loss"))
-    positions, flop = cost_of_window(method, model.config)
-    log["positions"] = log["step"] * batch * positions
-    log["flop"] = log["step"] * batch * flop
+    log["flop"] = log["step"] * batch * flop_of_window(method, model.config)
     held_out = windows(corpus.validation, length + 1, most=made["recipe"]["eval_windows"])
     row = {
         "module": name,
         "minutes": made["minutes"],
         "windows": made["steps"] * batch,
         "passes": made["steps"] * batch * length / len(corpus.train),
-        "positions": int(log["positions"].max()),
         "flop": float(log["flop"].max()),
         "val_loss": log["val_loss"].min(),
         "calibrated": made["val_loss"],
@@ -98,10 +92,9 @@ def equal_compute(args):
     """Validation loss of each shipped training where the smallest one ends: table, plot and file."""
     corpus = Corpus(None)
     rows, logs = zip(*(logged(name, corpus) for name in COMPARED), strict=True)
-    for key in ("positions", "flop"):
-        least = min(row[key] for row in rows)
-        for row, log in zip(rows, logs, strict=True):
-            row[f"val_loss_at_equal_{key}"] = float(np.interp(least, log[key], log["val_loss"]))
+    least = min(row["flop"] for row in rows)
+    for row, log in zip(rows, logs, strict=True):
+        row["val_loss_at_equal_flop"] = float(np.interp(least, log["flop"], log["val_loss"]))
     show(rows)
     args.write("budgets", {"rows": list(rows)})
     lines = {row["module"]: (log["flop"][1:], log["val_loss"][1:]) for row, log in zip(rows, logs, strict=True)}
