@@ -313,16 +313,12 @@ def test_presets(lab, capsys):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"temp": None}, "Expected `float`, got `null` - at `$.temp`"),
-        ({"temp": "0.5"}, "$.temp"),
+        ({"temp": "0.5"}, "'str'"),
         ({"temp": -1}, "temp must be at least 0"),
-        ({"top_k": "most"}, "$.top_k"),
-        ({"top_k": 2.5}, "$.top_k"),
+        ({"top_k": "most"}, "'str'"),
         ({"top_k": 0}, "top_k must be at least 1"),
-        ({"spacing": True}, "$.spacing"),
-        ({"spacing": [5]}, "$.spacing"),
-        ({"gap": 5}, "diffusion has no gap"),
-        ({"": 5}, "diffusion has no "),
+        ({"spacing": [5]}, "'list'"),
+        ({"gap": 5}, "has no gap"),
         ({"draft_threshold": 0.5}, "draft_threshold: no effect without two stages"),
         (
             {"confirm_threshold": 0.5, "replace_margin": 0.1},
