@@ -16,7 +16,6 @@ from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -88,9 +87,8 @@ def likelihoods(engine, corpus, args):
 
 
 def strategy_costs(engine, corpus, args):
-    """Rows: what each unmasking strategy costs a model that has it, beside the last one."""
+    """Rows: what each unmasking strategy costs a model that has it; `each`: the windows' nats, which are paired."""
     size = engine.model.config.block_size
-    rows = []
     held = read(engine, corpus, corpus.test, args.windows)[:, :-1]
     masked = torch.arange(size) >= min(16, size // 2)
     for strategy in (name for name in args.chosen if methods.has_strategy(engine.method, name)):
@@ -99,13 +97,7 @@ def strategy_costs(engine, corpus, args):
         passes = torch.as_tensor(passes).float().mean().item()
         low, high, _ = stats.mean_interval(nll.numpy())
         row = {"module": engine.name, "strategy": strategy, "windows": len(held), "calls": passes}
-        rows.append(row | {"nats": nll.mean().item(), "low": low, "high": high, "each": nll.tolist()})
-    for row in rows:  # paired, over the same windows
-        difference = np.array(row["each"]) - np.array(rows[-1]["each"])
-        low, high, _ = stats.mean_interval(difference)
-        row |= {"against": rows[-1]["strategy"], "difference": difference.mean().item()}
-        row |= {"difference_low": low, "difference_high": high}
-    return rows
+        yield row | {"nats": nll.mean().item(), "low": low, "high": high, "each": nll.tolist()}
 
 
 def main(args):
@@ -127,9 +119,7 @@ def main(args):
             rows.append(row | {"nats": nats, "bits": nats / math.log(2)})
         path_rows += [{"weights": name, **row} for row in strategy_costs(engine, corpus, args)]
     stamp = records.stamp(args, weights=[engine.weights for engine in engines.values()], data_sha256=corpus.sha256)
-    shown = ["weights", "strategy", "calls", "nats", "low", "high", "against"]
-    shown += ["difference", "difference_low", "difference_high"]
-    for table in (pd.DataFrame(rows), pd.DataFrame(path_rows, columns=shown)):
+    for table in (pd.DataFrame(rows), pd.DataFrame(path_rows).drop(columns="each", errors="ignore")):
         if len(table):
             print(table.to_markdown(index=False, floatfmt=".4f"), end="\n\n")
     records.write_json(folder / "likelihood.json", {"stamp": stamp, "rows": rows, "paths": path_rows})

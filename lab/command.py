@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from lab import cli
-from lab.cli import check, check_range, check_seeds, say, typed_command
+from lab.cli import check, check_range, say, typed_command
 from lab.decoding import gaps, two_stage
 from lab.decoding.canvas import Canvas
 from lab.decoding.sampling import generator
@@ -26,7 +26,7 @@ LONGEST = 10_000_000  # characters of one text: what still fits a small machine'
 class Args:
     train: bool = False  # train from scratch, then write
     resume: bool = False  # with --train: go on with the training that was interrupted
-    init: Path | None = None  # with --train: start from these weights
+    init: Path | None = None  # with --train: start from these weights; with --resume the training began with them
     calibrate: bool = True  # with --train: whether one temperature is fitted to the validation split at the end
     weights: Path | None = None  # weights file to read, or with --train to make; default weights/NAME.pt
     data: Path | None = None  # UTF-8 text to train on, or to take the prompt from; default data.txt
@@ -44,14 +44,13 @@ class Args:
         check_range(self, 0, math.inf, "prompt_len")
         check_range(self, 1, LONGEST, "max_new_tokens")
         check(self.train or not (self.resume or self.init), "--resume and --init go with --train")
-        check_seeds(self.seed)
+        check_range(self, 0, 2**32 - 1, "seed")  # torch takes no other ones for different
         going_on = self.prompt, self.prompt_len, self.max_new_tokens
         fills = "--infill fills a text that you give: leave out --prompt, --prompt-len and --max-new-tokens"
         check(self.infill is None or going_on == (None, Args.prompt_len, Args.max_new_tokens), fills)
         check(self.infill is not None or self.longest_gap == Args.longest_gap, "--longest-gap goes with --infill")
         check_prompt(self)
         onnx_runtime.check_installed(self.runtime, self.device)
-        check(not (self.resume and self.init), "--resume goes on with a training, --init starts one: choose one")
 
 
 def check_prompt(args):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -20,6 +21,7 @@ from lab.measuring import trials
 from lab.model import likelihood
 from lab.model.backbone import Config
 from lab.model.corpus import Alphabet, windows
+from streams import METHOD as streams
 
 
 def make_model(method, block_size=8):
@@ -149,14 +151,25 @@ def test_path_likelihood_is_that_of_the_sampler(settings):
     assert nll.item() * 12 == pytest.approx(-sum(log_p), rel=1e-5)
 
 
-def test_rules_that_look_at_drawn_letters_are_refused_with_the_reason():
-    with pytest.raises(cli.UserError, match="depends on the characters drawn"):
-        evaluate_likelihood.Args(strategies="spacing=5,two-stage=0.7")
+def test_strategies_that_are_none_are_refused():
     wrong = ["spacing", "spacing=-1", "spacing=0.5", "spacing=2.5", "spacing=x", "random=1.5", "left=5", "threshold=2"]
-    for strategies in [*wrong, "budget=0", "sideways"]:
+    for strategies in [*wrong, "budget=0", "sideways", "two-stage=0.7"]:
         with pytest.raises(cli.UserError, match=f"--strategies {strategies}:"):
             evaluate_likelihood.Args(strategies=strategies)
     assert evaluate_likelihood.Args(strategies="left, spacing=5").chosen == ["left", "spacing=5"]
+
+
+@pytest.mark.parametrize(
+    ("method", "kinds"),
+    [
+        (gpt, {"left"}),
+        (diffusion, {"left", "spacing=5"}),
+        (streams, {"streams=2"}),
+        (replace(diffusion, is_exact=True), set()),  # one of a user's own, of whose order nothing is known
+    ],
+)
+def test_a_method_is_scored_in_the_orders_that_it_writes_in(method, kinds):
+    assert {text for text in ("left", "spacing=5", "streams=2") if methods.has_strategy(method, text)} == kinds
 
 
 @pytest.fixture

@@ -54,14 +54,6 @@ def test_two_seeds_and_two_prompts_draw_other_numbers(other):
     assert draws(1, "abc") == draws(1, "abc")
 
 
-def test_the_seeds_that_are_taken_are_different_ones():
-    cli.check_seeds(0, 2**32 - 1)
-    assert draws(0, "abc") != draws(2**32 - 1, "abc")
-    for seed in (-1, 2**32):
-        with pytest.raises(UserError, match="seed"):
-            cli.check_seeds(seed)
-
-
 @pytest.mark.parametrize(("share", "busy"), [(0.3, True), (1.0, False), (1.9, False)])
 def test_seconds_on_a_busy_machine_have_a_warning(monkeypatch, share, busy):
     monkeypatch.setattr(trials.time, "process_time", lambda: share * time.perf_counter())

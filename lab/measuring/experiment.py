@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from lab.cli import ROOT, check, check_range, check_seeds, comma_list, uv_run
+from lab.cli import ROOT, check, check_range, comma_list, uv_run
 from lab.decoding.canvas import Canvas
 from lab.measuring import quality, records, trials, workers
 from lab.measuring.trials import Trial
@@ -38,12 +38,9 @@ class Args:
     resume: Path | None = None  # folder of an interrupted run to go on with
 
     def __post_init__(self):
-        check_range(self, 1, MOST, "prompts", "prompt_len", "max_new_tokens")
-        check_range(self, 1, 1024, "batch")
-        check_range(self, 1, 256, "workers")
+        check_range(self, 1, MOST, "prompts", "prompt_len", "max_new_tokens", "batch", "workers")
         check_range(self, 0, math.inf, "timed")
         onnx_runtime.check_installed(self.runtime)
-        check_seeds(*self.seeds)
         check(self.resume is None or os.path.isdir(self.resume), f"--resume {self.resume}: no such folder")
         check(self.workers == 1 or self.cluster is None, "--workers are of this machine, --cluster not: choose one")
         check(self.is_timed or self.timed <= 1, "--timed: one process writes; leave it out, or --workers and --cluster")
