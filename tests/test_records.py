@@ -67,11 +67,6 @@ def refused(script, path, own_root, capsys):
 
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize(("column", "value"), DAMAGED, ids=[f"{column} {value[:12]}" for column, value in DAMAGED])
-def test_numbers_of_numpy_are_numbers_in_json():
-    value = {"a": np.float32(0.5), "b": np.int64(3), "c": np.bool_(True), "d": np.float64("nan")}
-    assert records.json_roundtrip(value) == {"a": 0.5, "b": 3, "c": True, "d": None}
-
-
 def test_a_damaged_value_is_refused_and_named(own_root, capsys, script, column, value):
     path = own_root / "results.json"
     bad = json.dumps(ROW | {column: "@"}).replace('"@"', value)
@@ -184,3 +179,8 @@ def test_two_files_of_timed_rows_and_no_column_of_our_own_in_the_table(own_root)
     assert analysed(own_root, rows, "a.json", "b.json") == timed
     header = (own_root / "out" / "analysis_pareto_speed_parallel.csv").read_text(encoding="utf-8-sig").splitlines()[0]
     assert "serial" not in header
+
+
+def test_numbers_of_numpy_are_numbers_in_json():
+    value = {"a": np.float32(0.5), "b": np.int64(3), "c": np.bool_(True), "d": np.float64("nan")}
+    assert records.json_roundtrip(value) == {"a": 0.5, "b": 3, "c": True, "d": None}
