@@ -438,7 +438,7 @@ def test_the_film_opens_from_disk_and_obeys_slider_keys_and_button(tab, make_wei
     page.keyboard.press("Space")
     assert button.inner_text() == "Play"
     at.fill("0")
-    assert page.locator("section").nth(0).locator(".s0").count() == 240 and " 0 calls," in heads(page)[0]
+    assert page.locator("section").nth(0).locator(".s0").count() == 240 and " 0 forward passes," in heads(page)[0]
     page.keyboard.press("ArrowRight")
     assert at.input_value() == "1"
     page.keyboard.press("ArrowLeft")
