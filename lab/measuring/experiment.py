@@ -57,13 +57,10 @@ def reference(args, engine, load):
     load(name, path) -> Engine, of the evaluator. Raises UserError when the engine knows other characters.
     """
     found = quality.Reference.of_data(args.data)
-    path = args.data or ROOT / "data.txt"
     if found is None:
         return None
-    check_text(found.alphabet, path, engine, hint="give that with --data")
-    other = "--seed", "2", "--n-embd", "160", "--weights", "my_evaluator.pt"  # not the model that writes
-    train = uv_run("gpt.py", "--train", "--data", path, *other)
-    hint = f"To train one: {train}; then add --evaluator my_evaluator.pt"
+    check_text(found.alphabet, args.data or "data.txt", engine, hint="give that with --data")
+    hint = "docs/training.md says how to train one"
     exists = os.path.exists(args.evaluator)
     check(exists or args.evaluator == EVALUATOR, f"--evaluator {args.evaluator}: no such file. {hint}")
     evaluator = load("gpt", args.evaluator) if exists else None

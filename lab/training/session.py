@@ -3,7 +3,6 @@
 import contextlib
 import math
 import os
-import shlex
 import signal
 import sys
 import time
@@ -156,10 +155,7 @@ def check_files(method, args):
     if args.init:
         checkpoint.raw(args.init, uv_run(f"{method.name}.py", "--train", "--weights", args.init))
     if args.resume:
-        resume = checkpoint.resume_path(path)
-        finished = f"{path}: its training is finished; to go on from it: {start_anew()} --init {shlex.quote(str(path))}"
-        check(resume.exists() or not path.exists(), finished)
-        checkpoint.raw(resume, start_anew())
+        checkpoint.raw(checkpoint.resume_path(path), start_anew())
 
 
 def begin(method, args, path, corpus, ranks):
