@@ -40,9 +40,7 @@ class Args:
     output_dir: Path | None = None  # where likelihood.json goes; default: a new folder in likelihood_reports
 
     def __post_init__(self):
-        cli.check_range(self, 1, 1000, "repeats")
-        cli.check_range(self, 1, 10**6, "most")
-        cli.check_range(self, 1, 10**4, "windows")
+        cli.check_range(self, 1, 10**6, "repeats", "most", "windows")
         for name in self.chosen:
             methods.named(name)
 
@@ -60,7 +58,6 @@ def load_all(args, corpus):
         other = f"{path} knows {text}; {corpus.path} has others: give the text with --data"
         known = {*corpus.alphabet.characters} <= {*engine.alphabet.characters}
         check(known, f"{other}, and models of another text in a run of its own")
-        check(engine.model.config.block_size > 1, f"{path}: its window of one character holds nothing to predict from")
         corpus.require(engine.model.config.block_size + 1)
         print(f"{path}: {engine.name}, {text}", file=sys.stderr)
     return engines

@@ -19,8 +19,6 @@ from lab.progress import Bar
 from lab.showing import terminal
 from lab.training import session
 
-LONGEST = 10_000_000  # characters of one text: what still fits a small machine's memory
-
 
 @dataclass(frozen=True)
 class Args:
@@ -42,7 +40,7 @@ class Args:
 
     def __post_init__(self):
         check_range(self, 0, math.inf, "prompt_len")
-        check_range(self, 1, LONGEST, "max_new_tokens")
+        check_range(self, 1, math.inf, "max_new_tokens")
         check(self.train or not (self.resume or self.init), "--resume and --init go with --train")
         check_range(self, 0, 2**32 - 1, "seed")  # torch takes no other ones for different
         check(None in (self.infill, self.prompt), "--infill fills a text that you give: leave out --prompt")
@@ -64,13 +62,7 @@ def flags(method):
 
 def run(method, argv=None):
     """A method's command: train when asked to, or when there is nothing to load yet; then write -> the exit status."""
-    return cli.run(functools.partial(main, method), flags(method), argv, doc_of(method))
-
-
-def doc_of(method):
-    """The docstring of the file that ends with a method's record; its parts may come from other files."""
-    namespaces = [getattr(module, "__dict__", {}) for module in [*sys.modules.values()]]
-    return next((names["__doc__"] for names in namespaces if names.get("METHOD") is method), __doc__)
+    return cli.run(functools.partial(main, method), flags(method), argv, sys.modules[method.Model.__module__].__doc__)
 
 
 def main(method, args):

@@ -608,15 +608,6 @@ def test_scripts_end_with_the_files_and_the_next_command(lab, capsys):
     assert lab(words[0].removesuffix(".py"), *words[1:], writes=False) == 0
 
 
-def test_timed_texts_on_a_busy_machine_are_counted(lab, capsys, monkeypatch):
-    monkeypatch.setattr(trials.time, "process_time", lambda: 0.0)
-    argv = ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out", "--batch", "6"]
-    assert lab("run_inference_sweep", *SWEEP, *argv) == 0
-    rows = load(only(lab.root / "out") / "results.json")
-    timed = sum(row["seconds"] is not None for row in rows)
-    assert f"{timed} of {timed} timed texts had to wait for a busy machine" in capsys.readouterr().err
-
-
 def test_an_evaluator_that_is_not_there_is_to_be_trained_apart(lab, capsys):
     """Not by the default recipe, which would make the model that writes."""
     argv = ["--module", "diffusion", "--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]

@@ -92,9 +92,9 @@ class Session:
         state = checkpoint.read(resume, start_anew())
         with checkpoint.damaged(resume, start_anew()):
             then, now = ({**d["provenance"], **d["provenance"]["recipe"], **d} for d in (state, mine))
-        keys = {"name", "config", "characters", "seed", "data_sha256", "processes", "calibrate"}
-        keys |= mine["provenance"]["recipe"].keys() - {"save_every"}  # the one that changes nothing
-        differing = ", ".join(key for key in sorted(keys) if then.get(key) != now[key])
+        same = {"name", "config", "characters", "seed", "data_sha256", "processes", "calibrate"}
+        same |= now["recipe"].keys() - {"save_every"}  # the one that changes nothing
+        differing = ", ".join(key for key in sorted(same) if then.get(key) != now[key])
         needs = f"{resume}: --resume needs the settings that it was started with; others are {differing}"
         check(not differing, f"{needs}. It was started by: {then['command']}")
         with checkpoint.damaged(resume, start_anew()):
