@@ -21,7 +21,6 @@ import torch
 
 import methods
 from lab import cli, files
-from lab.cli import check
 from lab.measuring import records, stats
 from lab.model import checkpoint, likelihood
 from lab.model.corpus import Corpus, windows
@@ -40,9 +39,7 @@ class Args:
     output_dir: Path | None = None  # where likelihood.json goes; default: a new folder in likelihood_reports
 
     def __post_init__(self):
-        cli.check_range(self, 1, 1000, "repeats")
-        cli.check_range(self, 1, 10**6, "most")
-        cli.check_range(self, 1, 10**4, "windows")
+        cli.check_range(self, 1, 10**6, "repeats", "most", "windows")
         for name in self.chosen:
             methods.named(name)
 
@@ -55,14 +52,9 @@ class Args:
 def load_all(args, corpus):
     """Path -> Engine of every weights file. Raises UserError when one of them does not know a character of the corpus."""
     engines = {path: methods.load(path=path) for path in dict.fromkeys(args.weights)}
-    for path, engine in engines.items():
-        text = f"{len(engine.alphabet)} characters, of a text that begins {engine.opening[:40]!r}"
-        other = f"{path} knows {text}; {corpus.path} has others: give the text with --data"
-        known = {*corpus.alphabet.characters} <= {*engine.alphabet.characters}
-        check(known, f"{other}, and models of another text in a run of its own")
-        check(engine.model.config.block_size > 1, f"{path}: its window of one character holds nothing to predict from")
+    for engine in engines.values():
+        engine.alphabet.encode(corpus.alphabet.characters)
         corpus.require(engine.model.config.block_size + 1)
-        print(f"{path}: {engine.name}, {text}", file=sys.stderr)
     return engines
 
 
@@ -110,9 +102,8 @@ def main(args):
     path_rows = []
     folder = args.output_dir or records.new_run_dir(cli.ROOT / "likelihood_reports", "")
     files.check_place(folder / "likelihood.json")
-    names = [path.name for path in engines]
     for path, engine in engines.items():
-        name = path.name if names.count(path.name) == 1 else str(path)
+        name = cli.short(path)
         for what, part, nll in likelihoods(engine, corpus, args):
             nats = nll.mean().item()
             row = {"module": engine.name, "weights": name, "measure": what, "part": part, "windows": len(nll)}

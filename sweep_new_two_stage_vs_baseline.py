@@ -130,8 +130,7 @@ def main(args):
     """Write the texts, compare every setting with the baseline, draw."""
     engine = methods.load(args.module, args.weights, runtime=args.runtime, sampler=args.sampler)
     settings = {name: (engine, decoding) for name, decoding in decodings(args).items()}
-    reference = experiment.reference(args, engine, methods.load)
-    rows, folder = experiment.write(settings, args, reference, engine.name, "rows.json")
+    rows, folder, reference = experiment.write(settings, args, methods.load, engine.name, "rows.json")
     groups = stats.grouped(rows, "name")
     points = aggregate(groups, reference)
     real = stats.real_text(groups["baseline"], reference)
@@ -144,9 +143,7 @@ def main(args):
     draw(points, better[:12], real, folder.path)
     verdicts = [f"{p['name']}: {p['nfe']:.0f} passes; {p['verdict']}" for p in found["top_5"]]
     analysis = "analyze_inference_sweep.py", "--inputs", folder.path / "rows.json", "--tag", "two_stage"
-    experiment.print_summary(
-        verdicts or ["no setting has fewer forward passes and is not worse"], rows, folder, *analysis
-    )
+    experiment.print_summary(verdicts or ["no setting has fewer forward passes and is not worse"], folder, *analysis)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,10 @@ exact nats per character for GPT, the upper bound for the masked methods.
 """
 
 import math
-import os
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from unittest import mock
 
 import lab.start  # noqa: F401 (before PyTorch)
 
@@ -133,7 +130,7 @@ def train_ours(method, corpus, minutes, device):
     """Train ours for so long, compiling included -> (model, steps)."""
     began = time.monotonic()
     torch.compiler.reset()
-    with tempfile.TemporaryDirectory() as empty, mock.patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=empty):
+    with torch.compiler.config.patch(force_disable_caches=True):
         torch.manual_seed(0)
         model = method.Model(replace(method.config, vocab_size=len(corpus.alphabet))).to(device)
         trainer = Trainer(method, model, Timed(**vars(method.recipe) | {"iters": 10**9}, began=began, minutes=minutes))

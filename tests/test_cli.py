@@ -247,7 +247,6 @@ IMPOSSIBLE_MASKED = [
         "--replace-margin 0.3 --confirm-threshold 0.2",
         "confirm_threshold and replace_margin: no effect without two stages",
     ),
-    ("--prompt abc --prompt-len 3", "--prompt-len only applies to the default prompt"),
     ("--weights /dev/null", "is a device or a pipe; name a file"),
     ("--target-chunk-len 0", "target_chunk_len"),
     ("--steps 5 --spacing 3", "--steps ignores confidence_threshold and spacing"),
@@ -255,11 +254,7 @@ IMPOSSIBLE_MASKED = [
     ("--infill unspaced", "mark each missing character by _"),
     ("--infill=", "nothing to fill in"),
     ("--infill N_", "'N'"),
-    ("--infill a_ --prompt a", "leave out --prompt, --prompt-len and --max-new-tokens"),
-    ("--infill a_ --prompt-len 3", "leave out --prompt, --prompt-len and --max-new-tokens"),
-    ("--infill a_ --max-new-tokens 3", "leave out --prompt, --prompt-len and --max-new-tokens"),
-    ("--infill a_ --data my.txt", "--data: to train on, or to take the prompt from"),
-    ("--prompt a --data my.txt", "--data: to train on, or to take the prompt from"),
+    ("--infill a_ --prompt a", "leave out --prompt"),
 ]
 
 

@@ -4,6 +4,7 @@ import itertools
 import json
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -187,14 +188,13 @@ def evaluate(make_weights, own_root, monkeypatch):
     return run
 
 
-def test_weights_of_any_name_are_evaluated_into_a_folder_of_their_own(evaluate, own_root, capsys):
+def test_weights_of_any_name_are_evaluated_into_a_folder_of_their_own(evaluate, own_root):
     for _ in range(2):
         assert evaluate("diffusion-a.pt", "diffusion-b.pt", "gpt-mine.pt") == 0
-    assert "gpt-mine.pt: gpt, 28 characters, of a text that begins 'to be or not to be" in capsys.readouterr().err
     assert len(list((own_root / "likelihood_reports").iterdir())) == 2
     assert not (own_root / "results").exists()
     (found, _) = (json.loads(path.read_text()) for path in own_root.glob("likelihood_reports/*/likelihood.json"))
-    weights = [(row["module"], row["weights"]) for row in found["rows"]]
+    weights = [(row["module"], Path(row["weights"]).name) for row in found["rows"]]
     expected = [("diffusion", "diffusion-a.pt"), ("diffusion", "diffusion-b.pt"), ("gpt", "gpt-mine.pt")]
     assert list(dict.fromkeys(weights)) == expected
     assert [row["strategy"] for row in found["paths"]] == ["left", "spacing=5", "left", "spacing=5", "left"]
@@ -203,8 +203,7 @@ def test_weights_of_any_name_are_evaluated_into_a_folder_of_their_own(evaluate, 
 def test_models_of_another_text_are_refused_before_anything_is_written(evaluate, own_root, capsys):
     (own_root / "other.txt").write_text("0123456789" * 900)
     assert evaluate("gpt-mine.pt", flags=("--data", str(own_root / "other.txt"))) == 2
-    message = capsys.readouterr().err
-    assert "gpt-mine.pt knows 28 characters" in message and "other.txt has others" in message
+    assert "characters that the model does not know: '0' '1'" in capsys.readouterr().err
     assert not (own_root / "likelihood_reports").exists()
 
 

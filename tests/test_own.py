@@ -157,10 +157,3 @@ def test_a_bug_in_a_sampler_of_ones_own_keeps_its_traceback(elsewhere):
     ]
     with pytest.raises(TypeError, match="unsupported operand"):
         command.run(diffusion.METHOD, [*flags, "--max-new-tokens", "8"])
-
-
-def test_the_help_is_of_the_file_that_holds_the_method_whosever_model_it_reuses(elsewhere, capsys):
-    reused = '"""Another decoding of the same network."""\nfrom dataclasses import replace\nimport diffusion\n'
-    (elsewhere / "my_method.py").write_text(reused + 'METHOD = replace(diffusion.METHOD, name="mine")\n')
-    assert command.run(methods.find(str(elsewhere / "my_method.py")), ["--help"]) == 0
-    assert "Another decoding of the same network." in capsys.readouterr().out

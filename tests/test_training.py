@@ -172,17 +172,6 @@ def test_resume_refuses_other_settings_and_a_missing_state(text_file, own_root, 
     assert "muon_lr" in capsys.readouterr().err
 
 
-def test_resume_of_a_finished_training_says_so_and_how_to_go_on_from_it(text_file, own_root, tiny, monkeypatch, capsys):
-    path = own_root / "my w.pt"
-    assert train(gpt, text_file, path, "--iters", "1", *tiny) == 0
-    before = path.read_bytes()
-    monkeypatch.setattr(sys, "argv", ["gpt.py", "--train", "--resume", "--weights", str(path), "--iters", "1"])
-    assert train(gpt, text_file, path, "--resume", "--iters", "1", *tiny) == 2
-    said = capsys.readouterr().err
-    assert f"{path}: its training is finished; to go on from it: uv run gpt.py" in said
-    assert f" --train --init '{path}'\n" in said and path.read_bytes() == before
-
-
 @pytest.mark.parametrize("began", [False, True], ids=["float32", "bfloat16"])
 def test_a_training_goes_on_in_the_number_format_that_it_began_with(began, text_file, own_root, tiny, monkeypatch):
     flags = ["--iters", "4", "--no-calibrate", *tiny]

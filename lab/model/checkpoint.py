@@ -103,8 +103,7 @@ def load(path, method, hint=None, other=None):
     made_for = payload["name"]
     if other and made_for == other.name:
         method = other
-    command = f", or use {made_for}.py" if os.path.isfile(ROOT / f"{made_for}.py") else ""
-    wrong = f"{path}: holds weights of {made_for!r}, not of {name}; name weights of {name}{command}"
+    wrong = f"{path}: holds weights of {made_for!r}, not of {name}; name weights of {name}, or use {made_for}.py"
     check(made_for == method.name, wrong)
     with damaged(path, hint):
         config = method.Config(**payload["config"])

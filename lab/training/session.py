@@ -3,7 +3,6 @@
 import contextlib
 import math
 import os
-import shlex
 import signal
 import sys
 import time
@@ -93,9 +92,9 @@ class Session:
         state = checkpoint.read(resume, start_anew())
         with checkpoint.damaged(resume, start_anew()):
             then, now = ({**d["provenance"], **d["provenance"]["recipe"], **d} for d in (state, mine))
-        keys = {"name", "config", "characters", "seed", "data_sha256", "processes", "calibrate"}
-        keys |= mine["provenance"]["recipe"].keys() - {"save_every"}  # the one that changes nothing
-        differing = ", ".join(key for key in sorted(keys) if then.get(key) != now[key])
+        same = {"name", "config", "characters", "seed", "data_sha256", "processes", "calibrate"}
+        same |= now["recipe"].keys() - {"save_every"}  # the one that changes nothing
+        differing = ", ".join(key for key in sorted(same) if then.get(key) != now[key])
         needs = f"{resume}: --resume needs the settings that it was started with; others are {differing}"
         check(not differing, f"{needs}. It was started by: {then['command']}")
         with checkpoint.damaged(resume, start_anew()):
@@ -156,10 +155,7 @@ def check_files(method, args):
     if args.init:
         checkpoint.raw(args.init, uv_run(f"{method.name}.py", "--train", "--weights", args.init))
     if args.resume:
-        resume = checkpoint.resume_path(path)
-        finished = f"{path}: its training is finished; to go on from it: {start_anew()} --init {shlex.quote(str(path))}"
-        check(resume.exists() or not path.exists(), finished)
-        checkpoint.raw(resume, start_anew())
+        checkpoint.raw(checkpoint.resume_path(path), start_anew())
 
 
 def begin(method, args, path, corpus, ranks):
