@@ -23,9 +23,6 @@ class Args:
     data: Path | None = None  # the corpus; default data.txt
     output_dir: Path = cli.ROOT / "eval_generate_quality"
 
-    def __post_init__(self):
-        cli.check_tag(self.tag)
-
 
 def main(args):
     """Measure each set of texts, compare each with the first."""

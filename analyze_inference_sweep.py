@@ -4,7 +4,7 @@
 
 Reads rows only. Writes infer_analysis/<tag>_: aggregated.csv, pareto_speed_parallel.csv, pareto_speed_quality.csv,
 summary.json, speed_vs_parallel.png, speed_vs_quality.png. A table and its plot are left out when nothing was measured for
-them: speed against parallelism without seconds, quality without a corpus; older ones of the tag are deleted.
+them: speed against parallelism without seconds, quality without a corpus.
 """
 
 import sys
@@ -13,8 +13,7 @@ from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
 
-import methods
-from lab import cli, files
+from lab import cli
 from lab.cli import comma_list
 from lab.measuring import plots, records, stats
 from lab.measuring.quality import Reference
@@ -30,48 +29,20 @@ class Args:
     data: Path | None = None  # the corpus; default data.txt
     output_dir: Path = cli.ROOT / "infer_analysis"
 
-    def __post_init__(self):
-        cli.check_tag(self.tag)
-
-
-def whole(row):
-    """A row with the settings that its version did not have yet, at their defaults."""
-    method = methods.METHODS.get(row.get("module"))
-    return (vars(method.decoding) if method else {}) | row
-
 
 def setting_names(rows):
-    """A name for the setting of each row: its module, weights and settings, without those that all have in common.
-
-    Those that would have one name are told apart by whatever differs.
-    """
-    files = [str(row.get("weights")) for row in rows]
-    short = [file.partition(" ")[0] for file in files]  # without its digest, unless two files have one name
-    files = short if len(set(short)) == len(set(files)) else files
-    parts = []
-    for row, file in zip(rows, files, strict=True):
-        parts.append([str(row.get("module")), file, *row["name"].split(", ")])
-    groups = {}
-    for row, part in zip(rows, parts, strict=True):
-        groups.setdefault(tuple(part), []).append((row, part))
-    for same in groups.values():
-        keys = dict.fromkeys(key for row, _ in same for key in row if key not in stats.FIXED)
-        differing = [key for key in keys if len({str(row.get(key)) for row, _ in same}) > 1]
-        for row, part in same:
-            part += [f"{key} {row.get(key)}" for key in differing]
-    common = set.intersection(*map(set, parts)) if len(parts) > 1 else set()
-    names = [", ".join(word for word in part if word not in common) for part in parts]
-    return [name or row["name"] for name, row in zip(names, rows, strict=True)]
-
-
-def optimal(points, speed):
-    """What speed is set against -> the Pareto-optimal points of that, where there is anything to compare."""
-    best = {"quality": stats.pareto(points, [speed], ["distance"])}
-    if speed != "chars_per_call":  # else it would stand against itself
-        best["parallel"] = stats.pareto(points, [speed, "chars_per_call"])
-    for name in {"quality", "parallel"} - {name for name in best if best[name]}:
-        note(f"no pareto_speed_{name}.csv and no plot of it: the rows do not have what it needs")
-    return {name: found for name, found in best.items() if found}
+    """A name for the setting of each row: its own without what all have, and the columns that tell it from others of that."""
+    names = []
+    common = set.intersection(*(set(row["name"].split(", ")) for row in rows)) if len(rows) > 1 else ()
+    for row in rows:
+        name = [part for part in row["name"].split(", ") if part not in common]
+        others = [other for other in rows if other["name"] == row["name"]]
+        for key in dict.fromkeys(key for other in others for key in other if key not in stats.FIXED):
+            if any(other.get(key) != row.get(key) for other in others):
+                name.append(f"{key} {row.get(key)}")
+                others = [other for other in others if other.get(key) == row.get(key)]
+        names.append(", ".join(name))
+    return names
 
 
 def plot(path, points, best, speed, label, y, real):
@@ -87,7 +58,7 @@ def plot(path, points, best, speed, label, y, real):
 
 def main(args):
     """Gather, measure, compare, plot."""
-    rows = [whole(row) for path in args.inputs for row in records.read_rows(path)]
+    rows = [row for path in args.inputs for row in records.read_rows(path)]
     reference = Reference.of_data(args.data, rows)
     groups = stats.settings(rows)
     points = stats.by_setting(groups, reference)
@@ -95,24 +66,21 @@ def main(args):
     points = [point | {"name": name} for point, name in zip(points, names, strict=True)]
     real = stats.real_text(groups[0], reference)
     speed, label = plots.speed_axis(points)
-    start = args.output_dir / args.tag
-    records.write_csv(start.with_name(f"{args.tag}_aggregated.csv"), points)
+    start = f"{args.output_dir / args.tag}_"
+    records.write_csv(Path(f"{start}aggregated.csv"), points)
     summary = {"settings": len(points), "rows": len(rows), "real_text": real, "stamp": records.stamp()}
-    found = optimal(points, speed)
+    best = {"quality": stats.pareto(points, [speed], ["distance"])}
+    if speed != "chars_per_call":  # else it would stand against itself
+        best["parallel"] = stats.pareto(points, [speed, "chars_per_call"])
     for name, y in {"quality": "distance", "parallel": "chars_per_call"}.items():
-        table = start.with_name(f"{args.tag}_pareto_speed_{name}.csv")
-        picture = start.with_name(f"{args.tag}_speed_vs_{name}.png")
-        if name not in found:
-            for older in (table, picture):  # of an earlier analysis of the same tag
-                with files.writing(older):
-                    older.unlink(missing_ok=True)
+        if not best.get(name):
+            note(f"no pareto_speed_{name}.csv and no plot of it: the rows do not have what it needs")
             continue
-        best = found[name]
-        records.write_csv(table, best)
-        plot(picture, points, best, speed, label, y, real)
-        summary[f"pareto_speed_{name}"] = [{key: point.get(key) for key in BRIEF} for point in best]
-    records.write_json(start.with_name(f"{args.tag}_summary.json"), summary)
-    for point in summary.get("pareto_speed_quality", ()):
+        records.write_csv(Path(f"{start}pareto_speed_{name}.csv"), best[name])
+        plot(Path(f"{start}speed_vs_{name}.png"), points, best[name], speed, label, y, real)
+        summary[f"pareto_speed_{name}"] = [{key: point.get(key) for key in BRIEF} for point in best[name]]
+    records.write_json(Path(f"{start}summary.json"), summary)
+    for point in best["quality"]:
         print(f"{point['name']}: {point[speed]:.4g} {speed}, distance {point['distance']:.3f}")
 
 

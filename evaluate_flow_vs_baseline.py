@@ -59,8 +59,7 @@ def main(args):
     flow = diffusion_flow.Decoding(**shared, flow_step=args.flow_step)
     settings = {"baseline": (engines[0], diffusion.Decoding(**shared)), "flow": (engines[1], flow)}
     settings["flow_off"] = engines[1], replace(flow, flow_until=1.0)
-    reference = experiment.reference(args, engines[0], methods.load)
-    rows, folder = experiment.write(settings, args, reference, "", "summary.json")
+    rows, folder, reference = experiment.write(settings, args, methods.load, "", "summary.json")
     by_name = stats.grouped(rows, "name")
     summary = {"verdicts": [], "differences": {}, "real_text": stats.real_text(by_name["flow"], reference)}
     for a, b in (("baseline", "flow"), ("flow_off", "flow")):
@@ -74,7 +73,7 @@ def main(args):
     folder.write("blind_key.csv", key)
     folder.write("summary.json", summary | {"stamp": stamp, "rows": rows})
     analysis = "analyze_generate_quality.py", "--input", folder.path / "summary.json", "--tag", "flow"
-    experiment.print_summary(summary["verdicts"], rows, folder, *analysis)
+    experiment.print_summary(summary["verdicts"], folder, *analysis)
 
 
 if __name__ == "__main__":

@@ -56,9 +56,8 @@ def main(args):
     check(len(sides) == 2 and all(sides), "--a-name and --b-name must be two names, neither of them empty")
     check(sides[args.a_name] != sides[args.b_name], "a and b have the same settings; change one of --b-...")
     engine = methods.load(args.module, args.weights, runtime=args.runtime, sampler=args.sampler)
-    reference = experiment.reference(args, engine, methods.load)
     settings = {name: (engine, decoding) for name, decoding in sides.items()}
-    rows, folder = experiment.write(settings, args, reference, engine.name, "results.json")
+    rows, folder, reference = experiment.write(settings, args, methods.load, engine.name, "results.json")
     a, b = stats.grouped(rows, "name").values()
     found = stats.compare(a, b, reference)
     verdicts = stats.verdicts(found, *sides)
@@ -67,7 +66,7 @@ def main(args):
     folder.write("summary.json", {"verdicts": verdicts, "differences": found, "real_text": real, "stamp": stamp})
     folder.write("results.csv", rows)
     analysis = "analyze_generate_quality.py", "--input", folder.path / "results.json", "--tag", engine.name
-    experiment.print_summary(verdicts, rows, folder, *analysis)
+    experiment.print_summary(verdicts, folder, *analysis)
 
 
 if __name__ == "__main__":

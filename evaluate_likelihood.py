@@ -16,13 +16,11 @@ from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
 
-import numpy as np
 import pandas as pd
 import torch
 
 import methods
 from lab import cli, files
-from lab.cli import check
 from lab.measuring import records, stats
 from lab.model import checkpoint, likelihood
 from lab.model.corpus import Corpus, windows
@@ -41,9 +39,7 @@ class Args:
     output_dir: Path | None = None  # where likelihood.json goes; default: a new folder in likelihood_reports
 
     def __post_init__(self):
-        cli.check_range(self, 1, 1000, "repeats")
-        cli.check_range(self, 1, 10**6, "most")
-        cli.check_range(self, 1, 10**4, "windows")
+        cli.check_range(self, 1, 10**6, "repeats", "most", "windows")
         for name in self.chosen:
             methods.named(name)
 
@@ -56,14 +52,9 @@ class Args:
 def load_all(args, corpus):
     """Path -> Engine of every weights file. Raises UserError when one of them does not know a character of the corpus."""
     engines = {path: methods.load(path=path) for path in dict.fromkeys(args.weights)}
-    for path, engine in engines.items():
-        text = f"{len(engine.alphabet)} characters, of a text that begins {engine.opening[:40]!r}"
-        other = f"{path} knows {text}; {corpus.path} has others: give the text with --data"
-        known = {*corpus.alphabet.characters} <= {*engine.alphabet.characters}
-        check(known, f"{other}, and models of another text in a run of its own")
-        check(engine.model.config.block_size > 1, f"{path}: its window of one character holds nothing to predict from")
+    for engine in engines.values():
+        engine.alphabet.encode(corpus.alphabet.characters)
         corpus.require(engine.model.config.block_size + 1)
-        print(f"{path}: {engine.name}, {text}", file=sys.stderr)
     return engines
 
 
@@ -88,9 +79,8 @@ def likelihoods(engine, corpus, args):
 
 
 def strategy_costs(engine, corpus, args):
-    """Rows: what each unmasking strategy costs a model that has it, beside the last one."""
+    """Rows: what each unmasking strategy costs a model that has it; `each`: the windows' nats, which are paired."""
     size = engine.model.config.block_size
-    rows = []
     held = read(engine, corpus, corpus.test, args.windows)[:, :-1]
     masked = torch.arange(size) >= min(16, size // 2)
     for strategy in (name for name in args.chosen if methods.has_strategy(engine.method, name)):
@@ -99,13 +89,7 @@ def strategy_costs(engine, corpus, args):
         passes = torch.as_tensor(passes).float().mean().item()
         low, high, _ = stats.mean_interval(nll.numpy())
         row = {"module": engine.name, "strategy": strategy, "windows": len(held), "calls": passes}
-        rows.append(row | {"nats": nll.mean().item(), "low": low, "high": high, "each": nll.tolist()})
-    for row in rows:  # paired, over the same windows
-        difference = np.array(row["each"]) - np.array(rows[-1]["each"])
-        low, high, _ = stats.mean_interval(difference)
-        row |= {"against": rows[-1]["strategy"], "difference": difference.mean().item()}
-        row |= {"difference_low": low, "difference_high": high}
-    return rows
+        yield row | {"nats": nll.mean().item(), "low": low, "high": high, "each": nll.tolist()}
 
 
 def main(args):
@@ -118,18 +102,15 @@ def main(args):
     path_rows = []
     folder = args.output_dir or records.new_run_dir(cli.ROOT / "likelihood_reports", "")
     files.check_place(folder / "likelihood.json")
-    names = [path.name for path in engines]
     for path, engine in engines.items():
-        name = path.name if names.count(path.name) == 1 else str(path)
+        name = cli.short(path)
         for what, part, nll in likelihoods(engine, corpus, args):
             nats = nll.mean().item()
             row = {"module": engine.name, "weights": name, "measure": what, "part": part, "windows": len(nll)}
             rows.append(row | {"nats": nats, "bits": nats / math.log(2)})
         path_rows += [{"weights": name, **row} for row in strategy_costs(engine, corpus, args)]
     stamp = records.stamp(args, weights=[engine.weights for engine in engines.values()], data_sha256=corpus.sha256)
-    shown = ["weights", "strategy", "calls", "nats", "low", "high", "against"]
-    shown += ["difference", "difference_low", "difference_high"]
-    for table in (pd.DataFrame(rows), pd.DataFrame(path_rows, columns=shown)):
+    for table in (pd.DataFrame(rows), pd.DataFrame(path_rows).drop(columns="each", errors="ignore")):
         if len(table):
             print(table.to_markdown(index=False, floatfmt=".4f"), end="\n\n")
     records.write_json(folder / "likelihood.json", {"stamp": stamp, "rows": rows, "paths": path_rows})

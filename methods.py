@@ -24,6 +24,7 @@ from lab.model.method import Method, import_file, sampler_of
 METHODS = {module.METHOD.name: module.METHOD for module in (gpt, diffusion, diffusion_flow, streams)}
 ONE_STAGE = {"confidence_threshold": 0.85, "draft_threshold": 0.85, "confirm_threshold": 0.85, "replace_margin": 1.0}
 TWO_STAGE = {"confidence_threshold": 0.95, "draft_threshold": 0.7, "confirm_threshold": 0.85, "replace_margin": 0.0}
+STRATEGIES = {"threshold": float, "budget": float, "random": int, "spacing": int, "streams": int}
 STAGED = {"temp": 0.8, "cool_to": 1.0, "top_k": 2, "spacing": 0}  # of both
 
 
@@ -52,7 +53,7 @@ def load(name=None, path=None, device="cpu", runtime="torch", sampler=None, reme
     """
     if name is None:
         any_method = f"the command of a method with --train --weights {shlex.quote(str(path))}"
-        name = checkpoint.read_weights(Path(path), any_method)["name"]
+        name = checkpoint.read(Path(path), any_method)["name"]
         unknown = f"{path}: of the method {name!r}, which is none of {', '.join(METHODS)}; name its file with --method"
         check(isinstance(name, str) and name in METHODS, unknown)  # never imported: a weights file runs no code
     method = name if isinstance(name, Method) else find(name)
@@ -78,39 +79,38 @@ def named(text):
 
     Raises UserError, also for those that depend on the characters drawn: they have no path likelihood.
     """
+    if text == "left":
+        return "left", 1
     kind, _, value = text.partition("=")
-    drawn = "depends on the characters drawn, so that no path likelihood exists; compare samples instead"
-    check(kind not in ("two-stage", "flow", "top_k"), f"--strategies {text}: {drawn}")
-    least = {"left": 0, "threshold": 1e-9, "budget": 1e-9, "random": 1, "spacing": 1, "streams": 1}
-    check(kind in least, f"--strategies {text}: unknown; known: left, threshold=, budget=, random=, spacing=, streams=")
     try:
-        number = float(value or 0)
-    except ValueError:
-        number = -1.0
+        number = STRATEGIES[kind](value)
+    except (KeyError, ValueError):
+        number = 0
     most = 1 if kind == "threshold" else unmasking.MOST
-    usable = least[kind] <= number <= most and (kind != "left" or not value)
-    whole = kind in ("threshold", "budget") or number.is_integer()
-    right = "left alone, threshold above 0 and at most 1, budget above 0, the others a whole number, 1 or more"
-    check(usable and whole, f"--strategies {text}: {right} (at most {unmasking.MOST:,})")
+    known = "left, threshold=P (at most 1), budget=NATS, random=N, spacing=N, streams=N"
+    check(0 < number <= most, f"--strategies {text}: not one of {known}")
     return kind, number
 
 
 def strategy(text):
-    """An unmasking strategy of a masked model by name, as `named` takes it -> choose(probs, masked)."""
+    """An unmasking strategy of a masked model by name, as `named` takes it but for streams -> choose(probs, masked)."""
     kind, number = named(text)
-    check(kind != "streams", f"{text}: an order of streams.py, not of a masked model")
+    if kind == "left":
+        return unmasking.leftmost
+    if kind == "budget":
+        return partial(unmasking.within_budget, nats=number)
     if kind == "random":
         return partial(unmasking.at_random, number=number, rng=torch.Generator().manual_seed(0))
-    if kind in ("left", "budget"):
-        return unmasking.leftmost if kind == "left" else partial(unmasking.within_budget, nats=number)
-    settings = {"confidence_threshold": number, "spacing": 0} if kind == "threshold" else {"spacing": int(number)}
+    settings = {"confidence_threshold": number, "spacing": 0} if kind == "threshold" else {"spacing": number}
     return partial(unmasking.select_positions, decoding=diffusion.Decoding(**settings))
 
 
 def has_strategy(method, text):
     """Whether a method writes in the order that an unmasking strategy names."""
     kind, _ = named(text)
-    return kind == "left" if method.is_causal else (kind == "streams") != method.is_masked
+    if method.is_causal:
+        return kind == "left"
+    return hasattr(method.decoding, "streams") if kind == "streams" else method.is_masked
 
 
 def path_nll(engine, windows, masked, text):

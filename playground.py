@@ -51,8 +51,7 @@ SHOWN = {  # each has a sampler of its name in web/sampler.js
 PANEL = """<section id="{name}"><h2>{title}</h2><p class="note">{about}</p>
 <pre tabindex="0" role="group" aria-label="{title}"></pre>
 <p class="figures">{{{{forward passes}}}} <b></b>, {{{{full passes}}}} <b></b>, {{{{seconds}}}} <b></b></p></section>"""
-EXAMPLES = (  # shown where the networks know their characters
-    "First Citizen:\n",
+EXAMPLES = (  # beside the text's own opening, where the networks know their characters
     "KING RICHARD III:\nMy ",
     "The k___ is dead, long live the q____!",
     "Good m_____, my lord.\nHow does the k___?",
@@ -112,11 +111,12 @@ def words(language, say, engines):
     first = engines["gpt"]
     text = json.dumps(described(engines, say), ensure_ascii=False).replace("<", "\\u003c")
     links = " ".join(f'<a href="{file}" lang="">{name}</a>' for name, file in FILES.items() if name != language)
-    known = [text for text in EXAMPLES if {*text} <= {*first.alphabet.characters, first.alphabet.mask}]
+    opening, characters = html.escape(first.opening[:15]), {*first.alphabet.characters, first.alphabet.mask}
+    known = [opening, *filter(characters.issuperset, EXAMPLES)]
     buttons = " ".join(f'<button value="{text}">{text}</button>' for text in known)
     values = asdict(engines["diffusion_flow"].method.decoding) | asdict(engines["streams"].method.decoding)
-    values |= {"about": text, "languages": links, "legend": page.legend(LEGEND, say, flows=True), "examples": buttons}
-    values["opening"] = html.escape(first.opening[:15])
+    values |= {"about": text, "languages": links, "opening": opening, "examples": buttons}
+    values["legend"] = page.legend(LEGEND, say, flows=True)
     source = (ROOT / "web" / "index.html").read_text(encoding="utf-8")
     source = source.replace("$panels", "\n".join(map(panel, engines.values())))
     source = re.sub(r"\{\{(.*?)\}\}", lambda found: html.escape(say(found[1]), quote=False), source)

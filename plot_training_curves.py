@@ -27,9 +27,6 @@ class Args:
     tag: str = "comparison"  # the files' names begin with it
     output_dir: Path = cli.ROOT / "plots"
 
-    def __post_init__(self):
-        cli.check_tag(self.tag)
-
 
 def curve(axes, log, x, y, label, colour, line="-"):
     """A column of a log over another, with a mark at each row that has it, named at its end."""
@@ -43,7 +40,7 @@ def curve(axes, log, x, y, label, colour, line="-"):
 def main(args):
     """Read both logs, draw the four plots."""
     flow = records.read_log(args.flow_log, (*COMMON, *FLOW))
-    baseline = records.read_log(args.baseline_log, COMMON, lacking=FLOW)
+    baseline = records.read_log(args.baseline_log, COMMON)
     blue, red, green, *_ = plots.COLOURS
     models = (("diffusion", baseline, blue), ("diffusion + flow", flow, red))
     for _, log, _ in models:

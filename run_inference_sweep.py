@@ -46,14 +46,13 @@ def main(args):
     every = [field.name for method in methods.METHODS.values() for field in fields(method.Decoding)]
     choices = {name: getattr(args, name) for name in every if getattr(args, name)}
     cells = experiment.grid(methods.starting_point(args.module), choices)
-    reference = experiment.reference(args, engine, methods.load)
     settings = {experiment.settings_label(cell, choices): (engine, cell) for cell in cells}
-    rows, folder = experiment.write(settings, args, reference, engine.name, "results.json")
+    rows, folder, _ = experiment.write(settings, args, methods.load, engine.name, "results.json")
     folder.write("results.csv", rows)
     texts = [f"== {row['name']}, seed {row['seed']}, {row['nfe']} calls\n{row['text']}" for row in rows]
     folder.write("samples.txt", "\n\n".join(texts))
     analysis = "analyze_inference_sweep.py", "--inputs", folder.path / "results.json", "--tag", engine.name
-    experiment.print_summary([f"{len(rows)} texts of {len(settings)} settings"], rows, folder, *analysis)
+    experiment.print_summary([f"{len(rows)} texts of {len(settings)} settings"], folder, *analysis)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ prompt new against baseline), agg_vs_baseline.json, summary.json (top_5: those o
 speed_vs_quality.png, speed_vs_parallel.png, top_speed_configs.png.
 """
 
-import itertools
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,8 +72,8 @@ def new_against_baseline(groups, reference):
         table = tables[name] = pd.DataFrame(rows)
         table["chars_per_call"] = table.chars / table.nfe
         table["distance"] = None
-        if reference is not None:
-            pool = NgramStats([[row] for row in rows], reference)
+        pool = reference and NgramStats([[row] for row in rows], reference)
+        if pool and pool.has_counts():
             table["distance"] = pool.figures(np.eye(len(rows)))["distance"]  # of each text
     base = tables.pop("baseline")
     pairs = pd.concat(tables.values()).merge(base, on=["seed", "prompt"], suffixes=("", "_baseline"))
@@ -102,24 +101,20 @@ def aggregate(groups, reference):
 def draw(points, best, real, folder):
     """The three plots; best: the settings to show as bars."""
     speed, label = plots.speed_axis(points.values())
-    kinds = {}
-    for p in points.values():
-        kinds.setdefault(p["name"].partition(",")[0], []).append(p)
+    baseline = points["baseline"]
+    others = [p for p in points.values() if p is not baseline]
     for name, y, what in (("quality", "distance", plots.DISTANCE), ("parallel", "chars_per_call", plots.PER_PASS)):
         with plots.figure(folder / f"speed_vs_{name}.png", "Two-stage decoding against one stage", label, what) as axes:
-            plots.log_axes(axes, y=name == "parallel")
-            for (kind, shown), colour in zip(kinds.items(), itertools.cycle(("#000000", *plots.COLOURS))):
-                plots.scatter(axes, shown, speed, y, colour, kind, "*" if kind == "baseline" else "o")
+            plots.scatter(axes, others, speed, y, label="two stages")
+            plots.scatter(axes, [baseline], speed, y, "#000000", "baseline", "*")
             if name == "quality" and real:
                 plots.real_line(axes, real.get("distance", {}).get("mean"))
     title = "Settings that are not worse than the baseline"
-    shown = [*best, points["baseline"]]
-    names = [p["name"].replace("replace_", "") for p in shown]
-    beside = [f"{p['nfe']:.0f} passes" + (f", {p['seconds']:.1f} s" if p.get("seconds") else "") for p in shown]
+    shown = [*best, baseline]
     with plots.figure(folder / "top_speed_configs.png", title, "forward passes for a text (\u2190 better)", "") as axes:
-        colours = [plots.COLOURS[1] if p is points["baseline"] else plots.COLOURS[2] for p in shown]
-        bars = axes.barh(names, [p["nfe"] for p in shown], color=colours)
-        axes.bar_label(bars, beside, label_type="center", color="white")
+        colours = [plots.COLOURS[1] if p is baseline else plots.COLOURS[2] for p in shown]
+        bars = axes.barh([p["name"] for p in shown], [p["nfe"] for p in shown], color=colours)
+        axes.bar_label(bars, fmt="%.0f")
         axes.invert_yaxis()
 
 
@@ -135,8 +130,7 @@ def main(args):
     """Write the texts, compare every setting with the baseline, draw."""
     engine = methods.load(args.module, args.weights, runtime=args.runtime, sampler=args.sampler)
     settings = {name: (engine, decoding) for name, decoding in decodings(args).items()}
-    reference = experiment.reference(args, engine, methods.load)
-    rows, folder = experiment.write(settings, args, reference, engine.name, "rows.json")
+    rows, folder, reference = experiment.write(settings, args, methods.load, engine.name, "rows.json")
     groups = stats.grouped(rows, "name")
     points = aggregate(groups, reference)
     real = stats.real_text(groups["baseline"], reference)
@@ -149,9 +143,7 @@ def main(args):
     draw(points, better[:12], real, folder.path)
     verdicts = [f"{p['name']}: {p['nfe']:.0f} passes; {p['verdict']}" for p in found["top_5"]]
     analysis = "analyze_inference_sweep.py", "--inputs", folder.path / "rows.json", "--tag", "two_stage"
-    experiment.print_summary(
-        verdicts or ["no setting has fewer forward passes and is not worse"], rows, folder, *analysis
-    )
+    experiment.print_summary(verdicts or ["no setting has fewer forward passes and is not worse"], folder, *analysis)
 
 
 if __name__ == "__main__":

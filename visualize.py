@@ -36,7 +36,7 @@ class Args:
     prompt: str | None = None  # a text to start from in its place
     flow_step: float | None = None  # with --flow: share of the remaining noise that a step takes; default the method's
     temp: float | None = None  # temperature of all that write; default each method's own
-    spacing: int | None = None  # of the masked models: positions of one call lie more than this apart; likewise
+    spacing: int | None = None  # of the masked models: positions of one pass lie more than this apart; likewise
     seed: int = 1337
     weights: cli.comma_list(Path) = ()  # of these methods; default weights/NAME.pt
     gpt_weights: Path | None = None  # default weights/gpt.pt

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 import methods
-from benchmarks import draft_model, origin_flow
+from benchmarks import draft_model
+from benchmarks.adapters import origin_flow
 from benchmarks.draft_model import NGrams
 from lab import cli
 from lab.cli import check
@@ -91,7 +92,7 @@ def engines():
     """GPT, the 1-layer GPT, streams, those of GPT's weights, the masked models, compiled where that is safe."""
     gpts = [methods.load("gpt"), methods.load("gpt", cli.ROOT / "weights" / "gpt_1_layer.pt")]
     gpts += [methods.load("streams"), untrained_streams()]
-    origin = methods.load(origin_flow.METHOD, remedy=cli.uv_run("-m", "benchmarks.origin_flow", "--train"))
+    origin = methods.load(origin_flow.METHOD, remedy=cli.uv_run("-m", "benchmarks.adapters.origin_flow", "--train"))
     return [*map(compiled, [*gpts, methods.load("diffusion"), methods.load("diffusion_flow"), origin])]
 
 

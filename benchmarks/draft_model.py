@@ -6,6 +6,7 @@ first rejected one, a character is drawn from max(0, p - q): the text is distrib
 is drawn exactly, given what is in view; how far each stream has come, and so what is in view, depends on what was accepted.
 """
 
+import functools
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -32,17 +33,14 @@ class NGrams:
         self.order = order
         self.discount = discount
         self.counts = defaultdict(Counter)  # context, a tuple of tokens -> {token: how often it follows}
-        self.smoothed = {}  # context -> what `probs` returns
-        self.known = {}  # (context, temperature) -> what `tempered` returns
         ids = ids.tolist()
         for n in range(order):
             for i in range(n, len(ids)):
                 self.counts[tuple(ids[i - n : i])][ids[i]] += 1
 
+    @functools.cache  # noqa: B019 (as long as the command)
     def probs(self, context):
         """Probabilities (V,) of the token that follows a context."""
-        if context in self.smoothed:
-            return self.smoothed[context]
         shorter = self.probs(context[1:]) if context else np.full(self.vocab_size, 1 / self.vocab_size)
         if context not in self.counts:
             return shorter
@@ -50,16 +48,13 @@ class NGrams:
         counts = np.zeros(self.vocab_size)
         counts[list(followers)] = list(followers.values())
         reserved = self.discount * len(followers)
-        self.smoothed[context] = (np.maximum(counts - self.discount, 0) + reserved * shorter) / counts.sum()
-        return self.smoothed[context]
+        return (np.maximum(counts - self.discount, 0) + reserved * shorter) / counts.sum()
 
+    @functools.cache  # noqa: B019 (as long as the command)
     def tempered(self, context, temp):
         """The same at a temperature, and its cumulative sums."""
-        key = context, temp
-        if key not in self.known:
-            probs = probabilities(torch.from_numpy(self.probs(context)).log(), temp)
-            self.known[key] = probs, probs.cumsum(0).numpy()
-        return self.known[key]
+        probs = probabilities(torch.from_numpy(self.probs(context)).log(), temp)
+        return probs, probs.cumsum(0).numpy()
 
     def propose(self, texts, u, temp):
         """Continue texts, lists of tokens, by random numbers u (B, K) -> drafts (B, K), what they are drawn from (B, K, V)."""

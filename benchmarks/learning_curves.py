@@ -4,10 +4,9 @@
     uv run -m benchmarks.learning_curves --minutes 1.5 --device cuda      and trainings of so many minutes
     uv run -m benchmarks.learning_curves --minutes 2,5,10 --path tiny-diffusion --nanogpt nanoGPT
 
-Equal data and compute: the validation losses in results/*_train.csv, before calibration, over positions computed and over
-FLOP. A position computed is one character that goes through the network: the masked methods compute each window twice, under
-complementary masks. FLOP are those of the loss and its gradient, products only. Because a log is of the validation of its
-time, the calibrated weights are validated again.
+Equal data and compute: the validation losses in results/*_train.csv, before calibration, over the FLOP of the loss and its
+gradient, products only; the masked methods compute each window twice, under complementary masks. Because a log is of the
+validation of its time, the calibrated weights are validated again.
 
 Equal minutes: each trains its default model in its own way (size, batch, optimiser, learning rates) from scratch on this
 machine; nanoGPT by its recipe for a CPU. Ours plans its learning rates for the time, of which compiling takes a part, so it
@@ -16,26 +15,20 @@ exact nats per character for GPT, the upper bound for the masked methods.
 """
 
 import math
-import os
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from unittest import mock
 
 import lab.start  # noqa: F401 (before PyTorch)
 
 import numpy as np
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import methods
-from benchmarks.speed import load_module, load_origin, train_theirs
+from benchmarks.adapters import nanogpt, origin
 from benchmarks.timing import Output, clock, show
-from diffusion import METHOD as diffusion
-from gpt import METHOD as gpt
 from lab import cli
 from lab.cli import check
 from lab.measuring import plots, records, stats
@@ -60,16 +53,14 @@ class Args(Output):
         check(all(0 < m < math.inf for m in self.minutes), "--minutes: finite, and above 0")
 
 
-def cost_of_window(method, config):
-    """Positions computed, and floating-point operations, of one window of a training step."""
+def flop_of_window(method, config):
+    """Floating-point operations of one window of a training step."""
     with torch.device("meta"):
         model = method.Model(config)
         x = torch.zeros(1, config.block_size + 1, dtype=torch.long)
-    seen = []
-    model.register_forward_pre_hook(lambda _, given: seen.append(given[0].numel()))
     with FlopCounterMode(display=False) as counter:
         method.loss(model, x, config, machine.Rng(0))[0].backward()
-    return sum(seen), counter.get_total_flops()
+    return counter.get_total_flops()
 
 
 def logged(name, corpus):
@@ -79,16 +70,13 @@ def logged(name, corpus):
     batch = made["recipe"]["batch_size"]
     length = model.config.block_size
     log = records.read_log(cli.ROOT / "results" / f"{name}_train.csv", ("step", "val_loss"))
-    positions, flop = cost_of_window(method, model.config)
-    log["positions"] = log["step"] * batch * positions
-    log["flop"] = log["step"] * batch * flop
+    log["flop"] = log["step"] * batch * flop_of_window(method, model.config)
     held_out = windows(corpus.validation, length + 1, most=made["recipe"]["eval_windows"])
     row = {
         "module": name,
         "minutes": made["minutes"],
         "windows": made["steps"] * batch,
         "passes": made["steps"] * batch * length / len(corpus.train),
-        "positions": int(log["positions"].max()),
         "flop": float(log["flop"].max()),
         "val_loss": log["val_loss"].min(),
         "calibrated": made["val_loss"],
@@ -101,10 +89,9 @@ def equal_compute(args):
     """Validation loss of each shipped training where the smallest one ends: table, plot and file."""
     corpus = Corpus(None)
     rows, logs = zip(*(logged(name, corpus) for name in COMPARED), strict=True)
-    for key in ("positions", "flop"):
-        least = min(row[key] for row in rows)
-        for row, log in zip(rows, logs, strict=True):
-            row[f"val_loss_at_equal_{key}"] = float(np.interp(least, log[key], log["val_loss"]))
+    least = min(row["flop"] for row in rows)
+    for row, log in zip(rows, logs, strict=True):
+        row["val_loss_at_equal_flop"] = float(np.interp(least, log["flop"], log["val_loss"]))
     show(rows)
     args.write("budgets", {"rows": list(rows)})
     lines = {row["module"]: (log["flop"][1:], log["val_loss"][1:]) for row, log in zip(rows, logs, strict=True)}
@@ -143,7 +130,7 @@ def train_ours(method, corpus, minutes, device):
     """Train ours for so long, compiling included -> (model, steps)."""
     began = time.monotonic()
     torch.compiler.reset()
-    with tempfile.TemporaryDirectory() as empty, mock.patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=empty):
+    with torch.compiler.config.patch(force_disable_caches=True):
         torch.manual_seed(0)
         model = method.Model(replace(method.config, vocab_size=len(corpus.alphabet))).to(device)
         trainer = Trainer(method, model, Timed(**vars(method.recipe) | {"iters": 10**9}, began=began, minutes=minutes))
@@ -154,61 +141,15 @@ def train_ours(method, corpus, minutes, device):
                 return model, step
 
 
-def train_others(minutes, model, step):
-    """Train a model of others, step() by step; yields (minutes, model, steps) at each of the times given."""
+def train_others(minutes, step):
+    """Train a model of others, step() by step; yields (minutes, steps) at each of the times given."""
     spent = 0.0
     steps = 0
     for until in sorted(minutes):
         while spent < 60 * until:
             spent += clock(step)
             steps += 1
-        yield until, model, steps
-
-
-def nanogpt(module, config, corpus):
-    """A fresh training of nanoGPT by its recipe for a CPU -> (model, a function that takes a step).
-
-    4 layers, 4 heads, 128 wide, 12 windows of 64, AdamW, 100 steps of warm-up, a cosine down to a tenth at step 2,000.
-    """
-    sizes = {"n_layer": 4, "n_head": 4, "n_embd": 128, "dropout": 0.0, "bias": False}
-    model = module.GPT(module.GPTConfig(block_size=config.block_size, vocab_size=config.vocab_size, **sizes))
-    rng = machine.Rng(0)
-    optimiser = model.configure_optimizers(weight_decay=0.1, learning_rate=1e-3, betas=(0.9, 0.99), device_type="cpu")
-
-    def lr_scale(step):
-        progress = min(1.0, max(0.0, (step - 100) / 1900))
-        return min(1.0, (step + 1) / 101) * (0.55 + 0.45 * math.cos(math.pi * progress))
-
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lr_scale)
-
-    def step():
-        x = corpus.batch(12, config.block_size + 1, rng)
-        optimiser.zero_grad(set_to_none=True)
-        _, loss = model(x[:, :-1].contiguous(), x[:, 1:].contiguous())
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-
-    return model, step
-
-
-class Adapted(nn.Module):
-    """A model of others with our interface: call(model, idx (B, T) our tokens) -> logits (B, T, V) of our characters."""
-
-    def __init__(self, model, call, config):
-        super().__init__()
-        self.model = model
-        self.call = call
-        self.config = config
-
-    def forward(self, idx):
-        return self.call(self.model, idx)
-
-
-def call_nanogpt(model, idx):
-    """Logits of all positions; without targets nanoGPT gives the last one's only."""
-    return model(idx.contiguous(), idx.contiguous())[0]
+        yield until, steps
 
 
 def held_out_loss(method, model, corpus):
@@ -224,22 +165,13 @@ def held_out_loss(method, model, corpus):
 def trainings(args, corpus, device):
     """(method, whose, minutes, model with our interface, steps) of each, one after another."""
     config = Config(vocab_size=len(corpus.alphabet))
-    origin = load_origin(args.path)
-    other = args.nanogpt and load_module(args.nanogpt / "model.py", "GPT", "GPTConfig")
+    others = [*origin.trainings(args.path, corpus, config), *nanogpt.trainings(args.nanogpt, corpus, config)]
     for name in COMPARED:
         for minutes in args.minutes:
             yield name, "ours", minutes, *train_ours(methods.METHODS[name], corpus, minutes, device)
-    calls = {  # the mask of theirs is the first character, of ours the last
-        gpt: lambda model, idx: model(idx)[0],
-        diffusion: lambda model, idx: model((idx + 1) % (config.vocab_size + 1))[0][..., 1:],
-    }
-    for method, module in origin.items():
-        for minutes, model, steps in train_others(args.minutes, *train_theirs(module)):
-            yield method.name, "the origin's", minutes, Adapted(model, calls[method], config), steps
-    if other:
-        short = replace(config, block_size=64)
-        for minutes, model, steps in train_others(args.minutes, *nanogpt(other, short, corpus)):
-            yield "gpt", "nanoGPT's", minutes, Adapted(model, call_nanogpt, short), steps
+    for name, whose, model, step in others:
+        for minutes, steps in train_others(args.minutes, step):
+            yield name, whose, minutes, model, steps
 
 
 def equal_minutes(args):

@@ -8,47 +8,27 @@ Each runs in an environment of its own, which `uv run --with NAME==VERSION` make
 
 import importlib
 import math
-import subprocess
 import sys
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 
 import lab.start  # noqa: F401 (before PyTorch)
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 import methods
+from benchmarks.adapters import Network
+from benchmarks.adapters.environments import PACKAGES, is_installed, run_in_its_own
 from benchmarks.timing import Output, opening, show
-from diffusion import Config
 from lab import cli
 from lab.cli import check
 from lab.measuring import experiment, quality, records
 from lab.model import machine
 from lab.model.likelihood import ROWS
 
-PACKAGES = {  # file in adapters/ -> what its environment has beside the project's
-    "tiny_diffusion": (),
-    "flow_matching": ("flow-matching==1.0.10", "tqdm==4.67.1"),  # whose solver needs tqdm and does not say so
-    "bionemo_moco": ("bionemo-moco==0.0.2.2", "pandas==2.3.3"),
-    "diffusers": ("diffusers==0.42.1",),
-    "x_transformers": ("x-transformers==2.31.10",),
-    "dllm_reason": ("dllm-reason==1.6.1",),
-    "telos_ml": ("telos-ml==1.2.0",),
-    "bitnet_dllm": ("bitnet-dllm==1.3.0",),
-    "slm388_torchdiff": ("slm388-torchdiff==0.1.74",),
-    "omgformers": ("omgformers==2.0.6",),
-    "hedgehog_dlm": ("hedgehog-dlm==0.2.0",),
-    "dlmserve": ("dlmserve==0.1.1",),
-    "dfastllm": ("dfastllm==0.0.4",),
-    "d3_dna": ("d3-dna==0.1.3",),
-    "kieve_moe": ("kieve-moe==0.1.0",),
-}
-NEVER = -1e6  # logit of what cannot be: the mask
 START = (0.5, 0.3, 0.2)  # of the toy, a Markov chain of three symbols
 STEP = ((0.8, 0.1, 0.1), (0.2, 0.7, 0.1), (0.1, 0.3, 0.6))
 BLIND = (50, 65)  # length and symbols for the network that knows nothing
@@ -64,33 +44,6 @@ class Args(Output):
     def __post_init__(self):
         unknown = ", ".join(set(self.only) - PACKAGES.keys())
         check(not unknown, f"--only {unknown}: unknown; known: {', '.join(PACKAGES)}")
-
-
-class Network(nn.Module):
-    """A masked network as packages want one, which keeps what it is shown.
-
-    predict: tokens (B, L), `mask` where masked -> logits (B, L, V); mask: V.
-    """
-
-    def __init__(self, predict, mask, length):
-        super().__init__()
-        self.predict = predict
-        self.mask = mask
-        self.config = Config(vocab_size=mask, block_size=length)
-        self.lm_head = nn.Linear(1, 1)  # samplers ask parameters for their device
-        self.shown = []  # x of each forward pass
-        self.given = None  # the last logits, and their version
-
-    def forward(self, x, *ignored, sure=False, **more):
-        """Logits (B, L, V + 1), whose last is never; sure: known characters are certain. Times and masks are ignored."""
-        self.shown.append(x.clone())
-        logits = F.pad(self.predict(x), (0, 1), value=NEVER)
-        if sure:
-            certain = torch.full_like(logits, NEVER).scatter(-1, x[..., None], 0.0)
-            logits = torch.where((x == self.mask)[..., None], logits, certain)
-        if logits.requires_grad:
-            self.given = logits, logits._version
-        return logits
 
 
 def toy(length):
@@ -234,35 +187,15 @@ def main(args):
     """Measure each package where it is installed, or in a new environment where it will be; store."""
     path = args.folder / "peers.json"
     for name in args.only or PACKAGES:
-        pins = PACKAGES[name]
-        if pins and not installed(pins[0]):
-            run_with(pins, replace(args, only=(name,)))
+        if not is_installed(name):
+            run_in_its_own(name)
             continue
         adapter = importlib.import_module(f"benchmarks.adapters.{name}")
-        row = {"pinned": pins, "settings": vars(args)} | machine.versions()
+        row = {"pinned": PACKAGES[name], "settings": vars(args)} | machine.versions()
         row |= {"samplers": list(samplers(adapter, args)), "losses": list(losses(adapter, args))}
         known = records.read_json(path)["packages"] if path.exists() else {}
         known[name] = row
         args.write("peers", {"packages": {key: known[key] for key in PACKAGES if key in known}})
-
-
-def installed(pin):
-    """Whether a package stands here in this version."""
-    name, version = pin.split("==")
-    try:
-        return metadata.version(name) == version
-    except metadata.PackageNotFoundError:
-        return False
-
-
-def run_with(pins, args):
-    """This command in an environment that has these packages. Raises UserError when it fails."""
-    values = {**vars(args), "only": ",".join(args.only), "passes": ",".join(map(str, args.passes))}
-    renew = ["--renew"] * values.pop("renew")
-    flags = [f"--{name}={value}" for name, value in values.items()] + renew
-    command = ["uv", "run", *(f"--with={pin}" for pin in pins), "-m", "benchmarks.peers", *flags]
-    status = subprocess.run(command, cwd=cli.ROOT, check=False).returncode
-    check(status == 0, f"{values['only']}: ended with status {status}; what it says stands above")
 
 
 if __name__ == "__main__":

@@ -3,14 +3,16 @@
 import statistics
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pandas as pd
+import torch
 
 from lab.cli import ROOT
 from lab.decoding.canvas import Canvas
 from lab.measuring import records, trials
+from lab.training.trainer import Trainer, train_steps
 
 RATE = "characters per second"
 
@@ -56,23 +58,30 @@ def writing_seconds(engine, trial):
     return 1000 * clock(partial(trials.run, engine, trial)) / written
 
 
-def in_turn(ours, theirs, rounds, more_is_better=False):
-    """Two figures measured in turn -> (ours, theirs, how many times ours is better): medians, the ratio pair by pair."""
-    pairs = [(ours(), theirs()) for _ in range(rounds)]
-    ratios = [a / b if more_is_better else b / a for a, b in pairs]
-    return *map(statistics.median, zip(*pairs, strict=True)), statistics.median(ratios)
-
-
 def timed(what, unit, ours, theirs, count, rounds):
-    """A row that compares two functions, after a call of each that is not counted.
+    """A row that compares two functions, timed in turn after a call of each that is not counted: medians, the ratio's of pairs.
 
     unit: RATE, or seconds for one of the `count` things that a call does.
     """
     ours()
     theirs()
-    a, b, ratio = in_turn(partial(clock, ours), partial(clock, theirs), rounds)
+    pairs = [(clock(ours), clock(theirs)) for _ in range(rounds)]
+    a, b = map(statistics.median, zip(*pairs, strict=True))
+    ratio = statistics.median(theirs / ours for ours, theirs in pairs)
     ours, theirs = (count / a, count / b) if unit == RATE else (a / count, b / count)
     return {"what": what, "unit": unit, "ours": ours, "theirs": theirs, "ratio": ratio}
+
+
+def stepper(method, corpus, config, windows, device, muon=True, compiled=None, bf16=None):
+    """A function that takes a training step of a fresh model on so many windows; compiled and in bfloat16 where it pays."""
+    torch.manual_seed(0)
+    recipe = replace(method.recipe, iters=10**9, batch_size=windows, compile=compiled, bf16=bf16)
+    trainer = Trainer(method, method.Model(config).to(device), recipe)
+    trainer.compile()
+    if not muon:
+        trainer.optimisers = [(torch.optim.AdamW(trainer.model.parameters()), recipe.adam_lr)]
+    steps = train_steps(trainer, corpus)
+    return lambda: next(steps)["batch_total_loss"].item()  # waits for the device
 
 
 def show(rows, *columns):

@@ -8,12 +8,11 @@ import re
 import shlex
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import tyro
-from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+from tyro.constructors import PrimitiveConstructorSpec
 
 from lab import progress
 from lab.progress import is_heard
@@ -45,22 +44,18 @@ def check_range(settings, least, most, *names):
         check(value is None or least <= value <= most, f"{name} must {span}, not {value}")
 
 
-def check_seeds(*seeds):
-    """Raise UserError unless all seeds lie in 0..2^32 - 1: torch's CPU generator takes no other ones for different."""
-    for seed in seeds:
-        check(0 <= seed < 2**32, f"seed must lie in 0..2^32 - 1, not {seed}")
-
-
 def run(main, Args, argv=None, doc=None):
     """Parse argv (default: the process's own) into Args and call main with it -> the exit status, as `guard` gives it.
 
-    doc: what --help begins with; default the docstring of main's file.
+    doc: its first two paragraphs are what --help begins with; default the docstring of main's file.
     """
     progress.end()
     is_benchmark = program().startswith("-m")  # it takes minutes
+    doc = doc or sys.modules[main.__module__].__doc__ or ""
+    about = "\n\n".join(doc.split("\n\n")[:2])
 
     def action():
-        args = parse(Args, argv, doc or sys.modules[main.__module__].__doc__ or "")
+        args = tyro.cli(Args, prog=program(), args=argv, description=about, config=CONFIG)
         with progress.Bar(program()) if is_benchmark else contextlib.nullcontext():
             main(args)
 
@@ -106,61 +101,15 @@ def guard(action):
     return status or 0
 
 
-def parse(Args, argv, doc):
-    """argv as Args. The help begins with the first two paragraphs of `doc`: the purpose, and commands to type."""
-    about = "\n\n".join(doc.split("\n\n")[:2])
-    registry = ConstructorRegistry()
-    registry.primitive_rule(optional)
-    registry.primitive_rule(path)
-    return tyro.cli(Args, prog=program(), args=argv, description=about, config=CONFIG, registry=registry)
-
-
-def optional(info):
-    """tyro's rule for `X | None`: whatever is typed is an X, None only what is not typed."""
-    kinds = {*get_args(info.type)} - {type(None)}
-    if type(None) not in get_args(info.type) or len(kinds) != 1:
-        return None
-    spec = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(kinds.pop(), info.markers))
-    return replace(spec, str_from_instance=lambda v: ["None"] if v is None else spec.str_from_instance(v))
-
-
-def path(info):
-    """tyro's rule for a Path: the help shows a default one of ours without the project's folder."""
-    if info.type is not Path:
-        return None
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="PATH",
-        instance_from_str=lambda words: Path(words[0]),
-        is_instance=lambda value: isinstance(value, Path),
-        str_from_instance=lambda value: [short(value)],
-    )
-
-
 def short(value):
     """A value as a text, a path below the project's root without that."""
     is_ours = isinstance(value, Path) and value.is_relative_to(ROOT)
     return value.relative_to(ROOT).as_posix() if is_ours else str(value)
 
 
-def check_tag(tag):
-    """Raise UserError unless file names may begin with this word."""
-    check(
-        re.fullmatch(r"[\w -][\w. -]*", tag),
-        f"--tag {tag[:40]!r}: the files' names begin with it: letters, digits, . _ -",
-    )
-
-
 def typed_command(*more, without=()):
-    """The command line that is running, as a reader would type it, with more flags, and without some and their values."""
-    typed = []
-    words = iter(sys.argv[1:])
-    for word in words:
-        flag, _, value = word.partition("=")
-        if flag not in (*more, *without):
-            typed.append(word)
-        elif flag in VALUED and not value:
-            next(words, None)
+    """The command line that is running, as a reader would type it, with more flags, and without some."""
+    typed = [word for word in sys.argv[1:] if word not in (*more, *without)]
     processes = os.environ.get("LOCAL_WORLD_SIZE", "1")  # set by torchrun
     start = ["torchrun", "--nproc-per-node", processes] if processes != "1" else []
     return uv_run(*program().split(), *typed, *more, start=start)
@@ -169,7 +118,9 @@ def typed_command(*more, without=()):
 def program():
     """What is running, as Python is told it."""
     script = Path(sys.argv[0])
-    return f"-m benchmarks.{script.stem}" if script.parent.name == "benchmarks" else script.name
+    if not script.is_relative_to(ROOT / "benchmarks"):
+        return script.name
+    return "-m " + ".".join(script.relative_to(ROOT).with_suffix("").parts)
 
 
 def uv_run(script, *words, start=()):
@@ -235,4 +186,3 @@ def prefixed(args, prefix):
 
 
 CONFIG = (tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff)
-VALUED = ("--init",)  # of the flags that a hint leaves out, those with a value

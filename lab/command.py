@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from lab import cli
-from lab.cli import check, check_range, check_seeds, say, typed_command
+from lab.cli import check, check_range, say, typed_command
 from lab.decoding import gaps, two_stage
 from lab.decoding.canvas import Canvas
 from lab.decoding.sampling import generator
@@ -19,14 +19,12 @@ from lab.progress import Bar
 from lab.showing import terminal
 from lab.training import session
 
-LONGEST = 10_000_000  # characters of one text: what still fits a small machine's memory
-
 
 @dataclass(frozen=True)
 class Args:
     train: bool = False  # train from scratch, then write
     resume: bool = False  # with --train: go on with the training that was interrupted
-    init: Path | None = None  # with --train: start from these weights
+    init: Path | None = None  # with --train: start from these weights; with --resume the training began with them
     calibrate: bool = True  # with --train: whether one temperature is fitted to the validation split at the end
     weights: Path | None = None  # weights file to read, or with --train to make; default weights/NAME.pt
     data: Path | None = None  # UTF-8 text to train on, or to take the prompt from; default data.txt
@@ -42,22 +40,11 @@ class Args:
 
     def __post_init__(self):
         check_range(self, 0, math.inf, "prompt_len")
-        check_range(self, 1, LONGEST, "max_new_tokens")
+        check_range(self, 1, math.inf, "max_new_tokens")
         check(self.train or not (self.resume or self.init), "--resume and --init go with --train")
-        check_seeds(self.seed)
-        going_on = self.prompt, self.prompt_len, self.max_new_tokens
-        fills = "--infill fills a text that you give: leave out --prompt, --prompt-len and --max-new-tokens"
-        check(self.infill is None or going_on == (None, Args.prompt_len, Args.max_new_tokens), fills)
-        check(self.infill is not None or self.longest_gap == Args.longest_gap, "--longest-gap goes with --infill")
-        check_prompt(self)
+        check_range(self, 0, 2**32 - 1, "seed")  # torch takes no other ones for different
+        check(None in (self.infill, self.prompt), "--infill fills a text that you give: leave out --prompt")
         onnx_runtime.check_installed(self.runtime, self.device)
-        check(not (self.resume and self.init), "--resume goes on with a training, --init starts one: choose one")
-
-
-def check_prompt(args):
-    """Raise UserError for a prompt_len that would have no effect beside a prompt."""
-    plain = args.prompt is None or args.prompt_len == type(args).prompt_len
-    check(plain, "--prompt-len only applies to the default prompt; drop it or --prompt")
 
 
 @functools.cache
@@ -75,13 +62,7 @@ def flags(method):
 
 def run(method, argv=None):
     """A method's command: train when asked to, or when there is nothing to load yet; then write -> the exit status."""
-    return cli.run(functools.partial(main, method), flags(method), argv, doc_of(method))
-
-
-def doc_of(method):
-    """The docstring of the file that ends with a method's record; its parts may come from other files."""
-    namespaces = [getattr(module, "__dict__", {}) for module in [*sys.modules.values()]]
-    return next((names["__doc__"] for names in namespaces if names.get("METHOD") is method), __doc__)
+    return cli.run(functools.partial(main, method), flags(method), argv, sys.modules[method.Model.__module__].__doc__)
 
 
 def main(method, args):
@@ -109,9 +90,6 @@ def should_train(method, args):
         changed = [field.name for field in fields(part) if getattr(part, field.name) != getattr(default, field.name)]
         typed = " ".join(f"--{flag.replace('_', '-')}" for flag in changed)
         check(args.train or missing or not changed, f"{typed}: training only; add --train or drop it")
-    typed = args.infill is not None or args.prompt is not None
-    read = args.train or missing or not (args.data and typed)
-    check(read, "--data: to train on, or to take the prompt from; leave it out, or --prompt and --infill")
     return args.train or missing
 
 

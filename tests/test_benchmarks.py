@@ -1,6 +1,5 @@
 """The benchmarks' own logic; what they measure is not tested here."""
 
-import contextlib
 import importlib
 import itertools
 import json
@@ -21,11 +20,10 @@ from matplotlib.text import Text
 import methods
 import streams
 from benchmarks import (
-    busy,
+    adapters,
     frontier,
     frontier_plots,
     learning_curves,
-    origin_flow,
     readme,
     restoring,
     search,
@@ -33,6 +31,7 @@ from benchmarks import (
     tables,
     timing,
 )
+from benchmarks.adapters import nanogpt, origin, origin_flow
 from benchmarks.configurations import Configuration
 from benchmarks.draft_model import NGrams, generate, generate_streams
 from diffusion import METHOD as diffusion
@@ -331,7 +330,8 @@ def test_ratios_are_taken_pair_by_pair(monkeypatch):
 
 @pytest.mark.parametrize("unit, figures", [(timing.RATE, (12.0, 4.0)), ("seconds", (1 / 12, 1 / 4))])
 def test_a_row_is_a_rate_or_seconds_for_one(monkeypatch, unit, figures):
-    monkeypatch.setattr(timing, "in_turn", lambda ours, theirs, rounds: (2.0, 6.0, 3.0))
+    seconds = iter([2.0, 6.0])
+    monkeypatch.setattr(timing, "clock", lambda function: next(seconds))
     row = timing.timed("writing", unit, int, int, 24, 1)
     assert (row["ours"], row["theirs"]) == pytest.approx(figures) and row["ratio"] == 3
 
@@ -339,10 +339,10 @@ def test_a_row_is_a_rate_or_seconds_for_one(monkeypatch, unit, figures):
 @pytest.mark.parametrize("method, muon", [(gpt, True), (gpt, False), (diffusion, True)])
 def test_the_timed_step_learns(method, muon, monkeypatch):
     config = replace(method.config, vocab_size=5, block_size=16, n_layer=1, n_head=1, n_embd=8, dropout=0.0)
-    monkeypatch.setattr(speed.machine, "tune_malloc", lambda: None)
+    monkeypatch.setattr(machine, "tune_malloc", lambda: None)
     x = torch.randint(5, (4, 17), generator=torch.Generator().manual_seed(0))
     text = SimpleNamespace(batch=lambda *_: x)
-    step = speed.stepper(method, text, config, 4, torch.device("cpu"), muon, compiled=False, bf16=False)
+    step = timing.stepper(method, text, config, 4, torch.device("cpu"), muon, compiled=False, bf16=False)
     losses = [step() for _ in range(20)]
     assert losses[-1] < losses[0] - 0.01
 
@@ -470,14 +470,13 @@ def test_a_measure_that_one_text_lacks_is_none_of_its_setting():
 
 
 @pytest.mark.parametrize(("method", "copies"), ((gpt, 1), (diffusion, 2)))
-def test_a_window_costs_its_positions_and_the_flop_of_its_products(method, copies):
+def test_a_window_costs_the_flop_of_its_products(method, copies):
     """Forward, and twice that backward: blocks and head a position, scores and their use a pair of positions."""
     config = Config(vocab_size=64, block_size=128, n_layer=2, n_head=4, n_embd=64, conv_width=1)
     linear = 128 * (2 * 12 * 64**2 + 64 * 64)
     pairs = 2 * 2 * 128**2 * 64
     exact = 2 * 3 * copies * (linear + pairs)
-    positions, flop = learning_curves.cost_of_window(method, config)
-    assert positions == 128 * copies and flop == pytest.approx(exact, rel=0.03)
+    assert learning_curves.flop_of_window(method, config) == pytest.approx(exact, rel=0.03)
 
 
 def make_origin_flow():
@@ -520,84 +519,21 @@ def test_a_benchmark_of_nothing_is_refused(flag):
         speed.Args(**{flag: 0})
 
 
-def test_a_ratio_says_how_many_times_ours_is_better_whatever_the_unit():
-    for unit, best in ((timing.RATE, 8), ("seconds", 2)):
-        found = busy.row("what", unit, partial(int, best), partial(int, 4), 3)
-        assert found["ratio"] == 2 and found["ours"] == best and found["theirs"] == 4
-
-
-def test_the_busy_process_lasts_as_long_as_it_is_wanted(monkeypatch):
-    started, real = [], busy.subprocess.Popen
-    monkeypatch.setattr(busy.subprocess, "Popen", lambda *words: started.append(real(*words)) or started[-1])
-    with busy.spinning(2):
-        assert len(started) == 2 and all(process.poll() is None for process in started)
-    assert all(process.poll() is not None for process in started)
-
-
-def test_a_checkout_writes_in_a_process_of_its_own_and_one_without_our_code_is_refused(tmp_path):
-    assert busy.writing_rate(busy.ROOT, "gpt", 4, threads=1) > 0
-    with pytest.raises(UserError, match=r"No such file|can't open file"):
-        busy.writing_rate(tmp_path, "gpt", 4)
-
-
-def test_a_step_costs_what_it_adds_to_a_training(monkeypatch):
-    """Three seconds to begin with, and two for each step."""
-
-    def run(folder, script, *flags, threads):
-        assert threads == 1 and "--train" in flags and flags[-2] == "--iters"
-        return "", 3.0 + 2 * int(flags[-1]), 0.0
-
-    monkeypatch.setattr(busy, "run", run)
-    assert busy.step_seconds(busy.ROOT, "gpt", 10, threads=1) == pytest.approx(2)
-
-
-def test_both_checkouts_are_measured_quiet_and_busy(monkeypatch, tmp_path, capsys):
-    asked, states = [], []
-
-    def run(folder, script, *flags, threads=None):
-        asked.append((script, folder.name, threads, len(states)))
-        seconds = 3.0 if folder.name == "older" or threads else 1.0
-        return f"20 characters per second in {seconds}", seconds, seconds
-
-    monkeypatch.setattr(busy, "run", run)
-    monkeypatch.setattr(
-        busy, "step_seconds", lambda *folder, **how: busy.run(*folder, "step.py", threads=how.get("threads"))[1]
-    )
-    monkeypatch.setattr(busy, "spinning", lambda n: contextlib.nullcontext(states.append(n)))
-    monkeypatch.setattr(busy.Output, "folder", tmp_path)
-    (tmp_path / "older").mkdir()
-    (tmp_path / "older" / "gpt.py").touch()
-    busy.main(busy.Args(before=tmp_path / "older", rounds=2))
-    ratios = {row["what"]: row["ratio"] for row in records.read_json(tmp_path / "busy.json")["rows"]}
-    assert states == [0, 1] and len(ratios) == 2 * (5 + 2)
-    assert ratios["gpt.py --help, against the earlier commit, alone"] == 3
-    assert ratios["gpt.py, a training step, against the earlier commit, beside a process that spins"] == 3
-    assert ratios["gpt.py, writing, against the earlier commit, alone"] == 1
-    assert {ask[1:] for ask in asked if ask[0] == "gpt.py"} >= {("older", None, 1), ("older", None, 2)}
-
-
 @pytest.mark.parametrize("content", [None, "1 / 0", "import nothing_like_this", "Model = 1"])
 def test_a_checkout_of_something_else_is_refused_before_anything_is_timed(tmp_path, monkeypatch, content):
-    monkeypatch.setattr(speed, "DEFAULT", tmp_path / "data.txt")
+    monkeypatch.setattr(adapters, "DEFAULT", tmp_path / "data.txt")
     if content is not None:
         (tmp_path / "gpt.py").write_text(content)
     with pytest.raises(UserError, match=r"gpt\.py: not a file of the project"):
-        speed.load_origin(tmp_path)
+        origin.load(tmp_path)
+    with pytest.raises(UserError, match=r"model\.py: not a file of the project"):
+        next(nanogpt.trainings(tmp_path, None, None))
 
 
 def test_the_pages_need_one_file_of_each_name(monkeypatch, tmp_path):
     monkeypatch.setattr(tables, "ROOT", tmp_path)
     with pytest.raises(UserError, match=r"results/speed\.json: 0 such files"):
         tables.rows("speed.rows")
-
-
-def test_each_method_writes_in_batches(monkeypatch):
-    """Uncompiled; on a CPU there is no memory of a GPU to tell of."""
-    monkeypatch.setattr(machine, "can_compile", lambda device: False)
-    args = speed.Args(batches=(1, 2), chars=20)
-    rows = [row for name in methods.METHODS for row in speed.writing(name, args, torch.device("cpu"))]
-    assert [row["batch"] for row in rows] == [1, 2] * len(methods.METHODS)
-    assert all(row["seconds"] > 0 and "peak_mib" not in row for row in rows)
 
 
 @pytest.mark.slow
@@ -616,8 +552,8 @@ def test_learning_curves_of_logs_and_of_minutes(monkeypatch, tmp_path):
     assert all(row["nats"] > 0 and row["steps"] > 0 for row in rows)
     gpt_row, *masked = records.read_json(reports / "budgets.json")["rows"]
     assert gpt_row["val_loss_at_equal_flop"] == pytest.approx(gpt_row["val_loss"], abs=0.01)
-    assert all(row["positions"] == 2 * gpt_row["positions"] for row in masked)
-    assert all(row["val_loss_at_equal_positions"] > row["val_loss"] for row in masked)
+    assert all(row["flop"] > 1.9 * gpt_row["flop"] for row in masked)
+    assert all(row["val_loss_at_equal_flop"] > row["val_loss"] for row in masked)
     assert (reports / "budgets_flop.png").exists() and (reports / "first_minutes.png").exists()
 
 
@@ -631,10 +567,8 @@ def test_one_training_of_others_is_read_at_each_time(monkeypatch):
     """Steps of 20 seconds: three fit into a minute, and what happens between two readings does not count."""
     taken = []
     monkeypatch.setattr(learning_curves, "clock", lambda step: step() or 20.0)
-    found = [
-        (n, model, steps) for n, model, steps in learning_curves.train_others((3, 1), "m", lambda: taken.append(1))
-    ]
-    assert found == [(1, "m", 3), (3, "m", 9)] and len(taken) == 9
+    found = list(learning_curves.train_others((3, 1), lambda: taken.append(1)))
+    assert found == [(1, 3), (3, 9)] and len(taken) == 9
 
 
 def test_reading_held_out_text_drops_nothing_and_leaves_a_model_in_training():

@@ -230,12 +230,6 @@ def test_an_error_of_the_methods_own_code_keeps_its_traceback(make_weights):
         checkpoint.load(make_weights(gpt), replace(gpt, Model=Model))
 
 
-@pytest.mark.parametrize("size", [16.5, "16", None])
-def test_sizes_that_are_no_whole_numbers_are_refused(make_weights, size):
-    path = altered(make_weights(gpt), "config", "block_size", lambda old: size)
-    assert "damaged" in refusal(path)
-
-
 class Trap:
     """Its pickle makes a file when it is loaded."""
 

@@ -1,9 +1,8 @@
 """The command line: exit status, and one message for every mistake, for all three commands."""
 
-import importlib
 import subprocess
 import sys
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -210,7 +209,6 @@ IMPOSSIBLE = [
     ("--device cuda:99", "--device cuda:99"),
     ("--resume", "--train"),
     ("--init weights.pt", "--train"),
-    ("--train --resume --init weights.pt", "choose one"),
     ("--nonsense 1", "--nonsense"),
     ("--prompt a_b", "'_'"),
     ("--weights nowhere.pt", "nowhere.pt: no such file"),
@@ -249,7 +247,6 @@ IMPOSSIBLE_MASKED = [
         "--replace-margin 0.3 --confirm-threshold 0.2",
         "confirm_threshold and replace_margin: no effect without two stages",
     ),
-    ("--prompt abc --prompt-len 3", "--prompt-len only applies to the default prompt"),
     ("--weights /dev/null", "is a device or a pipe; name a file"),
     ("--target-chunk-len 0", "target_chunk_len"),
     ("--steps 5 --spacing 3", "--steps ignores confidence_threshold and spacing"),
@@ -257,11 +254,7 @@ IMPOSSIBLE_MASKED = [
     ("--infill unspaced", "mark each missing character by _"),
     ("--infill=", "nothing to fill in"),
     ("--infill N_", "'N'"),
-    ("--infill a_ --prompt a", "leave out --prompt, --prompt-len and --max-new-tokens"),
-    ("--infill a_ --prompt-len 3", "leave out --prompt, --prompt-len and --max-new-tokens"),
-    ("--infill a_ --max-new-tokens 3", "leave out --prompt, --prompt-len and --max-new-tokens"),
-    ("--infill a_ --data my.txt", "--data: to train on, or to take the prompt from"),
-    ("--prompt a --data my.txt", "--data: to train on, or to take the prompt from"),
+    ("--infill a_ --prompt a", "leave out --prompt"),
 ]
 
 
@@ -497,7 +490,7 @@ def test_help_names_flags_and_defaults(capsys, monkeypatch):
     for flag in (
         "--no-calibrate",
         "--data",
-        "PATH the corpus",
+        "the corpus",
         "--top-k INT|all",
         "(default: all)",
         "--spacing INT,...",
@@ -553,20 +546,10 @@ def test_spacing_and_steps_have_limits(refused, argv):
     assert "0..1,000,000" in refused(diffusion, *argv.split())
 
 
-def test_an_environment_that_torchrun_never_sets_is_one_message(monkeypatch, capsys):
-    monkeypatch.setenv("RANK", "x")
-    assert command.run(gpt, ["--max-new-tokens", "5"]) == 2
-    assert "RANK='x' in the environment" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "env", [{"WORLD_SIZE": "0"}, {"WORLD_SIZE": "2"}, {"RANK": "1"}, {"RANK": "2", "WORLD_SIZE": "2"}]
-)
-def test_processes_that_torchrun_never_starts_are_one_message(monkeypatch, capsys, env):
-    for name, value in env.items():
-        monkeypatch.setenv(name, value)
-    assert command.run(gpt, ["--max-new-tokens", "5"]) == 2
-    assert "start with `torchrun`" in capsys.readouterr().err
+def test_a_number_of_processes_alone_starts_none(invoke, monkeypatch):
+    """As some containers set it; torchrun sets RANK, too."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert invoke(gpt, "--max-new-tokens", "5")[0] == 0
 
 
 @pytest.mark.parametrize("fault", [UserError("no such text"), KeyboardInterrupt()])
@@ -588,12 +571,6 @@ def test_lists_may_have_a_space_behind_each_comma():
     assert kept[0].top_k == (2, None)
 
 
-def test_what_is_typed_for_a_flag_that_may_be_left_out_is_taken_as_it_is(capsys):
-    kept = []
-    assert cli.run(keep(kept), Wide, ["--prompt", "None", "--data", "None"]) == 0
-    assert (kept[0].prompt, kept[0].data) == ("None", Path("None"))
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full disk to write to")
 def test_a_full_disk_on_standard_output_is_one_message():
     with open("/dev/full", "w") as full:
@@ -601,12 +578,3 @@ def test_a_full_disk_on_standard_output_is_one_message():
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=cli.ROOT, check=False)
     assert done.returncode == 2 and done.stderr.startswith(b"error: standard output: the disk is full")
     assert done.stderr.count(b"\n") == 1
-
-
-@pytest.mark.parametrize("script", ["analyze_generate_quality", "analyze_inference_sweep", "plot_training_curves"])
-@pytest.mark.parametrize("tag", ["", "a/b", "../x", ".x"])
-def test_a_tag_that_is_no_start_of_a_name_is_refused(script, tag):
-    Args = importlib.import_module(script).Args
-    given = {field.name: Path("x") for field in fields(Args) if field.default is MISSING}
-    with pytest.raises(UserError, match="letters, digits"):
-        Args(**given, tag=tag)

@@ -61,12 +61,6 @@ def test_without_weights_at_the_default_path_it_says_so_and_trains(own_root, tex
     assert "training" not in capsys.readouterr().err
 
 
-def test_a_text_longer_than_any_memory_is_refused_with_the_longest(make_weights, capsys):
-    assert run(gpt, make_weights(gpt), "--max-new-tokens", "99999999999") == 2
-    assert "10,000,000" in capsys.readouterr().err
-    assert command.flags(gpt)(max_new_tokens=command.LONGEST)
-
-
 @pytest.mark.parametrize(
     ("flags", "named"), [(["--iters", "20"], "--iters:"), (["--n-embd", "8", "--n-layer", "2"], "--n-layer --n-embd:")]
 )

@@ -40,7 +40,7 @@ def by_hand(seconds=(0.0, 1.0, 2.0)):
 
 
 def many(calls, seconds):
-    """A film of that many calls, a character each."""
+    """A film of that many passes, a character each."""
     texts = ["a" * k + "_" * (calls - k) for k in range(calls + 1)]
     states = [[NEW if i == k - 1 else SETTLED if i < k else EMPTY for i in range(calls)] for k in range(calls + 1)]
     return Film(
@@ -292,7 +292,7 @@ def test_a_film_begins_with_the_prompt_and_obeys_the_settings(weights, tmp_path,
         path = tmp_path / f"{temp}.html"
         more = ["--spacing", "0", "--temp", temp, "--save", str(path)]
         assert cli.run(visualize.main, visualize.Args, [*flags, *more]) == 0
-        assert re.search(r"Masked diffusion: \d calls", capsys.readouterr().err)  # one for each window of 32
+        assert re.search(r"Masked diffusion: \d forward pass", capsys.readouterr().err)  # one for each window of 32
         made.append(path.read_text(encoding="utf-8"))
     stills = [json.loads(re.search("const film = (.*)", text)[1])["films"] for text in made]
     for films in stills:

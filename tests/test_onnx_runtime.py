@@ -265,12 +265,3 @@ def test_without_the_packages_one_message_says_what_to_do(monkeypatch, capsys, w
 def test_another_device_is_refused(capsys):
     assert command.run(gpt, ["--runtime", "onnx", "--device", "cuda"]) == 2
     assert "leave out --device" in capsys.readouterr().err
-
-
-def test_a_method_with_other_inputs_is_told_where_to_name_them():
-    class Model(torch.nn.Module):
-        def forward(self, idx, weather):
-            return idx
-
-    with pytest.raises(cli.UserError, match="weather"):
-        onnx_runtime.inputs_of(Model())

@@ -147,27 +147,6 @@ def test_a_training_is_refused_for_a_sampler_that_is_none(elsewhere, text_file, 
     assert not (own_root / "weights").exists()
 
 
-@pytest.mark.parametrize(
-    ("sampler", "said"),
-    [
-        ("def fill(model, canvas): yield 1", "takes model, canvas, decoding and rngs"),
-        ("def fill(model, canvas, decoding, rngs): return 1", "yields a Frame for each forward pass"),
-        ("def fill(model, canvas, decoding, rngs): yield 1", "yields int, not a lab.decoding.canvas.Frame"),
-    ],
-)
-def test_a_function_that_is_no_sampler_is_refused_in_a_line(elsewhere, capsys, sampler, said):
-    (elsewhere / "my_sampler.py").write_text(sampler)
-    flags = [
-        "--sampler",
-        f"{elsewhere / 'my_sampler.py'}:fill",
-        "--weights",
-        str(cli.ROOT / "weights" / "diffusion.pt"),
-    ]
-    assert command.run(diffusion.METHOD, [*flags, "--max-new-tokens", "8"]) == 2
-    message = capsys.readouterr().err.splitlines()[-1]
-    assert said in message and "my_sampler.py:fill" in message
-
-
 def test_a_bug_in_a_sampler_of_ones_own_keeps_its_traceback(elsewhere):
     (elsewhere / "my_sampler.py").write_text("def fill(model, canvas, decoding, rngs): yield canvas + 1")
     flags = [
@@ -178,28 +157,3 @@ def test_a_bug_in_a_sampler_of_ones_own_keeps_its_traceback(elsewhere):
     ]
     with pytest.raises(TypeError, match="unsupported operand"):
         command.run(diffusion.METHOD, [*flags, "--max-new-tokens", "8"])
-
-
-def test_the_help_is_of_the_file_that_holds_the_method_whosever_model_it_reuses(elsewhere, capsys):
-    reused = '"""Another decoding of the same network."""\nfrom dataclasses import replace\nimport diffusion\n'
-    (elsewhere / "my_method.py").write_text(reused + 'METHOD = replace(diffusion.METHOD, name="mine")\n')
-    assert command.run(methods.find(str(elsewhere / "my_method.py")), ["--help"]) == 0
-    assert "Another decoding of the same network." in capsys.readouterr().out
-
-
-def test_the_help_shows_default_files_without_the_folder_of_the_project(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    assert cli.run(run_inference_sweep.main, run_inference_sweep.Args, ["--help"]) == 0
-    shown = capsys.readouterr().out
-    assert "weights/evaluator.pt" in shown and str(cli.ROOT) not in shown
-    parsed = cli.parse(run_inference_sweep.Args, ["--resume", str(tmp_path), "--data", "mine.txt"], "")
-    assert parsed.evaluator == cli.ROOT / "weights" / "evaluator.pt"
-    assert (parsed.resume, parsed.data) == (tmp_path, Path("mine.txt"))
-
-
-def test_a_network_without_a_part_that_the_lab_uses_is_refused_in_a_line(elsewhere, text_file, own_root, tiny, capsys):
-    path = elsewhere / "my_method.py"
-    path.write_text(path.read_text(encoding="utf-8").replace("self.lm_head", "self.head"), encoding="utf-8")
-    flags = ["--train", "--iters", "1", "--data", str(text_file), *tiny]
-    assert command.run(methods.find(str(path)), flags) == 2
-    assert "mine: its Model has no lm_head" in capsys.readouterr().err

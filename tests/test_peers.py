@@ -8,19 +8,23 @@ Without the group those that need a package skip.
 import importlib
 from functools import partial
 from importlib import metadata
+from types import SimpleNamespace
 
 import pytest
 import torch
+import tyro
 from test_house import ROOT, code_lines, tree
 
 from benchmarks import peers, timing
-from benchmarks.peers import Network, distance, exact, toy, watch
+from benchmarks.adapters import Network, environments
+from benchmarks.peers import distance, exact, toy, watch
 from lab import cli
+from lab.cli import UserError
 from lab.decoding.unmasking import within_budget
 from lab.measuring import records
 from lab.training import muon
 
-ADAPTERS = [path for path in sorted(ROOT.glob("benchmarks/adapters/*.py")) if path.stem != "__init__"]
+ADAPTERS = [ROOT / "benchmarks" / "adapters" / f"{name}.py" for name in environments.PACKAGES]
 DRAWS = 5_000  # from the toy: by chance they lie .015 from its probabilities
 
 
@@ -176,15 +180,40 @@ def test_an_unknown_package_is_a_mistake(capsys):
     assert "diffuser: unknown; known: tiny_diffusion" in capsys.readouterr().err
 
 
-def test_a_package_of_another_version_is_not_taken_for_the_pinned_one():
-    assert peers.installed(f"torch=={metadata.version('torch')}")
-    assert not peers.installed("torch==1.0")
-    assert not peers.installed("no-such-package==1.0")
+@pytest.mark.parametrize(
+    "pins, known",
+    [
+        ((), True),
+        ((f"torch=={metadata.version('torch')}", "x==1"), True),
+        (("torch==1.0",), False),
+        (("no-such==1",), False),
+    ],
+)
+def test_a_package_of_another_version_is_not_taken_for_the_pinned_one(monkeypatch, pins, known):
+    monkeypatch.setitem(environments.PACKAGES, "it", pins)
+    assert environments.is_installed("it") == known
+
+
+def test_a_package_that_is_not_here_is_measured_alone_in_an_environment_that_has_it(monkeypatch):
+    ran = []
+    monkeypatch.setattr(
+        environments.subprocess,
+        "run",
+        lambda command, **_: ran.append(command) or SimpleNamespace(returncode=len(ran) - 1),
+    )
+    flags = ["--only", "dlmserve,diffusers", "--texts", "3"]
+    monkeypatch.setattr(environments.sys, "argv", ["peers.py", *flags])
+    monkeypatch.setitem(environments.PACKAGES, "dlmserve", ("no-such==1",))
+    environments.run_in_its_own("dlmserve")
+    assert ran[0][:5] == ["uv", "run", "--with=no-such==1", "-m", "benchmarks.peers"]
+    args = tyro.cli(peers.Args, args=ran[0][5:], config=cli.CONFIG)
+    assert args.only == ("dlmserve",) and args.texts == 3
+    with pytest.raises(UserError, match="dlmserve: ended with status 1"):
+        environments.run_in_its_own("dlmserve")
 
 
 def test_adapters_are_short_and_their_packages_pinned():
-    assert {path.stem for path in ADAPTERS} == peers.PACKAGES.keys()
-    assert all("==" in pin for pins in peers.PACKAGES.values() for pin in pins)
+    assert all("==" in pin for pins in environments.PACKAGES.values() for pin in pins)
     for path in ADAPTERS:
         imports = [node for node in tree(path).body if type(node).__name__.startswith("Import")]
         imported = {line for node in imports for line in range(node.lineno, node.end_lineno + 1)}

@@ -32,7 +32,11 @@ FENCES = [
 ]
 PYTHON = [block for page in PAGES.values() for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL)]
 SHELL = [line for fence in FENCES for line in re.findall(r'^(?:[^"\n]|"[^"]*")+', fence, re.MULTILINE)]
-INLINE = [found for page in PAGES.values() for found in re.findall(r"`(uv run [^`]+)`", page)]
+INLINE = [  # but of the rows of tables that name a commit, whose commands they are
+    found
+    for page in PAGES.values()
+    for found in re.findall(r"`(uv run [^`]+)`(?!.*`[0-9a-f]{12}[^`]*` \|$)", page, re.MULTILINE)
+]
 ASIDE = {
     "--train": 0,
     "--resume": 0,
@@ -136,9 +140,9 @@ def test_a_command_of_a_page_runs(command, shakespeare_like, own_root, tiny, cap
 
 def test_every_script_is_shown():
     assert {command[0].removesuffix(".py") for command in SCRIPT_COMMANDS} == SCRIPTS | METHODS.keys()
-    assert {
-        f"benchmarks.{path.stem}" for path in ROOT.glob("benchmarks/*.py") if "__main__" in path.read_text("utf-8")
-    } >= {command[0] for command in BENCHMARK_COMMANDS}
+    benchmarks = [path for path in ROOT.glob("benchmarks/**/*.py") if "__main__" in path.read_text("utf-8")]
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in benchmarks}
+    assert names >= {command[0] for command in BENCHMARK_COMMANDS}
 
 
 @pytest.mark.parametrize("command", [*SCRIPT_COMMANDS, *BENCHMARK_COMMANDS], ids=" ".join)

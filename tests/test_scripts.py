@@ -15,12 +15,11 @@ from pathlib import Path
 
 import pytest
 import torch
-import tyro
 
 from diffusion import METHOD as diffusion
 from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
-from lab import cli, command
+from lab import cli
 from lab.cli import UserError
 from lab.measuring import quality, records, trials
 
@@ -313,16 +312,12 @@ def test_presets(lab, capsys):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"temp": None}, "Expected `float`, got `null` - at `$.temp`"),
-        ({"temp": "0.5"}, "$.temp"),
+        ({"temp": "0.5"}, "'str'"),
         ({"temp": -1}, "temp must be at least 0"),
-        ({"top_k": "most"}, "$.top_k"),
-        ({"top_k": 2.5}, "$.top_k"),
+        ({"top_k": "most"}, "'str'"),
         ({"top_k": 0}, "top_k must be at least 1"),
-        ({"spacing": True}, "$.spacing"),
-        ({"spacing": [5]}, "$.spacing"),
-        ({"gap": 5}, "diffusion has no gap"),
-        ({"": 5}, "diffusion has no "),
+        ({"spacing": [5]}, "'list'"),
+        ({"gap": 5}, "has no gap"),
         ({"draft_threshold": 0.5}, "draft_threshold: no effect without two stages"),
         (
             {"confirm_threshold": 0.5, "replace_margin": 0.1},
@@ -341,7 +336,7 @@ def test_a_preset_that_makes_no_sense_is_one_message(lab, capsys, settings, mess
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("content", ['{"mine": 3}', '{"mine": {}}', "[]", '{"mine": {"temp": 1}}'])
+@pytest.mark.parametrize("content", ['{"mine": {}}', "[]", '{"mine": {"temp": 1}}'])
 def test_a_preset_without_a_module_is_one_message(lab, capsys, content):
     (lab.root / "presets.json").write_text(content, encoding="utf-8")
     assert (
@@ -375,9 +370,6 @@ def test_training_curves(lab, capsys):
     logs[1] = logs[1].with_stem("diffusion_flow_train")  # swapped
     assert lab("plot_training_curves", *logs, "--output-dir", lab.root / "p", writes=False) == 2
     assert "diffusion_train.csv: no training log, or that of another method" in capsys.readouterr().err
-    logs[3] = logs[1]  # the flow's log twice
-    assert lab("plot_training_curves", *logs, writes=False) == 2
-    assert "the log of another method's training" in capsys.readouterr().err
 
 
 SWEEP = ["--module", "diffusion", "--seeds", "1,2,3", "--temp", "0.5,0.9"]
@@ -526,20 +518,6 @@ def test_what_cannot_be_compared_is_refused(lab, interrupted, capsys):
         assert "texts of [9, 12] characters: give those of one length" in capsys.readouterr().err
 
 
-def test_a_setting_that_a_version_did_not_have_is_at_its_default(lab, capsys):
-    argv = ["--module", "diffusion", "--weights", lab.weights["diffusion"], "--temp", "0.5,0.9", "--seeds", "1,2"]
-    assert lab("run_inference_sweep", *argv, "--output-dir", lab.root / "out") == 0
-    path = only(lab.root / "out") / "results.json"
-    older = changed(path, "older.json", seeds=7, steps=None)
-    points = analysed(lab, path, older)
-    assert [(point["name"], point["n"], point["steps"]) for point in points] == [
-        ("temp 0.5", "8", "0"),
-        ("temp 0.9", "8", "0"),
-    ]
-    analysed(lab, path, changed(path, "older.json", steps=None), status=2)
-    assert "temp 0.5: has two texts of one seed and prompt" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("other", [{"steps": 7}, {"forgotten": 3}, {"evaluator": "another.pt"}])
 def test_settings_of_one_name_are_told_apart_by_what_differs(other, lab):
     argv = ["--module", "diffusion", "--weights", lab.weights["diffusion"], "--temp", "0.5,0.9"]
@@ -550,15 +528,6 @@ def test_settings_of_one_name_are_told_apart_by_what_differs(other, lab):
     points = analysed(lab, path, changed(path, "b.json", **other))
     names = {point["name"] for point in points}
     assert names == {f"temp {temp}, {key} {which}" for temp in (0.5, 0.9) for which in (was, value)}
-
-
-def test_names_of_settings_are_one_line(lab, capsys):
-    argv = ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
-    for name in ("a\nb", "a\u2028b"):
-        assert lab("evaluate_generate_methods", *argv, "--a-name", name) == 2
-    assert "setting names must not contain line breaks" in capsys.readouterr().err
-    assert not (lab.root / "out").exists()
-    trials.Trial(None, None, (1,), name="\u65e7\u3000\u6cd5")  # with a Chinese space
 
 
 @pytest.mark.slow
@@ -639,15 +608,6 @@ def test_scripts_end_with_the_files_and_the_next_command(lab, capsys):
     assert lab(words[0].removesuffix(".py"), *words[1:], writes=False) == 0
 
 
-def test_timed_texts_on_a_busy_machine_are_counted(lab, capsys, monkeypatch):
-    monkeypatch.setattr(trials.time, "process_time", lambda: 0.0)
-    argv = ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out", "--batch", "6"]
-    assert lab("run_inference_sweep", *SWEEP, *argv) == 0
-    rows = load(only(lab.root / "out") / "results.json")
-    timed = sum(row["seconds"] is not None for row in rows)
-    assert f"{timed} of {timed} timed texts had to wait for a busy machine" in capsys.readouterr().err
-
-
 def test_an_evaluator_that_is_not_there_is_to_be_trained_apart(lab, capsys):
     """Not by the default recipe, which would make the model that writes."""
     argv = ["--module", "diffusion", "--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
@@ -655,7 +615,7 @@ def test_an_evaluator_that_is_not_there_is_to_be_trained_apart(lab, capsys):
     argv += ["--data", lab.root / "text.txt", "--evaluator", lab.root / "nope.pt", *SMALL]
     assert cli.run(script.main, script.Args, [*map(str, argv)]) == 2
     message = capsys.readouterr().err
-    assert "nope.pt: no such file" in message and "--seed 2 --n-embd 160 --weights my_evaluator.pt" in message
+    assert "nope.pt: no such file" in message and "docs/training.md" in message
 
 
 def test_two_sides_differ(lab, capsys):
@@ -673,25 +633,12 @@ def test_a_grid_of_second_stages_has_no_first(lab, capsys):
     assert "it is no second stage" in capsys.readouterr().err
 
 
-def test_an_analysis_leaves_nothing_of_an_older_one_of_its_tag(lab):
-    argv = ["--module", "diffusion", "--weights", lab.weights["diffusion"], "--spacing", "1,2"]
-    for name, timed in (("timed", 8), ("not", 0)):
-        assert lab("run_inference_sweep", *argv, "--timed", timed, "--output-dir", lab.root / name) == 0
-    found = []
-    for name in ("timed", "not"):
-        rows = only(lab.root / name) / "results.json"
-        flags = ["--inputs", rows, "--data", lab.root / "text.txt", "--output-dir", lab.root / "found"]
-        assert lab("analyze_inference_sweep", *flags, writes=False) == 0
-        found.append(names(lab.root / "found"))
-    assert found[0] - found[1] == {"analysis_pareto_speed_parallel.csv", "analysis_speed_vs_parallel.png"}
-
-
 def test_a_folder_in_place_of_rows_is_named_so(lab, capsys):
     assert lab("analyze_inference_sweep", "--inputs", lab.root, writes=False) == 2
     assert "name a JSON file" in capsys.readouterr().err
 
 
-def test_without_an_evaluator_of_the_text_its_training_is_named(lab, capsys):
+def test_without_an_evaluator_of_the_text_a_page_is_named(lab, capsys):
     argv = ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out", "--seeds", "1"]
     lab("run_inference_sweep", "--module", "diffusion", *argv)
     assert "no independent evaluator" not in capsys.readouterr().err
@@ -701,9 +648,7 @@ def test_without_an_evaluator_of_the_text_its_training_is_named(lab, capsys):
     gpt_too = [*argv, "--weights", str(lab.weights["gpt"]), "--module", "gpt"]
     assert cli.run(script.main, script.Args, gpt_too) == 0  # the evaluator itself writes
     message = capsys.readouterr().err
-    train = message.partition("To train one: uv run ")[2].partition(";")[0]
-    assert tyro.cli(command.flags(gpt), args=shlex.split(train)[1:], config=cli.CONFIG).config.n_embd == 160
-    assert "add --evaluator my_evaluator.pt" in message
+    assert "no independent evaluator" in message and "docs/training.md says how to train one" in message
 
 
 def test_outputs_are_ignored_by_git():

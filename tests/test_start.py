@@ -69,7 +69,7 @@ REFUSED = {
     "diffusion.py --steps 3 --spacing 2": "steps",
     "diffusion_flow.py --train --resume --weights nix.pt": "nix.resume.pt: no such file",
     "visualize.py --weights nix.pt": "nix.pt: no such file",
-    "evaluate_likelihood.py --strategies sideways": "sideways: unknown",
+    "evaluate_likelihood.py --strategies sideways": "sideways: not one of",
     "plot_training_curves.py --baseline-log nix --flow-log nix": "nix",
     "run_inference_preset.py --preset nix": "unknown",
     "run_inference_sweep.py --module nix": "unknown module",

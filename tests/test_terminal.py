@@ -12,7 +12,7 @@ from gpt import METHOD as gpt
 from lab.decoding.canvas import Canvas, Frame
 from lab.measuring import trials
 from lab.model.corpus import Alphabet
-from lab.showing import film, terminal
+from lab.showing import film, painter, terminal
 from lab.showing.film import EMPTY, MASKED, NEW, SETTLED, Film, Snapshot
 from methods import METHODS, load
 
@@ -74,8 +74,8 @@ def test_a_picture_fills_the_screen_with_legend_and_the_active_lines(size, count
             shown = file.lines()
         assert len(shown) == size[1] and all(len(line) <= size[0] for line in shown)
         text = "\n".join(shown).replace("\u00a0", " ")
-        assert "2 times slower than real" in text and "written in this call" in text
-        assert text.count(f"A poem: {k} call") == count
+        assert "2 times slower than real" in text and "written in this pass" in text
+        assert text.count(f"A poem: {k} forward pass") == count
         active = films[-1].snapshots[k].characters[:k].rsplit("\n")[-1]
         assert text.count(active) >= count
         beside = size[0] >= count * (film.COLUMNS + 2)
@@ -87,7 +87,7 @@ def test_a_film_leaves_its_last_state_once_where_the_cursor_was(monkeypatch):
     file, console = on((80, 24))
     terminal.play([poem(EMPTY, 3)], 50, console)
     ahead, _, after = file.taken.rpartition("\x1b[?1049l")
-    assert "\x1b[?1049h" in ahead and after.count("line 2 of a long") == 1 and "A poem: 84 calls" in after
+    assert "\x1b[?1049h" in ahead and after.count("line 2 of a long") == 1 and "A poem: 84 forward passes" in after
     assert "\x1b[2m" not in file.taken  # nothing is dim
 
 
@@ -130,7 +130,7 @@ def test_long_text_without_newlines_keeps_flowing(size):
     file, screens = write(size, text, "0123456789 ", chunk=7)
     assert all(f"{text[: 1 + 7 * (k + 1)].split()[-2]} " in screen for k, screen in enumerate(screens[:-1]) if k)
     assert " ".join(file.lines()).split() == text.split()
-    assert "calls, " in screens[3]
+    assert "forward passes, " in screens[3]
 
 
 @every_size
@@ -159,7 +159,16 @@ def test_the_whole_text_stands_there_in_the_end(method, size, make_weights):
     trial = trials.Trial(Canvas.after(engine.alphabet.encode("to be "), 120), method.decoding, (1,))
     sample = terminal.typed(engine, trial, console)
     assert "".join(file.lines()).replace(" ", "") == sample.text.replace(" ", "").replace("\n", "")
-    assert "calls, " in file.taken and "38;5;208" not in file.taken.rpartition("calls, ")[2]
+    assert "forward passes, " in file.taken and "38;5;208" not in file.taken.rpartition("forward passes, ")[2]
     assert "48;5;208" in file.taken  # the characters of a call are marked
     if method.name != "gpt":
         assert "░" in file.taken  # masks were visible on the way
+
+
+def test_a_masked_cell_is_green_by_what_of_its_noise_a_flow_has_removed():
+    behind = [terminal.styled("░", MASKED, 0, certainty)[1] for certainty in (3, 9)]
+    assert [style.bgcolor.triplet for style in behind] == [painter.evident(3), painter.FLOW]
+    assert terminal.styled("░", MASKED, 0) == ("░", terminal.STYLES[MASKED])
+    grown = Snapshot(1, 1.0, "__", bytes([MASKED] * 2), bytes(2), certainty=bytes([0, 9]))
+    plain, green = terminal.active_lines(grown, 10, 5)[0].spans
+    assert plain.style == terminal.STYLES[MASKED] and green.style == behind[1]

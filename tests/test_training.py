@@ -172,33 +172,16 @@ def test_resume_refuses_other_settings_and_a_missing_state(text_file, own_root, 
     assert "muon_lr" in capsys.readouterr().err
 
 
-def test_resume_of_a_finished_training_says_so_and_how_to_go_on_from_it(text_file, own_root, tiny, monkeypatch, capsys):
-    path = own_root / "my w.pt"
-    assert train(gpt, text_file, path, "--iters", "1", *tiny) == 0
-    before = path.read_bytes()
-    monkeypatch.setattr(sys, "argv", ["gpt.py", "--train", "--resume", "--weights", str(path), "--iters", "1"])
-    assert train(gpt, text_file, path, "--resume", "--iters", "1", *tiny) == 2
-    said = capsys.readouterr().err
-    assert f"{path}: its training is finished; to go on from it: uv run gpt.py" in said
-    assert f" --train --init '{path}'\n" in said and path.read_bytes() == before
-
-
 @pytest.mark.parametrize("began", [False, True], ids=["float32", "bfloat16"])
-def test_a_training_goes_on_in_the_number_format_that_it_began_with(
-    began, text_file, own_root, tiny, monkeypatch, capsys
-):
+def test_a_training_goes_on_in_the_number_format_that_it_began_with(began, text_file, own_root, tiny, monkeypatch):
     flags = ["--iters", "4", "--no-calibrate", *tiny]
     monkeypatch.setattr(machine, "bf16_is_faster", lambda _: began)
     assert train(gpt, text_file, own_root / "a.pt", *flags) == 0
     assert train(stopping(gpt, 2), text_file, own_root / "b.pt", *flags) == 130
     monkeypatch.setattr(machine, "bf16_is_faster", lambda _: not began)
-    monkeypatch.setattr(machine, "processor", lambda: "another")
-    assert "goes on in" not in capsys.readouterr().err
     assert train(gpt, text_file, own_root / "b.pt", "--resume", *flags) == 0
-    assert f"goes on in {'bfloat16' if began else 'float32'}, as it began" in capsys.readouterr().err
     a, b = (torch.load(own_root / f"{name}.pt", weights_only=True) for name in "ab")
     assert same(a["model"], b["model"]) and b["provenance"]["bf16"] == began
-    assert b["provenance"]["resumed_on"]["processor"] == "another" and "resumed_on" not in a["provenance"]
 
 
 def test_weights_are_replaced_only_at_the_end(text_file, own_root, tiny, monkeypatch):
@@ -236,13 +219,8 @@ Trained = namedtuple("Trained", "recipe")
     ("typed", "processes", "advice"),
     [
         (["--train"], 1, "uv run gpt.py --train --resume"),
-        (["--train", "--iters", "9", "--init", "a.pt"], 1, "uv run gpt.py --iters 9 --train --resume"),
-        (["--init=a.pt", "--resume", "--train"], 1, "uv run gpt.py --train --resume"),
-        (
-            ["--train", "--init", "my a.pt", "--weights", "b c.pt"],
-            1,
-            "uv run gpt.py --weights 'b c.pt' --train --resume",
-        ),
+        (["--init=a.pt", "--resume", "--train"], 1, "uv run gpt.py --init=a.pt --train --resume"),
+        (["--train", "--weights", "b c.pt"], 1, "uv run gpt.py --weights 'b c.pt' --train --resume"),
         (["--train"], 2, "uv run torchrun --nproc-per-node 2 gpt.py --train --resume"),
     ],
 )
@@ -285,10 +263,11 @@ def test_init_starts_from_other_weights_and_is_recorded(text_file, own_root, tin
 
 
 def test_init_refuses_other_sizes(text_file, own_root, tiny, capsys):
-    assert train(gpt, text_file, own_root / "a.pt", "--iters", "1", *tiny) == 0
-    wider = ["--init", str(own_root / "a.pt"), "--iters", "1", *tiny, "--n-embd", "32"]
-    assert train(gpt, text_file, own_root / "b.pt", *wider) == 2
-    assert "a.pt" in capsys.readouterr().err
+    assert train(gpt, text_file, own_root / "a.pt", "--iters", "1", *tiny, "--n-layer", "2") == 0
+    for sizes in (("--n-embd", "32", "--n-layer", "2"), ("--n-layer", "1"), ("--n-layer", "3")):
+        other = ["--init", str(own_root / "a.pt"), "--iters", "1", *tiny, *sizes]
+        assert train(gpt, text_file, own_root / "b.pt", *other) == 2
+        assert "a.pt: made for another alphabet or other sizes" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -572,13 +551,6 @@ def test_two_presses_within_two_seconds_let_the_step_end(monkeypatch):
         assert interrupt.seen
 
 
-@pytest.mark.parametrize("is_busy", [True, False])
-def test_minutes_on_a_busy_machine_are_called_so(is_busy, text_file, own_root, tiny, monkeypatch, capsys):
-    monkeypatch.setattr(session.time, "thread_time", (lambda: 0.0) if is_busy else time.monotonic)
-    assert train(gpt, text_file, own_root / "w.pt", "--iters", "2", "--device", "cpu", *tiny) == 0
-    assert ("the machine is busy" in capsys.readouterr().err) == is_busy
-
-
 def test_a_second_training_of_one_file_is_refused_and_names_the_first(text_file, own_root, tiny, capsys):
     with files.locked(own_root / "w.pt"):
         assert train(gpt, text_file, own_root / "w.pt", "--iters", "1", *tiny) == 2
@@ -647,7 +619,7 @@ def test_resuming_before_the_first_step_sets_nothing_aside(text_file, own_root, 
     assert not list(own_root.glob("*.old"))
 
 
-@pytest.mark.parametrize("change", [{"step": "7"}, {"step": 99}, {"rows": None}, {"optimisers": 5}, {"provenance": 3}])
+@pytest.mark.parametrize("change", [{"model": {}}, {"optimisers": 5}, {"provenance": 3}])
 def test_a_damaged_resume_file_is_refused_in_words(change, text_file, own_root, tiny, monkeypatch, capsys):
     flags, resume = ["--iters", "4", *tiny], own_root / "w.resume.pt"
     assert train(stopping(gpt, 2), text_file, own_root / "w.pt", *flags) == 130
@@ -660,7 +632,7 @@ def test_a_damaged_resume_file_is_refused_in_words(change, text_file, own_root, 
 def test_advice_repeats_what_was_typed(damaged, text_file, own_root, tiny, monkeypatch, capsys):
     path = own_root / "my w.pt"
     if damaged:
-        checkpoint.resume_path(path).write_bytes(b"cut")
+        checkpoint.resume_path(path).write_bytes(b"PK\3\4 cut")
     monkeypatch.setattr(sys, "argv", ["gpt.py", "--train", "--resume", "--weights", str(path), "--iters", "3"])
     assert train(gpt, text_file, path, "--resume", *tiny) == 2
     assert f"uv run gpt.py --weights '{path}' --iters 3 --train\n" in capsys.readouterr().err
@@ -676,9 +648,7 @@ def test_replacing_the_default_weights_is_said_before_it_starts(text_file, own_r
     assert told == [False, True]
 
 
-def test_a_full_disk_stops_a_training_with_advice_and_keeps_the_last_checkpoint(
-    text_file, own_root, tiny, monkeypatch, capsys
-):
+def test_a_full_disk_stops_a_training_and_keeps_the_last_checkpoint(text_file, own_root, tiny, monkeypatch, capsys):
     flags, real, written = ["--iters", "4", "--save-every", "0", *tiny], os.replace, []
 
     def filling_up(source, target):
@@ -689,10 +659,8 @@ def test_a_full_disk_stops_a_training_with_advice_and_keeps_the_last_checkpoint(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "replace", filling_up)
-        patch.setattr(sys, "argv", ["gpt.py", "--train", "--iters", "4"])
         assert train(gpt, text_file, own_root / "w.pt", *flags) == 2
-    message = capsys.readouterr().err
-    assert "the disk is full" in message and ".csv" in message or "go on with: uv run gpt.py" in message
+    assert "the disk is full" in capsys.readouterr().err
     assert 1 <= torch.load(own_root / "w.resume.pt", weights_only=True)["step"] < 4
     assert logs(own_root)[0].read_text().startswith("step,")
     assert not list(own_root.rglob("*.part"))

@@ -1,20 +1,23 @@
 // What a visitor sees and does: the methods write from one canvas on one clock; any cell is read, changed or erased.
 
 import { load } from "./network.js"
-import { SAMPLERS, noise_share } from "./sampler.js"
+import { SAMPLERS, softmax } from "./sampler.js"
 
-const $ = id => document.getElementById(id)
-const { methods, characters, mask } = JSON.parse($("about").textContent)
+const named = Object.fromEntries([...document.querySelectorAll("[id]")].map(node => [node.id, node]))
+const { about, again, at, bars, charts, dials, erase, examples, films, other, popup, status, text } = named
+const { methods, characters, mask } = JSON.parse(about.textContent)
+const signs = [...characters, mask], V = characters.length  // by token; V: masked
 const MASKED = "s0", NEW = "s2", SETTLED = "s3", EMPTY = "s4"  // as in lab/showing/page.css
-const BARS = 5, STACKED = 10, PASSES = 24  // likeliest characters, and in a column of a chart, which has so many
+const BARS = 5, STACKED = 10  // likeliest characters, and in a column of a chart
 const LINE = 40  // cells that an arrow up skips
 const NEW_CHARACTERS = 240  // after a text without gaps
 const PAUSE = 400, PICTURE = 40  // milliseconds: before a text, for what else is changed; between pictures
 const still = matchMedia("(prefers-reduced-motion: reduce)").matches
 const wait = milliseconds => new Promise(after => setTimeout(after, milliseconds))
-const tell = (what, more = "") => { $("status").textContent = $("status").dataset[what] + more }
-const name = token => ({ " ": "␣", "\n": "⏎" })[characters[token]] ?? characters[token]
+const tell = (what, more = "") => { status.textContent = status.dataset[what] + more }
+const name = token => ({ " ": "␣", "\n": "⏎" })[signs[token]] ?? signs[token]
 const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random())
+const random = { uniform: Math.random, normal }
 
 function make(tag, properties, ...children) {
   const made = Object.assign(document.createElement(tag), properties)
@@ -23,165 +26,152 @@ function make(tag, properties, ...children) {
 }
 
 const panels = Object.entries(methods).map(([key, method]) => {
-  const pre = $(key).querySelector("pre"), figures = $(key).querySelectorAll(".figures b")
-  return { key, ...method, pre, figures, cells: [] }
+  const [pre, ...figures] = named[key].querySelectorAll("pre, .figures b")
+  return { ...method, key, pre, figures }
 })
-let canvas, writing, cursor, wish = 0
+let canvas, cursor, writing
 
 // Writing
 
 function read() {
-  const text = $("text").value, size = Math.min(...panels.map(panel => panel.config.block_size))
-  const signs = [...text.includes(mask) ? text : text + mask.repeat(NEW_CHARACTERS)].slice(0, size)
-  const idx = signs.map(sign => characters.indexOf(sign)), masked = signs.map(sign => sign === mask)
-  const unknown = signs.filter((_, i) => idx[i] < 0 && !masked[i])
-  if (unknown.length) return tell("unknown", unknown.join(" "))
-  canvas = { idx, masked }
-  start()
+  const typed = [...text.value], size = Math.min(...panels.map(panel => panel.config.block_size))
+  const idx = typed.map(sign => signs.indexOf(sign))
+  const unknown = typed.filter((_, i) => idx[i] < 0)
+  if (unknown.length) tell("unknown", unknown.join(" "))
+  else start((idx.includes(V) ? idx : idx.concat(Array(NEW_CHARACTERS).fill(V))).slice(0, size))
 }
 
-function start() {
-  const mine = ++wish
-  writing = writing.then(() => race(() => mine === wish))
+function start(idx) {
+  canvas = idx
+  writing = writing.then(() => race(idx))
 }
 
-async function race(wanted) {
-  if (!wanted()) return
-  panels.forEach(begin)
+async function race(idx) {
+  if (idx !== canvas) return
+  for (const panel of panels) begin(panel)
   tell("writing")
   await wait(PAUSE)
-  let left = panels, drawn = 0
-  while (left.length && wanted()) {
-    const panel = left.reduce((a, b) => a.frames.at(-1).seconds <= b.frames.at(-1).seconds ? a : b)
-    if (!await step(panel)) left = left.filter(each => each !== panel)
+  let writers = panels, drawn = 0
+  while (writers.length && idx === canvas) {
+    const panel = writers.reduce((a, b) => a.last.time <= b.last.time ? a : b)
+    if (!await step(panel)) writers = writers.filter(each => each !== panel)
     if (still || performance.now() - drawn < PICTURE) continue
-    panels.forEach(each => show(each, each.frames.length - 1))
+    panels.forEach(each => show(each, each.last))
     await wait(0)
     drawn = performance.now()
   }
-  if (!wanted()) return
+  if (idx !== canvas) return
   tell("written")
-  $("at").value = $("at").max
+  at.value = 1
   seek()
 }
 
 function begin(panel) {
-  const { heat, ...dials } = Object.fromEntries([...new FormData($("dials"))].map(([dial, value]) => [dial, +value]))
-  const decoding = { ...panel.decoding, ...dials, temp: panel.decoding.temp * heat }
-  panel.stream = SAMPLERS[panel.key](panel.model, canvas, decoding, { uniform: Math.random, normal })
-  panel.frames = [{ ...canvas, probs: canvas.idx.map(() => []), seconds: 0, computed: 0 }]
-  panel.cells = canvas.idx.map(() => make("span"))
-  panel.pre.replaceChildren(...panel.cells)
-  show(panel, 0)
+  const { heat, ...settings } = Object.fromEntries(new FormData(dials))  // texts, which count as numbers
+  const decoding = { ...panel.decoding, ...settings, temp: panel.decoding.temp * heat }
+  panel.last = { idx: canvas, probs: canvas.map(() => []), computed: 0, time: 0 }
+  panel.frames = [panel.last]
+  if (panel.pre.children.length !== canvas.length)
+    panel.pre.replaceChildren(...canvas.map((_, i) => make("span", { panel, i })))
+  panel.stream = SAMPLERS[panel.key](panel.model, canvas, decoding, random)
+  show(panel, panel.last)
 }
 
 async function step(panel) {
-  const began = performance.now(), before = panel.frames.at(-1), { value: frame } = await panel.stream.next()
+  const began = performance.now(), { value: frame } = await panel.stream.next(), before = panel.last
   if (!frame) return false
-  const seconds = before.seconds + (performance.now() - began) / 1000, computed = before.computed + panel.model.computed
-  const probs = before.probs.map((row, i) => before.masked[i] && frame.probs[i] || row)  // the last that found it masked
-  panel.frames.push({ ...frame, probs, seconds, computed })
+  const probs = before.probs.map((row, i) => before.idx[i] === V && frame.probs[i] || row)  // the last that found it masked
+  const computed = before.computed + panel.model.computed, time = before.time + performance.now() - began
+  panel.last = { ...frame, before, probs, computed, time }
+  panel.frames.push(panel.last)
   return true
 }
 
-function show(panel, k) {
-  const frame = panel.frames[k], before = panel.frames[k - 1] ?? frame
-  panel.at = k
-  panel.cells.forEach((cell, i) => {
-    const masked = frame.masked[i], probs = frame.probs[i]
-    const token = masked ? probs.indexOf(Math.max(...probs)) : frame.idx[i], share = probs[token] ?? +!masked
-    const state = masked ? panel.is_causal ? EMPTY : MASKED : before.masked[i] ? NEW : SETTLED
-    const level = 1 - noise_share(frame.snr?.[i] ?? 0), look = [state, token, share, level].join()
-    if (cell.look === look) return
-    Object.assign(cell, { look, className: state, style: `--share: ${share}; --level: ${level}` })
-    cell.dataset.sign = characters[token] ?? ""
-    cell.textContent = masked ? name(token) ?? "\u00a0" : characters[token]
-  })
-  const figures = [k, frame.computed.toFixed(1), frame.seconds.toFixed(2)]
-  panel.figures.forEach((figure, i) => { figure.textContent = figures[i] })
+function show(panel, frame) {
+  const { idx, probs, before = frame, certainty = [], computed, time } = frame
+  panel.shown = frame
+  for (const [i, cell] of [...panel.pre.children].entries()) {
+    const row = probs[i], masked = idx[i] === V, token = masked ? row.indexOf(Math.max(...row)) : idx[i]
+    const state = masked ? panel.is_causal ? EMPTY : MASKED : before.idx[i] === V ? NEW : SETTLED
+    const style = `--share: ${row[token] ?? +!masked}; --level: ${certainty[i] ?? 0}`, look = state + token + style
+    if (cell.look === look) continue
+    const textContent = masked ? name(token) ?? "\u00a0" : signs[token]
+    Object.assign(cell, { look, className: state, style, textContent }).dataset.sign = signs[token]
+  }
+  const said = [panel.frames.indexOf(frame), computed.toFixed(1), (time / 1000).toFixed(2)]
+  panel.figures.forEach((figure, i) => { figure.textContent = said[i] })
 }
 
 function seek() {
-  const clock = Math.max(...panels.map(panel => panel.frames.at(-1).seconds)) * $("at").value / $("at").max
-  panels.forEach(panel => show(panel, panel.frames.findLastIndex(frame => frame.seconds <= clock)))
+  const clock = Math.max(...panels.map(panel => panel.last.time)) * at.value
+  for (const panel of panels) show(panel, panel.frames.findLast(frame => frame.time <= clock))
 }
 
 // A cell
 
-// The likeliest tokens of probabilities, with these.
-const likeliest = (probs, count) =>
-  [...probs.keys()].sort((a, b) => probs[b] - probs[a]).slice(0, count).map(token => [token, probs[token]])
+const likeliest = (probs, count) => [...probs.keys()].sort((a, b) => probs[b] - probs[a]).slice(0, count)
 
 // A column for each forward pass that found the cell masked: what it held likely, stacked, or the evidence that goes on.
-function chart(panel, i) {
-  const passes = panel.frames.filter((frame, k) => frame.probs[i] !== panel.frames[Math.max(0, k - 1)].probs[i])
-  const columns = passes.slice(0, PASSES).map(frame => {
-    const bars = likeliest(frame.snr?.[i] ? frame.evidence[i] : frame.probs[i], STACKED).map(([token, share]) =>
-      make("b", { style: `height: ${100 * share}%` }, share > .2 ? name(token) : ""))
-    return make("p", { className: frame.masked[i] ? "" : NEW }, ...bars)
+function chart({ key, title, frames }, i) {
+  const passes = frames.filter(({ probs, before }) => before && probs[i] !== before.probs[i])
+  const columns = passes.map(({ idx, probs, evidence, certainty }) => {
+    const row = certainty?.[i] ? softmax(evidence[i]) : probs[i]
+    const parts = likeliest(row, STACKED).map(token => make("b", { style: `--share: ${row[token]}` }, name(token)))
+    return make("p", { className: idx[i] === V ? "" : NEW }, ...parts)
   })
-  return make("figure", { className: panel.key }, make("figcaption", {}, panel.title), ...columns)
+  return make("figure", { className: key }, make("figcaption", {}, title), ...columns)
 }
 
-function point(panel, i) {
-  cursor?.panel.cells[cursor.i]?.removeAttribute("aria-current")
-  cursor = { panel, i }
-  const cell = panel.cells[i], best = likeliest(panel.frames[panel.at].probs[i], BARS)
+function point(cell) {
+  const { panel, i } = cell, row = panel.shown.probs[i]
+  cursor?.removeAttribute("aria-current")
+  cursor = cell
   cell.ariaCurrent = true
-  $("bars").replaceChildren(...best.map(([token, share]) => make("button", { onclick: () => edit(token) },
-    make("b", { style: `width: ${100 * share}%` }), `${name(token)} ${(100 * share).toFixed(1)} %`)))
-  $("charts").replaceChildren(...panels.map(each => chart(each, i)))
-  $("cell").showPopover()
-  const { left, bottom } = cell.getBoundingClientRect(), { offsetWidth, offsetHeight } = $("cell")
-  $("cell").style.left = `${Math.min(left, innerWidth - offsetWidth)}px`
-  $("cell").style.top = `${Math.min(bottom + 2, innerHeight - offsetHeight)}px`
+  bars.replaceChildren(...likeliest(row, BARS).map(token => make("button", { style: `--share: ${row[token]}`,
+    onclick: () => edit(token) }, `${name(token)} ${(100 * row[token]).toFixed(1)} %`)))
+  charts.replaceChildren(...panels.map(each => chart(each, i)))
+  popup.showPopover()
 }
 
-// No token: the cell is masked. What is masked is written again, by all methods, from this panel's text.
+// What is masked then is written again, by all methods, from this panel's text.
 function edit(token) {
   if (token < 0) return
-  const { panel, i } = cursor, { idx, masked } = panel.frames[panel.at]
-  canvas = { idx: idx.with(i, token), masked: masked.with(i, token === undefined) }
-  $("cell").hidePopover()
-  start()
+  popup.hidePopover()
+  start(cursor.panel.shown.idx.with(cursor.i, token))
 }
 
 function press(event) {
-  const token = characters.indexOf(event.key), { panel, i } = cursor
-  const to = i + { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -LINE, ArrowDown: LINE }[event.key]
-  if (event.ctrlKey || event.metaKey || event.altKey) return
-  if (panel.cells[to]) point(panel, to)
-  else if (["Backspace", "Delete"].includes(event.key)) edit()
-  else if (token >= 0) edit(token)
-  else return
+  const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -LINE, ArrowDown: LINE }[event.key]
+  const token = ["Backspace", "Delete"].includes(event.key) ? V : signs.indexOf(event.key)
+  if (event.ctrlKey || event.metaKey || event.altKey || !by && token < 0) return
   event.preventDefault()
+  const { panel, i } = event.target.matches("pre:not(:has([aria-current]))") ? event.target.firstChild : cursor
+  point(panel.pre.children[i + by] ?? panel.pre.children[i])
+  edit(token)
 }
 
-const pinned = () => $("cell").matches(":focus-within")
-for (const panel of panels) {
-  const at = event => panel.cells.indexOf(event.target)
-  panel.pre.onfocus = () => { if (cursor?.panel !== panel) cursor = { panel, i: 0 } }
-  panel.pre.onkeydown = press
-  panel.pre.onmouseover = event => { if (at(event) >= 0 && !pinned()) point(panel, at(event)) }
-  panel.pre.onmouseleave = () => pinned() || $("cell").hidePopover()
-  panel.pre.onclick = event => {
-    if (at(event) < 0) return
-    point(panel, at(event))
-    $("erase").focus()
-  }
+document.onmouseover = ({ target }) => {
+  if (popup.matches(":focus-within")) return
+  if (target.panel) point(target)
+  else popup.hidePopover()
 }
-$("cell").onkeydown = press
-$("erase").onclick = () => edit()
-$("other").oninput = event => edit(characters.indexOf(event.target.value))
-$("dials").oninput = event => {
-  event.target.previousElementSibling.textContent = event.target.value
-  start()
+films.onclick = ({ target }) => {
+  if (!target.panel) return
+  point(target)
+  erase.focus()
 }
-$("again").onclick = start
-$("text").oninput = read
-$("at").oninput = seek
-$("examples").onclick = event => {
-  $("text").value = event.target.value ?? $("text").value
+films.onkeydown = popup.onkeydown = press
+erase.onclick = () => edit(V)
+other.oninput = () => edit(signs.indexOf(other.value))
+again.onclick = () => start([...canvas])
+text.oninput = read
+at.oninput = seek
+dials.oninput = ({ target }) => {
+  target.previousElementSibling.textContent = target.value
+  again.click()
+}
+examples.onclick = ({ target }) => {
+  text.value = target.value ?? text.value
   read()
 }
 

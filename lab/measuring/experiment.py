@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from lab.cli import ROOT, check, check_range, check_seeds, comma_list, uv_run
+from lab.cli import ROOT, check, check_range, comma_list, uv_run
 from lab.decoding.canvas import Canvas
 from lab.measuring import quality, records, trials, workers
 from lab.measuring.trials import Trial
-from lab.model import machine, onnx_runtime
+from lab.model import onnx_runtime
 from lab.progress import Bar, note
 
 EVALUATOR = ROOT / "weights" / "evaluator.pt"
@@ -38,12 +38,9 @@ class Args:
     resume: Path | None = None  # folder of an interrupted run to go on with
 
     def __post_init__(self):
-        check_range(self, 1, MOST, "prompts", "prompt_len", "max_new_tokens")
-        check_range(self, 1, 1024, "batch")
-        check_range(self, 1, 256, "workers")
+        check_range(self, 1, MOST, "prompts", "prompt_len", "max_new_tokens", "batch", "workers")
         check_range(self, 0, math.inf, "timed")
         onnx_runtime.check_installed(self.runtime)
-        check_seeds(*self.seeds)
         check(self.resume is None or os.path.isdir(self.resume), f"--resume {self.resume}: no such folder")
         check(self.workers == 1 or self.cluster is None, "--workers are of this machine, --cluster not: choose one")
         check(self.is_timed or self.timed <= 1, "--timed: one process writes; leave it out, or --workers and --cluster")
@@ -60,13 +57,10 @@ def reference(args, engine, load):
     load(name, path) -> Engine, of the evaluator. Raises UserError when the engine knows other characters.
     """
     found = quality.Reference.of_data(args.data)
-    path = args.data or ROOT / "data.txt"
     if found is None:
         return None
-    check_text(found.alphabet, path, engine, hint="give that with --data")
-    other = "--seed", "2", "--n-embd", "160", "--weights", "my_evaluator.pt"  # not the model that writes
-    train = uv_run("gpt.py", "--train", "--data", path, *other)
-    hint = f"To train one: {train}; then add --evaluator my_evaluator.pt"
+    check_text(found.alphabet, args.data or "data.txt", engine, hint="give that with --data")
+    hint = "docs/training.md says how to train one"
     exists = os.path.exists(args.evaluator)
     check(exists or args.evaluator == EVALUATOR, f"--evaluator {args.evaluator}: no such file. {hint}")
     evaluator = load("gpt", args.evaluator) if exists else None
@@ -149,14 +143,18 @@ def row_keys(engine, trial):
         }
 
 
-def write(settings, args, reference, label, rows_file):
-    """Write a text for each setting, seed and prompt -> (rows, their folder). settings: {name: (engine, Decoding)}."""
+def write(settings, args, load, label, rows_file):
+    """Write a text for each setting, seed and prompt -> (rows, their folder, the `reference` that they are measured against).
+
+    settings: {name: (engine, Decoding)}.
+    """
     first, *others = (engine for engine, _ in settings.values())
+    real = reference(args, first, load)
     check_text(first.alphabet, first.weights, *others, hint="compare models of one text")
-    texts, todo = prompts(first, reference, args), []
+    texts, todo = prompts(first, real, args), []
     for name, (engine, decoding) in settings.items():
         todo += batches(name, engine, decoding, args, texts)
-    return generate_rows(todo, args, reference, label, rows_file)
+    return *generate_rows(todo, args, real, label, rows_file), real
 
 
 def generate_rows(todo, args, reference, label, rows_file):
@@ -215,12 +213,8 @@ def _write(engines, task):
     return trials.run(engines[task[0]], task[1])
 
 
-def print_summary(verdicts, rows, folder, *command):
+def print_summary(verdicts, folder, *command):
     """End a script: what it found, where its files are, and the script to run next with its flags."""
-    timed = [row for row in rows if row.get("seconds") is not None]
-    late = sum(machine.was_busy(row["seconds"], row.get("cpu_seconds")) for row in timed)
-    if late:
-        note(f"{late} of {len(timed)} timed texts had to wait for a busy machine: their seconds say too much")
     print(*verdicts, f"files: {folder.path}", sep="\n")
     if command:
         print(f"next:  {uv_run(*command)}")

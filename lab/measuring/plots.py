@@ -65,15 +65,14 @@ def label(axes, points, x, y):
         )
 
 
-def log_axes(axes, y=False):
-    """A logarithmic x axis with plain numbers, and y axis where that is asked for."""
+def log_axes(axes):
+    """A logarithmic x axis with plain numbers."""
     from matplotlib.ticker import LogLocator
 
-    axes.set(xscale="log", yscale="log" if y else axes.get_yscale())
-    for axis in (axes.xaxis, axes.yaxis)[: 1 + y]:
-        axis.set_major_formatter("{x:g}")
-        axis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
-        axis.set_minor_formatter("{x:g}")
+    axes.set(xscale="log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
+    axes.xaxis.set_minor_formatter("{x:g}")
 
 
 def real_line(axes, value):

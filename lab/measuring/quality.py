@@ -10,17 +10,15 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
-from scipy.special import entr
+from scipy.special import entr, rel_entr
 from torch.nn import functional as F
 
 from lab.cli import UserError, check
-from lab.model.corpus import Alphabet, Corpus, codes_of
+from lab.model.corpus import Alphabet, Corpus
 from lab.progress import note
 
 COPIED = 32  # characters in a row that make a copy
-MULTIPLIER = 0x9E3779B97F4A7C15  # odd, its bits mixed
 REPEATED = 16  # characters in a row that make a repetition
 SEARCHED = 4_000_000  # characters of the training text that are searched for copies
 MEASURES = {  # every measure: what it is of (a text's cost, its characters, or a set of texts), and its unit
@@ -164,63 +162,48 @@ def distinct(items, n):
     return len(set(grams)) / len(grams) if grams else None
 
 
+def share_within(text, n, is_known):
+    """Share of characters that lie in an n-gram of which is_known(n-gram) is true; None for an empty text."""
+    inside = np.zeros(len(text), dtype=bool)
+    for start, gram in enumerate(grams(text, n)):
+        inside[start : start + n] |= is_known(gram)
+    return float(inside.mean()) if len(text) else None
+
+
 def repetition(text, n=REPEATED):
     """Share of characters that lie in an n-gram which began earlier in the text."""
-    seen = set()
-    inside = np.zeros(len(text), dtype=bool)
-    for i in range(len(text) - n + 1):
-        gram = text[i : i + n]
-        inside[i : i + n] |= gram in seen
-        seen.add(gram)
-    return float(inside.mean()) if len(text) else None
+    seen = Counter()
+
+    def began_earlier(gram):
+        seen[gram] += 1
+        return seen[gram] > 1
+
+    return share_within(text, n, began_earlier)
 
 
 def copied_share(text, source, n=COPIED):
     """Share of characters that lie in runs of n or more that stand in `source`; None for an empty text."""
-    inside = np.zeros(len(text), dtype=bool)
-    places = source_fingerprints(source, n).get_indexer(fingerprints(text, n))  # -1: nowhere
-    for start in np.flatnonzero(places >= 0):
-        inside[start : start + n] = True
-    return float(inside.mean()) if len(text) else None
-
-
-def fingerprints(text, n):
-    """A 64-bit number for each n-gram of a text, the same for the same n-gram: (len(text) - n + 1,)."""
-    codes = codes_of(text).astype(np.uint64)
-    found = np.zeros(max(0, len(codes) - n + 1), dtype=np.uint64)
-    for k in range(n):
-        found = found * np.uint64(MULTIPLIER) + codes[k : k + len(found)]  # modulo 2^64
-    return found
+    known = hashed(source, n)
+    return share_within(text, n, lambda gram: hash(gram) in known)
 
 
 @functools.lru_cache(maxsize=2)
-def source_fingerprints(source, n):
-    """Those of a source, each once, in a hash table that is made once."""
-    return pd.Index(fingerprints(source, n)).unique()
-
-
-def entropy_of(p):
-    """Sum of -p log2 p over the last axis, bits."""
-    return entr(p).sum(-1) / np.log(2)
+def hashed(text, n):
+    """The hashes of a text's n-grams, which need less room than those (cached)."""
+    return {hash(text[i : i + n]) for i in range(len(text) - n + 1)}
 
 
 def entropy(counts):
     """Entropy in bits of the distributions proportional to counts (..., K)."""
-    return entropy_of(counts / np.maximum(counts.sum(-1, keepdims=True), 1e-300))
+    p = counts / np.maximum(counts.sum(-1, keepdims=True), 1e-300)
+    return entr(p).sum(-1) / np.log(2)
 
 
-def divergence(counts, other, unseen=0.0):
-    """Jensen-Shannon divergence, 0..1 bit, of the distributions proportional to counts (..., K) and other (K,).
-
-    scipy's jensenshannon needs full tables: each resample would bring all unseen n-grams along.
-    unseen: (J,) what else `other` counts, of which counts has none: no columns are needed for them.
-    """
-    total = other.sum() + np.sum(unseen)
-    p = counts / counts.sum(-1, keepdims=True)
-    r = other / total
-    rest = np.atleast_1d(unseen) / total
-    mixed = entropy_of((p + r) / 2) + entropy_of(rest / 2)
-    return np.clip(mixed - (entropy_of(p) + entropy_of(r) + entropy_of(rest)) / 2, 0, 1)
+def divergence(counts, other):
+    """Jensen-Shannon divergence, 0..1 bit, of the distributions proportional to counts (..., K) and other (K,)."""
+    p, r = counts / counts.sum(-1, keepdims=True), other / other.sum()
+    m = (p + r) / 2
+    return (rel_entr(p, m) + rel_entr(r, m)).sum(-1) / (2 * np.log(2))
 
 
 class NgramStats:
@@ -234,21 +217,19 @@ class NgramStats:
         self.copied_share = np.array([np.mean([row["copied_share"] or 0 for row in group]) for group in groups])
         self.counts = {}
         self.target = {}
-        self.unseen = {}
         for n in (3, 4):
             written = [[row["text"][-row["chars"] :] for row in group] for group in groups]
             per_group = [Counter(gram for text in texts for gram in grams(text, n)) for texts in written]
             target = counted(reference.known, n)
-            all_seen = set().union(*per_group)
-            seen = sorted(all_seen)  # in order, for sums that come out the same in each process
-            self.counts[n] = np.array([[counter[gram] for gram in seen] for counter in per_group], dtype=float)
-            self.target[n] = np.array([target[gram] for gram in seen], dtype=float)
-            self.unseen[n] = np.array([count for gram, count in target.items() if gram not in all_seen], dtype=float)
+            seen = sorted(set().union(*per_group))  # in order, for sums that come out the same in each process
+            self.counts[n] = np.array([[*(counter[gram] for gram in seen), 0] for counter in per_group], dtype=float)
+            known = [target[gram] for gram in seen]
+            # n-grams of which no group has any are one column: what they add depends on their sum alone
+            self.target[n] = np.array([*known, target.total() - sum(known)], dtype=float)
 
     def has_counts(self):
         """Whether each group, and real text, is long enough to be measured."""
-        real = self.target[4].sum() + self.unseen[4].sum()
-        return bool(self.counts[4].sum(1).all() and real)
+        return bool(self.counts[4].sum(1).all() and self.target[4].sum())
 
     def figures(self, weights=None):
         """weights: (..., groups), how often each group counts; default once. Returns arrays (...) by measure.
@@ -259,7 +240,7 @@ class NgramStats:
         weights = np.ones(len(self.copied_share)) if weights is None else weights
         found = {"trigram_entropy": entropy(weights @ self.counts[3])}
         for n in self.counts:
-            found[f"jsd_{n}"] = divergence(weights @ self.counts[n], self.target[n], self.unseen[n])
+            found[f"jsd_{n}"] = divergence(weights @ self.counts[n], self.target[n])
         copied = weights @ self.copied_share / weights.sum(-1)
         return found | {"distance": found["jsd_4"] + np.maximum(0, copied - self.real_share)}
 

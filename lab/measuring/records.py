@@ -3,10 +3,8 @@
 import codecs
 import io
 import time
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
 from lab import cli
 from lab.cli import UserError, check
@@ -26,11 +24,11 @@ class Row(msgspec.Struct, kw_only=True):
     seed: int
     prompt: str
     text: str  # prompt included
-    chars: Annotated[int, Meta(ge=1)]  # written after the prompt
-    nfe: Annotated[int, Meta(ge=1, le=2**53)]  # forward passes
-    full_passes: Annotated[float, Meta(ge=0)] | None = None  # the same, each weighted by its share of a whole window
-    seconds: Annotated[float, Meta(ge=0)] | None  # None when the text was not written alone
-    cpu_seconds: Annotated[float, Meta(ge=0)] | None = None  # of the process, in these seconds
+    chars: int  # written after the prompt
+    nfe: int  # forward passes
+    full_passes: float | None = None  # the same, each weighted by its share of a whole window
+    seconds: float | None  # None when the text was not written alone
+    cpu_seconds: float | None = None  # of the process, in these seconds
     batch: int | None = None  # texts written together
     jobs: int | None = None  # processes that wrote at the same time
     generative_nll: float | None  # nats per character under the evaluator model
@@ -38,13 +36,7 @@ class Row(msgspec.Struct, kw_only=True):
     long_words: float | None  # the same of words of 5 letters or more
     distinct_2: float | None  # different pairs of words by all pairs (Li et al. 2016, arXiv 1510.03055)
     repetition: float | None  # share of characters in a run of 16 that stood before
-    copied_share: Annotated[float, Meta(ge=0, le=1)] | None  # share of characters in runs of 32 that stand there
-
-    def __post_init__(self):
-        if self.chars > len(self.text):
-            raise ValueError("`text` has fewer characters than `chars` says")
-        if not self.text.startswith(self.prompt):
-            raise ValueError("`text` does not begin with `prompt`")
+    copied_share: float | None  # share of characters in runs of 32 that stand there
 
 
 def stamp(args=None, **more):
@@ -57,7 +49,7 @@ def encoded(value):
     """A value as JSON: no NaN, no infinity; a path below the project's root without that."""
 
     def replaced(item):  # what JSON lacks: numpy's numbers, paths
-        return float(item) if isinstance(item, float) else cli.short(item)
+        return item.item() if hasattr(item, "item") else cli.short(item)
 
     return msgspec.json.encode(value, enc_hook=replaced)
 
@@ -113,11 +105,8 @@ def read_rows(path, may_be_empty=False):
     return rows
 
 
-def read_log(path, needed, lacking=()):
-    """These columns of a training's log as a table of numbers; empty cells, as at step 0, are NaN. Raises UserError.
-
-    lacking: columns that it must not have, of other methods.
-    """
+def read_log(path, needed):
+    """These columns of a training's log as a table of numbers; empty cells, as at step 0, are NaN. Raises UserError."""
     with reading(path, "name the log of a training"):
         text = path.read_bytes()
     import pandas  # not at the top: whoever only writes, or has no log, need not wait for it
@@ -126,8 +115,6 @@ def read_log(path, needed, lacking=()):
         log = pandas.read_csv(io.BytesIO(text), encoding="utf-8-sig", index_col=False)
         missing = ", ".join(name for name in needed if name not in log)
         check(not missing, f"{path}: no training log, or that of another method: it lacks {missing}")
-        other = ", ".join(name for name in lacking if name in log)
-        check(not other, f"{path}: the log of another method's training: it has {other}")
         check(len(log) > 0, f"{path}: no training log: it has no rows")
         return log[list(needed)].astype(float)
     except ValueError as error:  # pandas' own errors are ValueErrors

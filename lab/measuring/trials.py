@@ -1,18 +1,16 @@
 """A trial: texts written together by one engine with one set of decoding settings, and what they cost."""
 
 import hashlib
-import inspect
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from lab.cli import UserError, check, check_seeds
+from lab.cli import check
 from lab.decoding import gaps
-from lab.decoding.canvas import Canvas, Frame
+from lab.decoding.canvas import Canvas
 from lab.decoding.sampling import generator
 from lab.model import checkpoint, machine, onnx_runtime
 from lab.model.corpus import Alphabet
@@ -79,10 +77,6 @@ class Trial:
     seeds: tuple[int, ...]  # one for each text
     name: str = ""  # of the settings, in tables and plots
 
-    def __post_init__(self):
-        check_seeds(*self.seeds)
-        check(len(f"{self.name} ".splitlines()) == 1, f"{self.name!r}: setting names must not contain line breaks")
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -110,24 +104,10 @@ def rng_for(seed, idx, masked):
     return generator(seed, idx[~masked].numpy().tobytes())
 
 
-def started(engine, trial):
-    """A trial's sampler, before its first forward pass. Raises UserError for a function that is none."""
-    rngs = [rng_for(*text) for text in zip(trial.seeds, trial.canvas.idx, trial.canvas.masked, strict=True)]
-    given = engine.model, trial.canvas, trial.decoding, rngs
-    sampler = engine.method.generate
-    unfit = f"{engine.sampler or engine.name}: not a sampler, see CONTRIBUTING.md"
-    try:
-        inspect.signature(sampler).bind(*given)
-    except TypeError as error:
-        raise UserError(f"{unfit}: it takes model, canvas, decoding and rngs ({error})") from error
-    frames = sampler(*given)
-    check(isinstance(frames, Iterator), f"{unfit}: it yields a Frame for each forward pass, and returns nothing")
-    return frames
-
-
 def frames(engine, trial):
     """Yields each Frame of a trial with its sampling time in seconds; the consumer's time is excluded."""
-    made = started(engine, trial)
+    rngs = [rng_for(*text) for text in zip(trial.seeds, trial.canvas.idx, trial.canvas.masked, strict=True)]
+    made = engine.method.generate(engine.model, trial.canvas, trial.decoding, rngs)
     positions = trial.canvas.idx.numel()  # the first pass may read a whole prompt
     try:
         while True:
@@ -136,8 +116,6 @@ def frames(engine, trial):
             frame = next(made, None)  # the draw of the characters waits for the device
             if frame is None:
                 return
-            what = f"{engine.sampler or engine.name}: yields {type(frame).__name__}, not a lab.decoding.canvas.Frame"
-            check(isinstance(frame, Frame), what)
             positions = frame.columns.numel()
             yield frame, time.perf_counter() - began
     finally:

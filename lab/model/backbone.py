@@ -7,7 +7,7 @@ before attention gives each position its neighbours at once, which attention alo
 
 import itertools
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -33,9 +33,6 @@ class Config:
     def __post_init__(self):
         check_range(self, 1, 1000, "n_layer", "n_head", "conv_width")
         check_range(self, 1, 10**6, "block_size", "n_embd")
-        for size in fields(Config):
-            whole = size.type is not int or isinstance(getattr(self, size.name), int)
-            check(whole, f"sizes are whole numbers, not {self}")
         check(0 <= self.dropout < 1, f"dropout must be at least 0 and below 1, not {self.dropout}")
         check(self.n_embd % (2 * self.n_head) == 0, f"n_embd {self.n_embd} is no multiple of 2 x n_head {self.n_head}")
 

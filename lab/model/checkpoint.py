@@ -57,7 +57,8 @@ def raw(path, hint):
 
 
 def read(path, hint):
-    """Load a dictionary that `write` saved. Raises UserError as `raw` does."""
+    """Load a dictionary that `write` saved. Raises UserError as `raw` does; what begins as no weights do is not to be replaced."""
+    check(not is_not_checkpoint(path), f"{path}: not a weights file; name another")
     whole = io.BytesIO(raw(path, hint))
     with damaged(path, hint), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch has advice on pickles that are not its own
@@ -65,12 +66,6 @@ def read(path, hint):
         check(payload.get("format") == FORMAT, f"format {payload.get('format')}, not {FORMAT}")
         check("name" in payload, "no name")
     return payload
-
-
-def read_weights(path, hint):
-    """The same, of a file that no training made: one that begins as no weights do is not to be replaced."""
-    check(not is_not_checkpoint(path), f"{path}: not a weights file; name another")
-    return read(path, hint)
 
 
 @contextlib.contextmanager
@@ -89,33 +84,27 @@ def describe(name, config, alphabet, opening, provenance):
     return said | {"mask": alphabet.mask, "opening": opening, "provenance": provenance}
 
 
-def network(method, config):
-    """A method's network with new weights. Raises UserError where it lacks a part that the lab uses."""
-    model = method.Model(config)
-    missing = ", ".join(part for part in ("config", "backbone", "lm_head") if not hasattr(model, part))
-    check(not missing, f"{method.name}: its Model has no {missing}; see CONTRIBUTING.md")
-    return model
-
-
 def save(path, model, description):
     """Write a model's weights, in bfloat16 (half the size; costs less than .001 nats)."""
     weights = {name: value.detach().cpu().bfloat16() for name, value in model.state_dict().items()}
     write(path, {**description, "model": weights})
 
 
-def load(path, method, hint=None):
+def load(path, method, hint=None, other=None):
     """Read the weights of a method -> (model in float32 on the CPU, alphabet, opening, provenance).
 
-    hint: the command that makes the file; default: a training without other flags. Raises UserError when the file is
-    missing, damaged, foreign, or made for another method.
+    hint: the command that makes the file; default: a training without other flags; other: a method whose weights do as well.
+    Raises UserError when the file is missing, damaged, foreign, or made for another method.
     """
     name = method.name
     place = [] if path == default_path(name) else ["--weights", path]
     hint = hint or uv_run(f"{name}.py", "--train", *place)
-    payload = read_weights(path, hint)
+    payload = read(path, hint)
     made_for = payload["name"]
-    other = f", or use {made_for}.py" if os.path.isfile(ROOT / f"{made_for}.py") else ""
-    check(made_for == name, f"{path}: holds weights of {made_for!r}, not of {name}; name weights of {name}{other}")
+    if other and made_for == other.name:
+        method = other
+    wrong = f"{path}: holds weights of {made_for!r}, not of {name}; name weights of {name}, or use {made_for}.py"
+    check(made_for == method.name, wrong)
     with damaged(path, hint):
         config = method.Config(**payload["config"])
         alphabet = Alphabet(payload["characters"], payload["mask"])
@@ -124,7 +113,7 @@ def load(path, method, hint=None):
         provenance = payload["provenance"]
         weights = payload["model"]
         alphabet.encode(opening)
-    model = network(method, config)  # outside: an error of the method's own code keeps its traceback
+    model = method.Model(config)  # outside: an error of the method's own code keeps its traceback
     with damaged(path, hint):
         model.load_state_dict(weights)
         check(all(x.isfinite().all() for x in weights.values()), "NaN or infinite weights")
@@ -136,13 +125,11 @@ def initialise(model, path, method, alphabet):
 
     Where a tensor is larger than that of the other method (one embedding more, a wider convolution) they are its first part.
     """
-    name = read_weights(path, uv_run(f"{method.name}.py", "--train", "--weights", path))["name"]
-    source = method.extends if method.extends and method.extends.name == name else method
-    other, characters, *_ = load(path, source)
+    other, characters, *_ = load(path, method, other=method.extends)
     sizes = [size.name for size in fields(Config) if size.name != "dropout"]
     same = characters == alphabet and all(getattr(other.config, n) == getattr(model.config, n) for n in sizes)
     own, given = model.state_dict(), other.state_dict()
-    room = all(n <= m for name in given for n, m in zip(given[name].shape, own[name].shape, strict=True))
-    check(same and room, f"{path}: made for another alphabet or other sizes; --init needs the same ones")
+    room = same and all(n <= m for name in given for n, m in zip(given[name].shape, own[name].shape, strict=True))
+    check(room, f"{path}: made for another alphabet or other sizes; --init needs the same ones")
     for name, weights in given.items():
         own[name][tuple(map(slice, weights.shape))] = weights

@@ -49,7 +49,10 @@ class Alphabet:
         unknown = sorted(set(text) - token.keys())
         listed = " ".join(map(repr, unknown[:20])) + (f" and {len(unknown) - 20} more" if len(unknown) > 20 else "")
         hint = "--infill fills masked characters. " if self.mask in unknown else ""
-        check(not unknown, f"characters that the model does not know: {listed}. {hint}It knows: {self.describe()}")
+        known = self.characters[:100] + "..." * (len(self) > 100)
+        check(
+            not unknown, f"characters that the model does not know: {listed}. {hint}It knows: {known!r} ({len(self)} characters)"
+        )
         return torch.tensor([token[character] for character in text], dtype=torch.long)
 
     def encode_masked(self, text):
@@ -62,11 +65,6 @@ class Alphabet:
         """Tokens (L,) -> text; masked (L,) positions are shown as the mask symbol."""
         masks = [False] * len(idx) if masked is None else masked.tolist()
         return "".join(self.mask if m else self.characters[i] for i, m in zip(idx.tolist(), masks, strict=True))
-
-    def describe(self):
-        """The alphabet in a line, cut when it is long."""
-        shown = self.characters if len(self.characters) <= 100 else self.characters[:100] + "..."
-        return f"{shown!r} ({len(self.characters)} characters)"
 
 
 def fetch():

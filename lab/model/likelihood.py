@@ -82,7 +82,7 @@ def nelbo(model, windows, repeats=2):
 
 @torch.no_grad()
 def calibrate(model, measure):
-    """Divide a model's logits, in the weights of lm_head, by the temperature (.8 to 1.6) of the least validation loss.
+    """Divide what lm_head says by the temperature (.8 to 1.6) of the least validation loss; a flow_head stays as it is.
 
     One number fitted on text that was not trained on (temperature scaling; Guo et al. 2017, arXiv 1706.04599): a model
     that has read its text many times is too confident elsewhere. measure: () -> loss of the model as it is.

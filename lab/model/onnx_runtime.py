@@ -33,7 +33,6 @@ Runtime = Literal["torch", "onnx"]
 PACKAGES = ("torch", "onnx", "onnxscript")  # what makes a graph
 EXTRA = ("onnx", "onnxruntime", "onnxscript", "safetensors")
 OPSET = 20
-INPUTS = ("idx", "visible", "evidence", "snr", "cache", "columns")  # that a Model.forward may take
 PARTS = ("keys", "values", "inputs")  # of a cache
 
 
@@ -82,12 +81,8 @@ class Graph(nn.Module):
         return logits, *map(torch.stack, zip(*new, strict=True))
 
 
-class ViewGraph(nn.Module):
+class ViewGraph(Graph):
     """A model with a cache by position as a function of tensors."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
 
     def forward(self, idx, visible, columns, keys, values, inputs):
         heads = (self.model.config.n_head, -1)
@@ -112,7 +107,7 @@ def example_inputs(model):
         "visible": (torch.ones(rows, T, room, dtype=torch.bool), axes | {2: "window"}),
         "columns": (torch.arange(T).repeat(rows, 1), axes),
     }
-    given = {name: given[name] for name in names if name in given}
+    given = {name: given[name] for name in names if name != "cache"}
     if "visible" in names:
         return given | {f"past_{part}": (torch.zeros(L, rows, room, C), {1: "batch", 2: "window"}) for part in PARTS}
     if "cache" in names:
@@ -150,19 +145,15 @@ def export(model):
 
 
 def inputs_of(model):
-    """Names of what the forward pass of a model takes. Raises UserError for one that is unknown here."""
-    names = list(inspect.signature(model.forward).parameters)
-    unknown = ", ".join({*names} - {*INPUTS})
-    check(not unknown, f"--runtime onnx: cannot export {unknown}, which {type(model).__module__}.Model.forward takes")
-    return names
+    """Names of what the forward pass of a model takes."""
+    return list(inspect.signature(model.forward).parameters)
 
 
 def key(model):
     """What the graph of a model depends on, as a digest: weights, sizes, code, versions."""
-    kinds = {kind for part in model.modules() for kind in type(part).__mro__}
-    files = {inspect.getfile(kind) for kind in kinds if kind.__module__.split(".")[0] not in ("torch", "builtins")}
+    kinds = {kind for part in model.modules() for kind in type(part).__mro__[:-1]}
     digest = hashlib.sha256(repr((model.config, *map(metadata.version, PACKAGES))).encode())
-    for path in sorted({*files, __file__}):
+    for path in sorted({__file__, *map(inspect.getfile, kinds)}):
         digest.update(Path(path).read_bytes())
     for weights in model.state_dict().values():
         digest.update(weights.numpy().tobytes())

@@ -20,7 +20,7 @@ EMPTY = 4
 LEGEND = {
     MASKED: "masked",
     DRAFT: "draft: may be taken back",
-    NEW: "written in this call",
+    NEW: "written in this pass",
     SETTLED: "underlined: less confident",
 }
 COLUMNS = 56  # cells in a line
@@ -177,9 +177,10 @@ def rows(text, width):
 
 
 def lines(snapshot, width):
-    """A snapshot in lines of at most `width` cells: [[(glyph, state, confidence), ...], ...]."""
+    """A snapshot in lines of at most `width` cells: [[(glyph, state, confidence, certainty), ...], ...]."""
     text = glyphs(snapshot)
-    cells = zip(text, snapshot.states, snapshot.confidence, strict=True)
+    certainty = snapshot.certainty or bytes(len(text))
+    cells = zip(text, snapshot.states, snapshot.confidence, certainty, strict=True)
     return [list(islice(cells, len(row))) for row in rows(text, width)]
 
 
@@ -237,5 +238,5 @@ def pace(animation):
 
 def figures(snapshot):
     """What a snapshot has cost, in a line."""
-    calls = "call" if snapshot.calls == 1 else "calls"
-    return f"{snapshot.calls} {calls}, {snapshot.seconds:.2f} s"
+    passes = "forward pass" if snapshot.calls == 1 else "forward passes"
+    return f"{snapshot.calls} {passes}, {snapshot.seconds:.2f} s"

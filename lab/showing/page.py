@@ -44,12 +44,12 @@ def render(films):
     flows = any(still.certainty for film in films for still in film.snapshots)
     page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     title = html.escape(" and ".join(film.title for film in films))
-    parts = {"title": f"{title}, writing", "bars": bars(films, real or 1.0), "legend": legend(states, flows=flows)}
+    parts = {"title": f"{title}, writing", "legend": legend(states, flows=flows)}
     return Template(page).substitute(CLASSES | parts, style=style(), data=text)
 
 
 def pack(film):
-    """A film in few characters: of each still its calls, seconds and changes.
+    """A film in few characters: of each still its forward passes, seconds and changes.
 
     These are [position, sign, state, confidence, certainty] each, and what else was likely.
     """
@@ -65,7 +65,7 @@ def pack(film):
 
 
 def best(still, position):
-    """[[character, percent], ...] of the likeliest characters at a position, where this call wrote it."""
+    """[[character, percent], ...] of the likeliest characters at a position, where this pass wrote it."""
     found = still.candidates.get(position)
     return [[[visible(character), round(100 * share, 1)] for character, share in found]] if found else []
 
@@ -88,10 +88,3 @@ def legend(states, say=str, flows=False):
         for name, said in shown.items()
     )
     return f'<p class="legend">{"".join(spans)}</p>'
-
-
-def bars(films, axis):
-    """A bar for each film on one time axis of so many seconds, in HTML."""
-    spent = [(html.escape(film.title), film.snapshots[-1].seconds) for film in films]
-    rows = (f'<p><b style="width: {100 * s / axis:.1f}%"></b>{t}: <i>{s:.2f} s</i></p>' for t, s in spent)
-    return f'<div class="bars">{"".join(rows)}</div>'

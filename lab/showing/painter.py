@@ -14,7 +14,7 @@ BEHIND = {MASKED: (213, 213, 213), DRAFT: (245, 224, 90), NEW: (240, 168, 96)}  
 FLOW = (40, 165, 145)  # behind a masked cell whose noise a flow has removed
 BLANK = " ", PAPER, PAPER  # a cell without a character
 NARROW = 38  # columns of a panel where there are three or more
-TOP = 2  # row of a picture in which the text begins
+TOP = 3  # row of a picture in which the text begins
 
 
 class Painter:
@@ -45,7 +45,8 @@ class Painter:
     def paint(self, frame, caption):
         """The frame as an RGB image, which the next call draws on."""
         for panel, (film, snapshot) in enumerate(zip(self.films, frame.snapshots, strict=True)):
-            self.text(panel, 0, f"{film.title}: {figures(snapshot)}", INK)
+            self.text(panel, 0, film.title, INK)
+            self.text(panel, 1, figures(snapshot), QUIET)
             before = self.drawn[panel]
             cells = styles(snapshot, self.columns)
             for place in before.keys() | cells.keys():
@@ -90,9 +91,8 @@ class Painter:
         from PIL import Image
 
         behind = [PAPER, *BEHIND.values()]
-        flows = [blend(BEHIND[MASKED], FLOW, confidence / 9) for confidence in range(10)]
         edges = [blend(colour, INK, strength) for strength in (0.2, 0.4, 0.6, 0.8) for colour in behind]
-        colours = [INK, QUIET, *behind, *map(shade, range(9)), *flows, *edges]
+        colours = [INK, QUIET, *behind, *map(shade, range(9)), *map(evident, range(10)), *edges]
         image = Image.new("P", (1, 1))
         image.putpalette([channel for colour in colours for channel in colour])
         return image
@@ -169,15 +169,17 @@ def shade(confidence):
     return blend(PAPER, LOW, (1 - confidence / 9) ** 1.5)
 
 
+def evident(certainty):
+    """The colour of a masked cell, by what of its noise a flow has removed, in ninths."""
+    return blend(BEHIND[MASKED], FLOW, certainty / 9)
+
+
 def styles(snapshot, columns=COLUMNS):
     """The cells of a snapshot in lines of so many columns: {(row, column): (glyph, background, colour of the line below)}."""
     cells = {}
-    levels = iter(snapshot.certainty or bytes(len(snapshot.states)))
     for row, line in enumerate(lines(snapshot, columns), TOP):
-        for column, (glyph, state, confidence) in enumerate(line):
-            level = next(levels)
-            behind = BEHIND.get(state, PAPER)
-            behind = blend(behind, FLOW, level / 9) if state == MASKED else behind
+        for column, (glyph, state, confidence, certainty) in enumerate(line):
+            behind = evident(certainty) if state == MASKED else BEHIND.get(state, PAPER)
             below = shade(confidence) if state == SETTLED else behind
             cells[row, column] = " " if state == MASKED else glyph, behind, below
     return cells

@@ -3,14 +3,17 @@
 import time
 
 from rich.cells import cell_len
+from rich.color import Color
 from rich.columns import Columns
 from rich.console import Console, Group
 from rich.live import Live
+from rich.style import Style
 from rich.text import Text
 
 from lab.measuring import trials
 from lab.showing import film
 from lab.showing.film import COLUMNS, DRAFT, EMPTY, LEGEND, MASKED, NEW, SETTLED
+from lab.showing.painter import evident
 
 STYLES = {MASKED: "grey50 on grey70", DRAFT: "black on yellow", NEW: "black on dark_orange", SETTLED: "", EMPTY: ""}
 UNDERLINED = 5  # ninths of confidence below which a character is underlined
@@ -70,14 +73,16 @@ def active_lines(snapshot, width, height):
     """As many lines of a snapshot as fit, those around the last one in which the pass wrote."""
     wide = max(1, *map(cell_len, set(film.visible(snapshot.characters))))  # cells of the widest character
     lines = film.lines(snapshot, width // wide)
-    written = [i for i, line in enumerate(lines) if any(state in (NEW, DRAFT) for _, state, _ in line)]
+    written = [i for i, line in enumerate(lines) if any(state in (NEW, DRAFT) for _, state, *_ in line)]
     stop = min(max(written, default=len(lines)) + 3, len(lines))
     shown = lines[max(0, stop - height) : max(stop, height)]
     return [Text.assemble(*(styled(*cell) for cell in line), no_wrap=True, overflow="crop") for line in shown]
 
 
-def styled(glyph, state, confidence):
+def styled(glyph, state, confidence, certainty=0):
     """A glyph and its style, as rich assembles texts of them."""
+    if certainty and state == MASKED:
+        return glyph, Style(color="grey50", bgcolor=Color.from_rgb(*evident(certainty)))
     is_unsure = state == SETTLED and confidence < UNDERLINED
     return glyph.replace("\n", " "), "underline" if is_unsure else STYLES[state]
 

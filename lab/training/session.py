@@ -3,7 +3,6 @@
 import contextlib
 import math
 import os
-import shlex
 import signal
 import sys
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 import torch
 
 from lab import files
-from lab.cli import ROOT, UserError, check, is_heard, say, typed_command, uv_run
+from lab.cli import ROOT, check, is_heard, say, typed_command, uv_run
 from lab.model import checkpoint, likelihood, machine
 from lab.model.corpus import windows
 from lab.progress import Bar
@@ -80,42 +79,30 @@ class Session:
             self.best_model = {name: value.cpu().clone() for name, value in weights.items()}
 
     def save(self):
-        """Write the resume file, between two steps. Raises UserError that says how to go on."""
+        """Write the resume file, between two steps. Raises UserError."""
         optimisers = [optimiser.state_dict() for optimiser, _ in self.trainer.optimisers]
         state = {"model": self.trainer.model.state_dict(), "optimisers": optimisers}
         state |= {key: getattr(self, key) for key in self.SAVED}
-        resume = checkpoint.resume_path(self.path)
-        try:
-            checkpoint.write(resume, self.description | state)
-        except UserError as error:
-            kept = f". The state saved before it is kept; go on with: {how_to_resume()}" if resume.exists() else ""
-            raise UserError(f"{error}{kept}") from error
+        checkpoint.write(checkpoint.resume_path(self.path), self.description | state)
 
     def restore(self):
         """Take up what `save` wrote. Raises UserError when it is damaged or its settings were others."""
         resume = checkpoint.resume_path(self.path)
         mine = self.description
         state = checkpoint.read(resume, start_anew())
-        no_training = f"{resume}: holds weights, not an unfinished training. To start anew: {start_anew()}"
-        check("optimisers" in state, no_training)
-        try:
+        with checkpoint.damaged(resume, start_anew()):
             then, now = ({**d["provenance"], **d["provenance"]["recipe"], **d} for d in (state, mine))
-            keys = {"name", "config", "characters", "seed", "data_sha256", "processes", "calibrate"}
-            keys |= mine["provenance"]["recipe"].keys() - {"save_every"}  # the one that changes nothing
-            differing = ", ".join(key for key in sorted(keys) if then.get(key) != now[key])
-            needs = f"{resume}: --resume needs the settings that it was started with; others are {differing}"
-            check(not differing, f"{needs}. It was started by: {then['command']}")
+        same = {"name", "config", "characters", "seed", "data_sha256", "processes", "calibrate"}
+        same |= now["recipe"].keys() - {"save_every"}  # the one that changes nothing
+        differing = ", ".join(key for key in sorted(same) if then.get(key) != now[key])
+        needs = f"{resume}: --resume needs the settings that it was started with; others are {differing}"
+        check(not differing, f"{needs}. It was started by: {then['command']}")
+        with checkpoint.damaged(resume, start_anew()):
             self.trainer.model.load_state_dict(state["model"])
             for (optimiser, _), saved in zip(self.trainer.optimisers, state["optimisers"], strict=True):
                 optimiser.load_state_dict(saved)
             self.trainer.use_bf16(state["provenance"]["bf16"])  # a training ends in the number format it began with
             vars(self).update({key: state[key] for key in self.SAVED}, description={key: state[key] for key in mine})
-            moved = {key: now[key] for key in ("device", "processor", "torch", "commit") if then.get(key) != now[key]}
-            self.description["provenance"] |= {"resumed_on": moved} if moved else {}
-            if not (self.rows[-1]["step"] <= self.step <= self.recipe.iters and self.elapsed >= 0 and then["log"]):
-                raise ValueError("inconsistent state")
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
-            raise UserError(f"{resume}: damaged, or of another version. To start anew: {start_anew()}") from error
 
 
 def train(method, args, corpus):
@@ -139,8 +126,6 @@ def run(session, corpus, seed, ranks):
     """Drain the steps of a training: evaluate, log, save, show, until the last step or a Ctrl-C."""
     recipe = session.recipe
     began = time.monotonic() - session.elapsed
-    ready = time.monotonic()
-    worked = time.thread_time()
     saved = -math.inf
     steps = train_steps(session.trainer, corpus, seed, session.step, ranks)
     with Interrupt() as interrupt, Bar("training", recipe.iters, session.step, "steps") as bar:
@@ -149,7 +134,7 @@ def run(session, corpus, seed, ranks):
             ended = stopped or session.is_finished
             if ranks.is_main and session.should_evaluate():
                 session.evaluate()
-                report(session, bar, machine.was_busy(time.monotonic() - ready, time.thread_time() - worked))
+                report(session, bar)
             if ranks.is_main and (ended or time.monotonic() - saved > recipe.save_every):
                 session.save()
                 saved = time.monotonic()
@@ -170,10 +155,7 @@ def check_files(method, args):
     if args.init:
         checkpoint.raw(args.init, uv_run(f"{method.name}.py", "--train", "--weights", args.init))
     if args.resume:
-        resume = checkpoint.resume_path(path)
-        finished = f"{path}: its training is finished; to go on from it: {start_anew()} --init {shlex.quote(str(path))}"
-        check(resume.exists() or not path.exists(), finished)
-        checkpoint.raw(resume, start_anew())
+        checkpoint.raw(checkpoint.resume_path(path), start_anew())
 
 
 def begin(method, args, path, corpus, ranks):
@@ -185,7 +167,7 @@ def begin(method, args, path, corpus, ranks):
     batch = args.recipe.batch_size
     check(batch % world == 0, f"batch_size {batch} cannot be shared equally by {world} processes")
     torch.manual_seed(args.seed)
-    model = checkpoint.network(method, config).to(device)
+    model = method.Model(config).to(device)
     if args.init:
         checkpoint.initialise(model, args.init, method, corpus.alphabet)
     trainer = Trainer(method, model, args.recipe, world)
@@ -234,31 +216,21 @@ def announce(session, args):
             say(f"{resume}: an unfinished training was here; it is kept as {old.name}")
     if session.path.exists():
         say(f"{session.path}: these weights will be replaced when the training ends; to keep them: --weights my.pt")
-    trainer = session.trainer
-    name = session.description["name"]
-    gains = machine.bf16_is_faster(trainer.device)
-    if args.resume and session.recipe.bf16 is None and trainer.bf16 != gains:
-        began, other = ("bfloat16", "float32") if trainer.bf16 else ("float32", "bfloat16")
-        say(f"goes on in {began}, as it began; a training that begins on this machine takes {other}")
-    size = sum(p.numel() for p in trainer.model.parameters()) / 1e6
-    steps = session.recipe.iters
-    where = f"on {trainer.device}; log {ROOT / made['log']}"
-    say(f"training {name}: {size:.2f} M parameters, steps {session.step:,} to {steps:,}, {where}")
+    size = sum(p.numel() for p in session.trainer.model.parameters()) / 1e6
+    said = f"training {session.description['name']}: {size:.2f} M parameters, steps {session.step:,} to "
+    say(f"{said}{session.recipe.iters:,}, on {session.trainer.device}; log {ROOT / made['log']}")
 
 
-def report(session, bar, busy):
-    """Write the log, and its last row to the screen. busy: whether this thread had to wait for others."""
+def report(session, bar):
+    """Write the log, and its last row to the screen."""
     import pandas  # not at the top: whoever only writes need not wait for it
 
-    made = session.description["provenance"]
     row = session.rows[-1]
-    with files.atomic(ROOT / made["log"]) as file:
+    with files.atomic(ROOT / session.description["provenance"]["log"]) as file:
         file.write(pandas.DataFrame(session.rows).to_csv(index=False).encode())
     said = f"step {session.step:,}/{session.recipe.iters:,}  train {row['train_loss']:.4f}  val {row['val_loss']:.4f}"
     if session.step:
         said += f"  {', '.join(filter(None, (str(timedelta(seconds=round(session.elapsed))), bar.left())))}"
-        alone = session.trainer.device.type == "cpu" and made["processes"] == 1  # else this thread waits for others
-        said += " (the machine is busy)" if alone and busy else ""
     say(said)
 
 
@@ -294,7 +266,7 @@ def keep_best(session, calibrate):
 
 def how_to_resume():
     """The command that goes on with this training."""
-    return typed_command("--train", "--resume", without=("--init",))
+    return typed_command("--train", "--resume")
 
 
 def start_anew():

@@ -38,8 +38,7 @@ class Recipe:
     bf16: bool | None = None  # bfloat16 products; None = where they are faster
 
     def __post_init__(self):
-        check_range(self, 1, 10**9, "iters", "eval_every", "eval_windows")
-        check_range(self, 1, 10**5, "batch_size")
+        check_range(self, 1, 10**9, "iters", "eval_every", "eval_windows", "batch_size")
         check_range(self, 0, math.inf, "warmup", "save_every")
         check_range(self, 0, 10, "muon_lr", "adam_lr")
         check_range(self, 0, 1, "decay")

@@ -1,7 +1,7 @@
 """The flow of JayCheng113/tiny-diffusion (commit 6d6a66a) on this project's network: velocity regression on embeddings.
 
-    uv run -m benchmarks.origin_flow --train
-    uv run -m benchmarks.origin_flow
+    uv run -m benchmarks.adapters.origin_flow --train
+    uv run -m benchmarks.adapters.origin_flow
 
 Training mixes the embeddings e of a window with noise z, x = (1 - t) z + t e, and regresses the velocity e - z (Smooth-L1):
 with weight .1 after a warm-up, on every second step, until step 6,000. Decoding takes a step of flow_step along the
