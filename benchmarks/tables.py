@@ -81,7 +81,7 @@ def tang():
 
 
 def seeds():
-    """Trainings at a tenth of the budget: a row for each method, with the mean and the extremes of what its seeds reach."""
+    """Trainings at a twentieth of the budget: a row for each method, with the mean and the extremes of what its seeds reach."""
     held_out = {}
     for row in results("seeds/likelihood")["rows"]:
         if row["part"] == "test split":  # the first of some weights: non-overlapping windows
