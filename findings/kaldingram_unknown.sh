@@ -23,7 +23,7 @@ cd "$folder"
 uv venv -q --python 3.11
 uv pip install -q --python .venv --exclude-newer 2026-11-28 kaldingram==0.1.2
 
-.venv/bin/python -W ignore - 2>/dev/null <<'EOF'
+TQDM_DISABLE=1 .venv/bin/python -W ignore - <<'EOF'
 import random
 
 from kaldingram.cli import main
