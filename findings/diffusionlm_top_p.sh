@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The strategy "top-p" returns a text of masks only; "beam" writes the likeliest symbol everywhere.
 #
-# Guess:   strategy chooses how a step draws: top-p from the smallest set of symbols that reaches p, beam by the score of
-#          several texts. What is returned has no mask.
+# Guess:   strategy chooses how a step draws: top-p from the smallest set of symbols that reaches p, beam by the score
+#          of several texts. What is returned has no mask.
 # Seen:    top-p filters a copy of the probabilities, which is thrown away, and draws nothing: all positions are masks
 #          after any number of steps. A beam holds the k-th symbol of every position, so that the first one wins
 #          always: num_beams changes nothing. "random", the default, draws among the top_k = 50 symbols; top_p is
