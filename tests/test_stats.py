@@ -126,7 +126,10 @@ def test_pooled_figures_and_their_intervals_are_those_of_counting_anew():
     prompts = [f"p{i}" for i in range(6)]
     kept = [[p for p in prompts if p != out] for out in (None, *prompts)]
     figures = [
-        [NgramStats([[row for row in rows if row["prompt"] == p] for p in own], reference).figures() for own in kept]
+        [
+            NgramStats([[row for row in rows if row["prompt"] == p] for p in own], reference).figures(np.ones(len(own)))
+            for own in kept
+        ]
         for rows in (a, b)
     ]
     summary = stats.summarise(b, reference, ())
