@@ -51,7 +51,8 @@ class Alphabet:
         hint = "--infill fills masked characters. " if self.mask in unknown else ""
         known = self.characters[:100] + "..." * (len(self) > 100)
         check(
-            not unknown, f"characters that the model does not know: {listed}. {hint}It knows: {known!r} ({len(self)} characters)"
+            not unknown,
+            f"characters that the model does not know: {listed}. {hint}It knows: {known!r} ({len(self)} characters)",
         )
         return torch.tensor([token[character] for character in text], dtype=torch.long)
 
