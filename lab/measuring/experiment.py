@@ -28,7 +28,7 @@ class Args:
     prompt_len: int = 16  # characters of a prompt
     max_new_tokens: int = 512  # characters to write
     batch: int = 16  # texts written together; those written alone are timed
-    timed: int = 1  # texts of each setting written alone, for their seconds
+    timed: int = 1  # texts of each setting written alone, for their seconds, where one process writes
     workers: int = 1  # processes; with more than one nothing is timed
     cluster: str | None = None  # address of a dask scheduler, tcp://host:8786, whose workers write
     runtime: onnx_runtime.Runtime = "torch"  # what computes the networks that write: PyTorch, or ONNX Runtime
@@ -42,8 +42,6 @@ class Args:
         check_range(self, 0, math.inf, "timed")
         onnx_runtime.check_installed(self.runtime)
         check(self.resume is None or os.path.isdir(self.resume), f"--resume {self.resume}: no such folder")
-        check(self.workers == 1 or self.cluster is None, "--workers are of this machine, --cluster not: choose one")
-        check(self.is_timed or self.timed <= 1, "--timed: one process writes; leave it out, or --workers and --cluster")
 
     @property
     def is_timed(self):

@@ -31,8 +31,7 @@ class Config:
     dropout: float = 0.0  # share of each update to the residual stream that training drops
 
     def __post_init__(self):
-        check_range(self, 1, 1000, "n_layer", "n_head", "conv_width")
-        check_range(self, 1, 10**6, "block_size", "n_embd")
+        check_range(self, 1, 10**6, "n_layer", "n_head", "conv_width", "block_size", "n_embd")
         check(0 <= self.dropout < 1, f"dropout must be at least 0 and below 1, not {self.dropout}")
         check(self.n_embd % (2 * self.n_head) == 0, f"n_embd {self.n_embd} is no multiple of 2 x n_head {self.n_head}")
 
