@@ -110,7 +110,8 @@ def batches(name, engine, decoding, args, prompts):
     """[(engine, Trial)] of one setting, a text for each seed and prompt: `timed` of them alone, the others in batches."""
     texts = list(itertools.product(args.seeds, prompts))
     timed = args.timed if args.is_timed else 0
-    alone, others = texts[:timed], texts[timed:]
+    alone = texts[:timed]
+    others = texts[timed:]
     planned = [[text] for text in alone]
     planned += [others[start : start + args.batch] for start in range(0, len(others), args.batch)]
     tasks = []
@@ -149,7 +150,8 @@ def write(settings, args, load, label, rows_file):
     first, *others = (engine for engine, _ in settings.values())
     real = reference(args, first, load)
     check_text(first.alphabet, first.weights, *others, hint="compare models of one text")
-    texts, todo = prompts(first, real, args), []
+    texts = prompts(first, real, args)
+    todo = []
     for name, (engine, decoding) in settings.items():
         todo += batches(name, engine, decoding, args, texts)
     return *generate_rows(todo, args, real, label, rows_file), real

@@ -201,7 +201,8 @@ def entropy(counts):
 
 def divergence(counts, other):
     """Jensen-Shannon divergence, 0..1 bit, of the distributions proportional to counts (..., K) and other (K,)."""
-    p, r = counts / counts.sum(-1, keepdims=True), other / other.sum()
+    p = counts / counts.sum(-1, keepdims=True)
+    r = other / other.sum()
     m = (p + r) / 2
     return (rel_entr(p, m) + rel_entr(r, m)).sum(-1) / (2 * np.log(2))
 

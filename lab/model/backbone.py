@@ -72,7 +72,8 @@ class Cache:
     """
 
     def __init__(self, config, rows, like):
-        self.start, self.length = 0, 0
+        self.start = 0
+        self.length = 0
         self.size = config.block_size
         self.conv_pad = config.conv_width - 1
         D = config.n_embd // config.n_head
@@ -133,8 +134,11 @@ class View:
 
     def __init__(self, visible, left, right, cache=None, columns=None):
         B, _, T = visible.shape
-        self.visible, self.cache, self.columns = visible, cache, columns
-        self.left, self.right = left, right
+        self.visible = visible
+        self.cache = cache
+        self.columns = columns
+        self.left = left
+        self.right = right
         self.rows = torch.arange(B, device=visible.device)[:, None]
         positions = torch.arange(T, device=visible.device).expand(B, T) if columns is None else columns
         near = positions[..., None] + torch.arange(-left, right + 1, device=visible.device)  # (B, S, width)
@@ -176,7 +180,8 @@ class ViewLayer(NamedTuple):
         if self.keys is not None:
             self.keys[view.rows, view.columns] = k.transpose(1, 2)
             self.values[view.rows, view.columns] = v.transpose(1, 2)
-            k, v = self.keys.transpose(1, 2), self.values.transpose(1, 2)
+            k = self.keys.transpose(1, 2)
+            v = self.values.transpose(1, 2)
         return attend(q, k, v, view.visible[:, None])
 
     def convolve(self, x, weight):
@@ -186,7 +191,8 @@ class ViewLayer(NamedTuple):
             self.inputs[view.rows, view.columns] = x
             windows = self.inputs[view.rows[..., None], view.near]  # (B, S, width, C)
             return (windows * weight.T).sum(2)
-        padded, total = F.pad(x, (0, 0, view.left, view.right)), 0
+        padded = F.pad(x, (0, 0, view.left, view.right))
+        total = 0
         for k, column in enumerate(weight.T):  # compiled to one loop; unfolded it takes nine times as long
             total = total + padded[:, k : k + x.size(1)] * (view.in_view[:, :, k, None] * column)
         return total
