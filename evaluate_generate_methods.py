@@ -60,9 +60,8 @@ def main(args):
     a, b = stats.grouped(rows, "name").values()
     found = stats.compare(a, b, reference)
     verdicts = stats.verdicts(found, *sides)
-    real = stats.real_text(a, reference)
-    stamp = records.stamp(args, weights=engine.weights)
-    folder.write("summary.json", {"verdicts": verdicts, "differences": found, "real_text": real, "stamp": stamp})
+    summary = {"verdicts": verdicts, "differences": found, "real_text": stats.real_text(a, reference)}
+    folder.write("summary.json", summary | {"stamp": records.stamp(args, weights=engine.weights)})
     folder.write("results.csv", rows)
     analysis = "analyze_generate_quality.py", "--input", folder.path / "results.json", "--tag", engine.name
     experiment.print_summary(verdicts, folder, *analysis)

@@ -117,8 +117,14 @@ def summary(points, better, args, engine, real):
     """What the grid found in short; better: the settings that beat the baseline, those of fewest forward passes first."""
     top_5 = [{key: p[key] for key in ("name", "nfe", "chars_per_second", "verdict")} for p in better[:5]]
     rule = f"fewer forward passes than the baseline, and the 95 % interval of the difference in distance ends below {MARGIN}"
-    short = {"top_5": top_5, "top_5_rule": rule, "settings": len(points) - 1, "not_worse_and_faster": len(better)}
-    return short | {"real_text": real, "stamp": records.stamp(args, weights=engine.weights)}
+    return {
+        "top_5": top_5,
+        "top_5_rule": rule,
+        "settings": len(points) - 1,
+        "not_worse_and_faster": len(better),
+        "real_text": real,
+        "stamp": records.stamp(args, weights=engine.weights),
+    }
 
 
 def main(args):

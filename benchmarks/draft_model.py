@@ -109,8 +109,7 @@ def generate(model, canvas, decoding, rngs, ngrams, drafts):
         known = (known + accepted + 1).clamp(max=L)
         idx = guess.scatter(1, columns, tokens)[:, :L]
         masked = torch.arange(L) >= known[:, None]
-        no_drafts = torch.zeros_like(masked)
-        yield Frame(idx, masked, no_drafts, columns.clamp(max=L - 1), p, x.size(1) / size)
+        yield Frame(idx, masked, torch.zeros_like(masked), columns.clamp(max=L - 1), p, x.size(1) / size)
 
 
 class Paces:

@@ -40,7 +40,6 @@ class Args:
     def __post_init__(self):
         check_range(self, 1, MOST, "prompts", "prompt_len", "max_new_tokens", "batch", "workers")
         check_range(self, 0, math.inf, "timed")
-        onnx_runtime.check_installed(self.runtime)
         check(self.resume is None or os.path.isdir(self.resume), f"--resume {self.resume}: no such folder")
 
     @property

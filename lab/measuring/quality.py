@@ -152,8 +152,7 @@ def word_shares(text, reference):
         return None, None
     known = reference.words
     long = [word for word in words if len(word) >= 5]
-    shares = [np.mean([word in known for word in some]).item() if some else None for some in (words, long)]
-    return tuple(shares)
+    return tuple(np.mean([word in known for word in some]).item() if some else None for some in (words, long))
 
 
 def distinct(items, n):
