@@ -183,7 +183,7 @@ def generate_rows(todo, args, reference, label, rows_file):
                     bar.show(len(folder.rows), keys[0]["name"])
                     last = {"batch": len(keys), "jobs": args.workers}
                     if not args.is_timed:
-                        last["seconds"] = None
+                        last |= {"seconds": None, "cpu_seconds": None}
                     rows = [key | vars(sample) | last for key, sample in zip(keys, future.result(), strict=True)]
                     folder.append(quality.measure(rows[len(folder.rows) - end :], reference))
         except KeyboardInterrupt:

@@ -28,6 +28,7 @@ class Row(msgspec.Struct, kw_only=True):
     nfe: int  # forward passes
     full_passes: float | None = None  # the same, each weighted by its share of a whole window
     seconds: float | None  # None when the text was not written alone
+    cpu_seconds: float | None = None  # of the process, in these seconds
     batch: int | None = None  # texts written together
     jobs: int | None = None  # processes that wrote at the same time
     generative_nll: float | None  # nats per character under the evaluator model

@@ -20,7 +20,7 @@ FEWEST_CLUSTERS = 5  # clusters that an interval needs
 LEVEL = 0.05  # of the verdicts: how often equal things may be called different
 RULE = "Higher and lower stand after Holm's correction for all measures of a comparison; an interval is of one measure alone."
 SETTINGS = {"name", "module", "weights", "sampler", "corpus", "evaluator", "chars"}  # and what Row does not name
-FIXED = {*Row.__struct_fields__, "copied_run", "cpu_seconds"} - SETTINGS  # no settings; the last two in older rows
+FIXED = {*Row.__struct_fields__, "copied_run"} - SETTINGS  # columns that are not settings; the last in older rows
 
 
 def clusters(rows):

@@ -86,6 +86,7 @@ class Sample:
     nfe: int  # forward passes made while the text was unfinished
     full_passes: float  # the same in full-pass equivalents: each weighted by its share of a whole window
     seconds: float | None  # None when it was not alone in its batch
+    cpu_seconds: float | None  # of the process, in these seconds; None on another device than the CPU
     text: str  # the whole canvas, prompt included
 
     def figures(self):
@@ -94,7 +95,8 @@ class Sample:
         line += f"{self.chars / self.nfe:.1f} characters per pass"
         if self.seconds is not None:
             line += f", {self.seconds:.2f} s, {self.chars / self.seconds:,.0f} characters per second"
-        return line
+        busy = machine.was_busy(self.seconds, self.cpu_seconds)
+        return line + (f" (busy machine: only {self.cpu_seconds:.2f} s of CPU in that time)" if busy else "")
 
 
 def rng_for(seed, idx, masked):
@@ -134,8 +136,11 @@ def run(engine, trial, watch=None):
     nfe = torch.zeros(texts, dtype=torch.long)
     full_passes = torch.zeros(texts)
     seconds = 0.0
+    cpu_seconds = 0.0
+    began = time.process_time()
     for frame, took in frames(engine, replace(trial, canvas=canvas)):
         seconds = seconds + took
+        cpu_seconds = cpu_seconds + time.process_time() - began
         unfinished = masked.any(1)
         nfe = nfe + unfinished
         full_passes = full_passes + unfinished * frame.computed
@@ -143,10 +148,13 @@ def run(engine, trial, watch=None):
         masked = frame.masked
         if watch is not None:
             watch(frame, took)
-    seconds = seconds if texts == 1 else None
+        began = time.process_time()
+    on_cpu = all(p.device.type == "cpu" for p in engine.model.parameters())
+    clocks = (seconds, cpu_seconds if on_cpu else None) if texts == 1 else (None, None)
     chars = canvas.masked.sum(1)
-    costs = zip(chars.tolist(), nfe.tolist(), full_passes.tolist(), idx, strict=True)
-    return [Sample(*counts, seconds, engine.alphabet.decode(text)) for *counts, text in costs]
+    counts = torch.stack((chars, nfe)).T.tolist()
+    costs = zip(counts, full_passes.tolist(), idx, strict=True)
+    return [Sample(*count, passes, *clocks, engine.alphabet.decode(text)) for count, passes, text in costs]
 
 
 def warm_up(engine, trial):
