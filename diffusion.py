@@ -46,7 +46,7 @@ class Decoding:
     replace_margin: float = 0.0  # two stages: a draft is masked again when another character leads by more than this
     steps: int = 0  # ancestral sampling in this many passes a chunk, whatever the confidence; 0: by confidence
     target_chunk_len: int = 240  # positions of a chunk, from a masked one on; the rest of the window shows known text
-    cool_to: float = 0.0  # share of the temperature that is left when a chunk is full, to which it falls; 1: it stays
+    cool_to: float = 0.0  # share of the temperature that is left when a chunk is full; 1: it stays, above 1: it rises
     revise: int = 0  # sweeps over the written text, each of 9 passes a chunk that redraw every ninth character
 
     def __post_init__(self):

@@ -65,13 +65,13 @@ def main(args):
     for a, b in (("baseline", "flow"), ("flow_off", "flow")):
         summary["differences"][f"{b} - {a}"] = found = stats.compare(by_name[a], by_name[b], reference)
         summary["verdicts"] += stats.verdicts(found, a, b)
-    stamp = records.stamp(args, weights=[engine.weights for engine in engines])
     for name in ("baseline", "flow"):
         folder.write(f"samples_{name}.csv", by_name[name])
     samples, key = blind(by_name["baseline"], by_name["flow"])
     folder.write("blind_samples.csv", samples)
     folder.write("blind_key.csv", key)
-    folder.write("summary.json", summary | {"stamp": stamp, "rows": rows})
+    summary["stamp"] = records.stamp(args, weights=[engine.weights for engine in engines])
+    folder.write("summary.json", summary | {"rows": rows})
     analysis = "analyze_generate_quality.py", "--input", folder.path / "summary.json", "--tag", "flow"
     experiment.print_summary(summary["verdicts"], folder, *analysis)
 

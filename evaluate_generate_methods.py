@@ -54,16 +54,14 @@ def main(args):
     """Write both sides' texts, then compare them."""
     sides = {args.a_name: decoding_of(args, "a"), args.b_name: decoding_of(args, "b")}
     check(len(sides) == 2 and all(sides), "--a-name and --b-name must be two names, neither of them empty")
-    check(sides[args.a_name] != sides[args.b_name], "a and b have the same settings; change one of --b-...")
     engine = methods.load(args.module, args.weights, runtime=args.runtime, sampler=args.sampler)
     settings = {name: (engine, decoding) for name, decoding in sides.items()}
     rows, folder, reference = experiment.write(settings, args, methods.load, engine.name, "results.json")
     a, b = stats.grouped(rows, "name").values()
     found = stats.compare(a, b, reference)
     verdicts = stats.verdicts(found, *sides)
-    real = stats.real_text(a, reference)
-    stamp = records.stamp(args, weights=engine.weights)
-    folder.write("summary.json", {"verdicts": verdicts, "differences": found, "real_text": real, "stamp": stamp})
+    summary = {"verdicts": verdicts, "differences": found, "real_text": stats.real_text(a, reference)}
+    folder.write("summary.json", summary | {"stamp": records.stamp(args, weights=engine.weights)})
     folder.write("results.csv", rows)
     analysis = "analyze_generate_quality.py", "--input", folder.path / "results.json", "--tag", engine.name
     experiment.print_summary(verdicts, folder, *analysis)

@@ -8,7 +8,6 @@ validation losses are the likelihood bound over the same windows and masks.
 
 import sys
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
@@ -54,8 +53,7 @@ def main(args):
         made.append(args.output_dir / f"{args.tag}_{name}.png")
         return plots.figure(made[-1], title, x, y)
 
-    lowest = " and ".join(f"{log['val_loss'].min():.3f} ({name})" for name, log, _ in models)
-    with figure("train_val_loss", f"The validation loss falls to {lowest}", steps, nats) as axes:
+    with figure("train_val_loss", "Loss of training and of validation", steps, nats) as axes:
         for name, log, colour in models:
             curve(axes, log, "step", "train_loss", f"{name}, training", colour, ":")
             curve(axes, log, "step", "val_loss", f"{name}, validation", colour)
@@ -67,8 +65,7 @@ def main(args):
         curve(axes, flow, "step", "batch_ce_loss", "masked characters", blue)
         curve(axes, flow, "step", "weighted_flow_loss", "flow_weight x characters with evidence", red)
         curve(axes, flow, "step", "grad_norm", "norm of the gradient", green, ":")
-    took = " and ".join(f"{timedelta(seconds=round(log['elapsed_sec'].max()))} ({name})" for name, log, _ in models)
-    with figure("val_vs_time", f"Time of training: {took}", "minutes of training", nats) as axes:
+    with figure("val_vs_time", "Loss of validation over time", "minutes of training", nats) as axes:
         for name, log, colour in models:
             curve(axes, log, "minutes", "val_loss", name, colour)
     print(*made, sep="\n")

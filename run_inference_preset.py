@@ -32,7 +32,6 @@ class Args:
 
     def __post_init__(self):
         cli.check_range(self, 1, experiment.MOST, "max_new_tokens")
-        onnx_runtime.check_installed(self.runtime)
 
 
 def decoding_of(method, settings):

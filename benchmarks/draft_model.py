@@ -109,8 +109,7 @@ def generate(model, canvas, decoding, rngs, ngrams, drafts):
         known = (known + accepted + 1).clamp(max=L)
         idx = guess.scatter(1, columns, tokens)[:, :L]
         masked = torch.arange(L) >= known[:, None]
-        no_drafts = torch.zeros_like(masked)
-        yield Frame(idx, masked, no_drafts, columns.clamp(max=L - 1), p, x.size(1) / size)
+        yield Frame(idx, masked, torch.zeros_like(masked), columns.clamp(max=L - 1), p, x.size(1) / size)
 
 
 class Paces:
@@ -143,15 +142,21 @@ def generate_streams(model, canvas, decoding, rngs, ngrams, drafts):
 
     A stream goes on by as many as it accepts; the others see them in the next pass. Raises UserError on a long text, or a top_k.
     """
-    idx, masked, K, V = canvas.idx, canvas.masked, drafts, model.config.vocab_size
+    idx = canvas.idx
+    masked = canvas.masked
+    K = drafts
+    V = model.config.vocab_size
     B, L = idx.shape
     size = model.config.block_size
     check_limits(decoding, L, size)
     cache = ViewCache(model.config, B, L, like=model.lm_head.weight)
     passes, begins = order_of(~masked, decoding.streams)
-    passes, known = passes.masked_fill(masked, NEVER), ~masked
+    passes = passes.masked_fill(masked, NEVER)
+    known = ~masked
     paces = Paces(masked, begins, ngrams.order)
-    row, of_rows, most = paces.row, paces.row[:, None].expand(-1, K + 1), 1 + max(paces.place.tolist(), default=0)
+    row = paces.row
+    of_rows = paces.row[:, None].expand(-1, K + 1)
+    most = 1 + max(paces.place.tolist(), default=0)
     for n in range(L):
         if not masked.any():
             return
@@ -168,8 +173,10 @@ def generate_streams(model, canvas, decoding, rngs, ngrams, drafts):
         accepted, tokens = verify(p, q, proposed, u[:, K:])
         new = inside & (torch.arange(K + 1) <= accepted[:, None])
         written = of_rows[new], columns[new]
-        idx, passes = idx.index_put(written, tokens[new]), passes.index_put(written, torch.tensor(n))
-        masked, paces.at = masked.index_put(written, torch.tensor(False)), paces.at + new.sum(1)
+        idx = idx.index_put(written, tokens[new])
+        passes = passes.index_put(written, torch.tensor(n))
+        masked = masked.index_put(written, torch.tensor(False))
+        paces.at = paces.at + new.sum(1)
         yield Frame(idx, masked, torch.zeros_like(masked), computed, probs, computed.size(1) / size)
 
 

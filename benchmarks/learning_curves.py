@@ -14,7 +14,6 @@ trains anew for each; one training of the others is read at each time. All read 
 exact nats per character for GPT, the upper bound for the masked methods.
 """
 
-import math
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -30,7 +29,6 @@ import methods
 from benchmarks.adapters import nanogpt, origin
 from benchmarks.timing import Output, clock, show
 from lab import cli
-from lab.cli import check
 from lab.measuring import plots, records, stats
 from lab.model import checkpoint, machine
 from lab.model.backbone import Config
@@ -48,9 +46,6 @@ class Args(Output):
     path: Path | None = None  # folder of a checkout of the origin, with gpt.py and diffusion.py in it
     nanogpt: Path | None = None  # folder of a checkout of karpathy/nanoGPT
     device: str | None = None  # cuda, cpu...; default the accelerator if there is one
-
-    def __post_init__(self):
-        check(all(0 < m < math.inf for m in self.minutes), "--minutes: finite, and above 0")
 
 
 def flop_of_window(method, config):
@@ -95,15 +90,14 @@ def equal_compute(args):
     show(rows)
     args.write("budgets", {"rows": list(rows)})
     lines = {row["module"]: (log["flop"][1:], log["val_loss"][1:]) for row, log in zip(rows, logs, strict=True)}
-    draw(args.folder / "budgets_flop.png", "floating-point operations of training", lines, log=True)
+    draw(args.folder / "budgets_flop.png", "floating-point operations of training", lines)
 
 
-def draw(path, x, lines, log=False):
+def draw(path, x, lines):
     """A plot of losses over what they cost. lines: {name: (costs, losses)}."""
     y = "nats per character of held-out text\n(GPT exact, others bound)"
     with plots.figure(path, "Held-out loss of training", x, y) as axes:
-        if log:
-            plots.log_axes(axes)
+        plots.log_axes(axes)
         for colour, (name, line) in zip(plots.COLOURS, lines.items(), strict=False):
             axes.plot(*line, color=colour, marker="o", markersize=3, label=name)
 

@@ -17,7 +17,6 @@ import methods
 from benchmarks.timing import RATE, Output, opening, show, timed
 from lab import cli
 from lab.measuring import trials
-from lab.model import onnx_runtime
 from lab.model.backbone import Cache, Config
 from lab.model.corpus import Corpus, windows
 
@@ -26,9 +25,6 @@ from lab.model.corpus import Corpus, windows
 class Args(Output):
     chars: int = 480  # characters of a text
     rounds: int = 5  # timed pairs
-
-    def __post_init__(self):
-        onnx_runtime.check_installed("onnx")
 
 
 def steps(x, engine):

@@ -28,12 +28,11 @@ def describe(name):
     """What a weights file says of its training."""
     state = checkpoint.read(checkpoint.default_path(name), "the command is in docs/training.md")
     made = state["provenance"]
-    batch = state["provenance"]["recipe"]["batch_size"]
+    batch = made["recipe"]["batch_size"]
     size = sum(value.numel() for value in state["model"].values())
-    row = {"weights": name, "parameters": size, "batch": batch, "temperature": made.get("temperature")}
-    return (
-        row | {key: made[key] for key in MADE} | {"characters": made["steps"] * batch * state["config"]["block_size"]}
-    )
+    characters = made["steps"] * batch * state["config"]["block_size"]
+    row = {"weights": name, "parameters": size, "batch": batch, "characters": characters}
+    return row | {"temperature": made.get("temperature")} | {key: made[key] for key in MADE}
 
 
 def samples(lines):

@@ -23,7 +23,6 @@ from benchmarks.adapters import origin
 from benchmarks.timing import RATE, Output, show, stepper, timed
 from gpt import METHOD as gpt
 from lab import cli
-from lab.cli import check_range
 from lab.model import machine
 from lab.model.corpus import Corpus
 
@@ -34,9 +33,6 @@ class Args(Output):
     chars: int = 240  # characters that the GPTs write
     rounds: int = 3  # timed pairs
     device: str | None = None  # cuda, cpu...; default the accelerator if there is one
-
-    def __post_init__(self):
-        check_range(self, 1, 240, "chars", "rounds")
 
 
 def against_ourselves(args, corpus, device):

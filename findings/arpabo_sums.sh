@@ -4,8 +4,8 @@
 # Guess:   Katz back-off, Good-Turing and Kneser-Ney share out one unit of probability after every context: what is seen
 #          is discounted, and the back-off weight makes the rest of it add up.
 # Seen:    the weights are not those of the discounted mass. After "t" and "t h" the symbols of the novel's first words
-#          have 1.1 to 1.6 together, with each method the package has; with no context .83 to 1, since a seventh to a
-#          sixth goes to <s>, which never comes next. The perplexity that the package prints is lower for it: models of
+#          have 1.1 to 1.6 together, with each method that the package has. With no context they have .83 to 1, and <s>,
+#          which never comes next, .17 beside them. The perplexity that the package prints is lower for it: models of
 #          other methods, orders and programs are not comparable. The file is a valid ARPA file, whoever reads it.
 # Package: arpabo 0.3.0
 # Where:   arpabo/smoothing (the alphas of each method), arpabo/arpa_io.py

@@ -4,9 +4,9 @@
 # Guess:   a loss weighted by the schedule is finite at every time but the ends, and its mean for a network that knows
 #          nothing is ln V.
 # Seen:    below t = .0002 the cosine is 1 in float32, so sigma is 0, and the weight divides by expm1(sigma). Nothing is
-#          masked then, 0 times an infinite weight is NaN, and the mean of the batch, its gradient and the weights are
-#          NaN as well: with 64 texts in a batch after some 90 batches. A perfect network has it like one that knows
-#          nothing. The log-linear schedule stays finite.
+#          masked then, and 0 times an infinite weight is NaN. With 64 texts in a batch the mean of some batch in 90 is
+#          NaN, and with it each average, each comparison for the best weights and each stop that reads the loss; the
+#          gradient stays finite. The log-linear schedule has no such time.
 # Package: bionemo-moco 0.0.2.2, PyTorch 2.15.0
 # Where:   bionemo/moco/interpolants/continuous_time/discrete/mdlm.py (MDLM.loss: dsigma / expm1(sigma)),
 #          schedules/noise/continuous_noise_transforms.py (CosineExpNoiseTransform)

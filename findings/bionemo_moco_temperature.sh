@@ -3,9 +3,9 @@
 #
 # Guess:   the temperature sharpens or flattens the symbols that a step draws; how many it draws is the schedule's.
 # Seen:    the tempered probabilities are not normalised again before they are weighed against staying masked. At
-#          temperature .5 the 65 equal symbols weigh 1/65 together, and nearly all positions wait for the last step, which
-#          draws them at once, blind to each other; at 1.5 half of the text is written after 9 steps of 64. The
-#          shares of the symbols are as they should be, so nothing shows in a histogram.
+#          temperature .5 the 65 equal symbols weigh 1/65 together, and nearly all positions wait for the last step,
+#          which draws them at once, blind to each other; at 1.5 two thirds are written after 16 steps of 64. The shares
+#          of the symbols are as they should be, so that no histogram shows it.
 # Package: bionemo-moco 0.0.2.2, PyTorch 2.15.0
 # Where:   bionemo/moco/interpolants/continuous_time/discrete/mdlm.py (MDLM.step: the log-probabilities are divided by
 #          the temperature, then exponentiated)

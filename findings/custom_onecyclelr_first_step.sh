@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The first step of a warm-up is made at the full rate.
 #
-# Guess:   the optimiser's own rate does not matter, as in torch's OneCycleLR: the schedule begins at warmup_start_lr and
-#          rises to max_lr.
+# Guess:   the optimiser's own rate does not matter, as in torch's OneCycleLR: the schedule begins at warmup_start_lr
+#          and rises to max_lr.
 # Seen:    at step 0 the schedule leaves the optimiser's rate as it is, and goes on at warmup_start_lr after that. An
 #          optimiser made with the rate of the training, as one makes it, takes its first step a thousand times as long
 #          as the second. Adam's first step is as long as its rate whatever the gradient: the step that a warm-up is

@@ -3,10 +3,9 @@
 #
 # Guess:   as in SRILM, whose format and conventions the report has: an unknown word is left out and counted, the rest
 #          of its sentence is scored.
-# Seen:    the model that the package trains has no <unk>, and the whole sentence with an unknown symbol goes. 200
-#          lines of random characters raise the perplexity from 3 to 31; with one letter more that the corpus lacks
-#          they cost nothing. Only "zeroprobs" tells it. Of two texts or alphabets the one with more unknown symbols looks
-#          better.
+# Seen:    the model that the package trains has no <unk>, and the whole sentence with an unknown symbol goes. 200 lines
+#          of random characters raise the perplexity from 3 to 31; with one letter more that the corpus lacks they cost
+#          nothing. Only "zeroprobs" tells it. Of two texts or alphabets the one with more unknown symbols looks better.
 # Package: kaldingram 0.1.2
 # Where:   kaldingram/ppl.py (compute_ppl: a KeyError passes over the line)
 # Date:    2026-11-28
@@ -23,7 +22,7 @@ cd "$folder"
 uv venv -q --python 3.11
 uv pip install -q --python .venv --exclude-newer 2026-11-28 kaldingram==0.1.2
 
-.venv/bin/python -W ignore - 2>/dev/null <<'EOF'
+TQDM_DISABLE=1 .venv/bin/python -W ignore - <<'EOF'
 import random
 
 from kaldingram.cli import main

@@ -2,11 +2,11 @@
 # Two Muon packages that keep embeddings for Adam orthogonalise the embeddings of a network with GPT-2's names.
 #
 # Guess:   as both describe it, embeddings and the head go to the auxiliary Adam, and matrices in between to Muon.
-# Seen:    optimuon knows an embedding by "embed" in its name: wte and wpe, the names of GPT-2 and of what follows it, go
-#          to Muon, and a head that is tied to wte with them. omnimuon knows it by an attribute _is_embedding that
-#          the user would have to set and the description does not name: without it every matrix is Muon's, the head
-#          too. The row of a character that occurs once moves as far as that of one that occurs a hundred times,
-#          three times as far as by Adam's first step at the default rates.
+# Seen:    optimuon knows an embedding by "embed" in its name: wte and wpe, the names of GPT-2 and of what follows it,
+#          go to Muon, and a head that is tied to wte with them. omnimuon knows it by an attribute _is_embedding that the
+#          user would have to set and the description does not name: without it every matrix is Muon's, the head too.
+#          The row of a character that occurs once moves as far as that of one that occurs a hundred times, three times
+#          as far as by Adam's first step at the default rates.
 # Package: optimuon 0.1.1, omnimuon 0.1.2, PyTorch 2.15.0
 # Where:   optimuon/_routing.py (_DEFAULT_EXCLUDE_PATTERNS), omnimuon/muon.py:152
 # Date:    2026-11-28
@@ -56,8 +56,9 @@ def by_omnimuon(network, idx):
     nn.functional.cross_entropy(network(idx), idx.roll(-1)).backward()
     optimizer.step()
     steps = {name: (weight.detach() - before[name]).abs() for name, weight in network.named_parameters()}
-    is_adam = {name: ((step < 1e-6) | ((step / RATE - 1).abs() < 0.02)).float().mean() > 0.9 for name, step in steps.items()}
-    return {name: "Adam" if adam else "Muon" for name, adam in is_adam.items()}, steps["wte.weight"].norm(dim=-1)
+    shares = {name: ((step < 1e-6) | ((step / RATE - 1).abs() < 0.02)).float().mean() for name, step in steps.items()}
+    names = {name: "Adam" if share > 0.9 else "Muon" for name, share in shares.items()}
+    return names, steps["wte.weight"].norm(dim=-1)
 
 
 torch.manual_seed(0)
@@ -70,9 +71,10 @@ one = {name: "Muon" if name in muons else "Adam" for name in omni}
 print("weight             optimuon   omnimuon")
 for name in omni:
     print(f"{name:18} {one[name]:>8} {omni[name]:>10}")
-print(f"step of the row of a character that occurs 100 times {rows[0]:.4f}, once {rows[6]:.4f}; Adam's {RATE * C**0.5:.4f}")
+adam = RATE * C**0.5
+print(f"step of the row of a character that occurs 100 times {rows[0]:.4f}, once {rows[6]:.4f}; Adam's {adam:.4f}")
 assert one["ln_f.weight"] == omni["ln_f.weight"] == one["lm_head.weight"] == "Adam"
 assert one["c_fc.weight"] == omni["c_fc.weight"] == "Muon"
 assert one["wte.weight"] == omni["wte.weight"] == omni["lm_head.weight"] == "Muon", "embeddings go to Adam now"
-assert rows[6] > 0.5 * rows[0] and rows[6] > 1.5 * RATE * C**0.5
+assert rows[6] > 0.5 * rows[0] and rows[6] > 1.5 * adam
 EOF

@@ -70,7 +70,8 @@ def graph():
     gives = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["rows", LENGTH, V])]
     weights = [numpy_helper.from_array(value, name) for name, value in WEIGHTS.items()]
     opset = helper.make_opsetid("", 18)
-    return helper.make_model(helper.make_graph(nodes, "causal", takes, gives, weights), opset_imports=[opset], ir_version=10)
+    causal = helper.make_graph(nodes, "causal", takes, gives, weights)
+    return helper.make_model(causal, opset_imports=[opset], ir_version=10)
 
 
 def by_onnxruntime(path):

@@ -3,10 +3,10 @@
 #
 # Guess:   the text is what the sampler drew: at temperature 1 a symbol of probability .5 fills half of it. A high
 #          temperature makes it more even.
-# Seen:    each pass draws symbols, accepts some by their entropy and renoises the others; what is returned is the argmax
-#          of the last pass, not the canvas. What was drawn only steers later passes. A symbol of probability .5 beside
-#          .3 and .2 fills the whole text at temperatures .4, 1 and 2, also where every position is accepted. The last
-#          pass counts, and t_min, "the final temperature", cannot change its argmax.
+# Seen:    each pass draws symbols, accepts some by their entropy and renoises the others; what is returned is the
+#          argmax of the last pass, not the canvas. What was drawn only steers later passes. A symbol of probability .5
+#          beside .3 and .2 fills the whole text at temperatures .4, 1 and 2, also where every position is accepted.
+#          t_min, "the final temperature", cannot change an argmax.
 # Package: transformers 5.24.0, PyTorch 2.15.0
 # Where:   transformers/models/diffusion_gemma/generation_diffusion_gemma.py (generate: input_ids are joined with
 #          argmax_canvas, _denoising_step: new_argmax_canvas)
@@ -83,7 +83,8 @@ for temperature in (0.4, 1.0, 2.0):
         text = model.generate(prompt, generation_config=decoding).sequences[:, 1:]
         assert text.shape == (ROWS, LENGTH) and model.passes == 16
         shares = [(text == symbol).float().mean().item() for symbol in range(3)]
-        print(f"temperature {temperature}, bound {bound:<3g}" + "".join(f"{share:7.2f}" for share in shares) + f"{16:9}")
+        columns = "".join(f"{share:7.2f}" for share in shares)
+        print(f"temperature {temperature}, bound {bound:<3g}{columns}{model.passes:9}")
         seen.append(shares[0])
 assert set(seen) == {1.0}, "the text is drawn now"
 EOF

@@ -521,16 +521,16 @@ def test_help_of_a_method_is_its_purpose_and_commands_without_theory(capsys, mon
 def test_a_number_or_all(capsys):
     kept = []
     assert cli.run(keep(kept), Wide, ["--top-k", "None"]) == 2
-    assert "top_k None: a number, or all" in capsys.readouterr().err
+    assert "--top-k" in capsys.readouterr().err
     assert cli.run(keep(kept), Wide, ["--top-k", "all"]) == 0 and kept[-1].top_k is None
 
 
-def test_a_list_is_separated_by_commas_or_spaces_and_has_no_value_twice(capsys):
+def test_a_list_is_separated_by_commas_or_spaces_and_has_no_value_twice():
     kept = []
     assert cli.run(keep(kept), Wide, ["--spacing", "1,2", "3"]) == 0
     assert kept[0].spacing == (1, 2, 3)
-    assert cli.run(keep(kept), Wide, ["--spacing", "5,5"]) == 2
-    assert "twice" in capsys.readouterr().err
+    assert cli.run(keep(kept), Wide, ["--spacing", "5,5,3"]) == 0
+    assert kept[1].spacing == (5, 3)
 
 
 def test_an_error_of_the_disk_that_nobody_put_into_words_is_a_bug():

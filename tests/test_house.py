@@ -15,7 +15,7 @@ LAB = sorted(ROOT.glob("lab/**/*.py"))
 SCRIPTS = [path for path in sorted(ROOT.glob("*.py")) if path.stem not in (*METHODS, "methods")]
 BENCHMARKS = sorted(ROOT.glob("benchmarks/*.py"))
 FILES = [*LAB, *SCRIPTS, *BENCHMARKS, *(ROOT / f"{name}.py" for name in (*METHODS, "methods"))]
-LONGEST = 2650  # tokens of a file
+LONGEST = 2550  # tokens of a file
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 
 
@@ -171,7 +171,7 @@ def test_every_file_of_a_tree_exists_and_none_is_missing(page, heading):
 
 def test_the_whole_stays_small_and_is_not_packed_into_few_lines():
     lines = [tokens for path in FILES for tokens in code_lines(path).values()]
-    assert sum(lines) <= 68_100 and sum(lines) / len(lines) < 11.5
+    assert sum(lines) <= 67_050 and sum(lines) / len(lines) < 11.1
 
 
 def test_the_diff_of_the_first_two_methods_reads_like_the_paper():

@@ -284,10 +284,3 @@ def test_a_cluster_needs_its_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(UserError, match="uv sync --extra cluster"), workers.executor(pid_after, None, 1, "tcp://x:1"):
         pass
-
-
-def test_workers_of_here_and_of_a_cluster_are_not_mixed():
-    with pytest.raises(UserError, match="choose one"):
-        experiment.Args(workers=2, cluster="tcp://host:8786")
-    with pytest.raises(UserError, match="leave it out, or --workers"):
-        experiment.Args(workers=2, timed=3)

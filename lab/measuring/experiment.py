@@ -28,7 +28,7 @@ class Args:
     prompt_len: int = 16  # characters of a prompt
     max_new_tokens: int = 512  # characters to write
     batch: int = 16  # texts written together; those written alone are timed
-    timed: int = 1  # texts of each setting written alone, for their seconds
+    timed: int = 1  # texts of each setting written alone, for their seconds, where one process writes
     workers: int = 1  # processes; with more than one nothing is timed
     cluster: str | None = None  # address of a dask scheduler, tcp://host:8786, whose workers write
     runtime: onnx_runtime.Runtime = "torch"  # what computes the networks that write: PyTorch, or ONNX Runtime
@@ -40,10 +40,7 @@ class Args:
     def __post_init__(self):
         check_range(self, 1, MOST, "prompts", "prompt_len", "max_new_tokens", "batch", "workers")
         check_range(self, 0, math.inf, "timed")
-        onnx_runtime.check_installed(self.runtime)
         check(self.resume is None or os.path.isdir(self.resume), f"--resume {self.resume}: no such folder")
-        check(self.workers == 1 or self.cluster is None, "--workers are of this machine, --cluster not: choose one")
-        check(self.is_timed or self.timed <= 1, "--timed: one process writes; leave it out, or --workers and --cluster")
 
     @property
     def is_timed(self):
@@ -112,7 +109,8 @@ def batches(name, engine, decoding, args, prompts):
     """[(engine, Trial)] of one setting, a text for each seed and prompt: `timed` of them alone, the others in batches."""
     texts = list(itertools.product(args.seeds, prompts))
     timed = args.timed if args.is_timed else 0
-    alone, others = texts[:timed], texts[timed:]
+    alone = texts[:timed]
+    others = texts[timed:]
     planned = [[text] for text in alone]
     planned += [others[start : start + args.batch] for start in range(0, len(others), args.batch)]
     tasks = []
@@ -151,7 +149,8 @@ def write(settings, args, load, label, rows_file):
     first, *others = (engine for engine, _ in settings.values())
     real = reference(args, first, load)
     check_text(first.alphabet, first.weights, *others, hint="compare models of one text")
-    texts, todo = prompts(first, real, args), []
+    texts = prompts(first, real, args)
+    todo = []
     for name, (engine, decoding) in settings.items():
         todo += batches(name, engine, decoding, args, texts)
     return *generate_rows(todo, args, real, label, rows_file), real

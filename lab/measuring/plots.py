@@ -47,10 +47,12 @@ def scatter(axes, points, x, y, colour=COLOURS[0], label=None, marker="o", size=
     """
     known = [p for p in points if p.get(x) is not None and p.get(y) is not None]
     for p in known:
-        low, high = p.get(f"{y}_low"), p.get(f"{y}_high")
+        low = p.get(f"{y}_low")
+        high = p.get(f"{y}_high")
         if low is not None:
             axes.vlines(p[x], low, high, color=colour, alpha=0.35, linewidth=1.5, zorder=1)
-    across, up = [p[x] for p in known], [p[y] for p in known]
+    across = [p[x] for p in known]
+    up = [p[y] for p in known]
     axes.scatter(across, up, color=colour, marker=marker, label=label, zorder=2, s=size)
 
 

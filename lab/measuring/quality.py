@@ -152,8 +152,7 @@ def word_shares(text, reference):
         return None, None
     known = reference.words
     long = [word for word in words if len(word) >= 5]
-    shares = [np.mean([word in known for word in some]).item() if some else None for some in (words, long)]
-    return tuple(shares)
+    return tuple(np.mean([word in known for word in some]).item() if some else None for some in (words, long))
 
 
 def distinct(items, n):
@@ -201,7 +200,8 @@ def entropy(counts):
 
 def divergence(counts, other):
     """Jensen-Shannon divergence, 0..1 bit, of the distributions proportional to counts (..., K) and other (K,)."""
-    p, r = counts / counts.sum(-1, keepdims=True), other / other.sum()
+    p = counts / counts.sum(-1, keepdims=True)
+    r = other / other.sum()
     m = (p + r) / 2
     return (rel_entr(p, m) + rel_entr(r, m)).sum(-1) / (2 * np.log(2))
 
@@ -231,13 +231,12 @@ class NgramStats:
         """Whether each group, and real text, is long enough to be measured."""
         return bool(self.counts[4].sum(1).all() and self.target[4].sum())
 
-    def figures(self, weights=None):
-        """weights: (..., groups), how often each group counts; default once. Returns arrays (...) by measure.
+    def figures(self, weights):
+        """weights: (..., groups), how often each group counts. Returns arrays (...) by measure.
 
         trigram_entropy: bits; jsd_3, jsd_4: divergence from held-out text, bits; distance: jsd_4 plus the share of
         copied text beyond real text's own, a sum of two quantities and so without a unit.
         """
-        weights = np.ones(len(self.copied_share)) if weights is None else weights
         found = {"trigram_entropy": entropy(weights @ self.counts[3])}
         for n in self.counts:
             found[f"jsd_{n}"] = divergence(weights @ self.counts[n], self.target[n])

@@ -31,8 +31,7 @@ class Config:
     dropout: float = 0.0  # share of each update to the residual stream that training drops
 
     def __post_init__(self):
-        check_range(self, 1, 1000, "n_layer", "n_head", "conv_width")
-        check_range(self, 1, 10**6, "block_size", "n_embd")
+        check_range(self, 1, 10**6, "n_layer", "n_head", "conv_width", "block_size", "n_embd")
         check(0 <= self.dropout < 1, f"dropout must be at least 0 and below 1, not {self.dropout}")
         check(self.n_embd % (2 * self.n_head) == 0, f"n_embd {self.n_embd} is no multiple of 2 x n_head {self.n_head}")
 
@@ -73,7 +72,8 @@ class Cache:
     """
 
     def __init__(self, config, rows, like):
-        self.start, self.length = 0, 0
+        self.start = 0
+        self.length = 0
         self.size = config.block_size
         self.conv_pad = config.conv_width - 1
         D = config.n_embd // config.n_head
@@ -134,8 +134,11 @@ class View:
 
     def __init__(self, visible, left, right, cache=None, columns=None):
         B, _, T = visible.shape
-        self.visible, self.cache, self.columns = visible, cache, columns
-        self.left, self.right = left, right
+        self.visible = visible
+        self.cache = cache
+        self.columns = columns
+        self.left = left
+        self.right = right
         self.rows = torch.arange(B, device=visible.device)[:, None]
         positions = torch.arange(T, device=visible.device).expand(B, T) if columns is None else columns
         near = positions[..., None] + torch.arange(-left, right + 1, device=visible.device)  # (B, S, width)
@@ -177,7 +180,8 @@ class ViewLayer(NamedTuple):
         if self.keys is not None:
             self.keys[view.rows, view.columns] = k.transpose(1, 2)
             self.values[view.rows, view.columns] = v.transpose(1, 2)
-            k, v = self.keys.transpose(1, 2), self.values.transpose(1, 2)
+            k = self.keys.transpose(1, 2)
+            v = self.values.transpose(1, 2)
         return attend(q, k, v, view.visible[:, None])
 
     def convolve(self, x, weight):
@@ -187,7 +191,8 @@ class ViewLayer(NamedTuple):
             self.inputs[view.rows, view.columns] = x
             windows = self.inputs[view.rows[..., None], view.near]  # (B, S, width, C)
             return (windows * weight.T).sum(2)
-        padded, total = F.pad(x, (0, 0, view.left, view.right)), 0
+        padded = F.pad(x, (0, 0, view.left, view.right))
+        total = 0
         for k, column in enumerate(weight.T):  # compiled to one loop; unfolded it takes nine times as long
             total = total + padded[:, k : k + x.size(1)] * (view.in_view[:, :, k, None] * column)
         return total

@@ -128,7 +128,8 @@ def initialise(model, path, method, alphabet):
     other, characters, *_ = load(path, method, other=method.extends)
     sizes = [size.name for size in fields(Config) if size.name != "dropout"]
     same = characters == alphabet and all(getattr(other.config, n) == getattr(model.config, n) for n in sizes)
-    own, given = model.state_dict(), other.state_dict()
+    own = model.state_dict()
+    given = other.state_dict()
     room = same and all(n <= m for name in given for n, m in zip(given[name].shape, own[name].shape, strict=True))
     check(room, f"{path}: made for another alphabet or other sizes; --init needs the same ones")
     for name, weights in given.items():

@@ -51,7 +51,8 @@ class Alphabet:
         hint = "--infill fills masked characters. " if self.mask in unknown else ""
         known = self.characters[:100] + "..." * (len(self) > 100)
         check(
-            not unknown, f"characters that the model does not know: {listed}. {hint}It knows: {known!r} ({len(self)} characters)"
+            not unknown,
+            f"characters that the model does not know: {listed}. {hint}It knows: {known!r} ({len(self)} characters)",
         )
         return torch.tensor([token[character] for character in text], dtype=torch.long)
 
@@ -95,9 +96,12 @@ class Corpus:
             characters, self.ids, self.sha256 = encode_once(self.path)
         self.alphabet = Alphabet(characters)
         n = len(self.ids)
-        first, half = int(0.9 * n), (n + int(0.9 * n)) // 2
-        self.train, self.held_out = self.ids[:first], self.ids[first:]
-        self.validation, self.test = self.ids[first:half], self.ids[half:]
+        first = int(0.9 * n)
+        half = (n + int(0.9 * n)) // 2
+        self.train = self.ids[:first]
+        self.held_out = self.ids[first:]
+        self.validation = self.ids[first:half]
+        self.test = self.ids[half:]
 
     def require(self, length):
         """Raise UserError unless every part holds a window of `length` characters."""
@@ -160,7 +164,8 @@ def cached(folder):
 
 def encode(path, folder):
     """Write the tokens of a text to folder/ids.npy, block after block, then its characters to meta.json."""
-    seen, count = np.zeros(0x110000, dtype=bool), 0
+    seen = np.zeros(0x110000, dtype=bool)
+    count = 0
     for codes in blocks(path):
         seen[codes] = True
         count += len(codes)

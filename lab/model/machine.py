@@ -33,8 +33,7 @@ def pick_device(name=None):
     """
     try:
         if name is None:
-            found = torch.accelerator.current_accelerator(check_available=True)
-            return found or torch.device("cpu")
+            return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
         device = torch.device(name)
         torch.empty(1, device=device).item()
         return device

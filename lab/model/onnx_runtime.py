@@ -96,9 +96,14 @@ class ViewGraph(Graph):
 
 def example_inputs(model):
     """What the graph of a model takes: name -> an example, or one for each layer, and its axes of any length."""
-    config, names = model.config, inputs_of(model)
-    rows, T, room = 2, min(3, config.block_size), 5
-    L, C, V = config.n_layer, config.n_embd, config.vocab_size
+    config = model.config
+    names = inputs_of(model)
+    rows = 2
+    T = min(3, config.block_size)
+    room = 5
+    L = config.n_layer
+    C = config.n_embd
+    V = config.vocab_size
     axes = {0: "batch", 1: "positions"}
     given = {
         "idx": (torch.zeros(rows, T, dtype=torch.long), axes),
@@ -121,7 +126,8 @@ def example_inputs(model):
 
 def export(model):
     """A model in evaluation mode -> its torch.onnx.ONNXProgram, for any number of texts and of positions."""
-    names, given = inputs_of(model), example_inputs(model)
+    names = inputs_of(model)
+    given = example_inputs(model)
     network = ViewGraph(model) if "visible" in names else Graph(model) if "cache" in names else model
     inputs = []
     for name, (example, _) in given.items():
@@ -233,7 +239,8 @@ class OnnxModel(nn.Module):
 
     def viewed(self, idx, visible, cache=None, columns=None):
         """The same, of positions that are told what they see."""
-        B, T = len(idx), visible.size(2)
+        B = len(idx)
+        T = visible.size(2)
         rows = torch.arange(B)[:, None]
         cache = cache or ViewCache(self.config, B, T, like=self.lm_head.weight)
         columns = torch.arange(T).expand(B, T) if columns is None else columns

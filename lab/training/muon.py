@@ -45,5 +45,6 @@ def orthogonal(x, steps=5):
     gram = x @ x.mT
     for _ in range(steps):
         factor = 3.4445 * one - 4.7750 * gram + 2.0315 * gram @ gram
-        gram, product = factor @ gram @ factor, factor @ product
+        gram = factor @ gram @ factor
+        product = factor @ product
     return product @ x

@@ -65,7 +65,9 @@ def train_steps(trainer, corpus, seed=0, start=0, ranks=None):
     trainer: a Trainer; start: how many steps are made already; ranks: the processes that train together. The first loss
     is the one that is minimised; a method whose loss has parts gets these and the norm of the gradient too.
     """
-    recipe, config, ranks = trainer.recipe, trainer.model.config, ranks or machine.Ranks()
+    recipe = trainer.recipe
+    config = trainer.model.config
+    ranks = ranks or machine.Ranks()
     for step in range(start, recipe.iters):
         torch.manual_seed(seed_of("dropout", seed, step, ranks.rank))
         rng = machine.Rng(seed, step, ranks.rank, ranks.world)
@@ -90,9 +92,14 @@ class Trainer:
     def __init__(self, method, model, recipe, world=1):
         """world: how many processes train together."""
         machine.tune_malloc()
-        self.method, self.model, self.recipe, self.world = method, model, recipe, world
-        self.optimisers, self.device = make_optimisers(model, recipe), next(model.parameters()).device
-        self.forward, self.compiled = DistributedDataParallel(model) if world > 1 else model, False
+        self.method = method
+        self.model = model
+        self.recipe = recipe
+        self.world = world
+        self.optimisers = make_optimisers(model, recipe)
+        self.device = next(model.parameters()).device
+        self.forward = DistributedDataParallel(model) if world > 1 else model
+        self.compiled = False
         self.use_bf16(machine.bf16_is_faster(self.device) if recipe.bf16 is None else recipe.bf16)
 
     def use_bf16(self, on):
@@ -105,7 +112,8 @@ class Trainer:
         pays = self.recipe.iters >= WORTH and machine.can_compile(self.device)
         if not (pays if self.recipe.compile is None else self.recipe.compile):
             return
-        plain, shape = self.forward, (self.recipe.batch_size // self.world, self.model.config.block_size + 1)
+        plain = self.forward
+        shape = (self.recipe.batch_size // self.world, self.model.config.block_size + 1)
 
         def attempt(compiled):
             self.forward = compiled
