@@ -163,13 +163,13 @@ def test_distance_counts_copies_beyond_those_of_real_text():
     real = train[100:300] + "".join(rng.choices("xyz", k=200))  # half of it stands in the training text
     reference = Reference(train, real, real, frozenset(), Alphabet("x"))
     for copied, excess in ((0.2, 0), (0.5, 0), (0.75, 0.25)):
-        figures = NgramStats([[row("xyzz" * 9) | {"copied_share": copied}]], reference).figures()
+        figures = NgramStats([[row("xyzz" * 9) | {"copied_share": copied}]], reference).figures(np.ones(1))
         assert figures["distance"] - figures["jsd_4"] == pytest.approx(excess)
 
 
 def test_pool_weights_groups(reference):
     groups = [[row("abab", str(i)) | {"copied_share": 0.0}] for i in range(2)] + [[row("zzzz") | {"copied_share": 1.0}]]
     pool = NgramStats(groups, reference)
-    alone = NgramStats(groups[:2], reference).figures()
+    alone = NgramStats(groups[:2], reference).figures(np.ones(2))
     assert pool.figures(np.array([1.0, 1, 0]))["trigram_entropy"] == pytest.approx(alone["trigram_entropy"])
     assert pool.figures(np.array([[1.0, 1, 0], [0, 0, 1]]))["distance"].shape == (2,)

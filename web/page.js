@@ -1,7 +1,7 @@
 // What a visitor sees and does: the methods write from one canvas on one clock; any cell is read, changed or erased.
 
 import { load } from "./network.js"
-import { SAMPLERS, softmax } from "./sampler.js"
+import { SAMPLERS, likeliest, softmax } from "./sampler.js"
 
 const named = Object.fromEntries([...document.querySelectorAll("[id]")].map(node => [node.id, node]))
 const { about, again, at, bars, charts, dials, erase, examples, films, other, popup, status, text } = named
@@ -109,14 +109,12 @@ function seek() {
 
 // A cell
 
-const likeliest = (probs, count) => [...probs.keys()].sort((a, b) => probs[b] - probs[a]).slice(0, count)
-
 // A column for each forward pass that found the cell masked: what it held likely, stacked, or the evidence that goes on.
 function chart({ key, title, frames }, i) {
   const passes = frames.filter(({ probs, before }) => before && probs[i] !== before.probs[i])
   const columns = passes.map(({ idx, probs, evidence, certainty }) => {
     const row = certainty?.[i] ? softmax(evidence[i]) : probs[i]
-    const parts = likeliest(row, STACKED).map(token => make("b", { style: `--share: ${row[token]}` }, name(token)))
+    const parts = likeliest(row).slice(0, STACKED).map(token => make("b", { style: `--share: ${row[token]}` }, name(token)))
     return make("p", { className: idx[i] === V ? "" : NEW }, ...parts)
   })
   return make("figure", { className: key }, make("figcaption", {}, title), ...columns)
@@ -127,7 +125,7 @@ function point(cell) {
   cursor?.removeAttribute("aria-current")
   cursor = cell
   cell.ariaCurrent = true
-  bars.replaceChildren(...likeliest(row, BARS).map(token => make("button", { style: `--share: ${row[token]}`,
+  bars.replaceChildren(...likeliest(row).slice(0, BARS).map(token => make("button", { style: `--share: ${row[token]}`,
     onclick: () => edit(token) }, `${name(token)} ${(100 * row[token]).toFixed(1)} %`)))
   charts.replaceChildren(...panels.map(each => chart(each, i)))
   popup.showPopover()

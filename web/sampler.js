@@ -18,8 +18,10 @@ export function softmax(row) {
   return exp.map(x => x / total)
 }
 
+export const likeliest = probs => [...probs.keys()].sort((a, b) => probs[b] - probs[a])  // tokens, the first one most
+
 function choose_token(probs, u) {
-  const order = [...probs.keys()].sort((a, b) => probs[b] - probs[a])
+  const order = likeliest(probs)
   return order.find(token => (u -= probs[token]) < 0) ?? order.at(-1)
 }
 
