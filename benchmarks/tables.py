@@ -1,5 +1,7 @@
 """Rows of the pages' tables, from results/ alone, where they are not the rows of a file as they stand."""
 
+from functools import partial
+
 import numpy as np
 
 from benchmarks.configurations import COOLED, PAIRS, middle
@@ -70,16 +72,6 @@ def restored(file):
     return pivot(rows, ("method",), "kind")
 
 
-def restoring():
-    """Shakespeare, restored by the shipped weights."""
-    return restored("restoring")
-
-
-def tang():
-    """Poems of the Tang dynasty."""
-    return restored("restoring_tang")
-
-
 def seeds():
     """Trainings at a twentieth of the budget: a row for each method, with the mean and the extremes of what its seeds reach."""
     held_out = {}
@@ -105,21 +97,6 @@ def differences(name, comparison=None):
     rows = found["differences"][comparison] if comparison else found["differences"]
     shown = [row for row in rows if row["measure"] in MEASURES]
     return [row | {"name": MEASURES[row["measure"]], "real": found["real_text"].get(row["measure"])} for row in shown]
-
-
-def two_stage():
-    """Threshold decoding in one stage and in two."""
-    return differences("two_stage/diffusion_*/summary")
-
-
-def flow_spaced():
-    """Diffusion and diffusion + flow, both spaced."""
-    return differences("flow_spaced/*/summary", "flow - baseline")
-
-
-def flow_thresholds():
-    """The same with thresholds in two stages."""
-    return differences("flow_ordered/*/summary", "flow - baseline")
 
 
 def two_stage_grid():
@@ -154,17 +131,7 @@ def configurations(file):
     real = found["real_text"]
     own = "{generative_nll:.3f} at {trigram_entropy:.1f} bits".format_map(real)
     rows["real text"] = {"name": "real text", "jsd_4": real["jsd_4"], f"at {max(entropies):.0f} bits": own}
-    return rows
-
-
-def frontier():
-    """A row for each configuration."""
-    return configurations("frontier").values()
-
-
-def parallel():
-    """The same of the frontier of parallel writers."""
-    return configurations("parallel").values()
+    return rows.values()
 
 
 def differences_at_entropy(file):
@@ -183,19 +150,9 @@ def differences_at_entropy(file):
                 yield row
 
 
-def pairs():
-    """The pairs of the frontier."""
-    return differences_at_entropy("frontier")
-
-
-def parallel_pairs():
-    """Those of the frontier of parallel writers."""
-    return differences_at_entropy("parallel")
-
-
 def summary():
     """What README compares, with all that is known of it."""
-    found = configurations("parallel")
+    found = {row["name"]: row for row in configurations("parallel")}
     made = {row["weights"]: row for row in results("shipped")["rows"]}
     for row in likelihood():  # the first of a model: non-overlapping windows
         made[row["module"]].setdefault("nats", row["test split"]["nats"])
@@ -204,7 +161,7 @@ def summary():
             made[row["module"]][f"gap of {row['length']}"] = row["nats"]
     for row in results("budgets")["rows"]:
         made[row["module"]].update(row)
-    for row in restoring():
+    for row in restored("restoring"):
         method, _, how = row["method"].partition(", ")
         if how in ("spaced", "both sides"):
             restored_by = {f"restored_{key}": value for key, value in row["scattered"].items()}
@@ -223,11 +180,6 @@ def peers(part):
             yield row | {"package": package}
 
 
-def losses():
-    """A row for each loss."""
-    return peers("losses")
-
-
 def samplers():
     """A row for each sampler; a cell has a figure for each number of passes, or one for all."""
     cells = {}
@@ -242,10 +194,23 @@ def samplers():
         yield row
 
 
-OF_TEXTS = (two_stage, two_stage_grid, flow_spaced, flow_thresholds, frontier, pairs, parallel, parallel_pairs)
 ROWS = {
-    each.__name__: each
-    for each in (summary, likelihood, infilling, restoring, tang, seeds, *OF_TEXTS, samplers, losses)
+    "summary": summary,
+    "likelihood": likelihood,
+    "seeds": seeds,
+    "infilling": infilling,
+    "restoring": partial(restored, "restoring"),
+    "tang": partial(restored, "restoring_tang"),
+    "two_stage": partial(differences, "two_stage/diffusion_*/summary"),
+    "two_stage_grid": two_stage_grid,
+    "flow_spaced": partial(differences, "flow_spaced/*/summary", "flow - baseline"),
+    "flow_thresholds": partial(differences, "flow_ordered/*/summary", "flow - baseline"),
+    "frontier": partial(configurations, "frontier"),
+    "pairs": partial(differences_at_entropy, "frontier"),
+    "parallel": partial(configurations, "parallel"),
+    "parallel_pairs": partial(differences_at_entropy, "parallel"),
+    "samplers": samplers,
+    "losses": partial(peers, "losses"),
 }
 
 
