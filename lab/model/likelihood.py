@@ -21,32 +21,29 @@ def next_losses(model, x):
 
 
 @torch.no_grad()
-def exact_nll(model, windows, repeats=1):
-    """Exact negative log-likelihood of a left-to-right model.
-
-    windows: (n, block_size + 1) consecutive windows, each starting on the last character of the one before; repeats: of a
-    bound, without effect here. Returns (n,) nats per character.
-    """
-    return torch.cat([next_losses(model, x).mean(1) for x in windows.split(ROWS)])
-
-
-@torch.no_grad()
-def sliding_nll(model, windows):
-    """The same with at least half a window of text before every scored character.
-
-    windows: (n, block_size + 1) windows that start half a window apart. Returns (n,) nats per character.
-    """
-    half = windows.size(1) // 2
-    return torch.cat([next_losses(model, x)[:, half:].mean(1) for x in windows.split(ROWS)])
-
-
-@torch.no_grad()
 def nll_given_prefix(model, windows, written):
     """Exact negative log-likelihood of some characters of each window, each given all that stands before it.
 
     windows: (n, T) windows; written: (T,) bool, which characters, not the first. Returns (n,) nats per character.
     """
-    return torch.cat([next_losses(model, x)[:, written[1:]].double().mean(1) for x in windows.split(ROWS)])
+    return torch.cat([next_losses(model, x)[:, written[1:]].mean(1) for x in windows.split(ROWS)])
+
+
+def exact_nll(model, windows, repeats=1):
+    """The same of whole windows.
+
+    windows: (n, block_size + 1) consecutive windows, each starting on the last character of the one before; repeats: of a
+    bound, without effect here. Returns (n,) nats per character.
+    """
+    return nll_given_prefix(model, windows, torch.arange(windows.size(1)) > 0)
+
+
+def sliding_nll(model, windows):
+    """The same with at least half a window of text before every scored character.
+
+    windows: (n, block_size + 1) windows that start half a window apart. Returns (n,) nats per character.
+    """
+    return nll_given_prefix(model, windows, torch.arange(windows.size(1)) > windows.size(1) // 2)
 
 
 @torch.no_grad()
