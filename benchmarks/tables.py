@@ -1,6 +1,7 @@
 """Rows of the pages' tables, from results/ alone, where they are not the rows of a file as they stand."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def seeds():
     held_out = {}
     for row in results("seeds/likelihood")["rows"]:
         if row["part"] == "test split":  # the first of some weights: non-overlapping windows
-            held_out.setdefault(row["weights"].removesuffix(".pt"), row["nats"])
+            held_out.setdefault(Path(row["weights"]).stem, row["nats"])
     found = {}
     for name, nats in held_out.items():
         found.setdefault(name.rpartition("_")[0], {}).setdefault("nats", []).append(nats)
