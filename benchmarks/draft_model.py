@@ -20,6 +20,7 @@ from lab.model.backbone import Cache, ViewCache
 from streams import Order, forward_pass, order_of
 
 NEVER = 10**6  # the pass of what is not written
+MOST = 20_000  # contexts whose probabilities are kept: .4 GB for 2,500 characters
 
 
 class NGrams:
@@ -38,7 +39,7 @@ class NGrams:
             for i in range(n, len(ids)):
                 self.counts[tuple(ids[i - n : i])][ids[i]] += 1
 
-    @functools.cache  # noqa: B019 (as long as the command)
+    @functools.lru_cache(MOST)  # noqa: B019 (as long as the command)
     def probs(self, context):
         """Probabilities (V,) of the token that follows a context."""
         shorter = self.probs(context[1:]) if context else np.full(self.vocab_size, 1 / self.vocab_size)
@@ -50,7 +51,7 @@ class NGrams:
         reserved = self.discount * len(followers)
         return (np.maximum(counts - self.discount, 0) + reserved * shorter) / counts.sum()
 
-    @functools.cache  # noqa: B019 (as long as the command)
+    @functools.lru_cache(MOST)  # noqa: B019 (as long as the command)
     def tempered(self, context, temp):
         """The same at a temperature, and its cumulative sums."""
         probs = probabilities(torch.from_numpy(self.probs(context)).log(), temp)
