@@ -169,7 +169,7 @@ def summary():
             made.setdefault(method.lower(), {}).update(restored_by)
     made["diffusion"]["n-grams"] = made.pop("n-grams")
     for row in seeds():
-        made[row["method"]].update(row)
+        made[row["method"]] |= {key: value for key, value in row.items() if key.startswith("spread")}
     return [found[name] | made.get(weights, {}) | {"chinese": chinese} for name, (weights, chinese) in SUMMARY.items()]
 
 
