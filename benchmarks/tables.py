@@ -1,6 +1,5 @@
 """Rows of the pages' tables, from results/ alone, where they are not the rows of a file as they stand."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -196,22 +195,22 @@ def samplers():
 
 
 ROWS = {
-    "summary": summary,
-    "likelihood": likelihood,
-    "seeds": seeds,
-    "infilling": infilling,
-    "restoring": partial(restored, "restoring"),
-    "tang": partial(restored, "restoring_tang"),
-    "two_stage": partial(differences, "two_stage/diffusion_*/summary"),
-    "two_stage_grid": two_stage_grid,
-    "flow_spaced": partial(differences, "flow_spaced/*/summary", "flow - baseline"),
-    "flow_thresholds": partial(differences, "flow_ordered/*/summary", "flow - baseline"),
-    "frontier": partial(configurations, "frontier"),
-    "pairs": partial(differences_at_entropy, "frontier"),
-    "parallel": partial(configurations, "parallel"),
-    "parallel_pairs": partial(differences_at_entropy, "parallel"),
-    "samplers": samplers,
-    "losses": partial(peers, "losses"),
+    "summary": (summary,),
+    "likelihood": (likelihood,),
+    "seeds": (seeds,),
+    "infilling": (infilling,),
+    "restoring": (restored, "restoring"),
+    "tang": (restored, "restoring_tang"),
+    "two_stage": (differences, "two_stage/diffusion_*/summary"),
+    "two_stage_grid": (two_stage_grid,),
+    "flow_spaced": (differences, "flow_spaced/*/summary", "flow - baseline"),
+    "flow_thresholds": (differences, "flow_ordered/*/summary", "flow - baseline"),
+    "frontier": (configurations, "frontier"),
+    "pairs": (differences_at_entropy, "frontier"),
+    "parallel": (configurations, "parallel"),
+    "parallel_pairs": (differences_at_entropy, "parallel"),
+    "samplers": (samplers,),
+    "losses": (peers, "losses"),
 }
 
 
@@ -221,4 +220,5 @@ def rows(source):
     if key:
         return results(name)[key]
     check(name in ROWS, f"{name}: unknown; known: {', '.join(ROWS)}")
-    return ROWS[name]()
+    function, *given = ROWS[name]
+    return function(*given)
