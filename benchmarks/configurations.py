@@ -125,9 +125,7 @@ def of_weights(paths, compile):
     Raises UserError where two files have one name.
     """
     names = [path.stem for path in paths]
-    check(
-        len({*names}) == len(names), f"--weights: the names of the files tell them apart, and {names} are not different"
-    )
+    check(len({*names}) == len(names), f"--weights: the names of the files tell them apart, {names} do not")
     for path in paths:
         engine = methods.load(path=path)
         temps = COOLED_TEMPS if engine.method.is_masked else GPT_TEMPS

@@ -151,12 +151,12 @@ def generate_streams(model, canvas, decoding, rngs, ngrams, drafts):
     size = model.config.block_size
     check_limits(decoding, L, size)
     cache = ViewCache(model.config, B, L, like=model.lm_head.weight)
-    passes, begins = order_of(~masked, decoding.streams)
-    passes = passes.masked_fill(masked, NEVER)
     known = ~masked
+    passes, begins = order_of(known, decoding.streams)
+    passes = passes.masked_fill(masked, NEVER)
     paces = Paces(masked, begins, ngrams.order)
     row = paces.row
-    of_rows = paces.row[:, None].expand(-1, K + 1)
+    of_rows = row[:, None].expand(-1, K + 1)
     most = 1 + max(paces.place.tolist(), default=0)
     for n in range(L):
         if not masked.any():

@@ -178,12 +178,12 @@ def seconds(configs, temps, args, prompts):
 
 def timed(configs, matched, args, prompts):
     """The seconds of the configurations at the middle entropy, and when they were taken; without rounds, of the last run."""
-    path = cli.ROOT / "results" / f"{args.name}.json"
-    if not args.rounds and (args.weights or not path.exists()):
-        return {"seconds": [], "timed": None}
     if not args.rounds:
-        stored = records.read_json(path)
-        return {"seconds": stored["seconds"], "timed": stored["timed"]}
+        path = cli.ROOT / "results" / f"{args.name}.json"
+        stored = {}
+        if path.exists() and not args.weights:
+            stored = records.read_json(path)
+        return {"seconds": stored.get("seconds", []), "timed": stored.get("timed")}
     temps = {config.name: config.temps[-1] for config in configs}
     for row in sorted(matched, key=lambda row: row["entropy"] == middle(args.entropies)):
         temps[row["name"]] = row["temp"]  # that of the middle entropy comes last
@@ -199,8 +199,9 @@ def main(args):
     check(reference is not None and reference.evaluator is not None, "this needs the corpus and weights/evaluator.pt")
     engines = [config.engine for config in configs]
     experiment.check_text(corpus.alphabet, corpus.path, *engines)
-    judges = [engine.weights for engine in engines if engine.weights == reference.evaluator.weights]
-    check(not judges, f"--weights: {judges} would judge its own texts; name another --evaluator")
+    judge = reference.evaluator.weights
+    judged = [engine.weights for engine in engines]
+    check(judge not in judged, f"--weights: {judge} would judge its own texts; name another --evaluator")
     rows, folder = write(configs, args, reference)
     settings = stats.grouped(rows, "name")
     curves = {config.name: curve(config, settings, reference) for config in configs}

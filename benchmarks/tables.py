@@ -1,7 +1,5 @@
 """Rows of the pages' tables, from results/ alone, where they are not the rows of a file as they stand."""
 
-from pathlib import Path
-
 import numpy as np
 
 from benchmarks.configurations import COOLED, PAIRS, middle
@@ -74,13 +72,10 @@ def restored(file):
 
 def seeds():
     """Trainings at a twentieth of the budget: a row for each method, with the mean and the extremes of what its seeds reach."""
-    held_out = {}
-    for row in results("seeds/likelihood")["rows"]:
-        if row["part"] == "test split":  # the first of some weights: non-overlapping windows
-            held_out.setdefault(Path(row["weights"]).stem, row["nats"])
     found = {}
-    for name, nats in held_out.items():
-        found.setdefault(name.rpartition("_")[0], {}).setdefault("nats", []).append(nats)
+    for row in results("seeds/likelihood")["rows"]:
+        if row["part"] == "test split" and "non-overlapping" in row["measure"]:
+            found.setdefault(row["module"], {}).setdefault("nats", []).append(row["nats"])
     for row in results("seeds")["matched"]:
         key = f"at {row['entropy']:.0f} bits"
         found[row["name"].rpartition("_")[0]].setdefault(key, []).append(row["generative_nll"])

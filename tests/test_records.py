@@ -40,8 +40,8 @@ VALUES = {
     "name": ["null", "1", "[]", "{}"],
     "seed": ["null", '"1"', "1.5", "[1]"],
     "prompt": ["null", "3", "{}"],
-    "text": ["null", "[]", "7"],
-    "chars": ["null", "NaN", '"9"', "[]", "1e999", "true"],
+    "text": ["null", '""', "[]", "7"],
+    "chars": ["null", "0", "-3", "NaN", '"9"', "[]", "1e999", "99", "true"],
     "nfe": ["null", "{}", '"many"', "Infinity"],
     "seconds": ['"fast"', "[]", "NaN", "true"],
     "full_passes": ["{}"],
@@ -166,7 +166,7 @@ def test_a_file_given_twice_does_not_count_twice(own_root, capsys):
     assert "was a file given twice?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("column", "value"), [("chars", [1]), ("seed", {"a": 1})])
+@pytest.mark.parametrize(("column", "value"), [("chars", [1]), ("seed", {"a": 1}), ("text", "x" * 50)])
 def test_rows_that_no_script_writes_are_refused(tmp_path, column, value):
     (tmp_path / "rows.json").write_text(json.dumps([ROW | {column: value}]), encoding="utf-8")
     with pytest.raises(UserError, match="row 1: "):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lab.cli import UserError
 from lab.measuring import records, stats
 from lab.measuring.quality import NgramStats, Reference, measures_of
 from lab.model.corpus import Alphabet
@@ -206,3 +207,8 @@ def test_the_interval_of_a_mean():
     values = np.array([1.0, 2, 3, 4, 5])
     found = stats.summarise(rows(list(values)), None, ("nfe",))["nfe"]
     assert stats.mean_interval(values)[:2] == pytest.approx((found["low"], found["high"]))
+
+
+def test_texts_without_a_common_prompt_are_not_compared():
+    with pytest.raises(UserError, match="no prompt in common"):
+        stats.compare(rows([1.0, 2]), rows([1.0, 2], prompts=["x", "y"]), None, ("nfe",))

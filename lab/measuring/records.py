@@ -38,6 +38,12 @@ class Row(msgspec.Struct, kw_only=True):
     repetition: float | None  # share of characters in a run of 16 that stood before
     copied_share: float | None  # share of characters in runs of 32 that stand there
 
+    def __post_init__(self):
+        if not 0 < self.chars <= len(self.text):  # they are its end
+            raise ValueError("`chars` are none, or more than `text` has")
+        if not self.text.startswith(self.prompt):
+            raise ValueError("`text` does not begin with `prompt`")
+
 
 def stamp(args=None, **more):
     """What a figure depends on: the command, its flags and what else is set, versions."""

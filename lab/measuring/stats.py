@@ -132,6 +132,7 @@ def compare(a_rows, b_rows, reference, names=None):
     b_groups = clusters(b_rows)[1]
     shared = [key for key in a_groups if key in b_groups]
     sides = [{key: groups[key] for key in shared} for groups in (a_groups, b_groups)]
+    check(shared, f"two sets of texts have no {over[:-1]} in common: nothing to compare")
     found = []
     for name, (a, b), known in jackknifed(sides, reference, names):
         _, unit = MEASURES.get(name, ("", ""))
