@@ -20,6 +20,7 @@ SMALL_GPT_TEMPS = (0.3, 0.4, 0.6, 0.8, 1.0, 1.1)
 MASKED_TEMPS = (0.25, 0.35, 0.5, 0.65, 0.85, 1.0)
 THRESHOLD_TEMPS = (0.35, 0.5, 0.65, 0.9)
 COOLED_TEMPS = (0.4, 0.65, 0.9, 1.1, 1.3)
+REVISED_TEMPS = (*COOLED_TEMPS, 1.5, 1.8)  # revision takes some of the diversity back
 STREAM_TEMPS = (0.3, 0.45, 0.6, 0.8, 1.0)
 SWITCH = {"flow": {}, "flow off": {"flow_until": 1.0}}
 CONSTANT = {"cool_to": 1.0}  # the temperature stays
@@ -36,9 +37,13 @@ DRAFTED = {  # streams, and characters proposed for each: more streams draw a lo
     "4 streams, draft model": (4, 4),
     "8 streams, draft model": (8, 4),
 }
+FAMILIES = {  # of the configurations, by what their names contain: a table and its plots for each
+    "streams": "GPT|streams|cooled|^diffusion, spacing 8$",
+    "masked": "^(?!.*(streams|cooled))",  # all others, beside the GPTs
+}
 PAIRS = {  # configuration -> those that are compared with it
-    "GPT": (SPACED, "1-layer GPT", *STREAMS, *DRAFTED),
-    "1-layer GPT": (*STREAMS, *DRAFTED),
+    "GPT": (SPACED, COOLED, "1-layer GPT", *STREAMS, *DRAFTED),
+    "1-layer GPT": (*STREAMS, *DRAFTED, f"{COOLED}, revise 3"),
     "4 streams": ("4 streams, untrained",),
     COOLED: (
         "4 streams",
@@ -171,5 +176,5 @@ def configurations(corpus):
     yield Configuration("4 streams, untrained", untrained, {"streams": 4}, STREAM_TEMPS)
     yield Configuration(COOLED, masked, {}, COOLED_TEMPS)
     for n in (1, 3):
-        yield Configuration(f"{COOLED}, revise {n}", masked, {"revise": n}, COOLED_TEMPS)
+        yield Configuration(f"{COOLED}, revise {n}", masked, {"revise": n}, REVISED_TEMPS)
     yield Configuration("flow, spacing 8, cooled", flow, {}, COOLED_TEMPS)

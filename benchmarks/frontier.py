@@ -1,7 +1,7 @@
 """Autoregressive, diffusion, or diffusion + flow? Quality at equal diversity, against forward passes and seconds.
 
     uv run -m benchmarks.frontier                                    over an hour; --resume FOLDER goes on with an interrupted one
-    uv run -m benchmarks.frontier --resume results/frontier --rounds 0    derives the figures of results/frontier.json again
+    uv run -m benchmarks.frontier --resume benchmark_reports/frontier_DATE --rounds 0    its figures again, with the seconds that it took
     uv run -m benchmarks.frontier --weights my_gpt.pt,my_diffusion.pt --name mine    weights of your own
 
 A low temperature makes any method look good to an evaluator model and dull to a reader, so every configuration writes at several
@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 import methods
-from benchmarks.configurations import PAIRS, configurations, eager, middle, of_weights
+from benchmarks.configurations import FAMILIES, PAIRS, configurations, eager, middle, of_weights
 from benchmarks.frontier_plots import draw
 from benchmarks.timing import Output, show, writing_seconds
 from lab import cli
@@ -33,6 +33,7 @@ from lab.measuring import experiment, records, stats, trials
 from lab.measuring.quality import measure
 from lab.model.corpus import Corpus
 
+WARM_UPS = 2  # turns: the first compiles, the second for shapes that one text and many share
 MEASURES = ("generative_nll", "jsd_4", "real_words", "repetition", "nfe", "full_passes")
 
 
@@ -47,7 +48,7 @@ class Args(Output, experiment.Args):
     weights: cli.comma_list(Path) = ()  # of your own, each as its method writes by default, in place of the shipped
     only: str = ""  # regular expression that the names of the configurations to compare contain; default all
     name: str = "frontier"  # of the file of figures
-    rounds: int = 2  # timings of each, of slow ones one of one text; 0: those of results/NAME.json, or none
+    rounds: int = 3  # timings of each, of slow ones one of one text; 0: those of results/NAME.json, or none
     output_dir: Path = cli.ROOT / "benchmark_reports"  # the texts, in a folder of their own
 
     def __post_init__(self):
@@ -160,9 +161,9 @@ def seconds(configs, temps, args, prompts):
     sizes = (1, False), (1, True), (args.batch, True)
     cases = [(config, *size) for config in configs for size in sizes]
     rows = []
-    for turn in range(args.rounds + 1):
+    for turn in range(WARM_UPS + args.rounds):
         for config, batch, is_compiled in random.Random(turn).sample(cases, len(cases)):
-            if config.single_seed and (turn > 1 or batch > 1):  # one text only: a batch takes them a minute
+            if config.single_seed and (turn > WARM_UPS or batch > 1):  # one text only: a batch takes them a minute
                 continue
             _, engine, decoding = config.variants()[0]
             engine = engine if is_compiled else eager(engine)
@@ -171,7 +172,7 @@ def seconds(configs, temps, args, prompts):
             trial = trials.Trial(canvas, replace(decoding, temp=temps[config.name]), tuple(seeds))
             row = {"name": config.name, "batch": batch, "compiled": is_compiled, "turn": turn}
             rows.append(row | {"seconds": writing_seconds(engine, trial)})
-    counted = pd.DataFrame(rows).query("turn > 0")  # the first compiles
+    counted = pd.DataFrame(rows).query(f"turn >= {WARM_UPS}")
     medians = counted.groupby(["name", "batch", "compiled"], sort=False)["seconds"].median()
     return medians.reset_index().to_dict("records")
 
@@ -218,7 +219,11 @@ def main(args):
     args.write(args.name, found, weights={config.name: config.engine.weights for config in configs})
     show(matched, "entropy", "name", "temp", "nfe", *MEASURES[:4], "generative_nll_low", "generative_nll_high")
     print(folder.path)
-    draw(records.read_json(args.folder / f"{args.name}.json"), args.folder, args.name)
+    found = records.read_json(args.folder / f"{args.name}.json")
+    families = {} if args.weights else FAMILIES
+    plotted = {f"{args.name}_{family}": only for family, only in families.items()} or {args.name: ""}
+    for name, only in plotted.items():
+        draw(found, args.folder, name, only)
 
 
 if __name__ == "__main__":

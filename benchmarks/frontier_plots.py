@@ -1,6 +1,7 @@
 """Plots of the frontier: generative NLL at equal diversity against what a text costs; what the flow changes."""
 
 import itertools
+import re
 
 import pandas as pd
 
@@ -11,11 +12,15 @@ from lab.measuring import plots, stats
 GROUPS = ("GPT", "streams", "the origin's", "flow off", "flow", "diffusion", "")
 
 
-def draw(found, folder, name):
-    """A plot for passes, and one for seconds of one text and of many together: generative NLL at the middle entropy."""
+def draw(found, folder, name, only=""):
+    """A plot for passes, and one for seconds of one text and of many together: generative NLL at the middle entropy.
+
+    only: regular expression that the names of the configurations contain.
+    """
     target = middle(found["settings"]["entropies"])
     batch = found["settings"]["batch"]
-    points = {row["name"]: dict(row) for row in found["matched"] if row["entropy"] == target}
+    matched = [row for row in found["matched"] if row["entropy"] == target and re.search(only, row["name"])]
+    points = {row["name"]: dict(row) for row in matched}
     for row in found["seconds"]:
         if row["compiled"] == (row["batch"] > 1) and row["name"] in points:  # one text as the commands write it
             points[row["name"]]["seconds" if row["batch"] == 1 else "seconds_together"] = row["seconds"]

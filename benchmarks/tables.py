@@ -1,8 +1,10 @@
 """Rows of the pages' tables, from results/ alone, where they are not the rows of a file as they stand."""
 
+import re
+
 import numpy as np
 
-from benchmarks.configurations import COOLED, PAIRS, middle
+from benchmarks.configurations import COOLED, FAMILIES, PAIRS, middle
 from lab.cli import ROOT, check
 from lab.measuring import records
 
@@ -104,9 +106,12 @@ def two_stage_grid():
             yield row | {"settings": f"draft {row['draft_threshold']}", "verdict": verdict}
 
 
-def configurations(file):
-    """The configurations of a frontier by name: costs at the middle entropy, or where they come nearest; NLL at each."""
-    found = results(file)
+def configurations(family=""):
+    """The configurations of the frontier: costs at the middle entropy, or where they come nearest; NLL at each.
+
+    family: of FAMILIES, default all.
+    """
+    found = results("frontier")
     rows = {}
     entropies = found["settings"]["entropies"]
     last = entropies[-1]
@@ -126,28 +131,32 @@ def configurations(file):
     real = found["real_text"]
     own = "{generative_nll:.3f} at {trigram_entropy:.1f} bits".format_map(real)
     rows["real text"] = {"name": "real text", "jsd_4": real["jsd_4"], f"at {max(entropies):.0f} bits": own}
-    return rows.values()
+    only = FAMILIES.get(family, "")
+    return [row for name, row in rows.items() if name == "real text" or re.search(only, name)]
 
 
-def differences_at_entropy(file):
-    """Differences in generative NLL between pairs of configurations at equal diversity, and their forward passes."""
-    matched = {(row["name"], row["entropy"]): row for row in results(file)["matched"]}
-    for other, names in PAIRS.items():
-        for name in names:
-            row = {"pair": f"{name}, minus {other}"}
-            for bits in sorted({entropy for _, entropy in matched}):
-                mine = matched.get((name, bits), {})
-                its = matched.get((other, bits))
-                if f"minus {other}" in mine:
-                    row[f"at {bits:.0f} bits"] = "{:+.2f} ({:+.2f} to {:+.2f})".format(*mine[f"minus {other}"])
-                    row[f"calls at {bits:.0f}"] = f"{mine['nfe']:.0f} and {its['nfe']:.0f}"
-            if len(row) > 1:  # both reach one of the entropies
-                yield row
+def differences_at_entropy(family):
+    """Differences in generative NLL between pairs of a family at equal diversity, and their forward passes."""
+    only = FAMILIES[family]
+    matched = {(row["name"], row["entropy"]): row for row in results("frontier")["matched"]}
+    pairs = [(name, other) for other, names in PAIRS.items() for name in names]
+    for name, other in pairs:
+        if not (re.search(only, name) and re.search(only, other)):
+            continue
+        row = {"pair": f"{name}, minus {other}"}
+        for bits in sorted({entropy for _, entropy in matched}):
+            mine = matched.get((name, bits), {})
+            its = matched.get((other, bits))
+            if f"minus {other}" in mine:
+                row[f"at {bits:.0f} bits"] = "{:+.2f} ({:+.2f} to {:+.2f})".format(*mine[f"minus {other}"])
+                row[f"calls at {bits:.0f}"] = f"{mine['nfe']:.0f} and {its['nfe']:.0f}"
+        if len(row) > 1:  # both reach one of the entropies
+            yield row
 
 
 def summary():
     """What README compares, with all that is known of it."""
-    found = {row["name"]: row for row in configurations("parallel")}
+    found = {row["name"]: row for row in configurations()}
     made = {row["weights"]: row for row in results("shipped")["rows"]}
     for row in likelihood():  # the first of a model: non-overlapping windows
         made[row["module"]].setdefault("nats", row["test split"]["nats"])
@@ -200,10 +209,10 @@ ROWS = {
     "two_stage_grid": (two_stage_grid,),
     "flow_spaced": (differences, "flow_spaced/*/summary", "flow - baseline"),
     "flow_thresholds": (differences, "flow_ordered/*/summary", "flow - baseline"),
-    "frontier": (configurations, "frontier"),
-    "pairs": (differences_at_entropy, "frontier"),
-    "parallel": (configurations, "parallel"),
-    "parallel_pairs": (differences_at_entropy, "parallel"),
+    "streams": (configurations, "streams"),
+    "streams_pairs": (differences_at_entropy, "streams"),
+    "masked": (configurations, "masked"),
+    "masked_pairs": (differences_at_entropy, "masked"),
     "samplers": (samplers,),
     "losses": (peers, "losses"),
 }
