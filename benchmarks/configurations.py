@@ -26,7 +26,6 @@ SWITCH = {"flow": {}, "flow off": {"flow_until": 1.0}}
 CONSTANT = {"cool_to": 1.0}  # the temperature stays
 STAGED = {  # by thresholds
     "two stages": {"confidence_threshold": 0.95, "draft_threshold": 0.7, "spacing": 0, **CONSTANT},
-    "stages .8 / .6": {"confidence_threshold": 0.8, "draft_threshold": 0.6, "spacing": 0, **CONSTANT},
     "threshold .85": {"confidence_threshold": 0.85, "spacing": 0, **CONSTANT},
 }
 SPACED = "diffusion, spacing 8"
@@ -65,7 +64,6 @@ PAIRS = {  # configuration -> those that are compared with it
     ),
     "flow off, spacing 8": ("flow, spacing 8",),
     "flow off, two stages": ("flow, two stages", "flow until .1, two stages"),
-    "flow off, stages .8 / .6": ("flow, stages .8 / .6",),
     "flow off, threshold .85": ("flow, threshold .85",),
     "the origin's flow off, spacing 8": ("the origin's flow, spacing 8",),
     "the origin's flow off, two stages": ("the origin's flow, two stages",),
