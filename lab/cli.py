@@ -76,16 +76,15 @@ def guard(action):
     try:
         status = action()
         sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at exit
-        return 141
     except UserError as error:
         say(f"error: {error}")
         return 2
     except OSError as error:
-        if error.errno != errno.ENOSPC or error.filename:
+        if error.filename or error.errno not in (errno.EPIPE, errno.ENOSPC):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at exit
+        if error.errno == errno.EPIPE:
+            return 141
         say("error: standard output: the disk is full. Free some space and try again")
         return 2
     except (MemoryError, RuntimeError) as error:
