@@ -28,12 +28,9 @@ class Args:
 
 
 def curve(axes, log, x, y, label, colour, line="-"):
-    """A column of a log over another, with a mark at each row that has it, named at its end."""
-    known = log[log[y].notna()]
-    axes.plot(known[x], known[y], color=colour, linestyle=line, marker=".", markersize=4, linewidth=1)
-    if len(known):
-        end = known[x].iloc[-1], known[y].iloc[-1]
-        axes.annotate(label, end, (5, 0), textcoords="offset points", color=colour, fontsize=8, va="center")
+    """A column of a log over another, with a mark at each row that has it."""
+    known = log.dropna(subset=y)
+    axes.plot(known[x], known[y], line, color=colour, label=label, marker=".", markersize=4, linewidth=1)
 
 
 def main(args):

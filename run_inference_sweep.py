@@ -46,7 +46,7 @@ def main(args):
     every = [field.name for method in methods.METHODS.values() for field in fields(method.Decoding)]
     choices = {name: getattr(args, name) for name in every if getattr(args, name)}
     cells = experiment.grid(methods.starting_point(args.module), choices)
-    settings = {experiment.settings_label(cell, choices): (engine, cell) for cell in cells}
+    settings = {name: (engine, cell) for name, cell in cells.items()}
     rows, folder, _ = experiment.write(settings, args, methods.load, engine.name, "results.json")
     folder.write("results.csv", rows)
     texts = [f"== {row['name']}, seed {row['seed']}, {row['nfe']} calls\n{row['text']}" for row in rows]

@@ -182,7 +182,8 @@ def test_sweep_and_its_analysis(lab, capsys):
     rows = load(folder / "results.json")
     assert len(rows) == 2 * 3 * 2 * 2 * 2
     cells = [dict(zip(grid, cell, strict=True)) for cell in itertools.product(*grid.values())]
-    typed = {", ".join(f"{name} {value}" for name, value in cell.items()): cell for cell in cells}
+    varied = ("temp", "top_k", "confidence_threshold")
+    typed = {", ".join(f"{name} {cell[name]}" for name in varied): cell for cell in cells}
     assert len(typed) == 12
     check_settings(rows, typed)
     assert {row["seconds"] is None for row in rows if row["batch"] > 1} == {True}
@@ -230,7 +231,7 @@ def test_grid_against_baseline(lab, capsys):
     points = load(folder / "agg_vs_baseline.json")
     assert len(points) == 5 and points[0]["name"] == "baseline"
     typed = {
-        f"draft {draft}, confirm {confirm}": sweep | shared | {"draft_threshold": draft, "confirm_threshold": confirm}
+        f"draft_threshold {draft}, confirm_threshold {confirm}": sweep | shared | {"draft_threshold": draft, "confirm_threshold": confirm}
         for draft in (0.2, 0.7)
         for confirm in (0.85, 0.88)
     }
@@ -437,31 +438,26 @@ def test_ctrl_c_and_a_scheduler_that_ends_it_say_how_to_go_on(how, lab, capsys, 
     assert f"--resume {only(lab.root / 'out')}" in capsys.readouterr().err
 
 
-def test_resume_refuses_the_rows_of_other_settings(lab, capsys):
-    argv = ["--weights", lab.weights["diffusion"]]
-    assert lab("run_inference_sweep", *SWEEP, *argv, "--output-dir", lab.root / "out") == 0
-    folder = only(lab.root / "out")
-    before = (folder / "results.json").read_bytes()
-    assert lab("run_inference_sweep", *SWEEP[:-1], "0.5,0.8", *argv, "--resume", folder) == 2
-    assert "other settings" in capsys.readouterr().err
-    assert (folder / "results.json").read_bytes() == before
+def test_a_resumed_run_writes_what_the_folder_does_not_hold(lab, capsys):
+    """Rows of other settings, of another evaluator or of another text stay in rows.jsonl and are none of its results."""
+    argv = [*SWEEP, "--weights", lab.weights["diffusion"]]
+    assert lab("run_inference_sweep", *argv, "--output-dir", lab.root / "out") == 0
+    folder, text = only(lab.root / "out"), lab.root / "text.txt"
 
+    def resumed(*argv):
+        capsys.readouterr()
+        assert lab("run_inference_sweep", *argv, "--resume", folder) == 0
+        return load(folder / "results.json"), capsys.readouterr().err.splitlines()[0].partition(", ")[2]
 
-def test_resume_refuses_another_evaluator_and_another_text(lab, capsys):
-    """One column would hold figures of two."""
-    argv = ["--weights", lab.weights["diffusion"]]
-    assert lab("run_inference_sweep", *SWEEP, *argv, "--output-dir", lab.root / "out") == 0
-    folder, text, evaluator = only(lab.root / "out"), lab.root / "text.txt", lab.evaluator
-    before = (folder / "results.json").read_bytes()
+    rows, told = resumed(*argv[:5], "0.5,0.8", *argv[6:])
+    assert {row["temp"] for row in rows} == {0.5, 0.8} and told == "6 of them written before"
     lab.evaluator = lab.weights["gpt"]
-    assert lab("run_inference_sweep", *SWEEP, *argv, "--resume", folder) == 2
-    assert "other settings (evaluator); --resume goes on with the same" in capsys.readouterr().err
-    lab.evaluator = evaluator
-    held_out = text.read_text(encoding="utf-8")
+    rows, told = resumed(*argv)
+    assert {row["evaluator"][:6] for row in rows} == {"gpt.pt"} and told == "0 of them written before"
+    corpus, held_out = rows[0]["corpus"], text.read_text(encoding="utf-8")
     text.write_text("zz" + held_out[2:], encoding="utf-8")  # the prompts that are held out stay
-    assert lab("run_inference_sweep", *SWEEP, *argv, "--resume", folder) == 2
-    assert "other settings (corpus); --resume" in capsys.readouterr().err
-    assert (folder / "results.json").read_bytes() == before
+    rows, told = resumed(*argv)
+    assert {row["corpus"] == corpus for row in rows} == {False} and told == "0 of them written before"
 
 
 SPLIT = ["--module", "gpt", "--temp", "0.8,0.8001", "--top-k", "all", "--seeds", "1,2,3", "--timed", "0"]
@@ -489,7 +485,7 @@ def analysed(lab, *paths, status=0):
 def test_settings_are_compared_over_the_texts_that_all_have(lab, interrupted, capsys):
     first, second = analysed(lab, interrupted)
     assert first["n"] == second["n"] == "2" and first["distance"] == second["distance"]
-    said = "only the 2 texts whose seed and prompt all settings have are compared (temp 0.8001, top_k all has 2 texts"
+    said = "only the 2 texts whose seed and prompt all settings have are compared (temp 0.8001 has 2 texts"
     assert said in capsys.readouterr().err
     flags = ["--input", interrupted, "--data", lab.root / "text.txt", "--output-dir", lab.root / "q"]
     assert lab("analyze_generate_quality", *flags, writes=False) == 0
@@ -512,7 +508,7 @@ def test_what_cannot_be_compared_is_refused(lab, interrupted, capsys):
     apart = [row | {"seed": row["seed"] + 9 * (row["temp"] == 0.8001)} for row in rows]
     interrupted.write_text(json.dumps(apart), encoding="utf-8")
     analysed(lab, interrupted, status=2)
-    assert "no seed and prompt is common to all settings (temp 0.8001, top_k all has 2" in capsys.readouterr().err
+    assert "no seed and prompt is common to all settings (temp 0.8001 has 2" in capsys.readouterr().err
     short = [row | {"chars": 9, "text": row["text"][:13], "seed": row["seed"] + 9} for row in rows]
     interrupted.write_text(json.dumps(rows + short), encoding="utf-8")
     for script, flag in (("analyze_inference_sweep", "--inputs"), ("analyze_generate_quality", "--input")):
@@ -684,25 +680,11 @@ def test_json_has_no_nan_and_csv_opens_in_a_spreadsheet(tmp_path):
     with pytest.raises(UserError):
         records.write_json(tmp_path / "file" / "a.json", {})
     with pytest.raises(UserError):
-        records.RunDir(tmp_path / "file", "x", "rows.json")
+        records.RunDir(tmp_path / "file", "x")
 
 
 def test_two_runs_of_one_second_have_two_folders(tmp_path):
     assert len({records.new_run_dir(tmp_path, "x") for _ in range(3)}) == 3
-
-
-def test_more_texts_than_there_is_real_text_are_thinned_out(lab):
-    """The held-out half that they are measured beside has room for two of 200 characters: the first and the last count."""
-    text = (lab.root / "text.txt").read_text(encoding="utf-8")[:200]
-    measures = dict.fromkeys([*quality.measures_of("text"), "seconds"], 0.5)
-    row = {"name": "x", "prompt": text[:4], "text": text, "chars": 196, **measures}
-    rows = [row | {"seed": seed, "nfe": nfe} for seed, nfe in enumerate((10, 20, 60))]
-    (lab.root / "rows.json").write_text(json.dumps(rows), encoding="utf-8")
-    flags = ["--inputs", lab.root / "rows.json", "--data", lab.root / "text.txt", "--output-dir", lab.root / "a"]
-    assert lab("analyze_inference_sweep", *flags, writes=False) == 0
-    with open(lab.root / "a" / "analysis_aggregated.csv", newline="", encoding="utf-8-sig") as file:
-        (found,) = csv.DictReader(file)
-    assert (found["n"], float(found["nfe"])) == ("2", 35)
 
 
 def test_a_sweep_is_set_beside_as_much_real_text_as_one_setting_has(lab, capsys, monkeypatch):

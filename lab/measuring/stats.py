@@ -142,6 +142,16 @@ def compare(a_rows, b_rows, reference, names=None):
     return with_verdicts(found)
 
 
+def comparison(groups, pairs, reference):
+    """What sets of texts {name: rows} differ by, beside real text: a dictionary to write. pairs: (name, name), b - a."""
+    differences = {f"{b} - {a}": compare(groups[a], groups[b], reference) for a, b in pairs}
+    told = []
+    for (a, b), found in zip(pairs, differences.values(), strict=True):
+        told += verdicts(found, a, b)
+    real = real_text(next(iter(groups.values())), reference)
+    return {"verdicts": told, "differences": differences, "real_text": real}
+
+
 def with_verdicts(found):
     """Differences that are judged together, with p_holm and verdict added where there is an interval."""
     known = [row for row in found if row["p"] is not None]
@@ -216,22 +226,13 @@ def by_setting(groups, reference):
     for group in groups:
         point = {key: value for key, value in group[0].items() if key not in FIXED}
         timed = [row["chars"] / row["seconds"] for row in group if row.get("seconds")]
-        for name, found in summarise(equal_size(group, reference), reference).items():
+        for name, found in summarise(group, reference).items():
             if isinstance(found, dict):
                 point |= {name: found["mean"], f"{name}_low": found["low"], f"{name}_high": found["high"]}
             else:
                 point[name] = found
         points.append(point | {"chars_per_second": float(np.median(timed)) if timed else None})
     return points
-
-
-def equal_size(rows, reference):
-    """The rows, or as many of them, evenly spread, as the real text they are compared with has room for."""
-    if reference is None:
-        return rows
-    most = max(1, len(reference.real) // len(rows[0]["text"]))
-    kept = np.linspace(0, len(rows) - 1, min(most, len(rows)))
-    return [rows[i] for i in kept.astype(int)]
 
 
 def real_text(rows, reference):
@@ -252,17 +253,14 @@ def verdicts(found, a="a", b="b"):
 def verdict_of(found, a="a", b="b"):
     """A comparison's verdict in a sentence: which way, how far, how sure."""
     what = found["measure"].replace("_", " ")
-    unit = found["unit"]
     size = f"{what} {found['a']:.4g} ({a}), {found['b']:.4g} ({b})"
     if found["p"] is None:
         return f"{size}: too few {found['over']} ({found['clusters']}) to tell a difference from chance"
-    spread = f"[{found['low']:.3g}, {found['high']:.3g}] {unit}".strip()
-    spread += f", {found['clusters']} {found['over']}"
-    if found["verdict"] == "equal":
-        return f"{size}: equal"
-    differs = found["verdict"] in ("higher", "lower")
-    verdict = f"{b} {found['verdict']} by {abs(found['difference']):.3g}" if differs else found["verdict"]
-    return f"{size}: {verdict}, 95 % interval {spread}"
+    verdict = found["verdict"]
+    if verdict in ("higher", "lower"):
+        verdict = f"{b} {verdict} by {abs(found['difference']):.3g}"
+    spread = f"[{found['low']:.3g}, {found['high']:.3g}] {found['unit']}".strip()
+    return f"{size}: {verdict}, 95 % interval {spread}, {found['clusters']} {found['over']}"
 
 
 def pareto(points, high, low=()):
@@ -272,11 +270,10 @@ def pareto(points, high, low=()):
     """
     keys = [*high, *low]
     known = [point for point in points if all(point.get(key) is not None for key in keys)]
-    signs = [1] * len(high) + [-1] * len(low)
-    scores = np.array([[point[key] for key in keys] for point in known]).reshape(-1, len(keys)) * signs
-    best = []
-    for point, own in zip(known, scores, strict=True):
-        beats = (scores >= own).all(1) & (scores > own).any(1)
-        if not beats.any():
-            best.append(point)
+
+    def beats(a, b):
+        gains = [a[key] - b[key] for key in high] + [b[key] - a[key] for key in low]
+        return min(gains) >= 0 and max(gains) > 0
+
+    best = [point for point in known if not any(beats(other, point) for other in known)]
     return sorted(best, key=lambda point: point[keys[0]])
