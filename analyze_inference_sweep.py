@@ -19,8 +19,6 @@ from lab.measuring import plots, records, stats
 from lab.measuring.quality import Reference
 from lab.progress import note
 
-BRIEF = ("name", "chars_per_second", "chars_per_call", "nfe", "distance", "distance_low", "distance_high")
-
 
 @dataclass(frozen=True)
 class Args:
@@ -66,7 +64,7 @@ def main(args):
         others = [point for point in points if point not in optimal]
         shown = {"Pareto-optimal settings": optimal, "other settings": others}
         plots.against_speed(Path(f"{start}speed_vs_{name}.png"), "Decoding settings", y, shown, real, optimal)
-        summary[f"pareto_speed_{name}"] = [{key: point.get(key) for key in BRIEF} for point in optimal]
+        summary[f"pareto_speed_{name}"] = optimal
     records.write_json(Path(f"{start}summary.json"), summary)
     for point in best["distance"]:
         print(f"{point['name']}: {point[speed]:.4g} {speed}, distance {point['distance']:.3f}")

@@ -42,13 +42,11 @@ def main(args):
     for _, log, _ in models:
         log["minutes"] = log["elapsed_sec"] / 60
     flow["weighted_flow_loss"] = flow["flow_weight"] * flow["batch_flow_loss"]
-    made = []
     nats = "likelihood bound, nats per character"
     steps = "optimiser steps"
 
     def figure(name, title, x, y):
-        made.append(args.output_dir / f"{args.tag}_{name}.png")
-        return plots.figure(made[-1], title, x, y)
+        return plots.figure(args.output_dir / f"{args.tag}_{name}.png", title, x, y)
 
     with figure("train_val_loss", "Loss of training and of validation", steps, nats) as axes:
         for name, log, colour in models:
@@ -65,7 +63,7 @@ def main(args):
     with figure("val_vs_time", "Loss of validation over time", "minutes of training", nats) as axes:
         for name, log, colour in models:
             curve(axes, log, "minutes", "val_loss", name, colour)
-    print(*made, sep="\n")
+    print(f"files: {args.output_dir}")
 
 
 if __name__ == "__main__":

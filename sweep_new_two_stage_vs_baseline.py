@@ -13,7 +13,6 @@ from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
 
-import numpy as np
 import pandas as pd
 
 import diffusion
@@ -21,7 +20,7 @@ import methods
 from lab import cli
 from lab.cli import comma_list
 from lab.measuring import experiment, plots, records, stats
-from lab.measuring.quality import NgramStats, measures_of
+from lab.measuring.quality import measures_of
 from methods import ONE_STAGE, STAGED, TWO_STAGE
 
 MARGIN = 0.02  # of `distance`, which the whole interval of the difference may reach
@@ -60,19 +59,13 @@ def decodings(args):
     return baseline | experiment.grid(start, cli.prefixed(args, "sweep"))
 
 
-def distance(row, reference):
-    """That of one text; None without real text, or where the text is too short."""
-    pool = reference and NgramStats([[row]], reference)
-    return pool.figures(np.ones(1))["distance"] if pool and pool.has_counts() else None
-
-
-def new_against_baseline(rows, reference):
+def new_against_baseline(rows):
     """A row for each setting, seed and prompt: every column of the new text and of the baseline's, and their differences."""
-    table = pd.DataFrame([row | {"distance": distance(row, reference)} for row in rows])
+    table = pd.DataFrame(rows)
     table["chars_per_call"] = table.chars / table.nfe
     is_baseline = table.name == "baseline"
     pairs = table[~is_baseline].merge(table[is_baseline], on=["seed", "prompt"], suffixes=("", "_baseline"))
-    for name in (*measures_of("cost", "text"), "distance"):
+    for name in measures_of("cost", "text"):
         pairs[f"{name}_difference"] = pairs[name].astype(float) - pairs[f"{name}_baseline"].astype(float)
     return pairs.to_dict("records")
 
@@ -124,7 +117,7 @@ def main(args):
         "real_text": real,
         "stamp": records.stamp(args, weights=engine.weights),
     }
-    folder.write("run_level.json", new_against_baseline(rows, reference))
+    folder.write("run_level.json", new_against_baseline(rows))
     folder.write("agg_vs_baseline.json", list(points.values()))
     folder.write("summary.json", summary)
     draw(points, better[:12], real, folder.path)

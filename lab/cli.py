@@ -4,7 +4,6 @@ import contextlib
 import errno
 import math
 import os
-import re
 import shlex
 import signal
 import sys
@@ -87,11 +86,6 @@ def guard(action):
             return 141
         say("error: standard output: the disk is full. Free some space and try again")
         return 2
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not re.search("allocate|out of memory", str(error)):
-            raise
-        say("error: out of memory: reduce the sizes of the model, or the number of texts at a time")
-        return 2
     except SystemExit as stop:  # tyro has printed the help, or what it does not understand
         return stop.code or 0
     except KeyboardInterrupt:
@@ -109,9 +103,7 @@ def short(value):
 def typed_command(*more, without=()):
     """The command line that is running, as a reader would type it, with more flags, and without some."""
     typed = [word for word in sys.argv[1:] if word not in (*more, *without)]
-    processes = os.environ.get("LOCAL_WORLD_SIZE", "1")  # set by torchrun
-    start = ["torchrun", "--nproc-per-node", processes] if processes != "1" else []
-    return uv_run(*program().split(), *typed, *more, start=start)
+    return uv_run(*program().split(), *typed, *more)
 
 
 def program():
@@ -123,10 +115,7 @@ def program():
 
 
 def uv_run(script, *words, start=()):
-    """A command that runs a script of ours, as it is typed in the user's folder."""
-    if not os.path.samefile(os.curdir, ROOT):
-        script = ROOT / script
-        start = ("--project", ROOT, *start)
+    """A command that runs a script of ours, as it is typed in the project's folder."""
     return shlex.join(map(str, ["uv", "run", *start, script, *words]))
 
 

@@ -63,7 +63,7 @@ def test_help_loads_nothing_heavy(words, launch):
 REFUSED = {
     "gpt.py --nonsense": "--nonsense",
     "gpt.py --temp -1": "temp must be at least 0",
-    "gpt.py --iters 3": "--iters: training only",
+    "gpt.py --iters 3": "a flag of the training",
     "gpt.py --weights nix.pt": "nix.pt: no such file",
     "gpt.py --weights README.md": "README.md",
     "gpt.py --train --data nix.txt": "nix.txt",

@@ -100,10 +100,10 @@ def prompts(engine, reference, args):
     if reference is None:
         return [first]
     rows = [row["prompt"] for row in reference.cut(args.prompts - 1, args.prompt_len, args.max_new_tokens)]
-    short = f"--prompts {args.prompts}: the held-out text has room for {len(rows) + 1} of this length only"
-    check(len(rows) == args.prompts - 1, short)
-    check(first not in rows and len(set(rows)) == len(rows), f"--prompt-len {args.prompt_len}: some prompts are equal")
-    return [first, *rows]
+    found = list(dict.fromkeys([first, *rows]))
+    few = f"--prompts {args.prompts}: the held-out text has room for {len(found)} different ones of this length only"
+    check(len(found) == args.prompts, few)
+    return found
 
 
 def batches(name, engine, decoding, args, prompts):

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import pandas
 import torch
 from scipy.special import entr, rel_entr
 from torch.nn import functional as F
@@ -161,29 +162,23 @@ def distinct(items, n):
     return len(set(grams)) / len(grams) if grams else None
 
 
-def share_within(text, n, is_known):
-    """Share of characters that lie in an n-gram of which is_known(n-gram) is true; None for an empty text."""
-    inside = np.zeros(len(text), dtype=bool)
-    for start, gram in enumerate(grams(text, n)):
-        inside[start : start + n] |= is_known(gram)
-    return float(inside.mean()) if len(text) else None
+def share_within(n, is_known):
+    """Share of characters that lie in an n-gram of which is_known is true, one for each n-gram of a text."""
+    inside = np.zeros(len(is_known) + n - 1, dtype=bool)
+    for start in np.flatnonzero(is_known):
+        inside[start : start + n] = True
+    return float(inside.mean())
 
 
 def repetition(text, n=REPEATED):
     """Share of characters that lie in an n-gram which began earlier in the text."""
-    seen = Counter()
-
-    def began_earlier(gram):
-        seen[gram] += 1
-        return seen[gram] > 1
-
-    return share_within(text, n, began_earlier)
+    return share_within(n, pandas.Series(grams(text, n)).duplicated())
 
 
 def copied_share(text, source, n=COPIED):
-    """Share of characters that lie in runs of n or more that stand in `source`; None for an empty text."""
+    """Share of characters that lie in runs of n or more that stand in `source`."""
     known = hashed(source, n)
-    return share_within(text, n, lambda gram: hash(gram) in known)
+    return share_within(n, [hash(gram) in known for gram in grams(text, n)])
 
 
 @functools.lru_cache(maxsize=2)
@@ -218,8 +213,9 @@ class NgramStats:
         self.counts = {}
         self.target = {}
         for n in (3, 4):
-            written = [[row["text"][-row["chars"] :] for row in group] for group in groups]
-            per_group = [Counter(gram for text in texts for gram in grams(text, n)) for texts in written]
+            per_group = [
+                Counter(gram for row in group for gram in grams(row["text"][-row["chars"] :], n)) for group in groups
+            ]
             target = counted(reference.known, n)
             seen = sorted(set().union(*per_group))  # in order, for sums that come out the same in each process
             self.counts[n] = np.array([[*(counter[gram] for gram in seen), 0] for counter in per_group], dtype=float)

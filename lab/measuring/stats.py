@@ -202,18 +202,14 @@ def common_texts(groups):
     Measures of unequal numbers of texts cannot be compared, nor of unequal lengths. Raises UserError.
     """
     texts = [{(row["seed"], row["prompt"]): row for row in group} for group in groups]
-    for own, group in zip(texts, groups, strict=True):
-        twice = f"{group[0]['name']}: has two texts of one seed and prompt: was a file given twice?"
-        check(len(own) == len(group), twice)
+    most = max(map(len, groups))
+    check(max(map(len, texts)) == most, "a setting has two texts of one seed and prompt: was a file given twice?")
     lengths = sorted({row["chars"] for group in groups for row in group})
     check(len(lengths) == 1, f"texts of {lengths} characters: give those of one length at a time")
     common = [text for text in texts[0] if all(text in own for own in texts)]
-    least = min(groups, key=len)
-    most = max(map(len, groups))
-    has = f"{least[0]['name']} has {len(least)} texts, others up to {most}"
-    check(common, f"no seed and prompt is common to all settings ({has}): nothing to compare")
+    check(common, "no seed and prompt is common to all settings: nothing to compare")
     if len(common) < most:
-        note(f"only the {len(common)} texts whose seed and prompt all settings have are compared ({has})")
+        note(f"only the {len(common)} texts whose seed and prompt all settings have are compared; some have {most}")
     return [[own[text] for text in common] for own in texts]
 
 
