@@ -84,7 +84,7 @@ def guard(action):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at exit
         if error.errno == errno.EPIPE:
             return 141
-        say("error: standard output: the disk is full. Free some space and try again")
+        say(f"error: standard output: {error.strerror}")
         return 2
     except SystemExit as stop:  # tyro has printed the help, or what it does not understand
         return stop.code or 0

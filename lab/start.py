@@ -18,26 +18,14 @@ import re
 import runpy
 import sys
 import time
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from lab import cli
 from lab.progress import Bar, end
 
-HEAVY = (
-    "torch",
-    "numpy",
-    "scipy",
-    "pandas",
-    "matplotlib",
-    "PIL",
-    "dask",
-    "distributed",
-    "onnx",
-    "onnxruntime",
-    "safetensors",
-)
-OUTWARD = ("subprocess.Popen", "os.system", "os.fork", "os.posix_spawn", "os.exec", "os.mkdir", "socket.connect")
+HEAVY = ("torch", "numpy", "scipy", "pandas", "matplotlib", "PIL")
+OUTWARD = ("subprocess.Popen", "os.mkdir", "socket.connect")
 NEEDED = 250  # exit status of a rehearsal that has come to where more than stand-ins is needed
 
 
@@ -72,13 +60,13 @@ class Hollow:
 
 
 class Finder:
-    """Finds a stand-in for each heavy package that is installed; for a part of one, always."""
+    """Finds a stand-in for each heavy package, and for each part of one."""
 
     create_module = Hollow
 
     def find_spec(self, name, path=None, target=None):
         """As Python asks every finder."""
-        if name.partition(".")[0] not in HEAVY or "." not in name and PathFinder.find_spec(name) is None:
+        if name.partition(".")[0] not in HEAVY:
             return None
         return ModuleSpec(name, self, is_package=True) if Hollow.is_enough else Hollow().needed()
 
@@ -91,7 +79,7 @@ class Held(io.StringIO):
 
     def __init__(self, stream):
         super().__init__()
-        self.isatty = stream.isatty if stream else super().isatty
+        self.isatty = stream.isatty
 
 
 def watch(event, args):
@@ -162,8 +150,9 @@ def importer():
 
 if is_busy():
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # GNU's OpenMP (Linux) listens to it, and LLVM's (macOS)
-if importer()["__name__"] == "__main__" and "__file__" in importer() and "torch" not in sys.modules:
-    status = rehearse(importer()["__file__"]) if hasattr(os, "fork") else None
+script = importer()
+if script["__name__"] == "__main__" and "__file__" in script and "torch" not in sys.modules:
+    status = rehearse(script["__file__"]) if hasattr(os, "fork") else None
     if status is not None:
         sys.exit(status)
     loading = Bar("loading PyTorch")

@@ -575,4 +575,4 @@ def test_a_full_disk_on_standard_output_is_one_message():
         command = [sys.executable, "gpt.py", "--help"]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=cli.ROOT, check=False)
     assert done.returncode == 2 and b"Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith(b"error: standard output: the disk is full")
+    assert done.stderr.splitlines()[-1].startswith(b"error: standard output: No space left")

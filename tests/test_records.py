@@ -25,7 +25,6 @@ ROW = {
     "jobs": 1,
     "generative_nll": None,
     "real_words": None,
-    "long_words": None,
     "distinct_2": 1.0,
     "repetition": 0.0,
     "copied_share": None,

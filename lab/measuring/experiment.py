@@ -163,23 +163,21 @@ def generate_rows(todo, args, reference, label, rows_file):
     """
     sources = reference.sources() if reference else {"corpus": None, "evaluator": None}
     planned = [[key | sources for key in row_keys(*task)] for task in todo]
-    engines = {id(engine): engine for engine, _ in todo}
+    count = sum(map(len, planned))
     rows = []
-    with workers.executor(_write, engines, args.workers, args.cluster) as submit:
+    with workers.executor(_write, todo, args.workers, args.cluster) as submit:
         folder = records.RunDir(args.output_dir, label, args.resume)
         stored = [folder.find(keys) for keys in planned]
-        left = [task for task, found in zip(todo, stored, strict=True) if None in found]
-        futures = iter([submit((id(engine), trial)) for engine, trial in left])
-        count = announce(planned, stored)
+        futures = {n: submit(n) for n, found in enumerate(stored) if None in found}
         try:
             if args.is_timed:
-                for engine, trial in {id(engine): (engine, trial) for engine, trial in left}.values():
+                for engine, trial in {id(todo[n][0]): todo[n] for n in futures}.values():
                     trials.warm_up(engine, trial)
             with Bar("writing", count, unit="texts") as bar:
-                for keys, found in zip(planned, stored, strict=True):
+                for n, (keys, found) in enumerate(zip(planned, stored, strict=True)):
                     bar.show(len(rows), keys[0]["name"])
-                    if None in found:
-                        found = folder.append(measured(keys, next(futures).result(), args, reference))
+                    if n in futures:
+                        found = folder.append(measured(keys, futures[n].result(), args, reference))
                     rows += found
         except KeyboardInterrupt:
             note(f"{len(rows)} of {count} texts are written; go on with: --resume {folder.path}")
@@ -187,15 +185,6 @@ def generate_rows(todo, args, reference, label, rows_file):
         finally:
             folder.write(rows_file, rows)
     return rows, folder
-
-
-def announce(planned, stored):
-    """Say how many texts there are to write -> that number."""
-    keys = [key for trial in planned for key in trial]
-    settings = {key["name"] for key in keys}
-    before = sum(row is not None for found in stored for row in found)
-    note(f"{len(keys)} texts of {len(settings)} settings, {before} of them written before")
-    return len(keys)
 
 
 def measured(keys, samples, args, reference):
@@ -207,9 +196,9 @@ def measured(keys, samples, args, reference):
     return quality.measure(rows, reference)
 
 
-def _write(engines, task):
-    """A worker's task: (key of one of the engines, Trial) -> Samples."""
-    return trials.run(engines[task[0]], task[1])
+def _write(todo, n):
+    """A worker's task: write the n-th trial of those planned -> Samples."""
+    return trials.run(*todo[n])
 
 
 def print_summary(verdicts, folder, *command):

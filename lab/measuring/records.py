@@ -33,7 +33,6 @@ class Row(msgspec.Struct, kw_only=True):
     jobs: int | None = None  # processes that wrote at the same time
     generative_nll: float | None  # nats per character under the evaluator model
     real_words: float | None  # share of words that the training text has
-    long_words: float | None  # the same of words of 5 letters or more
     distinct_2: float | None  # different pairs of words by all pairs (Li et al. 2016, arXiv 1510.03055)
     repetition: float | None  # share of characters in a run of 16 that stood before
     copied_share: float | None  # share of characters in runs of 32 that stand there
@@ -113,10 +112,10 @@ def read_rows(path, may_be_empty=False):
 
 def read_log(path, needed):
     """These columns of a training's log as a table of numbers; empty cells, as at step 0, are NaN. Raises UserError."""
-    import pandas  # not at the top: whoever only writes, or has no log, need not wait for it
-
     with reading(path, "name the log of a training"):
         text = path.read_bytes()
+    import pandas  # not at the top: whoever only writes, or has no log, need not wait for it
+
     try:
         log = pandas.read_csv(io.BytesIO(text), encoding="utf-8-sig", index_col=False)
         return log[list(needed)].astype(float)

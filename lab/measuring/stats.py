@@ -20,7 +20,11 @@ FEWEST_CLUSTERS = 5  # clusters that an interval needs
 LEVEL = 0.05  # of the verdicts: how often equal things may be called different
 RULE = "Higher and lower stand after Holm's correction for all measures of a comparison; an interval is of one measure alone."
 SETTINGS = {"name", "module", "weights", "sampler", "corpus", "evaluator", "chars"}  # and what Row does not name
-FIXED = {*Row.__struct_fields__, "copied_run"} - SETTINGS  # columns that are not settings; the last in older rows
+FIXED = {
+    *Row.__struct_fields__,
+    "copied_run",
+    "long_words",
+} - SETTINGS  # columns that are no settings; the last two in older rows
 
 
 def clusters(rows):
@@ -118,7 +122,7 @@ def summarise(rows, reference, names=None):
     result = {"n": len(rows), "clusters": len(groups), "over": over}
     for name, (figures,), _ in jackknifed([groups], reference, names):
         low, high, _ = interval(figures)
-        result[name] = {"mean": float(figures[0]), "low": low, "high": high}
+        result[name] = {"mean": figures[0], "low": low, "high": high}
     return result
 
 
@@ -136,7 +140,7 @@ def compare(a_rows, b_rows, reference, names=None):
     found = []
     for name, (a, b), known in jackknifed(sides, reference, names):
         _, unit = MEASURES.get(name, ("", ""))
-        row = {"measure": name, "unit": unit, "a": float(a[0]), "b": float(b[0]), "difference": float(b[0] - a[0])}
+        row = {"measure": name, "unit": unit, "a": a[0], "b": b[0], "difference": b[0] - a[0]}
         row |= interval(b - a)._asdict()
         found.append(row | {"n": len(a_rows), "clusters": known, "over": over})
     return with_verdicts(found)
@@ -227,7 +231,7 @@ def by_setting(groups, reference):
                 point |= {name: found["mean"], f"{name}_low": found["low"], f"{name}_high": found["high"]}
             else:
                 point[name] = found
-        points.append(point | {"chars_per_second": float(np.median(timed)) if timed else None})
+        points.append(point | {"chars_per_second": np.median(timed) if timed else None})
     return points
 
 
@@ -238,7 +242,7 @@ def real_text(rows, reference):
     text = rows[0]["text"]
     chars = rows[0]["chars"]
     real = measure(reference.cut(len(rows), len(text) - chars, chars), reference)
-    return summarise(real, reference, measures_of("text")) if real else None
+    return summarise(real, reference) if real else None
 
 
 def verdicts(found, a="a", b="b"):
