@@ -33,10 +33,9 @@ def main(args):
     first, *others = groups
     summary = stats.comparison(groups, [(first, other) for other in others], reference)
     summary["sets"] = {name: stats.summarise(group, reference) for name, group in groups.items()}
-    measured = [{key: value for key, value in row.items() if key != "text"} for row in rows]
     summary["stamp"] = records.stamp()
     records.write_json(args.output_dir / f"{args.tag}_summary.json", summary)
-    records.write_json(args.output_dir / f"{args.tag}_rows.json", measured)
+    records.write_json(args.output_dir / f"{args.tag}_rows.json", rows)
     print(*summary["verdicts"], sep="\n")
 
 

@@ -46,15 +46,13 @@ class Args(experiment.Args):
 
 def main(args):
     """Write both sides' texts, then compare them."""
-    sides = {}
-    for side in ("a", "b"):
-        typed = cli.prefixed(args, side)
-        sides[typed["name"]] = methods.masked_decoding(args.module, vars(args) | typed)
+    typed = [cli.prefixed(args, side) for side in ("a", "b")]
+    sides = {side["name"]: methods.masked_decoding(args.module, vars(args) | side) for side in typed}
     check(len(sides) == 2 and all(sides), "--a-name and --b-name must be two names, neither of them empty")
     engine = methods.load(args.module, args.weights, runtime=args.runtime, sampler=args.sampler)
     settings = {name: (engine, decoding) for name, decoding in sides.items()}
     rows, folder, reference = experiment.write(settings, args, methods.load, engine.name, "results.json")
-    summary = stats.comparison(stats.grouped(rows, "name"), [sides], reference)
+    summary = stats.comparison(stats.grouped(rows, "name"), [tuple(sides)], reference)
     (summary["differences"],) = summary["differences"].values()
     summary["stamp"] = records.stamp(args, weights=engine.weights)
     folder.write("summary.json", summary)

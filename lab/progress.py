@@ -14,7 +14,7 @@ SOON, EVERY = 3, 60  # seconds until the first line where there is no terminal, 
 class Bar(Progress):
     """A context. total: how much there is to do; None where nobody knows, and a clock runs.
 
-    One within another stands below it on a terminal, and elsewhere takes its place meanwhile.
+    One within another takes its place meanwhile.
     """
 
     shown = None
@@ -62,18 +62,22 @@ class Bar(Progress):
         return f"{self.work.description}: {', '.join(filter(None, so_far))}"
 
     def start(self):
-        """Show it."""
+        """Show it, in place of the one that is shown."""
         self.outer = Bar.shown
         Bar.shown = self
+        if self.outer:
+            self.outer.live.stop()
         super().start()
         if self.disable and is_heard():
             threading.Thread(target=self.tell, daemon=True).start()
 
     def stop(self):
-        """Take it away."""
+        """Take it away; the one before is shown again."""
         self.ended.set()
         super().stop()
         Bar.shown = self.outer
+        if self.outer and not self.disable:
+            self.outer.live.start()
 
     def tell(self):
         """Print lines until the work has ended."""

@@ -16,9 +16,11 @@ def reliability(cluster, probability, right, clusters):
     cluster: (n,) which of the `clusters` a prediction belongs to, from 0; probability, right: (n,).
     """
     weights = stats.leave_one_out(clusters)
-    cells = {"bins": (clusters, BINS), "range": ((0, clusters), (0, 1))}
-    tables = (np.histogram2d(cluster, probability, weights=each, **cells)[0] for each in (None, probability, right))
-    number, expected, right = (weights @ table for table in tables)  # (1 + clusters, BINS) each
+    sums = []
+    for each in (None, probability, right):
+        table, _, _ = np.histogram2d(cluster, probability, (clusters, BINS), ((0, clusters), (0, 1)), weights=each)
+        sums.append(weights @ table)
+    number, expected, right = sums  # (1 + clusters, BINS) each
     rows = []
     for k in np.flatnonzero(number.min(0)):
         said = expected[:, k] / number[:, k]

@@ -175,8 +175,8 @@ def generate_rows(todo, args, reference, label, rows_file):
                     trials.warm_up(engine, trial)
             with Bar("writing", count, unit="texts") as bar:
                 for n, (keys, found) in enumerate(zip(planned, stored, strict=True)):
-                    bar.show(len(rows), keys[0]["name"])
                     if n in futures:
+                        bar.show(len(rows), keys[0]["name"])
                         found = folder.append(measured(keys, futures[n].result(), args, reference))
                     rows += found
         except KeyboardInterrupt:

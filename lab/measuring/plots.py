@@ -46,7 +46,7 @@ def figure(path, title, x, y):
         yield axes
 
 
-def scatter(axes, points, x, y, colour=COLOURS[0], label=None, marker="o", size=36):
+def scatter(axes, points, x, y, colour=COLOURS[0], label=None, size=36):
     """Points with the intervals of y where they are known.
 
     points: dictionaries with the keys x and y, and perhaps y_low and y_high.
@@ -54,7 +54,7 @@ def scatter(axes, points, x, y, colour=COLOURS[0], label=None, marker="o", size=
     table = pandas.DataFrame(points, columns=[x, y, f"{y}_low", f"{y}_high"], dtype=float).dropna(subset=[x, y])
     across, up, low, high = table.to_numpy().T
     axes.vlines(across, low, high, color=colour, alpha=0.35, linewidth=1.5, zorder=1)
-    axes.scatter(across, up, color=colour, marker=marker, label=label, zorder=2, s=size)
+    axes.scatter(across, up, color=colour, label=label, zorder=2, s=size)
 
 
 def label(axes, points, x, y):

@@ -123,17 +123,17 @@ def generative_nll(texts, evaluator, skip):
     if not evaluator or set().union(*texts) - set(evaluator.alphabet.characters):
         return [None] * len(texts)
     model = evaluator.model
-    results = []
     size = model.config.block_size
     half = max(1, size // 2)
+    results = []
     for text, first in zip(texts, skip, strict=True):
         idx = evaluator.alphabet.encode(text)
-        nll = []
-        for start in range(0, max(1, len(idx) - 1 - (size - half)), half):
+        nll = torch.zeros(len(idx) - 1)  # of each character but the first
+        starts = range(0, max(1, len(nll) - size + half), half)
+        for start in reversed(starts):  # where windows overlap the earlier one counts, in which more text stands before
             x = idx[start : start + size + 1]
-            row = F.cross_entropy(model(x[None, :-1])[0], x[1:], reduction="none")
-            nll.append(row if start == 0 else row[size - half :])
-        results.append(torch.cat(nll)[max(0, first - 1) :].mean().item())
+            nll[start : start + size] = F.cross_entropy(model(x[None, :-1])[0], x[1:], reduction="none")
+        results.append(nll[max(0, first - 1) :].mean().item())
     return results
 
 

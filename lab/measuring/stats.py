@@ -159,9 +159,8 @@ def comparison(groups, pairs, reference):
 def with_verdicts(found):
     """Differences that are judged together, with p_holm and verdict added where there is an interval."""
     known = [row for row in found if row["p"] is not None]
-    told = {
-        (row["p"], row["difference"]): row["p"] for row in known
-    }  # passes and full passes of a masked model are one
+    # passes and full passes of a masked model are one
+    told = {(row["p"], row["difference"]): row["p"] for row in known}
     corrected = dict(zip(told, holm([*told.values()]), strict=True))
     for row in known:
         p = corrected[row["p"], row["difference"]]
