@@ -31,15 +31,12 @@ def main(args):
     groups = stats.grouped(rows, "name")
     groups = dict(zip(groups, stats.common_texts(list(groups.values())), strict=True))
     first, *others = groups
-    sets = {name: stats.summarise(group, reference) for name, group in groups.items()}
-    differences = {name: stats.compare(groups[first], groups[name], reference) for name in others}
-    verdicts = [line for name, found in differences.items() for line in stats.verdicts(found, first, name)]
-    real = stats.real_text(groups[first], reference)
-    summary = {"verdicts": verdicts, "sets": sets, "real_text": real, "differences": differences}
-    measured = [{key: value for key, value in row.items() if key != "text"} for row in rows]
-    records.write_json(args.output_dir / f"{args.tag}_summary.json", summary | {"stamp": records.stamp()})
-    records.write_json(args.output_dir / f"{args.tag}_rows.json", measured)
-    print(*verdicts, sep="\n")
+    summary = stats.comparison(groups, [(first, other) for other in others], reference)
+    summary["sets"] = {name: stats.summarise(group, reference) for name, group in groups.items()}
+    summary["stamp"] = records.stamp()
+    records.write_json(args.output_dir / f"{args.tag}_summary.json", summary)
+    records.write_json(args.output_dir / f"{args.tag}_rows.json", rows)
+    print(*summary["verdicts"], sep="\n")
 
 
 if __name__ == "__main__":

@@ -19,8 +19,6 @@ from lab.measuring import plots, records, stats
 from lab.measuring.quality import Reference
 from lab.progress import note
 
-BRIEF = ("name", "chars_per_second", "chars_per_call", "nfe", "distance", "distance_low", "distance_high")
-
 
 @dataclass(frozen=True)
 class Args:
@@ -31,29 +29,14 @@ class Args:
 
 
 def setting_names(rows):
-    """A name for the setting of each row: its own without what all have, and the columns that tell it from others of that."""
+    """A name for the setting of each row: its own, and where others have that too the columns in which they differ."""
     names = []
-    common = set.intersection(*(set(row["name"].split(", ")) for row in rows)) if len(rows) > 1 else ()
     for row in rows:
-        name = [part for part in row["name"].split(", ") if part not in common]
-        others = [other for other in rows if other["name"] == row["name"]]
-        for key in dict.fromkeys(key for other in others for key in other if key not in stats.FIXED):
-            if any(other.get(key) != row.get(key) for other in others):
-                name.append(f"{key} {row.get(key)}")
-                others = [other for other in others if other.get(key) == row.get(key)]
-        names.append(", ".join(name))
+        same = [other for other in rows if other["name"] == row["name"]]
+        keys = dict.fromkeys(key for other in same for key in other if key not in stats.FIXED)
+        differing = [key for key in keys if any(other.get(key) != row.get(key) for other in same)]
+        names.append(", ".join([row["name"], *(f"{key} {row.get(key)}" for key in differing)]))
     return names
-
-
-def plot(path, points, best, speed, label, y, real):
-    """Speed against y, with the names of the Pareto-optimal points."""
-    what = plots.DISTANCE if y == "distance" else plots.PER_PASS
-    with plots.figure(path, "Decoding settings", label, what) as axes:
-        plots.scatter(axes, [p for p in points if p not in best], speed, y, "#999999", "other settings")
-        plots.scatter(axes, best, speed, y, label="Pareto-optimal settings")
-        plots.label(axes, best, speed, y)
-        if real and y == "distance":
-            plots.real_line(axes, real.get("distance", {}).get("mean"))
 
 
 def main(args):
@@ -61,26 +44,29 @@ def main(args):
     rows = [row for path in args.inputs for row in records.read_rows(path)]
     reference = Reference.of_data(args.data, rows)
     groups = stats.settings(rows)
-    points = stats.by_setting(groups, reference)
     names = setting_names([group[0] for group in groups])
+    points = stats.by_setting(groups, reference)
     points = [point | {"name": name} for point, name in zip(points, names, strict=True)]
     real = stats.real_text(groups[0], reference)
-    speed, label = plots.speed_axis(points)
+    speed = plots.speed_of(points)
     start = f"{args.output_dir / args.tag}_"
     records.write_csv(Path(f"{start}aggregated.csv"), points)
     summary = {"settings": len(points), "rows": len(rows), "real_text": real, "stamp": records.stamp()}
-    best = {"quality": stats.pareto(points, [speed], ["distance"])}
+    best = {"distance": stats.pareto(points, [speed], ["distance"])}
     if speed != "chars_per_call":  # else it would stand against itself
-        best["parallel"] = stats.pareto(points, [speed, "chars_per_call"])
+        best["chars_per_call"] = stats.pareto(points, [speed, "chars_per_call"])
     for name, y in {"quality": "distance", "parallel": "chars_per_call"}.items():
-        if not best.get(name):
+        optimal = best.get(y)
+        if not optimal:
             note(f"no pareto_speed_{name}.csv and no plot of it: the rows do not have what it needs")
             continue
-        records.write_csv(Path(f"{start}pareto_speed_{name}.csv"), best[name])
-        plot(Path(f"{start}speed_vs_{name}.png"), points, best[name], speed, label, y, real)
-        summary[f"pareto_speed_{name}"] = [{key: point.get(key) for key in BRIEF} for point in best[name]]
+        records.write_csv(Path(f"{start}pareto_speed_{name}.csv"), optimal)
+        others = [point for point in points if point not in optimal]
+        shown = {"Pareto-optimal settings": optimal, "other settings": others}
+        plots.against_speed(Path(f"{start}speed_vs_{name}.png"), "Decoding settings", y, shown, real, optimal)
+        summary[f"pareto_speed_{name}"] = optimal
     records.write_json(Path(f"{start}summary.json"), summary)
-    for point in best["quality"]:
+    for point in best["distance"]:
         print(f"{point['name']}: {point[speed]:.4g} {speed}, distance {point['distance']:.3f}")
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
 
-import diffusion
 import diffusion_flow
 import methods
 from lab import cli
@@ -39,38 +38,33 @@ class Args(experiment.Args):
 def blind(baseline, flow):
     """Pairs of texts of one seed and prompt, in an order drawn from them -> (what a reader gets, the key to it)."""
     rng = random.Random("".join(row["text"] for row in baseline + flow))
-    pairs = [{"baseline": a["text"], "flow": b["text"]} for a, b in zip(baseline, flow, strict=True)]
+    pairs = list(zip(baseline, flow, strict=True))
     rng.shuffle(pairs)
     samples = []
     key = []
     for number, pair in enumerate(pairs, 1):
-        first, second = rng.sample(("baseline", "flow"), 2)
-        samples.append({"pair": number, "text_1": pair[first], "text_2": pair[second], "better": ""})
-        key.append({"pair": number, "text_1": first, "text_2": second})
+        first, second = rng.sample(pair, 2)
+        samples.append({"pair": number, "text_1": first["text"], "text_2": second["text"], "better": ""})
+        key.append({"pair": number, "text_1": first["name"], "text_2": second["name"]})
     return samples, key
 
 
 def main(args):
     """Write the three sets of texts, then compare them."""
     files = {"diffusion": args.baseline_weights, "diffusion_flow": args.flow_weights}
-    engines = [methods.load(*file, runtime=args.runtime, sampler=args.sampler) for file in files.items()]
-    shared = {"temp": args.temp, "cool_to": STAGED["cool_to"], "top_k": args.top_k, "spacing": args.spacing}
-    shared |= {"confidence_threshold": args.confidence_threshold, "draft_threshold": args.draft_threshold}
-    flow = diffusion_flow.Decoding(**shared, flow_step=args.flow_step)
-    settings = {"baseline": (engines[0], diffusion.Decoding(**shared)), "flow": (engines[1], flow)}
-    settings["flow_off"] = engines[1], replace(flow, flow_until=1.0)
+    baseline, flow = (methods.load(*file, runtime=args.runtime, sampler=args.sampler) for file in files.items())
+    flowing = methods.masked_decoding(flow.name, vars(args))
+    settings = {"baseline": (baseline, methods.masked_decoding(baseline.name, vars(args)))}
+    settings |= {"flow": (flow, flowing), "flow_off": (flow, replace(flowing, flow_until=1.0))}
     rows, folder, reference = experiment.write(settings, args, methods.load, "", "summary.json")
     by_name = stats.grouped(rows, "name")
-    summary = {"verdicts": [], "differences": {}, "real_text": stats.real_text(by_name["flow"], reference)}
-    for a, b in (("baseline", "flow"), ("flow_off", "flow")):
-        summary["differences"][f"{b} - {a}"] = found = stats.compare(by_name[a], by_name[b], reference)
-        summary["verdicts"] += stats.verdicts(found, a, b)
+    summary = stats.comparison(by_name, (("baseline", "flow"), ("flow_off", "flow")), reference)
     for name in ("baseline", "flow"):
         folder.write(f"samples_{name}.csv", by_name[name])
     samples, key = blind(by_name["baseline"], by_name["flow"])
     folder.write("blind_samples.csv", samples)
     folder.write("blind_key.csv", key)
-    summary["stamp"] = records.stamp(args, weights=[engine.weights for engine in engines])
+    summary["stamp"] = records.stamp(args, weights=[baseline.weights, flow.weights])
     folder.write("summary.json", summary | {"rows": rows})
     analysis = "analyze_generate_quality.py", "--input", folder.path / "summary.json", "--tag", "flow"
     experiment.print_summary(summary["verdicts"], folder, *analysis)

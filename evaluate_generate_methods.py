@@ -44,27 +44,21 @@ class Args(experiment.Args):
     output_dir: Path = cli.ROOT / "eval_generate_reports"
 
 
-def decoding_of(args, side):
-    """The Decoding that --a-... or --b-... describe."""
-    settings = {key: value for key, value in cli.prefixed(args, side).items() if key != "name"}
-    return methods.masked_decoding(args.module, temp=args.temp, top_k=args.top_k, **settings)
-
-
 def main(args):
     """Write both sides' texts, then compare them."""
-    sides = {args.a_name: decoding_of(args, "a"), args.b_name: decoding_of(args, "b")}
+    typed = [cli.prefixed(args, side) for side in ("a", "b")]
+    sides = {side["name"]: methods.masked_decoding(args.module, vars(args) | side) for side in typed}
     check(len(sides) == 2 and all(sides), "--a-name and --b-name must be two names, neither of them empty")
     engine = methods.load(args.module, args.weights, runtime=args.runtime, sampler=args.sampler)
     settings = {name: (engine, decoding) for name, decoding in sides.items()}
     rows, folder, reference = experiment.write(settings, args, methods.load, engine.name, "results.json")
-    a, b = stats.grouped(rows, "name").values()
-    found = stats.compare(a, b, reference)
-    verdicts = stats.verdicts(found, *sides)
-    summary = {"verdicts": verdicts, "differences": found, "real_text": stats.real_text(a, reference)}
-    folder.write("summary.json", summary | {"stamp": records.stamp(args, weights=engine.weights)})
+    summary = stats.comparison(stats.grouped(rows, "name"), [tuple(sides)], reference)
+    (summary["differences"],) = summary["differences"].values()
+    summary["stamp"] = records.stamp(args, weights=engine.weights)
+    folder.write("summary.json", summary)
     folder.write("results.csv", rows)
     analysis = "analyze_generate_quality.py", "--input", folder.path / "results.json", "--tag", engine.name
-    experiment.print_summary(verdicts, folder, *analysis)
+    experiment.print_summary(summary["verdicts"], folder, *analysis)
 
 
 if __name__ == "__main__":

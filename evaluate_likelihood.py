@@ -65,17 +65,21 @@ def read(engine, corpus, part, most, every=None):
 
 
 def likelihoods(engine, corpus, args):
-    """Of one model, for each part of the held-out text: (measure, part, nats per character of each window)."""
+    """Rows: what a model needs for each part of the held-out text."""
     parts = {"test split": corpus.test, "validation split": corpus.validation, "whole": corpus.held_out}
     model = engine.model
+    kind = "exact" if engine.method.is_exact else "upper bound"
     for part, ids in parts.items():
         held = read(engine, corpus, ids, args.most)
         with Bar(f"{engine.name}, {part}, {len(held)} windows"):
-            kind = "exact" if engine.method.is_exact else "upper bound"
-            yield f"{kind}, non-overlapping windows", part, engine.method.nll(model, held, args.repeats)
+            found = {f"{kind}, non-overlapping windows": engine.method.nll(model, held, args.repeats)}
             if engine.method.is_causal:
                 halves = read(engine, corpus, ids, 2 * args.most, every=model.config.block_size // 2)
-                yield "exact, half a window of context", part, likelihood.sliding_nll(model, halves)
+                found["exact, half a window of context"] = likelihood.sliding_nll(model, halves)
+        for measure, nll in found.items():
+            nats = nll.mean().item()
+            row = {"measure": measure, "part": part, "windows": len(nll)}
+            yield row | {"nats": nats, "bits": nats / math.log(2)}
 
 
 def strategy_costs(engine, corpus, args):
@@ -88,7 +92,7 @@ def strategy_costs(engine, corpus, args):
             nll, passes = methods.path_nll(engine, held, masked, strategy)
         passes = torch.as_tensor(passes).float().mean().item()
         low, high, _ = stats.mean_interval(nll.numpy())
-        row = {"module": engine.name, "strategy": strategy, "windows": len(held), "calls": passes}
+        row = {"strategy": strategy, "windows": len(held), "calls": passes}
         yield row | {"nats": nll.mean().item(), "low": low, "high": high, "each": nll.tolist()}
 
 
@@ -103,12 +107,9 @@ def main(args):
     folder = args.output_dir or records.new_run_dir(cli.ROOT / "likelihood_reports", "")
     files.check_place(folder / "likelihood.json")
     for path, engine in engines.items():
-        name = cli.short(path)
-        for what, part, nll in likelihoods(engine, corpus, args):
-            nats = nll.mean().item()
-            row = {"module": engine.name, "weights": name, "measure": what, "part": part, "windows": len(nll)}
-            rows.append(row | {"nats": nats, "bits": nats / math.log(2)})
-        path_rows += [{"weights": name, **row} for row in strategy_costs(engine, corpus, args)]
+        model = {"module": engine.name, "weights": cli.short(path)}
+        rows += [model | row for row in likelihoods(engine, corpus, args)]
+        path_rows += [model | row for row in strategy_costs(engine, corpus, args)]
     stamp = records.stamp(args, weights=[engine.weights for engine in engines.values()], data_sha256=corpus.sha256)
     for table in (pd.DataFrame(rows), pd.DataFrame(path_rows).drop(columns="each", errors="ignore")):
         if len(table):

@@ -61,17 +61,20 @@ def load(name=None, path=None, device="cpu", runtime="torch", sampler=None, reme
     return replace(engine.sampled_by(sampler_of(sampler)), sampler=sampler) if sampler else engine
 
 
-def starting_point(name):
-    """The Decoding that the experiments vary: temperature .8, the two likeliest characters, two stages where there are such."""
+def starting_point(name, settings=STAGED | TWO_STAGE):
+    """The Decoding that the experiments vary: temperature .8, the two likeliest characters, two stages where there are such.
+
+    settings: others by name, of which a method has those that it has.
+    """
     decoding = find(name).decoding
-    return replace(decoding, **{key: x for key, x in (TWO_STAGE | STAGED).items() if hasattr(decoding, key)})
+    return replace(decoding, **{key: value for key, value in settings.items() if hasattr(decoding, key)})
 
 
-def masked_decoding(name, **settings):
+def masked_decoding(name, settings):
     """The starting point of a masked method with these settings. Raises UserError for another method."""
-    decoding = starting_point(name)
+    decoding = starting_point(name, STAGED | TWO_STAGE | settings)
     check(hasattr(decoding, "draft_threshold"), f"--module {name}: has no drafts; choose diffusion or diffusion_flow")
-    return replace(decoding, **settings)
+    return decoding
 
 
 def named(text):

@@ -13,9 +13,8 @@ import lab.start  # noqa: F401 (before PyTorch)
 
 import methods
 from lab import cli, command
-from lab.cli import UserError, check
-from lab.decoding.canvas import Canvas
-from lab.measuring import experiment, records, trials
+from lab.cli import check
+from lab.measuring import experiment, records
 from lab.model import onnx_runtime
 
 
@@ -34,35 +33,17 @@ class Args:
         cli.check_range(self, 1, experiment.MOST, "max_new_tokens")
 
 
-def decoding_of(method, settings):
-    """The Decoding of a method with these settings, as JSON has them; top_k may be "all". Raises UserError, TypeError."""
-    if settings.get("top_k") == "all":
-        settings = settings | {"top_k": None}
-    (decoding,) = experiment.grid(method.decoding, {name: [value] for name, value in settings.items()})
-    command.reject_unused(decoding, method.decoding)
-    return decoding
-
-
 def main(args):
     """Look the preset up, write, print."""
     presets = records.read_json(args.presets_file)
-    known = f"{args.presets_file} has {', '.join(presets)}"
-    check(args.preset in presets, f"--preset {args.preset}: unknown; {known}")
+    check(args.preset in presets, f"--preset {args.preset}: unknown; {args.presets_file} has {', '.join(presets)}")
     settings = presets[args.preset]
-    try:
-        method = methods.find(settings.pop("module", None))
-        decoding = decoding_of(method, settings)
-    except (UserError, TypeError) as error:  # the latter of a word in the place of a number
-        raise UserError(f"{args.presets_file}: {args.preset}: {error}") from error
-    engine = methods.load(method, args.weights, runtime=args.runtime)
-    prompt = engine.prompt(args.prompt_len) if args.prompt is None else args.prompt
-    canvas = Canvas.after(engine.alphabet.encode(prompt), args.max_new_tokens)
-    sample = trials.run(engine, trials.Trial(canvas, decoding, (args.seed,)))[0]
-    print(sample.text)
-    print(
-        f"{args.preset} ({engine.name}: {experiment.settings_label(decoding, settings)}): {sample.figures()}",
-        file=sys.stderr,
-    )
+    method = methods.find(settings.pop("module", None))
+    (decoding,) = experiment.grid(method.decoding, {name: [value] for name, value in settings.items()}).values()
+    command.reject_unused(decoding, method.decoding)
+    print(f"{args.preset}: {method.name}, {experiment.settings_label(decoding, settings)}", file=sys.stderr)
+    given = {name: value for name, value in vars(args).items() if not name.startswith("preset")}
+    command.write(method, command.flags(method)(decoding=decoding, **given))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Writes infer_reports/<module>_<timestamp>/: results.csv, results.json, samples.t
 """
 
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
@@ -43,10 +43,10 @@ class Args(experiment.Args):
 def main(args):
     """Write the texts, then the table and the samples."""
     engine = methods.load(args.module, args.weights, runtime=args.runtime, sampler=args.sampler)
-    every = [field.name for method in methods.METHODS.values() for field in fields(method.Decoding)]
-    choices = {name: getattr(args, name) for name in every if getattr(args, name)}
+    known = {name for method in methods.METHODS.values() for name in vars(method.decoding)}
+    choices = {name: values for name, values in vars(args).items() if name in known and values}
     cells = experiment.grid(methods.starting_point(args.module), choices)
-    settings = {experiment.settings_label(cell, choices): (engine, cell) for cell in cells}
+    settings = {name: (engine, cell) for name, cell in cells.items()}
     rows, folder, _ = experiment.write(settings, args, methods.load, engine.name, "results.json")
     folder.write("results.csv", rows)
     texts = [f"== {row['name']}, seed {row['seed']}, {row['nfe']} calls\n{row['text']}" for row in rows]

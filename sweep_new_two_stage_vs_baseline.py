@@ -13,7 +13,6 @@ from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
 
-import numpy as np
 import pandas as pd
 
 import diffusion
@@ -21,10 +20,13 @@ import methods
 from lab import cli
 from lab.cli import comma_list
 from lab.measuring import experiment, plots, records, stats
-from lab.measuring.quality import NgramStats, measures_of
+from lab.measuring.quality import measures_of
 from methods import ONE_STAGE, STAGED, TWO_STAGE
 
 MARGIN = 0.02  # of `distance`, which the whole interval of the difference may reach
+RULE = (
+    f"fewer forward passes than the baseline, and the 95 % interval of the difference in distance ends below {MARGIN}"
+)
 
 
 @dataclass(frozen=True)
@@ -52,34 +54,24 @@ class Args(experiment.Args):
 
 def decodings(args):
     """Name -> Decoding: the baseline, then the grid."""
-    start = methods.masked_decoding(args.module, temp=args.temp, top_k=args.top_k, spacing=args.spacing)
-    choices = cli.prefixed(args, "sweep")
-    varied = [name for name, values in choices.items() if len(values) > 1]
-    cells = experiment.grid(start, choices)
+    start = methods.masked_decoding(args.module, vars(args))
     baseline = {"baseline": replace(start, **cli.prefixed(args, "base"))}
-    return baseline | {experiment.settings_label(cell, varied).replace("_threshold", ""): cell for cell in cells}
+    return baseline | experiment.grid(start, cli.prefixed(args, "sweep"))
 
 
-def new_against_baseline(groups, reference):
+def new_against_baseline(rows):
     """A row for each setting, seed and prompt: every column of the new text and of the baseline's, and their differences."""
-    tables = {}
-    for name, rows in groups.items():
-        table = tables[name] = pd.DataFrame(rows)
-        table["chars_per_call"] = table.chars / table.nfe
-        table["distance"] = None
-        pool = reference and NgramStats([[row] for row in rows], reference)
-        if pool and pool.has_counts():
-            table["distance"] = pool.figures(np.eye(len(rows)))["distance"]  # of each text
-    base = tables.pop("baseline")
-    pairs = pd.concat(tables.values()).merge(base, on=["seed", "prompt"], suffixes=("", "_baseline"))
-    for name in (*measures_of("cost", "text"), "distance"):
-        new, old = (pd.to_numeric(pairs[column]) for column in (name, f"{name}_baseline"))
-        pairs[f"{name}_difference"] = new - old
+    table = pd.DataFrame(rows)
+    table["chars_per_call"] = table.chars / table.nfe
+    is_baseline = table.name == "baseline"
+    pairs = table[~is_baseline].merge(table[is_baseline], on=["seed", "prompt"], suffixes=("", "_baseline"))
+    for name in measures_of("cost", "text"):
+        pairs[f"{name}_difference"] = pairs[name].astype(float) - pairs[f"{name}_baseline"].astype(float)
     return pairs.to_dict("records")
 
 
 def aggregate(groups, reference):
-    """One dictionary per setting: its own measures, its paired differences to the baseline, whether it is not worse."""
+    """A dictionary for each setting: its own measures, its paired differences to the baseline, whether it is not worse."""
     points = {point["name"]: point for point in stats.by_setting(groups.values(), reference)}
     distances = []
     for name in groups.keys() - {"baseline"}:
@@ -95,36 +87,16 @@ def aggregate(groups, reference):
 
 def draw(points, best, real, folder):
     """The three plots; best: the settings to show as bars."""
-    speed, label = plots.speed_axis(points.values())
     baseline = points["baseline"]
-    others = [p for p in points.values() if p is not baseline]
-    for name, y, what in (("quality", "distance", plots.DISTANCE), ("parallel", "chars_per_call", plots.PER_PASS)):
-        with plots.figure(folder / f"speed_vs_{name}.png", "Two-stage decoding against one stage", label, what) as axes:
-            plots.scatter(axes, others, speed, y, label="two stages")
-            plots.scatter(axes, [baseline], speed, y, "#000000", "baseline", "*")
-            if name == "quality" and real:
-                plots.real_line(axes, real.get("distance", {}).get("mean"))
+    shown = {"two stages": [p for p in points.values() if p is not baseline], "baseline": [baseline]}
+    for name, y in {"quality": "distance", "parallel": "chars_per_call"}.items():
+        title = "Two-stage decoding against one stage"
+        plots.against_speed(folder / f"speed_vs_{name}.png", title, y, shown, real)
     title = "Settings that are not worse than the baseline"
-    shown = [*best, baseline]
     with plots.figure(folder / "top_speed_configs.png", title, "forward passes for a text (\u2190 better)", "") as axes:
-        colours = [plots.COLOURS[1] if p is baseline else plots.COLOURS[2] for p in shown]
-        bars = axes.barh([p["name"] for p in shown], [p["nfe"] for p in shown], color=colours)
+        bars = axes.barh([p["name"] for p in (*best, baseline)], [p["nfe"] for p in (*best, baseline)])
         axes.bar_label(bars, fmt="%.0f")
         axes.invert_yaxis()
-
-
-def summary(points, better, args, engine, real):
-    """What the grid found in short; better: the settings that beat the baseline, those of fewest forward passes first."""
-    top_5 = [{key: p[key] for key in ("name", "nfe", "chars_per_second", "verdict")} for p in better[:5]]
-    rule = f"fewer forward passes than the baseline, and the 95 % interval of the difference in distance ends below {MARGIN}"
-    return {
-        "top_5": top_5,
-        "top_5_rule": rule,
-        "settings": len(points) - 1,
-        "not_worse_and_faster": len(better),
-        "real_text": real,
-        "stamp": records.stamp(args, weights=engine.weights),
-    }
 
 
 def main(args):
@@ -137,12 +109,19 @@ def main(args):
     real = stats.real_text(groups["baseline"], reference)
     better = [p for p in points.values() if p.get("not_worse") and p["nfe"] < points["baseline"]["nfe"]]
     better.sort(key=lambda p: p["nfe"])
-    found = summary(points, better, args, engine, real)
-    folder.write("run_level.json", new_against_baseline(groups, reference))
+    summary = {
+        "top_5": [{key: p[key] for key in ("name", "nfe", "chars_per_second", "verdict")} for p in better[:5]],
+        "top_5_rule": RULE,
+        "settings": len(points) - 1,
+        "not_worse_and_faster": len(better),
+        "real_text": real,
+        "stamp": records.stamp(args, weights=engine.weights),
+    }
+    folder.write("run_level.json", new_against_baseline(rows))
     folder.write("agg_vs_baseline.json", list(points.values()))
-    folder.write("summary.json", found)
+    folder.write("summary.json", summary)
     draw(points, better[:12], real, folder.path)
-    verdicts = [f"{p['name']}: {p['nfe']:.0f} passes; {p['verdict']}" for p in found["top_5"]]
+    verdicts = [f"{p['name']}: {p['nfe']:.0f} passes; {p['verdict']}" for p in better[:5]]
     analysis = "analyze_inference_sweep.py", "--inputs", folder.path / "rows.json", "--tag", "two_stage"
     experiment.print_summary(verdicts or ["no setting has fewer forward passes and is not worse"], folder, *analysis)
 

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import math
 import os
-import re
 import shlex
 import signal
 import sys
@@ -76,22 +75,16 @@ def guard(action):
     try:
         status = action()
         sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at exit
-        return 141
     except UserError as error:
         say(f"error: {error}")
         return 2
     except OSError as error:
-        if error.errno != errno.ENOSPC or error.filename:
+        if error.filename or error.errno not in (errno.EPIPE, errno.ENOSPC):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        say("error: standard output: the disk is full. Free some space and try again")
-        return 2
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not re.search("allocate|out of memory", str(error)):
-            raise
-        say("error: out of memory: reduce the sizes of the model, or the number of texts at a time")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at exit
+        if error.errno == errno.EPIPE:
+            return 141
+        say(f"error: standard output: {error.strerror}")
         return 2
     except SystemExit as stop:  # tyro has printed the help, or what it does not understand
         return stop.code or 0
@@ -110,9 +103,7 @@ def short(value):
 def typed_command(*more, without=()):
     """The command line that is running, as a reader would type it, with more flags, and without some."""
     typed = [word for word in sys.argv[1:] if word not in (*more, *without)]
-    processes = os.environ.get("LOCAL_WORLD_SIZE", "1")  # set by torchrun
-    start = ["torchrun", "--nproc-per-node", processes] if processes != "1" else []
-    return uv_run(*program().split(), *typed, *more, start=start)
+    return uv_run(*program().split(), *typed, *more)
 
 
 def program():
@@ -124,10 +115,7 @@ def program():
 
 
 def uv_run(script, *words, start=()):
-    """A command that runs a script of ours, as it is typed in the user's folder."""
-    if not os.path.samefile(os.curdir, ROOT):
-        script = ROOT / script
-        start = ("--project", ROOT, *start)
+    """A command that runs a script of ours, as it is typed in the project's folder."""
     return shlex.join(map(str, ["uv", "run", *start, script, *words]))
 
 

@@ -3,7 +3,7 @@
 import functools
 import math
 import sys
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab import cli
@@ -86,10 +86,8 @@ def should_train(method, args):
     missing = args.weights is None and not checkpoint.default_path(method.name).exists()
     if missing and not args.train:
         say(f"{checkpoint.default_path(method.name)}: no such file; training it first")
-    for part, default in ((args.recipe, method.recipe), (args.config, method.config)):
-        changed = [field.name for field in fields(part) if getattr(part, field.name) != getattr(default, field.name)]
-        typed = " ".join(f"--{flag.replace('_', '-')}" for flag in changed)
-        check(args.train or missing or not changed, f"{typed}: training only; add --train or drop it")
+    is_usual = (args.recipe, args.config) == (method.recipe, method.config)
+    check(args.train or missing or is_usual, "a flag of the training or of the model's sizes: add --train or drop it")
     return args.train or missing
 
 
@@ -119,18 +117,17 @@ def write(method, args):
     path = args.weights or checkpoint.default_path(method.name)
     hint = typed_command("--train") if Path(sys.argv[0]).name in (f"{method.name}.py", "methods.py") else None
     console = terminal.terminal()
-    with Bar(f"loading {path.name}"):
-        device = "cpu" if args.runtime == "onnx" else args.device
-        engine = replace(trials.load(method, path, device, args.runtime, hint), sampler=args.sampler)
-    opening = engine.opening
+    opening = None
     if args.data is not None and args.prompt is None:
         opening = Corpus(args.data).opening(args.prompt_len)
-    if args.infill is not None:
-        rng = generator(args.seed, args.infill)
-        with Bar("finding the lengths of gaps"):
+    with Bar(f"loading {path.name}"):
+        device = "cpu" if args.runtime == "onnx" else args.device
+        engine = trials.load(method, path, device, args.runtime, hint)
+        if args.infill is not None:
+            rng = generator(args.seed, args.infill)
             text = gaps.with_masks(engine, args.infill, args.longest_gap, args.decoding.temp, rng)
-        args = replace(args, infill=text)
-    trial = trials.Trial(canvas_of(args, engine.alphabet, opening), args.decoding, (args.seed,))
+            args = replace(args, infill=text)
+    trial = trials.Trial(canvas_of(args, engine.alphabet, opening or engine.opening), args.decoding, (args.seed,))
     if console.is_terminal:
         sample = terminal.typed(engine, trial, console)
     else:
@@ -144,7 +141,5 @@ def canvas_of(args, alphabet, opening):
     if args.infill is not None:
         text = args.infill if gaps.GAP in alphabet.characters else args.infill.replace(gaps.GAP, alphabet.mask)
         return Canvas(*alphabet.encode_masked(text)).repeat(1)
-    known = f"the corpus's opening is known up to {len(opening)} characters only; use --prompt"
-    check(args.prompt is not None or args.prompt_len <= len(opening), f"prompt_len {args.prompt_len}: {known}")
-    prompt = opening[: args.prompt_len] if args.prompt is None else args.prompt
+    prompt = trials.head(opening, args.prompt_len) if args.prompt is None else args.prompt
     return Canvas.after(alphabet.encode(prompt), args.max_new_tokens)

@@ -4,7 +4,6 @@ While FILE is written it is named FILE.RANDOM.part; what a crash leaves of it is
 """
 
 import contextlib
-import errno
 import itertools
 import os
 import secrets
@@ -104,9 +103,5 @@ def writing(path):
     """Turns the system's refusal to write a file into a UserError that says what to do."""
     try:
         yield
-    except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(f"{path}: cannot be written (a file has the name of its folder)") from error
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = "the disk is full, or your quota; free some space and try again" if full else error.strerror or error
-        raise UserError(f"{path}: cannot be written: {reason}") from error
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -3,7 +3,6 @@
 import os
 import sys
 import threading
-import time
 from datetime import timedelta
 
 from rich.console import Console
@@ -26,37 +25,41 @@ class Bar(Progress):
         columns = [TextColumn("{task.description}"), *([BarColumn()] if total else []), TimeElapsedColumn()]
         columns.append(TextColumn("{task.fields[left]}"))
         hidden = not (console.is_terminal and is_heard())
-        super().__init__(*columns, console=console, disable=hidden, transient=True, redirect_stdout=sys.stdout.isatty())
-        self.what = what
-        self.total = total
-        self.unit = unit
-        self.before = done
-        self.completed = done
-        self.began = time.monotonic()
         self.ended = threading.Event()
         self.outer = None
-        self.task = self.add_task(what, total=total, completed=done, left="")
+        self.unit = unit
+        redirect = sys.stdout.isatty()
+        super().__init__(
+            *columns,
+            console=console,
+            disable=hidden,
+            transient=True,
+            redirect_stdout=redirect,
+            speed_estimate_period=3600,
+        )
+        self.add_task(what, total=total, completed=done, left="")
+        (self.work,) = self.tasks
 
     def show(self, completed, what=None):
         """completed: how much of the total is done; what: the work now."""
-        self.completed = completed
-        self.what = what or self.what
-        self.update(self.task, completed=completed, description=self.what, left=self.left())
+        self.update(self.work.id, completed=completed, description=what or self.work.description, left=self.left())
+
+    @property
+    def completed(self):
+        """How much of the total is done."""
+        return self.work.completed
 
     def left(self):
         """How long the rest takes at the pace so far, in words; nothing before there is a pace."""
-        new = self.completed - self.before
-        if not new or not self.total:
-            return ""
-        pace = (time.monotonic() - self.began) / new
-        return f"about {timedelta(seconds=round(pace * (self.total - self.completed)))} left"
+        seconds = self.work.time_remaining
+        return f"about {timedelta(seconds=seconds)} left" if seconds else ""
 
     def line(self):
         """How far the work is, in words."""
-        so_far = [f"{timedelta(seconds=round(time.monotonic() - self.began))}", self.left()]
-        if self.total:
-            so_far.insert(0, f"{self.completed:,} of {self.total:,} {self.unit}".rstrip())
-        return f"{self.what}: {', '.join(filter(None, so_far))}"
+        so_far = [str(timedelta(seconds=round(self.work.elapsed))), self.left()]
+        if self.work.total:
+            so_far.insert(0, f"{self.completed:,} of {self.work.total:,} {self.unit}".rstrip())
+        return f"{self.work.description}: {', '.join(filter(None, so_far))}"
 
     def start(self):
         """Show it, in place of the one that is shown."""

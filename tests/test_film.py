@@ -213,7 +213,7 @@ def test_a_full_disk_leaves_no_half_of_a_gif(tmp_path, monkeypatch):
 
     (tmp_path / "x.gif").write_text("old")
     monkeypatch.setattr("PIL.GifImagePlugin._write_frame_data", full)
-    with pytest.raises(UserError, match=r"x\.gif: cannot be written: the disk is full"):
+    with pytest.raises(UserError, match=r"x\.gif: cannot be written: No space left"):
         painter.write_gif(tmp_path / "x.gif", [by_hand()], 10)
     assert [path.name for path in tmp_path.iterdir()] == ["x.gif"] and (tmp_path / "x.gif").read_text() == "old"
 

@@ -124,7 +124,9 @@ def test_rows_say_which_sampler_wrote(elsewhere, make_weights, text_file, tmp_pa
     (row,) = json.loads((folder / "results.json").read_text())
     assert row["sampler"] == sampler and row["text"].endswith("a" * 9)
     again = [*flags, "--resume", str(folder)]
-    assert cli.run(run_inference_sweep.main, run_inference_sweep.Args, again) == 2  # written by another sampler
+    assert cli.run(run_inference_sweep.main, run_inference_sweep.Args, again) == 0
+    (row,) = json.loads((folder / "results.json").read_text())
+    assert row["sampler"] is None and not row["text"].endswith("a" * 9)  # that of another sampler is none of its own
 
 
 def test_the_defaults_of_a_method_need_not_be_those_of_its_settings(elsewhere, make_weights, capsys):

@@ -15,7 +15,7 @@ from lab.progress import Bar
 def clock(monkeypatch):
     """A list whose one number is the time, which a Bar's pauses move on."""
     now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(progress, "Console", lambda **more: Console(get_time=lambda: now[0], **more))
     return now
 
 
@@ -65,7 +65,8 @@ def test_a_short_work_says_nothing_on_a_pipe(capsys):
 
 def test_on_a_terminal_the_work_stands_at_once_with_its_estimate_and_leaves_no_trace(monkeypatch, clock):
     screen = io.StringIO()
-    monkeypatch.setattr(progress, "Console", lambda **_: Console(file=screen, force_terminal=True, width=80))
+    look = {"file": screen, "force_terminal": True, "width": 80, "get_time": lambda: clock[0]}
+    monkeypatch.setattr(progress, "Console", lambda **_: Console(**look))
     with Bar("training", total=10, unit="steps") as bar:
         clock[0] = 5.0
         bar.show(5)

@@ -25,7 +25,6 @@ ROW = {
     "jobs": 1,
     "generative_nll": None,
     "real_words": None,
-    "long_words": None,
     "distinct_2": 1.0,
     "repetition": 0.0,
     "copied_share": None,
@@ -100,35 +99,40 @@ def test_a_byte_order_mark_is_no_part_of_json(tmp_path):
 def test_a_damaged_line_of_a_run_to_go_on_with_is_refused(tmp_path):
     (tmp_path / "rows.jsonl").write_text(json.dumps(ROW) + "\n" + json.dumps(ROW | {"nfe": None}) + "\n")
     with pytest.raises(UserError, match=r"rows\.jsonl: row 2: .*nfe"):
-        records.RunDir(tmp_path, "", "results.json", resume=tmp_path)
+        records.RunDir(tmp_path, "", resume=tmp_path)
 
 
 def test_a_last_line_that_is_cut_is_dropped_and_written_again(tmp_path):
     whole = json.dumps(ROW) + "\n"
     (tmp_path / "rows.jsonl").write_text(whole + whole[:30], encoding="utf-8")
-    folder = records.RunDir(tmp_path, "", "results.json", resume=tmp_path)
+    folder = records.RunDir(tmp_path, "", resume=tmp_path)
     assert folder.rows == [ROW]
-    folder.append([ROW | {"seed": 2}])
+    assert folder.append([ROW | {"seed": 2}]) == [ROW | {"seed": 2}]
     assert records.read_rows(tmp_path / "rows.jsonl") == [ROW, ROW | {"seed": 2}]
-    folder.export()
-    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8")) == folder.rows
+
+
+def test_the_rows_of_an_earlier_run_are_found_by_all_that_identifies_them(tmp_path):
+    (tmp_path / "rows.jsonl").write_text(json.dumps(ROW) + "\n")
+    folder = records.RunDir(tmp_path, "", resume=tmp_path)
+    keys = [{"name": "temp 0.5", "seed": seed, "module": "gpt"} for seed in (1, 2)]
+    assert folder.find(keys) == [ROW, None]
+    assert folder.find([keys[0] | {"spacing": 3}, keys[0] | {"module": "diffusion"}]) == [None, None]
 
 
 def test_rows_of_a_run_that_has_just_begun_are_none_to_measure(tmp_path):
     (tmp_path / "rows.jsonl").write_text("")
     with pytest.raises(UserError, match=r"rows\.jsonl: holds no rows"):
         records.read_rows(tmp_path / "rows.jsonl")
-    assert records.RunDir(tmp_path, "", "rows.json", resume=tmp_path).rows == []
+    assert records.RunDir(tmp_path, "", resume=tmp_path).rows == []
 
 
 def test_appending_writes_the_new_rows_only(tmp_path):
-    folder = records.RunDir(tmp_path, "x", "results.json")
+    folder = records.RunDir(tmp_path, "x")
     folder.append([ROW] * 100)
     first = folder.lines.stat()
     folder.append([ROW])
     assert folder.lines.stat().st_ino == first.st_ino  # the same file, longer by one row
     assert folder.lines.stat().st_size == first.st_size * 101 // 100
-    assert not folder.exported.exists()
 
 
 def analysed(own_root, rows, *paths):

@@ -72,7 +72,8 @@ def test_the_watcher_is_not_on_the_clock(monkeypatch):
 
 def test_equal_values_of_a_grid_count_once():
     cells = experiment.grid(diffusion.Decoding(), {"spacing": (5, 5), "temp": (0.5, 0.7, 0.5)})
-    assert [(cell.spacing, cell.temp) for cell in cells] == [(5, 0.5), (5, 0.7)]
+    found = {name: (cell.spacing, cell.temp) for name, cell in cells.items()}
+    assert found == {"temp 0.5": (5, 0.5), "temp 0.7": (5, 0.7)}
 
 
 def test_a_plan_writes_the_first_text_alone_and_the_others_together():

@@ -51,20 +51,17 @@ class Args:
 def reference(args, engine, load):
     """The real text that texts are measured against; None, with a note, when the default corpus cannot be had.
 
-    load(name, path) -> Engine, of the evaluator. Raises UserError when the engine knows other characters.
+    load: methods.load, for the evaluator. Raises UserError when the engine knows other characters.
     """
     found = quality.Reference.of_data(args.data)
     if found is None:
         return None
     check_text(found.alphabet, args.data or "data.txt", engine, hint="give that with --data")
-    hint = "docs/training.md says how to train one"
-    exists = os.path.exists(args.evaluator)
-    check(exists or args.evaluator == EVALUATOR, f"--evaluator {args.evaluator}: no such file. {hint}")
-    evaluator = load("gpt", args.evaluator) if exists else None
-    if evaluator is None or evaluator.alphabet != found.alphabet or evaluator.weights == engine.weights:
+    evaluator = load("gpt", args.evaluator, remedy="docs/training.md says how")
+    if evaluator.alphabet != found.alphabet or evaluator.weights == engine.weights:
         none = f"{args.evaluator}: no independent evaluator of this text, so that generative_nll stays empty"
-        note(f"{none}. {hint}")
-        evaluator = None
+        note(f"{none}. docs/training.md says how to train one")
+        return found
     return replace(found, evaluator=evaluator)
 
 
@@ -76,15 +73,19 @@ def check_text(alphabet, path, *engines, hint="give weights of that text"):
 
 
 def grid(decoding, choices):
-    """Every combination of the choices {setting: values} on a Decoding: a list of Decodings; equal values count once.
+    """Every combination of the choices {setting: values} on a Decoding: {what varies, in words: Decoding}.
 
     Raises UserError for a setting that the method lacks.
     """
     known = {field.name for field in fields(decoding)}
     lacking = sorted(set(choices) - known)
     check(not lacking, f"this method has no {', '.join(lacking)}; it has {', '.join(sorted(known))}")
-    cells = itertools.product(*map(dict.fromkeys, choices.values()))
-    return [replace(decoding, **dict(zip(choices, cell, strict=True))) for cell in cells]
+    varied = [name for name, values in choices.items() if len({*values}) > 1]
+    cells = {}
+    for values in itertools.product(*choices.values()):
+        cell = replace(decoding, **dict(zip(choices, values, strict=True)))
+        cells[settings_label(cell, varied)] = cell
+    return cells
 
 
 def settings_label(decoding, settings):
@@ -99,20 +100,18 @@ def prompts(engine, reference, args):
     if reference is None:
         return [first]
     rows = [row["prompt"] for row in reference.cut(args.prompts - 1, args.prompt_len, args.max_new_tokens)]
-    short = f"--prompts {args.prompts}: the held-out text has room for {len(rows) + 1} of this length only"
-    check(len(rows) == args.prompts - 1, short)
-    check(first not in rows and len(set(rows)) == len(rows), f"--prompt-len {args.prompt_len}: some prompts are equal")
-    return [first, *rows]
+    found = list(dict.fromkeys([first, *rows]))
+    few = f"--prompts {args.prompts}: the held-out text has room for {len(found)} different ones of this length only"
+    check(len(found) == args.prompts, few)
+    return found
 
 
 def batches(name, engine, decoding, args, prompts):
     """[(engine, Trial)] of one setting, a text for each seed and prompt: `timed` of them alone, the others in batches."""
     texts = list(itertools.product(args.seeds, prompts))
     timed = args.timed if args.is_timed else 0
-    alone = texts[:timed]
-    others = texts[timed:]
-    planned = [[text] for text in alone]
-    planned += [others[start : start + args.batch] for start in range(0, len(others), args.batch)]
+    planned = [[text] for text in texts[:timed]]
+    planned += [texts[start : start + args.batch] for start in range(timed, len(texts), args.batch)]
     tasks = []
     for batch in planned:
         seeds, openings = zip(*batch, strict=True)
@@ -157,63 +156,51 @@ def write(settings, args, load, label, rows_file):
 
 
 def generate_rows(todo, args, reference, label, rows_file):
-    """Write texts, or those that the folder to go on with does not hold yet, trial by trial -> (all rows, their folder).
+    """Write texts trial by trial -> (a row for each, their folder); those that the folder to go on with holds are its own.
 
     todo: [(engine, Trial)]; label, rows_file: of the folder. The texts of a trial are measured against the reference, then
-    stored. A run that was interrupted and resumed ends with the rows of one that was not. What cannot be done is refused
-    before there is a folder.
+    stored. What cannot be done is refused before there is a folder.
     """
     sources = reference.sources() if reference else {"corpus": None, "evaluator": None}
     planned = [[key | sources for key in row_keys(*task)] for task in todo]
-    ends = list(itertools.accumulate(map(len, planned)))
-    engines = {id(engine): engine for engine, _ in todo}
-    with workers.executor(_write, engines, args.workers, args.cluster) as submit:
-        folder = records.RunDir(args.output_dir, label, rows_file, args.resume)
-        done = rows_done(folder, list(itertools.chain(*planned)))
-        left = [
-            trial for trial in zip(todo, planned, ends, strict=True) if trial[-1] > done
-        ]  # not written to their end
-        futures = [submit((id(engine), trial)) for (engine, trial), _, _ in left]
+    count = sum(map(len, planned))
+    rows = []
+    with workers.executor(_write, todo, args.workers, args.cluster) as submit:
+        folder = records.RunDir(args.output_dir, label, args.resume)
+        stored = [folder.find(keys) for keys in planned]
+        futures = {n: submit(n) for n, found in enumerate(stored) if None in found}
         try:
             if args.is_timed:
-                for engine, trial in {id(engine): (engine, trial) for (engine, trial), _, _ in left}.values():
+                for engine, trial in {id(todo[n][0]): todo[n] for n in futures}.values():
                     trials.warm_up(engine, trial)
-            with Bar("writing", ends[-1], done, "texts") as bar:
-                for (_, keys, end), future in zip(left, futures, strict=True):
-                    bar.show(len(folder.rows), keys[0]["name"])
-                    last = {"batch": len(keys), "jobs": args.workers}
-                    if not args.is_timed:
-                        last |= {"seconds": None, "cpu_seconds": None}
-                    rows = [key | vars(sample) | last for key, sample in zip(keys, future.result(), strict=True)]
-                    folder.append(quality.measure(rows[len(folder.rows) - end :], reference))
+            with Bar("writing", count, unit="texts") as bar:
+                for n, (keys, found) in enumerate(zip(planned, stored, strict=True)):
+                    if n in futures:
+                        bar.show(len(rows), keys[0]["name"])
+                        found = folder.append(measured(keys, futures[n].result(), args, reference))
+                    rows += found
         except KeyboardInterrupt:
-            note(f"{len(folder.rows)} of {ends[-1]} texts are written; go on with: --resume {folder.path}")
+            note(f"{len(rows)} of {count} texts are written; go on with: --resume {folder.path}")
             raise
         finally:
-            folder.export()
-    return folder.rows, folder
+            folder.write(rows_file, rows)
+    return rows, folder
 
 
-def rows_done(folder, planned):
-    """How many of the planned texts, as `row_keys` says, a folder holds. Raises UserError if it holds others."""
-    other = f"{folder.path}: holds rows of a run with other settings ({{}}); --resume goes on with the same ones"
-    for row, head in zip(folder.rows, records.json_roundtrip(planned), strict=False):
-        # older rows lack some columns
-        differing = ", ".join(key for key, value in head.items() if row.get(key, value) != value)
-        check(not differing, other.format(differing))
-    check(len(folder.rows) <= len(planned), other.format(f"{len(planned)} texts"))
-    settings = len({head["name"] for head in planned})
-    note(f"{len(planned)} texts of {settings} settings, {len(folder.rows)} of them written before")
-    return len(folder.rows)
+def measured(keys, samples, args, reference):
+    """The rows of a trial, with their measures; seconds are those of texts that nothing was written beside."""
+    rows = []
+    for key, sample in zip(keys, samples, strict=True):
+        row = key | vars(sample) | {"batch": len(keys), "jobs": args.workers}
+        rows.append(row if args.is_timed else row | {"seconds": None, "cpu_seconds": None})
+    return quality.measure(rows, reference)
 
 
-def _write(engines, task):
-    """A worker's task: (key of one of the engines, Trial) -> Samples."""
-    return trials.run(engines[task[0]], task[1])
+def _write(todo, n):
+    """A worker's task: write the n-th trial of those planned -> Samples."""
+    return trials.run(*todo[n])
 
 
 def print_summary(verdicts, folder, *command):
     """End a script: what it found, where its files are, and the script to run next with its flags."""
-    print(*verdicts, f"files: {folder.path}", sep="\n")
-    if command:
-        print(f"next:  {uv_run(*command)}")
+    print(*verdicts, f"files: {folder.path}", f"next:  {uv_run(*command)}", sep="\n")

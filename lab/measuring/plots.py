@@ -1,13 +1,19 @@
 """Plots that need no explanation: units on the axes, intervals drawn, colours that the colour-blind can tell apart."""
 
 import contextlib
+import itertools
+
+import pandas
 
 from lab.files import atomic
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
 
-DISTANCE = "distance to real text: JSD 4 + excess copying (\u2190 better)"  # along a y axis this points down
-PER_PASS = "characters per forward pass (better \u2192)"
+TITLES = {  # of axes; along a y axis the arrow to the left points down
+    "distance": "distance to real text: JSD 4 + excess copying (\u2190 better)",
+    "chars_per_call": "characters per forward pass (better \u2192)",
+    "chars_per_second": "characters per second, one text at a time (better \u2192)",
+}
 
 
 @contextlib.contextmanager
@@ -40,20 +46,15 @@ def figure(path, title, x, y):
         yield axes
 
 
-def scatter(axes, points, x, y, colour=COLOURS[0], label=None, marker="o", size=36):
+def scatter(axes, points, x, y, colour=COLOURS[0], label=None, size=36):
     """Points with the intervals of y where they are known.
 
     points: dictionaries with the keys x and y, and perhaps y_low and y_high.
     """
-    known = [p for p in points if p.get(x) is not None and p.get(y) is not None]
-    for p in known:
-        low = p.get(f"{y}_low")
-        high = p.get(f"{y}_high")
-        if low is not None:
-            axes.vlines(p[x], low, high, color=colour, alpha=0.35, linewidth=1.5, zorder=1)
-    across = [p[x] for p in known]
-    up = [p[y] for p in known]
-    axes.scatter(across, up, color=colour, marker=marker, label=label, zorder=2, s=size)
+    table = pandas.DataFrame(points, columns=[x, y, f"{y}_low", f"{y}_high"], dtype=float).dropna(subset=[x, y])
+    across, up, low, high = table.to_numpy().T
+    axes.vlines(across, low, high, color=colour, alpha=0.35, linewidth=1.5, zorder=1)
+    axes.scatter(across, up, color=colour, label=label, zorder=2, s=size)
 
 
 def label(axes, points, x, y):
@@ -83,8 +84,17 @@ def real_line(axes, value):
         axes.axhline(value, color="#555555", linestyle="--", linewidth=1, label="other real text of the same length")
 
 
-def speed_axis(points):
-    """Key and label of the points' speed: characters per second, or per forward pass when not all were timed."""
-    if all(point["chars_per_second"] for point in points):
-        return "chars_per_second", "characters per second, one text at a time (better \u2192)"
-    return "chars_per_call", "characters per forward pass, as seconds were not measured (better \u2192)"
+def speed_of(points):
+    """The key of the points' speed: characters per second, or per forward pass where not all were timed."""
+    return "chars_per_second" if all(point["chars_per_second"] for point in points) else "chars_per_call"
+
+
+def against_speed(path, title, y, groups, real, named=()):
+    """Groups of points {label: points} by speed and y, with the names of some of them; real: the measures of real text."""
+    speed = speed_of(itertools.chain(*groups.values()))
+    with figure(path, title, TITLES[speed], TITLES[y]) as axes:
+        for (group, points), colour in zip(groups.items(), COLOURS, strict=False):
+            scatter(axes, points, speed, y, colour, group)
+        label(axes, named, speed, y)
+        if real and y in real:
+            real_line(axes, real[y]["mean"])

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import pandas
 import torch
 from scipy.special import entr, rel_entr
 from torch.nn import functional as F
@@ -28,12 +29,10 @@ MEASURES = {  # every measure: what it is of (a text's cost, its characters, or 
     "seconds": ("cost", "s"),
     "generative_nll": ("text", "nats per character"),
     "real_words": ("text", ""),
-    "long_words": ("text", ""),
     "distinct_2": ("text", ""),
     "repetition": ("text", ""),
     "copied_share": ("text", ""),
     "trigram_entropy": ("set", "bits"),
-    "jsd_3": ("set", "bits"),
     "jsd_4": ("set", "bits"),
     "distance": ("set", ""),
 }
@@ -60,15 +59,6 @@ class Reference:
     corpus: str = ""
     evaluator: object = None  # an Engine
 
-    @classmethod
-    def of(cls, corpus):
-        """From a Corpus, without an evaluator model."""
-        train, known, real = (
-            corpus.alphabet.decode(x) for x in (corpus.train[:SEARCHED], corpus.validation, corpus.test)
-        )
-        label = f"{corpus.path.name} sha256 {corpus.sha256[:12]}"
-        return cls(train, known, real, frozenset(words_of(train)), corpus.alphabet, label)
-
     def sources(self):
         """The columns of a row that say what its measures depend on."""
         return {"corpus": self.corpus, "evaluator": self.evaluator and self.evaluator.weights}
@@ -89,13 +79,16 @@ class Reference:
         strange = sorted(set().union(*(row["text"] for row in rows)) - set(corpus.alphabet.characters))
         other = f"{corpus.path}: lacks characters of these texts ({strange[:5]}); give the text that they follow with --data"
         check(not strange, other)
-        return cls.of(corpus)
+        parts = corpus.train[:SEARCHED], corpus.validation, corpus.test
+        train, known, real = map(corpus.alphabet.decode, parts)
+        label = f"{corpus.path.name} sha256 {corpus.sha256[:12]}"
+        return cls(train, known, real, frozenset(words_of(train)), corpus.alphabet, label)
 
     def cut(self, count, prompt_len, chars):
         """Held-out text cut as samples are: at most `count` rows, spread evenly, none overlapping."""
         size = prompt_len + chars
         most = min(count, len(self.real) // size)
-        starts = np.linspace(0, len(self.real) - size, most).astype(int) if most else ()
+        starts = np.linspace(0, len(self.real) - size, most).astype(int)
         pieces = [self.real[s : s + size] for s in starts]
         return [{"prompt": p[:prompt_len], "seed": 0, "text": p, "chars": chars} for p in pieces]
 
@@ -114,8 +107,7 @@ def measure(rows, reference):
     measured = []
     for row, value in zip(rows, nll, strict=True):
         new = row["text"][-row["chars"] :]
-        words, long_words = word_shares(new, reference)
-        found = {"generative_nll": value, "real_words": words, "long_words": long_words}
+        found = {"generative_nll": value, "real_words": real_words(new, reference)}
         found |= {"distinct_2": distinct(words_of(new), 2), "repetition": repetition(new)}
         measured.append(row | found | {"copied_share": copied_share(new, reference.train) if reference else None})
     return measured
@@ -131,28 +123,26 @@ def generative_nll(texts, evaluator, skip):
     if not evaluator or set().union(*texts) - set(evaluator.alphabet.characters):
         return [None] * len(texts)
     model = evaluator.model
-    results = []
     size = model.config.block_size
     half = max(1, size // 2)
+    results = []
     for text, first in zip(texts, skip, strict=True):
         idx = evaluator.alphabet.encode(text)
-        nll = []
-        for start in range(0, max(1, len(idx) - 1 - (size - half)), half):
+        nll = torch.zeros(len(idx) - 1)  # of each character but the first
+        starts = range(0, max(1, len(nll) - size + half), half)
+        for start in reversed(starts):  # where windows overlap the earlier one counts, in which more text stands before
             x = idx[start : start + size + 1]
-            row = F.cross_entropy(model(x[None, :-1])[0], x[1:], reduction="none")
-            nll.append(row if start == 0 else row[size - half :])
-        results.append(torch.cat(nll)[max(0, first - 1) :].mean().item())
+            nll[start : start + size] = F.cross_entropy(model(x[None, :-1])[0], x[1:], reduction="none")
+        results.append(nll[max(0, first - 1) :].mean().item())
     return results
 
 
-def word_shares(text, reference):
-    """Shares of words, and of those of 5 letters or more, that the training text has; None where a script has no spaces."""
+def real_words(text, reference):
+    """Share of words that the training text has; None where a script has no spaces."""
     words = words_of(text)
     if not reference or not words or text.count(" ") < len(text) / 30:
-        return None, None
-    known = reference.words
-    long = [word for word in words if len(word) >= 5]
-    return tuple(np.mean([word in known for word in some]).item() if some else None for some in (words, long))
+        return None
+    return np.mean([word in reference.words for word in words]).item()
 
 
 def distinct(items, n):
@@ -161,29 +151,23 @@ def distinct(items, n):
     return len(set(grams)) / len(grams) if grams else None
 
 
-def share_within(text, n, is_known):
-    """Share of characters that lie in an n-gram of which is_known(n-gram) is true; None for an empty text."""
-    inside = np.zeros(len(text), dtype=bool)
-    for start, gram in enumerate(grams(text, n)):
-        inside[start : start + n] |= is_known(gram)
-    return float(inside.mean()) if len(text) else None
+def share_within(n, is_known):
+    """Share of characters that lie in an n-gram of which is_known is true, one for each n-gram of a text."""
+    inside = np.zeros(len(is_known) + n - 1, dtype=bool)
+    for start in np.flatnonzero(is_known):
+        inside[start : start + n] = True
+    return float(inside.mean())
 
 
 def repetition(text, n=REPEATED):
     """Share of characters that lie in an n-gram which began earlier in the text."""
-    seen = Counter()
-
-    def began_earlier(gram):
-        seen[gram] += 1
-        return seen[gram] > 1
-
-    return share_within(text, n, began_earlier)
+    return share_within(n, pandas.Series(grams(text, n)).duplicated())
 
 
 def copied_share(text, source, n=COPIED):
-    """Share of characters that lie in runs of n or more that stand in `source`; None for an empty text."""
+    """Share of characters that lie in runs of n or more that stand in `source`."""
     known = hashed(source, n)
-    return share_within(text, n, lambda gram: hash(gram) in known)
+    return share_within(n, [hash(gram) in known for gram in grams(text, n)])
 
 
 @functools.lru_cache(maxsize=2)
@@ -215,33 +199,36 @@ class NgramStats:
     def __init__(self, groups, reference):
         self.real_share = copied_share(reference.real[:2000], reference.train)
         self.copied_share = np.array([np.mean([row["copied_share"] or 0 for row in group]) for group in groups])
-        self.counts = {}
-        self.target = {}
-        for n in (3, 4):
-            written = [[row["text"][-row["chars"] :] for row in group] for group in groups]
-            per_group = [Counter(gram for text in texts for gram in grams(text, n)) for texts in written]
-            target = counted(reference.known, n)
-            seen = sorted(set().union(*per_group))  # in order, for sums that come out the same in each process
-            self.counts[n] = np.array([[*(counter[gram] for gram in seen), 0] for counter in per_group], dtype=float)
-            known = [target[gram] for gram in seen]
-            # n-grams of which no group has any are one column: what they add depends on their sum alone
-            self.target[n] = np.array([*known, target.total() - sum(known)], dtype=float)
+        self.trigrams, _ = ngram_table(groups, 3, Counter())
+        self.fourgrams, self.target = ngram_table(groups, 4, counted(reference.known, 4))
 
     def has_counts(self):
         """Whether each group, and real text, is long enough to be measured."""
-        return bool(self.counts[4].sum(1).all() and self.target[4].sum())
+        return bool(self.fourgrams.sum(1).all() and self.target.sum())
 
     def figures(self, weights):
         """weights: (..., groups), how often each group counts. Returns arrays (...) by measure.
 
-        trigram_entropy: bits; jsd_3, jsd_4: divergence from held-out text, bits; distance: jsd_4 plus the share of
-        copied text beyond real text's own, a sum of two quantities and so without a unit.
+        trigram_entropy: bits; jsd_4: divergence from held-out text, bits; distance: jsd_4 plus the share of copied text
+        beyond real text's own, a sum of two quantities and so without a unit.
         """
-        found = {"trigram_entropy": entropy(weights @ self.counts[3])}
-        for n in self.counts:
-            found[f"jsd_{n}"] = divergence(weights @ self.counts[n], self.target[n])
+        jsd = divergence(weights @ self.fourgrams, self.target)
         copied = weights @ self.copied_share / weights.sum(-1)
-        return found | {"distance": found["jsd_4"] + np.maximum(0, copied - self.real_share)}
+        distance = jsd + np.maximum(0, copied - self.real_share)
+        return {"trigram_entropy": entropy(weights @ self.trigrams), "jsd_4": jsd, "distance": distance}
+
+
+def ngram_table(groups, n, target):
+    """How often each group of rows, and a target, has each n-gram: (groups, n-grams), (n-grams,).
+
+    The last column is of those that no group has: what they add to a divergence depends on their sum alone.
+    """
+    texts = [[row["text"][-row["chars"] :] for row in group] for group in groups]
+    written = [Counter(gram for text in group for gram in grams(text, n)) for group in texts]
+    seen = sorted(set().union(*written))  # in order, for sums that come out the same in each process
+    counts = np.array([[*(counter[gram] for gram in seen), 0] for counter in written], dtype=float)
+    known = [target[gram] for gram in seen]
+    return counts, np.array([*known, target.total() - sum(known)], dtype=float)
 
 
 @functools.lru_cache(maxsize=4)

@@ -33,7 +33,6 @@ class Row(msgspec.Struct, kw_only=True):
     jobs: int | None = None  # processes that wrote at the same time
     generative_nll: float | None  # nats per character under the evaluator model
     real_words: float | None  # share of words that the training text has
-    long_words: float | None  # the same of words of 5 letters or more
     distinct_2: float | None  # different pairs of words by all pairs (Li et al. 2016, arXiv 1510.03055)
     repetition: float | None  # share of characters in a run of 16 that stood before
     copied_share: float | None  # share of characters in runs of 32 that stand there
@@ -119,39 +118,36 @@ def read_log(path, needed):
 
     try:
         log = pandas.read_csv(io.BytesIO(text), encoding="utf-8-sig", index_col=False)
-        missing = ", ".join(name for name in needed if name not in log)
-        check(not missing, f"{path}: no training log, or that of another method: it lacks {missing}")
-        check(len(log) > 0, f"{path}: no training log: it has no rows")
         return log[list(needed)].astype(float)
-    except ValueError as error:  # pandas' own errors are ValueErrors
-        raise UserError(f"{path}: no training log ({error})") from error
+    except (KeyError, ValueError) as error:  # pandas' own errors are ValueErrors
+        raise UserError(f"{path}: no training log, or that of another method ({error})") from error
 
 
 class RunDir:
-    """Where a run puts its files. Its rows are appended to rows.jsonl as they come and exported as one JSON list.
+    """Where a run puts its files. Its rows are appended to rows.jsonl as they come.
 
-    rows: those on disk; path: the folder.
+    rows: those of an earlier run that is gone on with; path: the folder.
     """
 
-    def __init__(self, output_dir, label, rows_file, resume=None):
-        """label: of the method, or "" for none; rows_file: of the export; resume: an earlier run's folder to go on with."""
+    def __init__(self, output_dir, label, resume=None):
+        """label: of the method, or "" for none; resume: an earlier run's folder to go on with. Raises UserError."""
         self.path = resume or new_run_dir(output_dir, label)
         self.lines = self.path / "rows.jsonl"
-        self.exported = self.path / rows_file
         check(resume is None or self.lines.exists(), f"--resume {resume}: has no rows.jsonl, so no run to go on with")
         self.rows = read_rows(self.lines, may_be_empty=True) if resume else []
         write_text(self.lines, "".join(encoded(row).decode() + "\n" for row in self.rows))  # without a line that is cut
 
+    def find(self, keys):
+        """The earlier row that has all columns of a key, or None, for each of these keys."""
+        keys = json_roundtrip(keys)
+        return [next((row for row in self.rows if key.items() <= row.items()), None) for key in keys]
+
     def append(self, rows):
-        """Add rows to those on disk. Raises UserError."""
+        """Store rows -> these rows as they are read back. Raises UserError."""
         rows = json_roundtrip(rows)
         with writing(self.lines), open(self.lines, "ab") as file:
             file.write(msgspec.json.Encoder().encode_lines(rows))
-        self.rows += rows
-
-    def export(self):
-        """Write the rows as one JSON list. Raises UserError."""
-        write_json(self.exported, self.rows)
+        return rows
 
     def write(self, name, value):
         """Write a file of the folder: .csv from rows, .json from anything, else text."""

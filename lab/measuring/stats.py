@@ -20,7 +20,11 @@ FEWEST_CLUSTERS = 5  # clusters that an interval needs
 LEVEL = 0.05  # of the verdicts: how often equal things may be called different
 RULE = "Higher and lower stand after Holm's correction for all measures of a comparison; an interval is of one measure alone."
 SETTINGS = {"name", "module", "weights", "sampler", "corpus", "evaluator", "chars"}  # and what Row does not name
-FIXED = {*Row.__struct_fields__, "copied_run"} - SETTINGS  # columns that are not settings; the last in older rows
+FIXED = {
+    *Row.__struct_fields__,
+    "copied_run",
+    "long_words",
+} - SETTINGS  # columns that are no settings; the last two in older rows
 
 
 def clusters(rows):
@@ -118,7 +122,7 @@ def summarise(rows, reference, names=None):
     result = {"n": len(rows), "clusters": len(groups), "over": over}
     for name, (figures,), _ in jackknifed([groups], reference, names):
         low, high, _ = interval(figures)
-        result[name] = {"mean": float(figures[0]), "low": low, "high": high}
+        result[name] = {"mean": figures[0], "low": low, "high": high}
     return result
 
 
@@ -136,18 +140,27 @@ def compare(a_rows, b_rows, reference, names=None):
     found = []
     for name, (a, b), known in jackknifed(sides, reference, names):
         _, unit = MEASURES.get(name, ("", ""))
-        row = {"measure": name, "unit": unit, "a": float(a[0]), "b": float(b[0]), "difference": float(b[0] - a[0])}
+        row = {"measure": name, "unit": unit, "a": a[0], "b": b[0], "difference": b[0] - a[0]}
         row |= interval(b - a)._asdict()
         found.append(row | {"n": len(a_rows), "clusters": known, "over": over})
     return with_verdicts(found)
 
 
+def comparison(groups, pairs, reference):
+    """What sets of texts {name: rows} differ by, beside real text: a dictionary to write. pairs: (name, name), b - a."""
+    differences = {f"{b} - {a}": compare(groups[a], groups[b], reference) for a, b in pairs}
+    told = []
+    for (a, b), found in zip(pairs, differences.values(), strict=True):
+        told += verdicts(found, a, b)
+    real = real_text(next(iter(groups.values())), reference)
+    return {"verdicts": told, "differences": differences, "real_text": real}
+
+
 def with_verdicts(found):
     """Differences that are judged together, with p_holm and verdict added where there is an interval."""
     known = [row for row in found if row["p"] is not None]
-    told = {
-        (row["p"], row["difference"]): row["p"] for row in known
-    }  # passes and full passes of a masked model are one
+    # passes and full passes of a masked model are one
+    told = {(row["p"], row["difference"]): row["p"] for row in known}
     corrected = dict(zip(told, holm([*told.values()]), strict=True))
     for row in known:
         p = corrected[row["p"], row["difference"]]
@@ -192,18 +205,14 @@ def common_texts(groups):
     Measures of unequal numbers of texts cannot be compared, nor of unequal lengths. Raises UserError.
     """
     texts = [{(row["seed"], row["prompt"]): row for row in group} for group in groups]
-    for own, group in zip(texts, groups, strict=True):
-        twice = f"{group[0]['name']}: has two texts of one seed and prompt: was a file given twice?"
-        check(len(own) == len(group), twice)
+    most = max(map(len, groups))
+    check(max(map(len, texts)) == most, "a setting has two texts of one seed and prompt: was a file given twice?")
     lengths = sorted({row["chars"] for group in groups for row in group})
     check(len(lengths) == 1, f"texts of {lengths} characters: give those of one length at a time")
     common = [text for text in texts[0] if all(text in own for own in texts)]
-    least = min(groups, key=len)
-    most = max(map(len, groups))
-    has = f"{least[0]['name']} has {len(least)} texts, others up to {most}"
-    check(common, f"no seed and prompt is common to all settings ({has}): nothing to compare")
+    check(common, "no seed and prompt is common to all settings: nothing to compare")
     if len(common) < most:
-        note(f"only the {len(common)} texts whose seed and prompt all settings have are compared ({has})")
+        note(f"only the {len(common)} texts whose seed and prompt all settings have are compared; some have {most}")
     return [[own[text] for text in common] for own in texts]
 
 
@@ -216,22 +225,13 @@ def by_setting(groups, reference):
     for group in groups:
         point = {key: value for key, value in group[0].items() if key not in FIXED}
         timed = [row["chars"] / row["seconds"] for row in group if row.get("seconds")]
-        for name, found in summarise(equal_size(group, reference), reference).items():
+        for name, found in summarise(group, reference).items():
             if isinstance(found, dict):
                 point |= {name: found["mean"], f"{name}_low": found["low"], f"{name}_high": found["high"]}
             else:
                 point[name] = found
-        points.append(point | {"chars_per_second": float(np.median(timed)) if timed else None})
+        points.append(point | {"chars_per_second": np.median(timed) if timed else None})
     return points
-
-
-def equal_size(rows, reference):
-    """The rows, or as many of them, evenly spread, as the real text they are compared with has room for."""
-    if reference is None:
-        return rows
-    most = max(1, len(reference.real) // len(rows[0]["text"]))
-    kept = np.linspace(0, len(rows) - 1, min(most, len(rows)))
-    return [rows[i] for i in kept.astype(int)]
 
 
 def real_text(rows, reference):
@@ -241,7 +241,7 @@ def real_text(rows, reference):
     text = rows[0]["text"]
     chars = rows[0]["chars"]
     real = measure(reference.cut(len(rows), len(text) - chars, chars), reference)
-    return summarise(real, reference, measures_of("text")) if real else None
+    return summarise(real, reference) if real else None
 
 
 def verdicts(found, a="a", b="b"):
@@ -252,17 +252,14 @@ def verdicts(found, a="a", b="b"):
 def verdict_of(found, a="a", b="b"):
     """A comparison's verdict in a sentence: which way, how far, how sure."""
     what = found["measure"].replace("_", " ")
-    unit = found["unit"]
     size = f"{what} {found['a']:.4g} ({a}), {found['b']:.4g} ({b})"
     if found["p"] is None:
         return f"{size}: too few {found['over']} ({found['clusters']}) to tell a difference from chance"
-    spread = f"[{found['low']:.3g}, {found['high']:.3g}] {unit}".strip()
-    spread += f", {found['clusters']} {found['over']}"
-    if found["verdict"] == "equal":
-        return f"{size}: equal"
-    differs = found["verdict"] in ("higher", "lower")
-    verdict = f"{b} {found['verdict']} by {abs(found['difference']):.3g}" if differs else found["verdict"]
-    return f"{size}: {verdict}, 95 % interval {spread}"
+    verdict = found["verdict"]
+    if verdict in ("higher", "lower"):
+        verdict = f"{b} {verdict} by {abs(found['difference']):.3g}"
+    spread = f"[{found['low']:.3g}, {found['high']:.3g}] {found['unit']}".strip()
+    return f"{size}: {verdict}, 95 % interval {spread}, {found['clusters']} {found['over']}"
 
 
 def pareto(points, high, low=()):
@@ -272,11 +269,10 @@ def pareto(points, high, low=()):
     """
     keys = [*high, *low]
     known = [point for point in points if all(point.get(key) is not None for key in keys)]
-    signs = [1] * len(high) + [-1] * len(low)
-    scores = np.array([[point[key] for key in keys] for point in known]).reshape(-1, len(keys)) * signs
-    best = []
-    for point, own in zip(known, scores, strict=True):
-        beats = (scores >= own).all(1) & (scores > own).any(1)
-        if not beats.any():
-            best.append(point)
+
+    def beats(a, b):
+        gains = [a[key] - b[key] for key in high] + [b[key] - a[key] for key in low]
+        return min(gains) >= 0 and max(gains) > 0
+
+    best = [point for point in known if not any(beats(other, point) for other in known)]
     return sorted(best, key=lambda point: point[keys[0]])

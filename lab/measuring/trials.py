@@ -39,9 +39,7 @@ class Engine:
 
     def prompt(self, length):
         """The default prompt: the first `length` characters. Raises UserError when so many are not known."""
-        most = len(self.opening)
-        check(0 <= length <= most, f"prompt_len must lie in 0..{most}, not {length}")
-        return self.opening[:length]
+        return head(self.opening, length)
 
     def write(self, text, new=240, seed=1337, decoding=None, longest_gap=16):
         """A text with its mask symbols (`_`) and its gaps (`*`) filled in and `new` characters added -> the whole text.
@@ -53,6 +51,13 @@ class Engine:
         text = gaps.with_masks(self, text, longest_gap, decoding.temp, generator(seed, text))
         canvas = Canvas(*self.alphabet.encode_masked(text + self.alphabet.mask * new)).repeat(1)
         return run(self, Trial(canvas, decoding, (seed,)))[0].text
+
+
+def head(opening, length):
+    """The first characters of what is known of a text's opening. Raises UserError when so many are not known."""
+    few = f"prompt_len {length}: only {len(opening)} characters of the text's opening are known; use --prompt"
+    check(length <= len(opening), few)
+    return opening[:length]
 
 
 def load(method, path=None, device="cpu", runtime="torch", hint=None):
@@ -139,11 +144,11 @@ def run(engine, trial, watch=None):
     cpu_seconds = 0.0
     began = time.process_time()
     for frame, took in frames(engine, replace(trial, canvas=canvas)):
-        seconds = seconds + took
-        cpu_seconds = cpu_seconds + time.process_time() - began
+        seconds += took
+        cpu_seconds += time.process_time() - began
         unfinished = masked.any(1)
-        nfe = nfe + unfinished
-        full_passes = full_passes + unfinished * frame.computed
+        nfe += unfinished
+        full_passes += unfinished * frame.computed
         idx = frame.idx
         masked = frame.masked
         if watch is not None:
@@ -151,14 +156,12 @@ def run(engine, trial, watch=None):
         began = time.process_time()
     on_cpu = all(p.device.type == "cpu" for p in engine.model.parameters())
     clocks = (seconds, cpu_seconds if on_cpu else None) if texts == 1 else (None, None)
-    chars = canvas.masked.sum(1)
-    counts = torch.stack((chars, nfe)).T.tolist()
-    costs = zip(counts, full_passes.tolist(), idx, strict=True)
-    return [Sample(*count, passes, *clocks, engine.alphabet.decode(text)) for count, passes, text in costs]
+    written = map(engine.alphabet.decode, idx)
+    costs = zip(canvas.masked.sum(1).tolist(), nfe.tolist(), full_passes.tolist(), written, strict=True)
+    return [Sample(chars, passes, full, *clocks, text) for chars, passes, full, text in costs]
 
 
 def warm_up(engine, trial):
-    """Write the first 20 characters of a trial's first text for nobody: the first passes of a process are slow."""
-    stop = int((~trial.canvas.masked[0]).sum()) + 20
-    start = Canvas(trial.canvas.idx[:1, :stop], trial.canvas.masked[:1, :stop])
-    run(engine, replace(trial, canvas=start, seeds=trial.seeds[:1]))
+    """Write 20 characters behind a trial's first text for nobody: the first passes of a process are slow."""
+    known = trial.canvas.idx[0, ~trial.canvas.masked[0]]
+    run(engine, replace(trial, canvas=Canvas.after(known, 20), seeds=trial.seeds[:1]))
