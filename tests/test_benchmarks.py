@@ -30,7 +30,7 @@ from benchmarks import (
     tables,
     timing,
 )
-from benchmarks.adapters import nanogpt, origin, origin_flow
+from benchmarks.adapters import origin, origin_flow
 from benchmarks.configurations import Configuration
 from benchmarks.draft_model import NGrams, generate, generate_streams
 from diffusion import METHOD as diffusion
@@ -519,8 +519,6 @@ def test_a_checkout_of_something_else_is_refused_before_anything_is_timed(tmp_pa
         (tmp_path / "gpt.py").write_text(content)
     with pytest.raises(UserError, match=r"gpt\.py: not a file of the project"):
         origin.load(tmp_path)
-    with pytest.raises(UserError, match=r"model\.py: not a file of the project"):
-        next(nanogpt.trainings(tmp_path, None, None))
 
 
 def test_the_pages_need_one_file_of_each_name(monkeypatch, tmp_path):
@@ -530,45 +528,24 @@ def test_the_pages_need_one_file_of_each_name(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_learning_curves_of_logs_and_of_minutes(monkeypatch, tmp_path):
-    """Uncompiled, from a text of the shipped characters; the logs are those of results/."""
-    monkeypatch.setattr(machine, "can_compile", lambda device: False)
+def test_learning_curves_of_logs(monkeypatch, tmp_path):
+    """Of results/, with a text of the shipped characters."""
     (tmp_path / "data.txt").write_text(methods.load("gpt").opening * 200, encoding="utf-8")
-    monkeypatch.setattr(learning_curves, "Corpus", lambda *_: corpus.Corpus(tmp_path / "data.txt"))
+    monkeypatch.setattr(learning_curves, "Corpus", lambda: corpus.Corpus(tmp_path / "data.txt"))
     monkeypatch.setattr(timing, "ROOT", tmp_path)
-    learning_curves.main(learning_curves.Args(device="cpu", minutes=(0.005, 0.01)))
+    learning_curves.main(timing.Output())
     reports = tmp_path / "benchmark_reports"
-    rows = records.read_json(reports / "first_minutes.json")["rows"]
-    assert [(row["method"], row["minutes"]) for row in rows] == [
-        *itertools.product(learning_curves.COMPARED, (0.005, 0.01))
-    ]
-    assert all(row["nats"] > 0 and row["steps"] > 0 for row in rows)
     gpt_row, *masked = records.read_json(reports / "budgets.json")["rows"]
     assert gpt_row["val_loss_at_equal_flop"] == pytest.approx(gpt_row["val_loss"], abs=0.01)
     assert all(row["flop"] > 1.9 * gpt_row["flop"] for row in masked)
     assert all(row["val_loss_at_equal_flop"] > row["val_loss"] for row in masked)
-    assert (reports / "budgets_flop.png").exists() and (reports / "first_minutes.png").exists()
+    assert (reports / "budgets_flop.png").exists()
 
 
 @pytest.mark.parametrize("settings", [{"flow_step": math.nan}, {"flow_step": -5}, {"flow_until": math.nan}])
 def test_the_flow_of_the_origin_takes_shares(settings):
     with pytest.raises(UserError, match=next(iter(settings))):
         origin_flow.Decoding(**settings)
-
-
-def test_one_training_of_others_is_read_at_each_time(monkeypatch):
-    """Steps of 20 seconds: three fit into a minute, and what happens between two readings does not count."""
-    taken = []
-    monkeypatch.setattr(learning_curves, "clock", lambda step: step() or 20.0)
-    found = list(learning_curves.train_others((3, 1), lambda: taken.append(1)))
-    assert found == [(1, 3), (3, 9)] and len(taken) == 9
-
-
-def test_reading_held_out_text_drops_nothing_and_leaves_a_model_in_training():
-    model, text = make_gpt(dropout=0.5).train(), SimpleNamespace(test=IDS.astype(np.uint8))
-    torch.nn.init.normal_(model.backbone.blocks[0].down.weight)
-    one, two = (learning_curves.held_out_loss(gpt, model, text) for _ in range(2))
-    assert one == two and model.training
 
 
 @pytest.mark.parametrize("scorer", ["gpt", "n-grams"])

@@ -55,19 +55,6 @@ class HuggingFace(nn.Module):
         return SimpleNamespace(logits=self.net(x))
 
 
-class Adapted(nn.Module):
-    """A model of others with our interface: call(model, idx (B, T) our tokens) -> logits (B, T, V) of our characters."""
-
-    def __init__(self, model, call, config):
-        super().__init__()
-        self.model = model
-        self.call = call
-        self.config = config
-
-    def forward(self, idx):
-        return self.call(self.model, idx)
-
-
 def load_module(path, *names):
     """Import a file of a checkout, which must have these names; it reads data.txt from the working folder meanwhile.
 

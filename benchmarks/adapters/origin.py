@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from benchmarks.adapters import Adapted, load_module
+from benchmarks.adapters import load_module
 from benchmarks.timing import stepper, timed
 from diffusion import METHOD as diffusion
 from gpt import METHOD as gpt
@@ -34,17 +34,6 @@ def training(module):
         loss.item()
 
     return model, step
-
-
-def trainings(folder, corpus, config):
-    """(method's name, whose, model with our interface, step()) of a fresh training of each method."""
-    calls = {  # the mask of theirs is the first character, of ours the last
-        gpt: lambda model, idx: model(idx)[0],
-        diffusion: lambda model, idx: model((idx + 1) % (config.vocab_size + 1))[0][..., 1:],
-    }
-    for method, module in load(folder).items():
-        model, step = training(module)
-        yield method.name, "the origin's", Adapted(model, calls[method], config), step
 
 
 def compared(origin, args, corpus, device):
