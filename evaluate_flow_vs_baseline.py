@@ -53,7 +53,7 @@ def blind(baseline, flow):
 def main(args):
     """Write the three sets of texts, then compare them."""
     files = {"diffusion": args.baseline_weights, "diffusion_flow": args.flow_weights}
-    engines = [methods.load(*file, runtime=args.runtime, sampler=args.sampler) for file in files.items()]
+    engines = [methods.load(*file, sampler=args.sampler) for file in files.items()]
     shared = {"temp": args.temp, "cool_to": STAGED["cool_to"], "top_k": args.top_k, "spacing": args.spacing}
     shared |= {"confidence_threshold": args.confidence_threshold, "draft_threshold": args.draft_threshold}
     flow = diffusion_flow.Decoding(**shared, flow_step=args.flow_step)

@@ -54,7 +54,7 @@ def main(args):
     """Write both sides' texts, then compare them."""
     sides = {args.a_name: decoding_of(args, "a"), args.b_name: decoding_of(args, "b")}
     check(len(sides) == 2 and all(sides), "--a-name and --b-name must be two names, neither of them empty")
-    engine = methods.load(args.module, args.weights, runtime=args.runtime, sampler=args.sampler)
+    engine = methods.load(args.module, args.weights, sampler=args.sampler)
     settings = {name: (engine, decoding) for name, decoding in sides.items()}
     rows, folder, reference = experiment.write(settings, args, methods.load, engine.name, "results.json")
     a, b = stats.grouped(rows, "name").values()

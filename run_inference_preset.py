@@ -16,7 +16,6 @@ from lab import cli, command
 from lab.cli import UserError, check
 from lab.decoding.canvas import Canvas
 from lab.measuring import experiment, records, trials
-from lab.model import onnx_runtime
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,6 @@ class Args:
     prompt_len: int = 16
     max_new_tokens: int = 512
     seed: int = 1337
-    runtime: onnx_runtime.Runtime = "torch"
 
     def __post_init__(self):
         cli.check_range(self, 1, experiment.MOST, "max_new_tokens")
@@ -54,7 +52,7 @@ def main(args):
         decoding = decoding_of(method, settings)
     except (UserError, TypeError) as error:  # the latter of a word in the place of a number
         raise UserError(f"{args.presets_file}: {args.preset}: {error}") from error
-    engine = methods.load(method, args.weights, runtime=args.runtime)
+    engine = methods.load(method, args.weights)
     prompt = engine.prompt(args.prompt_len) if args.prompt is None else args.prompt
     canvas = Canvas.after(engine.alphabet.encode(prompt), args.max_new_tokens)
     sample = trials.run(engine, trials.Trial(canvas, decoding, (args.seed,)))[0]

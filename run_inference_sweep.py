@@ -42,7 +42,7 @@ class Args(experiment.Args):
 
 def main(args):
     """Write the texts, then the table and the samples."""
-    engine = methods.load(args.module, args.weights, runtime=args.runtime, sampler=args.sampler)
+    engine = methods.load(args.module, args.weights, sampler=args.sampler)
     every = [field.name for method in methods.METHODS.values() for field in fields(method.Decoding)]
     choices = {name: getattr(args, name) for name in every if getattr(args, name)}
     cells = experiment.grid(methods.starting_point(args.module), choices)

@@ -35,7 +35,6 @@ HEAVY = (
     "dask",
     "distributed",
     "onnx",
-    "onnxruntime",
     "safetensors",
 )
 OURS = ("lab", "benchmarks")

@@ -20,7 +20,6 @@ from matplotlib.text import Text
 import methods
 import streams
 from benchmarks import (
-    adapters,
     frontier,
     frontier_plots,
     learning_curves,
@@ -30,7 +29,7 @@ from benchmarks import (
     tables,
     timing,
 )
-from benchmarks.adapters import origin, origin_flow
+from benchmarks.adapters import origin_flow
 from benchmarks.configurations import Configuration
 from benchmarks.draft_model import NGrams, generate, generate_streams
 from diffusion import METHOD as diffusion
@@ -311,39 +310,12 @@ def test_a_maintainers_run_renews_the_results_and_readme_the_pages(own_pages):
     assert (own_pages / "README.md").read_text("utf-8") == PAGE.replace("| something else | 1 | 2 | 3 | 4 |", cells)
 
 
-@pytest.mark.parametrize("name", ["frontier", "infilling", "shipped", "speed"])
+@pytest.mark.parametrize("name", ["frontier", "infilling", "restoring", "shipped"])
 def test_every_benchmark_writes_where_git_looks_away_unless_told(name):
     args = importlib.import_module(f"benchmarks.{name}").Args
     assert issubclass(args, timing.Output)
     assert args().folder == timing.ROOT / "benchmark_reports" and args(renew=True).folder == timing.ROOT / "results"
     assert "/benchmark_reports/" in (timing.ROOT / ".gitignore").read_text("utf-8").splitlines()
-
-
-def test_ratios_are_taken_pair_by_pair(monkeypatch):
-    """Two functions, one three times as slow, on a machine that is ten times slower in the second round."""
-    seconds = iter([1.0, 3.0, 10.0, 30.0, 1.0, 3.0])
-    monkeypatch.setattr(timing, "clock", lambda function: next(seconds))
-    row = timing.timed("writing", "seconds", lambda: None, lambda: None, 1, 3)
-    assert (row["ours"], row["theirs"], row["ratio"]) == (1.0, 3.0, 3.0)
-
-
-@pytest.mark.parametrize("unit, figures", [(timing.RATE, (12.0, 4.0)), ("seconds", (1 / 12, 1 / 4))])
-def test_a_row_is_a_rate_or_seconds_for_one(monkeypatch, unit, figures):
-    seconds = iter([2.0, 6.0])
-    monkeypatch.setattr(timing, "clock", lambda function: next(seconds))
-    row = timing.timed("writing", unit, int, int, 24, 1)
-    assert (row["ours"], row["theirs"]) == pytest.approx(figures) and row["ratio"] == 3
-
-
-@pytest.mark.parametrize("method, muon", [(gpt, True), (gpt, False), (diffusion, True)])
-def test_the_timed_step_learns(method, muon, monkeypatch):
-    config = replace(method.config, vocab_size=5, block_size=16, n_layer=1, n_head=1, n_embd=8, dropout=0.0)
-    monkeypatch.setattr(machine, "tune_malloc", lambda: None)
-    x = torch.randint(5, (4, 17), generator=torch.Generator().manual_seed(0))
-    text = SimpleNamespace(batch=lambda *_: x)
-    step = timing.stepper(method, text, config, 4, torch.device("cpu"), muon, compiled=False, bf16=False)
-    losses = [step() for _ in range(20)]
-    assert losses[-1] < losses[0] - 0.01
 
 
 @pytest.mark.slow
@@ -510,15 +482,6 @@ def test_without_its_flow_the_origins_model_writes_as_diffusion_does():
 
     assert torch.equal(text(origin_flow, flow_until=1.0), text(diffusion))
     assert not torch.equal(text(origin_flow), text(diffusion))
-
-
-@pytest.mark.parametrize("content", [None, "1 / 0", "import nothing_like_this", "Model = 1"])
-def test_a_checkout_of_something_else_is_refused_before_anything_is_timed(tmp_path, monkeypatch, content):
-    monkeypatch.setattr(adapters, "DEFAULT", tmp_path / "data.txt")
-    if content is not None:
-        (tmp_path / "gpt.py").write_text(content)
-    with pytest.raises(UserError, match=r"gpt\.py: not a file of the project"):
-        origin.load(tmp_path)
 
 
 def test_the_pages_need_one_file_of_each_name(monkeypatch, tmp_path):
