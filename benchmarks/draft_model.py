@@ -132,8 +132,7 @@ def generate(model, canvas, decoding, rngs, ngrams, drafts):
         canvas.prompt_lengths()
         model = OneStream(model)
     cache = ViewCache(model.config, B, L, like=model.lm_head.weight)
-    known = ~masked
-    passes, begins = order_of(known, getattr(decoding, "streams", 1))
+    passes, begins = order_of(~masked, getattr(decoding, "streams", 1))
     passes = passes.masked_fill(masked, NEVER)
     paces = Paces(masked, begins, ngrams.order)
     row = paces.row
@@ -148,7 +147,7 @@ def generate(model, canvas, decoding, rngs, ngrams, drafts):
         drafted = of_rows[inside], columns[inside]
         guess = idx.index_put(drafted, F.pad(proposed, (0, 1))[inside])
         order = Order(passes.index_put(drafted, torch.tensor(n)), begins)
-        due = (order.passes == n) | (known & (n == 0))
+        due = order.passes.clamp(min=0) == n  # the known text with the first drafts
         computed, logits = forward_pass(model, F.pad(guess, (1, 0), value=V)[:, :-1], order, due, cache)
         probs = probabilities(logits, decoding.temp)
         p = probs.new_zeros(B, L + K + 1, V).scatter(1, computed[..., None].expand_as(probs), probs)[of_rows, columns]
