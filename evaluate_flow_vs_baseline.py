@@ -52,7 +52,7 @@ def blind(baseline, flow):
 def main(args):
     """Write the three sets of texts, then compare them."""
     files = {"diffusion": args.baseline_weights, "diffusion_flow": args.flow_weights}
-    baseline, flow = (methods.load(*file, runtime=args.runtime, sampler=args.sampler) for file in files.items())
+    baseline, flow = (methods.load(*file, sampler=args.sampler) for file in files.items())
     flowing = methods.masked_decoding(flow.name, vars(args))
     settings = {"baseline": (baseline, methods.masked_decoding(baseline.name, vars(args)))}
     settings |= {"flow": (flow, flowing), "flow_off": (flow, replace(flowing, flow_until=1.0))}

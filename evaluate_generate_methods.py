@@ -49,7 +49,7 @@ def main(args):
     typed = [cli.prefixed(args, side) for side in ("a", "b")]
     sides = {side["name"]: methods.masked_decoding(args.module, vars(args) | side) for side in typed}
     check(len(sides) == 2 and all(sides), "--a-name and --b-name must be two names, neither of them empty")
-    engine = methods.load(args.module, args.weights, runtime=args.runtime, sampler=args.sampler)
+    engine = methods.load(args.module, args.weights, sampler=args.sampler)
     settings = {name: (engine, decoding) for name, decoding in sides.items()}
     rows, folder, reference = experiment.write(settings, args, methods.load, engine.name, "results.json")
     summary = stats.comparison(stats.grouped(rows, "name"), [tuple(sides)], reference)

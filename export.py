@@ -4,9 +4,10 @@
     uv run --extra onnx export.py --weights my_gpt.pt --output-dir my_folder
 
 Both files say in their metadata what the numbers mean: alphabet, mask symbol, sizes, method, opening, how it was trained.
-What a graph takes and gives: lab/model/onnx_runtime.py.
+What a graph takes and gives: lab/model/onnx_graph.py.
 """
 
+import importlib.util
 import json
 import sys
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ import lab.start  # noqa: F401 (before PyTorch)
 
 import methods
 from lab import cli, files
-from lab.model import checkpoint, onnx_runtime
+from lab.model import checkpoint, onnx_graph
 
 ABOUT = "tiny-diffusion"
+NEEDED = (*onnx_graph.PACKAGES, "safetensors")
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Args:
     def __post_init__(self):
         names = [path.stem for path in self.weights]
         cli.check(len({*names}) == len(names), "--weights: two files of one name would be written to one place")
-        onnx_runtime.check_installed("onnx")
+        missing = ", ".join(name for name in NEEDED if importlib.util.find_spec(name) is None)
+        cli.check(not missing, f"export.py needs packages that are not installed ({missing}): uv sync --extra onnx")
 
 
 def described(path):
@@ -57,7 +60,7 @@ def graph(model, said):
     """The network and what is said of it as the bytes of an .onnx file."""
     import onnx  # not at the top: an extra
 
-    whole = onnx.load_from_string(onnx_runtime.graph_of(model))
+    whole = onnx.load_from_string(onnx_graph.graph_of(model))
     onnx.helper.set_model_props(whole, said)
     return whole.SerializeToString()
 

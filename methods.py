@@ -44,12 +44,11 @@ def add(path):
     return method
 
 
-def load(name=None, path=None, device="cpu", runtime="torch", sampler=None, remedy=None):
+def load(name=None, path=None, device="cpu", sampler=None, remedy=None):
     """Weights -> Engine. Raises UserError when they are missing, or not those of the method.
 
     name: as `find` takes it, or a Method; default the method that the file itself names; path: default the method's own
-    file; runtime: torch or onnx; sampler: FILE.py:FUNCTION in place of the method's; remedy: the command that makes the
-    file.
+    file; sampler: FILE.py:FUNCTION in place of the method's; remedy: the command that makes the file.
     """
     if name is None:
         any_method = f"the command of a method with --train --weights {shlex.quote(str(path))}"
@@ -57,7 +56,7 @@ def load(name=None, path=None, device="cpu", runtime="torch", sampler=None, reme
         unknown = f"{path}: of the method {name!r}, which is none of {', '.join(METHODS)}; name its file with --method"
         check(isinstance(name, str) and name in METHODS, unknown)  # never imported: a weights file runs no code
     method = name if isinstance(name, Method) else find(name)
-    engine = trials.load(method, path, device, runtime, remedy)
+    engine = trials.load(method, path, device, remedy)
     return replace(engine.sampled_by(sampler_of(sampler)), sampler=sampler) if sampler else engine
 
 

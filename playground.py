@@ -24,14 +24,11 @@ from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
 
-from torch.nn.functional import pad
-
 import methods
-import streams
 from lab import cli
 from lab.cli import ROOT, UserError, check, check_range
 from lab.files import atomic
-from lab.model import onnx_runtime
+from lab.model import onnx_graph
 from lab.progress import Bar
 from lab.showing import page
 from lab.showing.film import MASKED, NEW, SETTLED
@@ -85,7 +82,7 @@ def load(folder):
 
 def build(engines, folder):
     """Write the page into a folder. Raises UserError."""
-    files = engine_files() | {f"{name}.onnx": network(one_stream(engine)) for name, engine in engines.items()}
+    files = engine_files() | {f"{name}.onnx": network(engine.model) for name, engine in engines.items()}
     web = ROOT / "web"
     files |= {path.name: path.read_bytes() for path in web.glob("*.js")}
     files["style.css"] = (page.style() + (web / "style.css").read_text(encoding="utf-8")).encode()
@@ -128,23 +125,11 @@ def panel(engine):
     return PANEL.format(name=engine.name, title=f"{{{{{engine.method.title}}}}}", about=f"{{{{{SHOWN[engine.name]}}}}}")
 
 
-def one_stream(engine):
-    """The model of an engine; GPT's as that of streams, which it is one of: the page has one kind of cache, by position."""
-    model, config = engine.model, asdict(engine.model.config)
-    if not engine.method.is_causal:
-        return model
-    made = streams.Model(streams.Config(**config, ahead=0))
-    weights = model.state_dict()
-    weights["token_emb.weight"] = pad(weights["token_emb.weight"], (0, 0, 0, 1))
-    made.load_state_dict(weights)
-    return made.eval()
-
-
 def network(model):
     """The graph of a model, its weights in bfloat16: exact, because their file holds them so, and half the size."""
     import onnx  # not at the top: an extra
 
-    model_proto = onnx.load_from_string(onnx_runtime.graph_of(model))
+    model_proto = onnx.load_from_string(onnx_graph.graph_of(model))
     graph = model_proto.graph
     operations = list(graph.node)
     del graph.node[:]
@@ -210,7 +195,7 @@ def server(folder, host, port=None):
 def main(args):
     """Make the page, then serve it until Ctrl-C."""
     start = cli.uv_run("playground.py", start=("--extra", "page"))
-    check(all(map(importlib.util.find_spec, onnx_runtime.PACKAGES)), f"the page needs ONNX, which comes with: {start}")
+    check(all(map(importlib.util.find_spec, onnx_graph.PACKAGES)), f"the page needs ONNX, which comes with: {start}")
     with Bar("making the page"):
         build(load(args.weights_dir), args.output_dir)
     print(f"{args.output_dir}: a page for any web server", flush=True)

@@ -15,7 +15,6 @@ import methods
 from lab import cli, command
 from lab.cli import check
 from lab.measuring import experiment, records
-from lab.model import onnx_runtime
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,6 @@ class Args:
     prompt_len: int = 16
     max_new_tokens: int = 512
     seed: int = 1337
-    runtime: onnx_runtime.Runtime = "torch"
 
     def __post_init__(self):
         cli.check_range(self, 1, experiment.MOST, "max_new_tokens")

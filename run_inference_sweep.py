@@ -42,7 +42,7 @@ class Args(experiment.Args):
 
 def main(args):
     """Write the texts, then the table and the samples."""
-    engine = methods.load(args.module, args.weights, runtime=args.runtime, sampler=args.sampler)
+    engine = methods.load(args.module, args.weights, sampler=args.sampler)
     known = {name for method in methods.METHODS.values() for name in vars(method.decoding)}
     choices = {name: values for name, values in vars(args).items() if name in known and values}
     cells = experiment.grid(methods.starting_point(args.module), choices)

@@ -190,23 +190,24 @@ def generate(model, canvas, decoding, rngs):
     windows = Windows(canvas, config.block_size, decoding.target_chunk_len)
     B, W = len(canvas.idx), windows.width
     cache = ViewCache(config, B, W, like=model.lm_head.weight)
-    order, computed = Order(*torch.zeros(2, B, W, dtype=torch.long)), torch.zeros(B, W, dtype=torch.bool)
+    order = Order(*torch.zeros(2, B, W, dtype=torch.long))
     while windows.masked.any():
         window = windows.next_window()
-        if (begins := (window.calls == 0) & window.masked.any(1, keepdim=True)).any():  # (B, 1)
-            chunk = order_of(~window.masked, decoding.streams)
+        unfinished = window.masked.any(1, keepdim=True)  # (B, 1)
+        begins = unfinished & (window.calls == 0)
+        if begins.any():
             later = window.hidden & ~window.masked  # of a later chunk: in nobody's view
-            chunk = Order(chunk.passes.masked_fill(later, W), chunk.begins.masked_fill(later, W))
-            order, computed = Order(*(torch.where(begins, *x) for x in zip(chunk, order))), computed & ~begins
-        due = (order.passes <= window.calls) & ~computed  # the known text with the first characters
+            chunk = [x.masked_fill(later, W) for x in order_of(~window.masked, decoding.streams)]
+            order = Order(*(torch.where(begins, *x) for x in zip(chunk, order, strict=True)))
+        due = unfinished & (order.passes.clamp(min=0) == window.calls)  # the known text with the first characters
         before = F.pad(window.idx, (1, 0), value=config.vocab_size)[:, :-1]
         earlier = windows.idx.gather(1, (windows.start - 1).clamp(min=0))
         before[:, :1] = torch.where(windows.start > 0, earlier, before[:, :1])
         columns, logits = forward_pass(model, before, order, due, cache)
         probs = probabilities(logits, decoding.temp)
-        u = uniforms(W, rngs, window.masked.any(1)).gather(1, columns)
+        u = uniforms(W, rngs, unfinished[:, 0]).gather(1, columns)
         drawn = window.idx.scatter(1, columns, choose_tokens(probs, decoding.top_k, u))
-        chosen, computed = due & window.masked, computed | due
+        chosen = due & window.masked
         idx = torch.where(chosen, drawn, window.idx)
         frame = windows.commit(window, idx, window.masked & ~chosen, window.drafts, probs)
         yield frame._replace(columns=windows.start + columns, computed=columns.size(1) / config.block_size)

@@ -101,7 +101,7 @@ def draw(points, best, real, folder):
 
 def main(args):
     """Write the texts, compare every setting with the baseline, draw."""
-    engine = methods.load(args.module, args.weights, runtime=args.runtime, sampler=args.sampler)
+    engine = methods.load(args.module, args.weights, sampler=args.sampler)
     settings = {name: (engine, decoding) for name, decoding in decodings(args).items()}
     rows, folder, reference = experiment.write(settings, args, methods.load, engine.name, "rows.json")
     groups = stats.grouped(rows, "name")

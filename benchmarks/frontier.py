@@ -53,7 +53,6 @@ class Args(Output, experiment.Args):
 
     def __post_init__(self):
         super().__post_init__()
-        check(self.runtime == "torch", "--runtime: PyTorch is what this benchmark compiles and times; leave it out")
         check(
             self.prompts >= max(self.batch, stats.FEWEST_CLUSTERS), "--prompts: at least --batch, and 5 for an interval"
         )

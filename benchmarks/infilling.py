@@ -15,12 +15,13 @@ import lab.start  # noqa: F401 (before PyTorch)
 import torch
 
 import methods
-import streams
 from benchmarks.timing import Output, show
 from lab import cli
 from lab.measuring import experiment, stats
-from lab.model import likelihood
 from lab.model.corpus import Corpus, windows
+
+BOTH = ("both sides", "left side")
+SEES = {"gpt": BOTH[1:], "streams": BOTH[:1], "diffusion": BOTH, "diffusion_flow": BOTH}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +36,13 @@ def measure(engines, held_out, length, spacing):
     size = held_out.size(1)
     first = (size - length) // 2
     written = (torch.arange(size) >= first) & (torch.arange(size) < first + length)
-    yield "gpt", "left side", likelihood.nll_given_prefix(engines["gpt"].model, held_out, written), float(length)
-    nll, passes = streams.path_nll(engines["streams"].model, held_out, written, streams=1)
-    yield "streams", "both sides", nll, float(passes)
-    choose = methods.strategy(f"spacing={spacing}")
-    for name in ("diffusion", "diffusion_flow"):
-        for sees, stop in (("both sides", size), ("left side", first + length)):
-            nll, nfe = likelihood.path_nll(engines[name].model, held_out[:, :stop], written[:stop], choose)
-            yield name, sees, nll, nfe.mean().item()
+    strategies = {"gpt": "left", "streams": "streams=1"}
+    for name, sides in SEES.items():
+        for sees in sides:
+            stop = size if sees == "both sides" else first + length
+            strategy = strategies.get(name, f"spacing={spacing}")
+            nll, passes = methods.path_nll(engines[name], held_out[:, :stop], written[:stop], strategy)
+            yield name, sees, nll, float(torch.as_tensor(passes).double().mean())
 
 
 def main(args):

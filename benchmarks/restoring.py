@@ -153,14 +153,17 @@ def measure(texts, kind, share, ways, searched):
     table = pd.DataFrame(rows, columns=["text", "method", *FIGURES]).set_index("text")
     of_methods = {name: found[FIGURES] for name, found in table.groupby("method", sort=False)}
     for name, found in of_methods.items():
-        low, high, _ = stats.mean_interval(found["right"].to_numpy())
         row = {"kind": kind, "share": share, "method": name, "texts": len(found)}
-        row |= {"right_low": low, "right_high": high}
+        row |= found.mean().to_dict() | spread("right", found["right"])
         if name != BASELINE and BASELINE in of_methods:
-            difference = (found["right"] - of_methods[BASELINE]["right"]).dropna()
-            low, high, _ = stats.mean_interval(difference.to_numpy())
-            row |= {"difference": difference.mean(), "difference_low": low, "difference_high": high}
-        yield row | found.mean().to_dict()
+            row |= spread("difference", (found["right"] - of_methods[BASELINE]["right"]).dropna())
+        yield row
+
+
+def spread(name, values):
+    """The mean of values, one of each text, with its interval."""
+    low, high, _ = stats.mean_interval(values.to_numpy())
+    return {name: values.mean(), f"{name}_low": low, f"{name}_high": high}
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from lab.decoding import gaps, two_stage
 from lab.decoding.canvas import Canvas
 from lab.decoding.sampling import generator
 from lab.measuring import trials
-from lab.model import checkpoint, machine, onnx_runtime
+from lab.model import checkpoint, machine
 from lab.model.corpus import Corpus
 from lab.model.method import sampler_of
 from lab.progress import Bar
@@ -35,7 +35,6 @@ class Args:
     max_new_tokens: int = 2000  # characters to write
     seed: int = 1337  # of everything random
     device: str | None = None  # cpu, cuda, mps...; default the accelerator if there is one
-    runtime: onnx_runtime.Runtime = "torch"  # what computes the network when it writes: PyTorch, or ONNX Runtime
     sampler: str | None = None  # a sampler of your own, FILE.py:FUNCTION, in place of the method's
 
     def __post_init__(self):
@@ -44,7 +43,6 @@ class Args:
         check(self.train or not (self.resume or self.init), "--resume and --init go with --train")
         check_range(self, 0, 2**32 - 1, "seed")  # torch takes no other ones for different
         check(None in (self.infill, self.prompt), "--infill fills a text that you give: leave out --prompt")
-        onnx_runtime.check_installed(self.runtime, self.device)
 
 
 @functools.cache
@@ -121,8 +119,7 @@ def write(method, args):
     if args.data is not None and args.prompt is None:
         opening = Corpus(args.data).opening(args.prompt_len)
     with Bar(f"loading {path.name}"):
-        device = "cpu" if args.runtime == "onnx" else args.device
-        engine = trials.load(method, path, device, args.runtime, hint)
+        engine = trials.load(method, path, args.device, hint)
         if args.infill is not None:
             rng = generator(args.seed, args.infill)
             text = gaps.with_masks(engine, args.infill, args.longest_gap, args.decoding.temp, rng)

@@ -182,7 +182,7 @@ def test_the_page_writes_what_python_writes(tab, shipped, name, canvas, seed):
 
     GPT, which draws one number a pass, is one stream there, which draws one for each position.
     """
-    engine = methods.load(name, runtime="onnx")
+    engine = methods.load(name)
     settings = SETTINGS[seed] | {"target_chunk_len": 256}
     settings = {key: value for key, value in settings.items() if hasattr(engine.method.decoding, key)}
     decoding = replace(engine.method.decoding, **settings)

@@ -21,7 +21,7 @@ from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
 from lab import cli
 from lab.cli import ROOT, UserError
-from lab.model import onnx_runtime
+from lab.model import onnx_graph
 from lab.model.corpus import Alphabet
 from lab.showing import film, page
 from playground import FILES, SHOWN
@@ -141,15 +141,15 @@ def test_the_javascript_stays_short():
 
 
 def test_a_network_keeps_its_numbers_at_half_the_size(make_weights):
-    onnx = pytest.importorskip("onnx", reason="the extra `page` is not installed")
+    onnx, onnxruntime = map(pytest.importorskip, ("onnx", "onnxruntime"))  # the extra `onnx`
     model = methods.load(path=make_weights(diffusion_flow)).model
-    whole, half = onnx_runtime.graph_of(model), playground.network(model)
+    whole, half = onnx_graph.graph_of(model), playground.network(model)
     assert len(half) < 0.95 * len(whole)
     onnx.checker.check_model(onnx.load_from_string(half))
     idx, (evidence, snr) = torch.randint(27, (1, 9)), (torch.randn(1, 9, 28), torch.ones(1, 9))
     given = {"idx": idx, "evidence": evidence, "snr": snr}
     sent = {name: value.numpy() for name, value in given.items()}
-    first, second = (onnx_runtime.session(graph, 1).run(None, sent)[0] for graph in (whole, half))
+    first, second = (onnxruntime.InferenceSession(graph).run(None, sent)[0] for graph in (whole, half))
     torch.testing.assert_close(torch.tensor(first), torch.tensor(second), atol=1e-6, rtol=0)
 
 
@@ -191,7 +191,6 @@ def test_what_is_served_has_the_types_that_a_browser_wants(built):
 
 @needs_onnx
 def test_the_command_makes_the_page_and_names_its_address(folder, monkeypatch, capsys):
-    monkeypatch.setattr(onnx_runtime, "EXTRA", ())
     monkeypatch.setattr(playground, "engine_files", dict)
     monkeypatch.setattr(playground, "network", lambda model: b"graph")
     monkeypatch.setattr(playground.ThreadingHTTPServer, "serve_forever", lambda self: None)
@@ -215,13 +214,12 @@ def test_weights_of_different_texts_are_refused(folder, monkeypatch):
 
 
 def test_without_the_extra_the_command_that_brings_it_is_named(folder, capsys, monkeypatch):
-    monkeypatch.setattr(onnx_runtime.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(playground.importlib.util, "find_spec", lambda name: None)
     assert cli.run(playground.main, playground.Args, ["--weights-dir", str(folder)]) == 2
     assert "uv run --extra page playground.py" in capsys.readouterr().err
 
 
 @needs_onnx
 def test_missing_weights_name_the_command_that_makes_them(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(onnx_runtime, "EXTRA", ())
     assert cli.run(playground.main, playground.Args, ["--weights-dir", str(tmp_path)]) == 2
     assert "gpt.py --train" in capsys.readouterr().err

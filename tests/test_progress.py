@@ -76,7 +76,7 @@ def test_on_a_terminal_the_work_stands_at_once_with_its_estimate_and_leaves_no_t
 
 
 def test_one_work_is_shown_at_a_time_and_the_outer_one_again_after_it(clock):
-    with Bar("-m benchmarks.speed") as outer:
+    with Bar("-m benchmarks.frontier") as outer:
         with Bar("compiling") as inner:
             assert Bar.shown is inner and told(outer, clock, 200) == []
         assert Bar.shown is outer and told(outer, clock, 400) != []

@@ -230,7 +230,9 @@ def test_grid_against_baseline(lab, capsys):
     points = load(folder / "agg_vs_baseline.json")
     assert len(points) == 5 and points[0]["name"] == "baseline"
     typed = {
-        f"draft_threshold {draft}, confirm_threshold {confirm}": sweep | shared | {"draft_threshold": draft, "confirm_threshold": confirm}
+        f"draft_threshold {draft}, confirm_threshold {confirm}": sweep
+        | shared
+        | {"draft_threshold": draft, "confirm_threshold": confirm}
         for draft in (0.2, 0.7)
         for confirm in (0.85, 0.88)
     }

@@ -49,7 +49,7 @@ def launch(tmp_path):
 
 
 SCRIPTS = sorted(path for path in cli.ROOT.glob("*.py") if "cli.run(main" in path.read_text(encoding="utf-8"))
-BENCHMARKS = ["speed", "frontier", "readme"]
+BENCHMARKS = ["infilling", "frontier", "readme"]
 RUNS = [[path.name] for path in SCRIPTS] + [["-m", f"benchmarks.{name}"] for name in BENCHMARKS]
 
 

@@ -1,4 +1,4 @@
-// The exported networks, computed by onnxruntime-web: what they take and give stands in lab/model/onnx_runtime.py.
+// The exported networks, computed by onnxruntime-web: what they take and give stands in lab/model/onnx_graph.py.
 
 import * as ort from "./ort.wasm.bundle.min.mjs"
 

@@ -1,8 +1,5 @@
 """A file for each project of others that is measured beside ours; here: what several of them want."""
 
-import importlib.util
-import os
-from pathlib import Path
 from types import SimpleNamespace
 
 import torch
@@ -10,8 +7,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from diffusion import Config
-from lab.cli import UserError, check
-from lab.model.corpus import DEFAULT
 
 NEVER = -1e6  # logit of what cannot be: the mask
 
@@ -53,36 +48,3 @@ class HuggingFace(nn.Module):
     def forward(self, x, *ignored, **more):
         """Tokens (B, L) -> an object with their logits."""
         return SimpleNamespace(logits=self.net(x))
-
-
-class Adapted(nn.Module):
-    """A model of others with our interface: call(model, idx (B, T) our tokens) -> logits (B, T, V) of our characters."""
-
-    def __init__(self, model, call, config):
-        super().__init__()
-        self.model = model
-        self.call = call
-        self.config = config
-
-    def forward(self, idx):
-        return self.call(self.model, idx)
-
-
-def load_module(path, *names):
-    """Import a file of a checkout, which must have these names; it reads data.txt from the working folder meanwhile.
-
-    Raises UserError for another file.
-    """
-    wrong = f"{path}: not a file of the project whose checkout this flag names"
-    spec = importlib.util.spec_from_file_location(f"origin_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    before = Path.cwd()
-    try:
-        os.chdir(DEFAULT.parent)
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise UserError(f"{wrong} ({error})") from error
-    finally:
-        os.chdir(before)
-    check(all(hasattr(module, name) for name in names), f"{wrong} (it lacks one of {', '.join(names)})")
-    return module

@@ -1,6 +1,7 @@
 """This project's own samplers and losses, at temperature 1."""
 
 import torch
+from torch.nn import functional as F
 
 import diffusion
 from lab.decoding import sampling, unmasking
@@ -30,6 +31,6 @@ RULES = {
     "entropy budget 1": budget,
 }
 LOSSES = {
-    "training loss": lambda net, x0: diffusion.loss(net, torch.nn.functional.pad(x0, (0, 1)), net.config, Rng(0))[0],
-    "bound": lambda net, x0: likelihood.masked_bound.__wrapped__(net, x0, repeats=1).mean(),  # with gradients
+    "training loss": lambda net, x0: diffusion.loss(net, F.pad(x0, (0, 1)), net.config, Rng(0))[0],
+    "bound": lambda net, x0: likelihood.nelbo.__wrapped__(net, F.pad(x0, (0, 1)), repeats=1).mean(),  # with gradients
 }

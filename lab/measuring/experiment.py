@@ -12,7 +12,6 @@ from lab.cli import ROOT, check, check_range, comma_list, uv_run
 from lab.decoding.canvas import Canvas
 from lab.measuring import quality, records, trials, workers
 from lab.measuring.trials import Trial
-from lab.model import onnx_runtime
 from lab.progress import Bar, note
 
 EVALUATOR = ROOT / "weights" / "evaluator.pt"
@@ -31,7 +30,6 @@ class Args:
     timed: int = 1  # texts of each setting written alone, for their seconds, where one process writes
     workers: int = 1  # processes; with more than one nothing is timed
     cluster: str | None = None  # address of a dask scheduler, tcp://host:8786, whose workers write
-    runtime: onnx_runtime.Runtime = "torch"  # what computes the networks that write: PyTorch, or ONNX Runtime
     sampler: str | None = None  # a sampler of your own, FILE.py:FUNCTION, in place of the methods'
     data: Path | None = None  # the corpus; default data.txt
     evaluator: Path = EVALUATOR  # an independent GPT that scores the texts

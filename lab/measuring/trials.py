@@ -12,7 +12,7 @@ from lab.cli import check
 from lab.decoding import gaps
 from lab.decoding.canvas import Canvas
 from lab.decoding.sampling import generator
-from lab.model import checkpoint, machine, onnx_runtime
+from lab.model import checkpoint, machine
 from lab.model.corpus import Alphabet
 from lab.model.method import Method
 
@@ -60,17 +60,15 @@ def head(opening, length):
     return opening[:length]
 
 
-def load(method, path=None, device="cpu", runtime="torch", hint=None):
+def load(method, path=None, device="cpu", hint=None):
     """Weights of a method -> Engine. Raises UserError when they are missing, or another method's.
 
-    path: default the method's own file; device: None for the machine's accelerator; runtime: torch or onnx; hint: the
-    command that makes the file.
+    path: default the method's own file; device: None for the machine's accelerator; hint: the command that makes the file.
     """
     path = Path(path or checkpoint.default_path(method.name))
     model, alphabet, opening, _ = checkpoint.load(path, method, hint)
     label = f"{path.name} sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
-    model = model.to(machine.pick_device(device))
-    return Engine(method, onnx_runtime.choose(model, runtime), alphabet, opening, label)
+    return Engine(method, model.to(machine.pick_device(device)), alphabet, opening, label)
 
 
 @dataclass(frozen=True)

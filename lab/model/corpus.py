@@ -97,7 +97,7 @@ class Corpus:
         self.alphabet = Alphabet(characters)
         n = len(self.ids)
         first = int(0.9 * n)
-        half = (n + int(0.9 * n)) // 2
+        half = (n + first) // 2
         self.train = self.ids[:first]
         self.held_out = self.ids[first:]
         self.validation = self.ids[first:half]

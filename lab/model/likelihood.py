@@ -47,14 +47,16 @@ def sliding_nll(model, windows):
 
 
 @torch.no_grad()
-def masked_bound(model, windows, repeats=4, seed=0):
+def nelbo(model, windows, repeats=2, seed=0):
     """Upper bound on the negative log-likelihood of a masked model (continuous-time bound of MD4, arXiv 2406.04329).
 
     With a mask count uniform over 1 .. block_size it is the mean over rows of the mean cross-entropy of the masked
     characters (LLaDA, arXiv 2502.09992, equation 14). Counts are stratified over all rows.
-    windows: (n, block_size) windows, each masked `repeats` times. Returns (n,) nats per character.
+    windows: (n, block_size + 1), as `exact_nll` takes them, without their last character; each is masked `repeats` times, in
+    the same way at every call. Returns (n,) nats per character.
     """
     rng = torch.Generator().manual_seed(seed)
+    windows = windows[:, :-1]
     n, T = windows.shape
     rows = n * repeats
     shares = (torch.randperm(rows, generator=rng) + torch.rand(1, generator=rng)) / rows  # one in each of `rows` slices
@@ -67,14 +69,6 @@ def masked_bound(model, windows, repeats=4, seed=0):
         nll = F.cross_entropy(model(xt).mT, x0, reduction="none")
         nats.append((nll * masked).sum(1) / masked.sum(1))
     return torch.cat(nats).view(repeats, n).mean(0)
-
-
-def nelbo(model, windows, repeats=2):
-    """The same bound of windows as `exact_nll` takes them, which hold one character more; the same masks at every call.
-
-    windows: (n, block_size + 1), each masked `repeats` times. Returns (n,) nats per character.
-    """
-    return masked_bound(model, windows[:, :-1], repeats)
 
 
 @torch.no_grad()

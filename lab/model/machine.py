@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 import functools
-import logging
 import math
 import os
 import platform
@@ -18,7 +17,7 @@ from pathlib import Path
 import numpy
 import torch
 
-from lab.cli import ROOT, UserError, say
+from lab.cli import ROOT, UserError
 from lab.decoding.sampling import generator
 
 FEW, WINDOW = 8, 256  # positions of a forward pass, up to which threads do not pay: those that spin; those that sleep
@@ -59,24 +58,6 @@ def can_compile(device):
     return sys.platform == "linux" and device.type in ("cpu", "cuda") and compiler is not None and headers
 
 
-def compile_or_not(model, attempt):
-    """The model compiled, or itself, with a line that says why, where the compiler does not work.
-
-    attempt: called with the compiled model, to have all of it compiled; what is wrong with the model itself is raised.
-    """
-    from torch._dynamo.exc import BackendCompilerFailed  # not at the top: it takes seconds
-
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns that there is no CUDA
-    compiled = torch.compile(model, dynamic=False)  # shapes never change; dynamic ones cost three times as much
-    try:
-        attempt(compiled)
-        return compiled
-    except BackendCompilerFailed as error:
-        reason = str(error).partition("\n")[0]
-        say(f"training goes on uncompiled ({reason}); to skip the attempt: --compile False")
-        return model
-
-
 @functools.cache
 def all_threads():
     """How many PyTorch takes by itself, or by OMP_NUM_THREADS."""
@@ -89,7 +70,7 @@ def use_threads(positions=math.inf):
     There, threads wait for each other longer than they work.
     """
     sleep = os.environ.get("OMP_WAIT_POLICY", "").upper() == "PASSIVE"
-    wanted = min(all_threads(), 1 if positions <= (WINDOW if sleep else FEW) else all_threads())
+    wanted = 1 if positions <= (WINDOW if sleep else FEW) else all_threads()
     if wanted != torch.get_num_threads():  # a change costs as much as a pass of GPT
         torch.set_num_threads(wanted)
 
@@ -160,25 +141,28 @@ class Rng:
         self.world = world
         self.generator = generator(seed, step)
 
-    def _mine(self, joint, rows):
-        return joint[self.rank * rows : (self.rank + 1) * rows]
+    def _mine(self, joint):
+        return joint.chunk(self.world)[self.rank]
+
+    def _draw(self, draw, rows, *shape):
+        return self._mine(draw((rows * self.world, *shape), generator=self.generator))
 
     def rand(self, rows, *shape):
         """Uniform numbers in [0, 1): (rows, *shape)."""
-        return self._mine(torch.rand(rows * self.world, *shape, generator=self.generator), rows)
+        return self._draw(torch.rand, rows, *shape)
 
     def randn(self, rows, *shape):
         """Standard normal numbers: (rows, *shape)."""
-        return self._mine(torch.randn(rows * self.world, *shape, generator=self.generator), rows)
+        return self._draw(torch.randn, rows, *shape)
 
     def randint(self, high, rows):
         """Integers in 0 .. high - 1: (rows,)."""
-        return self._mine(torch.randint(high, (rows * self.world,), generator=self.generator), rows)
+        return self._draw(partial(torch.randint, high), rows)
 
     def stratified(self, rows):
         """Uniform numbers in [0, 1), one in each of as many equal slices as the joint batch has rows: (rows,)."""
         n = rows * self.world
-        return self._mine((torch.rand(1, generator=self.generator) + torch.arange(n) / n) % 1, rows)
+        return self._mine((torch.rand(1, generator=self.generator) + torch.arange(n) / n) % 1)
 
 
 def versions():

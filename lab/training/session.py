@@ -240,7 +240,7 @@ def finish(session, calibrate):
         keep_best(session, calibrate)
         checkpoint.resume_path(session.path).unlink(missing_ok=True)
         return
-    say(f"stopped at step {session.step:,}; go on with: {how_to_resume()}")
+    say(f"stopped at step {session.step:,}; go on with: {typed_command('--train', '--resume')}")
     if session.best_model is not None and sys.stdin.isatty():
         say(f"write the best weights so far to {session.path}? [y/N]")
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
@@ -262,11 +262,6 @@ def keep_best(session, calibrate):
     session.description["provenance"] |= best
     checkpoint.save(session.path, trainer.model, session.description)
     say(f"{session.path}: written; {said}, {timedelta(seconds=round(session.elapsed))}")
-
-
-def how_to_resume():
-    """The command that goes on with this training."""
-    return typed_command("--train", "--resume")
 
 
 def start_anew():

@@ -5,13 +5,14 @@ Everything random at step n follows from the seed and n alone, so that a resumed
 one would have seen, and several processes together see what one would have, apart from what dropout drops.
 """
 
+import logging
 import math
 from dataclasses import dataclass
 
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from lab.cli import check_range
+from lab.cli import check_range, say
 from lab.decoding.sampling import seed_of
 from lab.model import machine
 from lab.progress import Bar
@@ -112,17 +113,21 @@ class Trainer:
         pays = self.recipe.iters >= WORTH and machine.can_compile(self.device)
         if not (pays if self.recipe.compile is None else self.recipe.compile):
             return
+        from torch._dynamo.exc import BackendCompilerFailed  # not at the top: it takes seconds
+
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns that there is no CUDA
         plain = self.forward
         shape = (self.recipe.batch_size // self.world, self.model.config.block_size + 1)
-
-        def attempt(compiled):
-            self.forward = compiled
-            self.loss(torch.zeros(shape, dtype=torch.long, device=self.device), machine.Rng(0))[0].backward()
-            self.model.zero_grad()
-
         with Bar("compiling"):
-            self.forward = machine.compile_or_not(plain, attempt)
-        self.compiled = self.forward is not plain
+            try:
+                self.forward = torch.compile(plain, dynamic=False)  # dynamic shapes cost three times as much
+                self.loss(torch.zeros(shape, dtype=torch.long, device=self.device), machine.Rng(0))[0].backward()
+                self.compiled = True
+            except BackendCompilerFailed as error:
+                reason = str(error).partition("\n")[0]
+                say(f"training goes on uncompiled ({reason}); to skip the attempt: --compile False")
+                self.forward = plain
+        self.model.zero_grad()
 
     def loss(self, x, rng):
         """The method's loss of windows x (B, block_size + 1) -> (scalar, parts)."""
