@@ -4,6 +4,7 @@ import contextlib
 import errno
 import math
 import os
+import re
 import shlex
 import signal
 import sys
@@ -85,6 +86,11 @@ def guard(action):
         if error.errno == errno.EPIPE:
             return 141
         say(f"error: standard output: {error.strerror}")
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not re.search("allocate|out of memory", str(error)):
+            raise
+        say("error: out of memory: reduce the sizes of the model, or the number of texts at a time")
         return 2
     except SystemExit as stop:  # tyro has printed the help, or what it does not understand
         return stop.code or 0

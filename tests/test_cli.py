@@ -35,6 +35,8 @@ def do(args):
         raise ZeroDivisionError("a bug of ours")
     if args.what == "runtime":
         raise RuntimeError("another bug of ours")
+    if args.what == "memory":
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 10 bytes")
     if args.what == "exit":
         sys.exit(3)
     print("SHOUTED" if args.is_loud else "said", args.what, args.size)
@@ -93,6 +95,11 @@ def test_bug_of_ours_is_not_disguised_as_a_mistake_of_the_user():
     for what, error in (("bug", ZeroDivisionError), ("runtime", RuntimeError)):
         with pytest.raises(error):
             cli.run(do, Args, ["--what", what])
+
+
+def test_out_of_memory_is_one_message(capsys):
+    assert cli.run(do, Args, ["--what", "memory"]) == 2
+    assert capsys.readouterr().err.startswith("error: out of memory: ")
 
 
 def test_help_is_status_0_and_explains_flags_and_purpose(capsys):

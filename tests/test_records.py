@@ -106,7 +106,7 @@ def test_a_last_line_that_is_cut_is_dropped_and_written_again(tmp_path):
     whole = json.dumps(ROW) + "\n"
     (tmp_path / "rows.jsonl").write_text(whole + whole[:30], encoding="utf-8")
     folder = records.RunDir(tmp_path, "", resume=tmp_path)
-    assert folder.rows == [ROW]
+    assert [*folder.rows.values()] == [ROW]
     assert folder.append([ROW | {"seed": 2}]) == [ROW | {"seed": 2}]
     assert records.read_rows(tmp_path / "rows.jsonl") == [ROW, ROW | {"seed": 2}]
 
@@ -114,7 +114,7 @@ def test_a_last_line_that_is_cut_is_dropped_and_written_again(tmp_path):
 def test_the_rows_of_an_earlier_run_are_found_by_all_that_identifies_them(tmp_path):
     (tmp_path / "rows.jsonl").write_text(json.dumps(ROW) + "\n")
     folder = records.RunDir(tmp_path, "", resume=tmp_path)
-    keys = [{"name": "temp 0.5", "seed": seed, "module": "gpt"} for seed in (1, 2)]
+    keys = [{"name": "temp 0.5", "seed": seed, "prompt": ROW["prompt"], "module": "gpt"} for seed in (1, 2)]
     assert folder.find(keys) == [ROW, None]
     assert folder.find([keys[0] | {"spacing": 3}, keys[0] | {"module": "diffusion"}]) == [None, None]
 
@@ -123,7 +123,7 @@ def test_rows_of_a_run_that_has_just_begun_are_none_to_measure(tmp_path):
     (tmp_path / "rows.jsonl").write_text("")
     with pytest.raises(UserError, match=r"rows\.jsonl: holds no rows"):
         records.read_rows(tmp_path / "rows.jsonl")
-    assert records.RunDir(tmp_path, "", resume=tmp_path).rows == []
+    assert records.RunDir(tmp_path, "", resume=tmp_path).rows == {}
 
 
 def test_appending_writes_the_new_rows_only(tmp_path):

@@ -123,10 +123,15 @@ def read_log(path, needed):
         raise UserError(f"{path}: no training log, or that of another method ({error})") from error
 
 
+def identity(row):
+    """What a text is of: its setting, seed and prompt."""
+    return row["name"], row["seed"], row["prompt"]
+
+
 class RunDir:
     """Where a run puts its files. Its rows are appended to rows.jsonl as they come.
 
-    rows: those of an earlier run that is gone on with; path: the folder.
+    rows: those of an earlier run that is gone on with, by `identity`; path: the folder.
     """
 
     def __init__(self, output_dir, label, resume=None):
@@ -134,13 +139,17 @@ class RunDir:
         self.path = resume or new_run_dir(output_dir, label)
         self.lines = self.path / "rows.jsonl"
         check(resume is None or self.lines.exists(), f"--resume {resume}: has no rows.jsonl, so no run to go on with")
-        self.rows = read_rows(self.lines, may_be_empty=True) if resume else []
-        write_text(self.lines, "".join(encoded(row).decode() + "\n" for row in self.rows))  # without a line that is cut
+        rows = read_rows(self.lines, may_be_empty=True) if resume else []
+        write_text(self.lines, "".join(encoded(row).decode() + "\n" for row in rows))  # without a line that is cut
+        self.rows = {identity(row): row for row in rows}
 
     def find(self, keys):
         """The earlier row that has all columns of a key, or None, for each of these keys."""
-        keys = json_roundtrip(keys)
-        return [next((row for row in self.rows if key.items() <= row.items()), None) for key in keys]
+        found = []
+        for key in json_roundtrip(keys):
+            row = self.rows.get(identity(key), {})
+            found.append(row if key.items() <= row.items() else None)
+        return found
 
     def append(self, rows):
         """Store rows -> these rows as they are read back. Raises UserError."""
