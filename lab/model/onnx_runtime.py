@@ -7,7 +7,7 @@ convolutions read. It gives `keys`, `values` (layers, B, H, T, D) and `inputs` (
 
 Where a model is told what each position sees, the graph takes `idx` and `columns` (B, S), where these stand in a window, and
 `visible` (B, S, T), what they see of it; and of a cache by position `past_keys`, `past_values`, `past_inputs` (layers, B, T, C),
-where what nobody sees is ignored. It gives `keys`, `values`, `inputs` (layers, B, S, C) of these positions.
+where what nobody sees is ignored. It gives `keys`, `values`, `inputs`, the same with these positions, for the next pass.
 """
 
 import hashlib
@@ -90,8 +90,8 @@ class ViewGraph(Graph):
         inputs = [F.pad(past, (0, 0, 0, 1)) for past in inputs]
         layers = [*zip(keys, values, inputs, strict=True)]
         logits = self.model(idx, visible, SimpleNamespace(layers=layers), columns)
-        rows = torch.arange(idx.size(0))[:, None]
-        return logits, *(torch.stack([part[rows, columns].flatten(2) for part in parts]) for parts in zip(*layers))
+        T = visible.size(2)
+        return logits, *(torch.stack([part[:, :T].flatten(2) for part in parts]) for parts in zip(*layers))
 
 
 def example_inputs(model):
@@ -241,14 +241,13 @@ class OnnxModel(nn.Module):
         """The same, of positions that are told what they see."""
         B = len(idx)
         T = visible.size(2)
-        rows = torch.arange(B)[:, None]
         cache = cache or ViewCache(self.config, B, T, like=self.lm_head.weight)
         columns = torch.arange(T).expand(B, T) if columns is None else columns
         given = {"idx": idx, "visible": visible.expand(B, -1, -1), "columns": columns}
         given |= {f"past_{name}": part[:, :, :T].flatten(3) for name, part in zip(PARTS, cache.parts)}
         logits, *new = self.run(given.items())
         for part, made in zip(cache.parts, new):
-            part[:, rows, columns] = made.unflatten(-1, part.shape[3:])
+            part[:, :, :T] = made.unflatten(-1, part.shape[3:])
         return logits
 
     def run(self, given):
