@@ -182,9 +182,9 @@ def used(films):
 
 
 def timeline(films, fps):
-    """The animation: [a snapshot of each film, ...], the seconds for which each of these is shown, its pace in words.
+    """The animation: its moments, each a snapshot of every film; the seconds for which each is shown; its pace in words.
 
-    There are at most PICTURES of them, LONGEST seconds in all. GIF times are hundredths of a second, so all are.
+    There are at most PICTURES moments, LONGEST seconds in all. GIF times are hundredths of a second, so all are.
     """
     real = duration(films)[0]
     moments, lasts = by_pass(films[0], fps) if len(films) == 1 else by_clock(films, fps)
