@@ -21,12 +21,14 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from string import Template
 
 import lab.start  # noqa: F401 (before PyTorch)
 
 import methods
 from lab import cli
 from lab.cli import ROOT, UserError, check, check_range
+from lab.decoding.gaps import GAP
 from lab.files import atomic
 from lab.model import onnx_graph
 from lab.progress import Bar
@@ -51,6 +53,7 @@ PANEL = """<section id="{name}"><h2>{title}</h2><p class="note">{about}</p>
 EXAMPLES = (  # beside the text's own opening, where the networks know their characters
     "KING RICHARD III:\nMy ",
     "The k___ is dead, long live the q____!",
+    "First * of Rome, speak.",
     "Good m_____, my lord.\nHow does the k___?",
     "宝玉道：",
     "黛玉__道：",
@@ -97,9 +100,8 @@ def described(engines, say):
     """What the page's script is told: characters, mask symbol, and of each method title, sizes and default settings."""
     alphabet, told = engines["gpt"].alphabet, {}
     for name, engine in engines.items():
-        method = engine.method
-        told[name] = {"title": say(method.title), "is_causal": method.is_causal}
-        told[name] |= {"config": asdict(engine.model.config), "decoding": asdict(method.decoding)}
+        sizes, settings = asdict(engine.model.config), asdict(engine.method.decoding)
+        told[name] = {"title": say(engine.method.title), "config": sizes, "decoding": settings}
     return {"characters": list(alphabet.characters), "mask": alphabet.mask, "methods": told}
 
 
@@ -108,16 +110,16 @@ def words(language, say, engines):
     first = engines["gpt"]
     text = json.dumps(described(engines, say), ensure_ascii=False).replace("<", "\\u003c")
     links = " ".join(f'<a href="{file}" lang="">{name}</a>' for name, file in FILES.items() if name != language)
-    opening, characters = html.escape(first.opening[:15]), {*first.alphabet.characters, first.alphabet.mask}
+    opening, characters = html.escape(first.opening[:15]), {*first.alphabet.characters, first.alphabet.mask, GAP}
     known = [opening, *filter(characters.issuperset, EXAMPLES)]
     buttons = " ".join(f'<button value="{text}">{text}</button>' for text in known)
     values = asdict(engines["diffusion_flow"].method.decoding) | asdict(engines["streams"].method.decoding)
     values |= {"about": text, "languages": links, "opening": opening, "examples": buttons}
-    values["legend"] = page.legend(LEGEND, say, flows=True)
+    values |= {"mask": html.escape(first.alphabet.mask), "legend": page.legend(LEGEND, say, flows=True)}
     source = (ROOT / "web" / "index.html").read_text(encoding="utf-8")
     source = source.replace("$panels", "\n".join(map(panel, engines.values())))
     source = re.sub(r"\{\{(.*?)\}\}", lambda found: html.escape(say(found[1]), quote=False), source)
-    return re.sub(r"\$(\w+)", lambda found: str(values[found[1]]), source)
+    return Template(source).substitute(values)
 
 
 def panel(engine):

@@ -49,7 +49,6 @@ class Args:
         known = self.save is None or self.save.suffix.lower() in (".gif", ".html")
         check(known, f"--save {self.save}: only .gif and .html can be made")
         check(not (self.flow and self.method), "--flow and --method name two methods: choose one")
-        check(self.flow or self.method or self.flow_step is None, "--flow-step goes with --flow")
         check(not (self.compare and "gpt" in self.method), "--compare shows gpt beside another method")
         check(len(self.names) + self.compare <= 3, "--method and --compare: three films at most")
         check(len(self.weights) in (0, len(self.names)), "--weights: a file for each method")
@@ -67,7 +66,8 @@ def recordings(args):
     weights = dict(zip(args.names, args.weights or [None] * len(args.names), strict=True))
     weights |= {"gpt": args.gpt_weights} if args.compare else {}
     engines = [methods.load(name, path) for name, path in weights.items()]
-    typed = {key: getattr(args, key) for key in ("flow_step", "temp", "spacing") if getattr(args, key) is not None}
+    settings = {key: getattr(args, key) for key in ("flow_step", "temp", "spacing")}
+    typed = {key: value for key, value in settings.items() if value is not None}
     known = {key for engine in engines for key in vars(engine.method.decoding)}
     unknown = ", ".join(typed.keys() - known)
     check(not unknown, f"{', '.join(weights)}: no method here has {unknown}")

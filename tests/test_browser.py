@@ -7,9 +7,11 @@ Skipped where ONNX, playwright, chromium or npm's file is missing. With SCREENSH
 
 import itertools
 import os
+import re
 import shutil
 import threading
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,7 @@ from diffusion import METHOD as diffusion
 from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
 from lab import cli
-from lab.decoding import sampling
+from lab.decoding import gaps, sampling
 from lab.decoding.canvas import Canvas
 from lab.model import checkpoint
 from lab.model.corpus import Alphabet
@@ -57,8 +59,8 @@ def tab(browser):
     """open(address) -> a tab there; at the end no tab has asked anybody but this machine for anything."""
     tabs, asked, errors = [], set(), []
 
-    def open(address, width=1366, height=768, **more):
-        tab = browser.new_page(viewport={"width": width, "height": height}, **more)
+    def open(address, **more):
+        tab = browser.new_page(viewport={"width": 1366, "height": 768}, **more)
         tab.set_default_timeout(PATIENCE)
         tab.on("request", lambda request: asked.add(request.url))
         tab.on("pageerror", lambda error: errors.append(str(error)))
@@ -107,6 +109,15 @@ def shipped(tmp_path_factory):
     return served(playground.load(cli.ROOT / "weights"), tmp_path_factory.mktemp("page"))
 
 
+@pytest.fixture(scope="module")
+def networks(browser, shipped):
+    """A tab in which the scripts of that page are at hand, and nothing is shown."""
+    page = browser.new_page()
+    page.goto(shipped + "/style.css")
+    return page
+
+
+@cache
 def picture(tab, name):
     """A picture of the tab, when somebody wants to look at it."""
     if "SCREENSHOTS" in os.environ:
@@ -177,7 +188,7 @@ SETTINGS = (  # beside a chunk that is the whole text
 @pytest.mark.parametrize(
     "name, canvas", [("gpt", "opening"), *itertools.product(("diffusion", "diffusion_flow", "streams"), CANVASES)]
 )
-def test_the_page_writes_what_python_writes(tab, shipped, name, canvas, seed):
+def test_the_page_writes_what_python_writes(networks, name, canvas, seed):
     """Character for character, with as many of the same random numbers; gpt fills no gaps.
 
     GPT, which draws one number a pass, is one stream there, which draws one for each position.
@@ -194,8 +205,25 @@ def test_the_page_writes_what_python_writes(tab, shipped, name, canvas, seed):
     about = {"config": vars(engine.model.config), "decoding": vars(decoding)}
     idx = made.idx.masked_fill(made.masked, len(alphabet))[0].tolist()
     numbers = [number for number in drawn.numbers for _ in (idx if name == "gpt" else "1")]
-    page = tab(shipped + "/style.css")
-    assert page.evaluate(WRITE, [name, about, idx, numbers]) == [last.idx[0].tolist(), len(numbers)]
+    assert networks.evaluate(WRITE, [name, about, idx, numbers]) == [last.idx[0].tolist(), len(numbers)]
+
+
+LENGTHS = """async ([config, idx, temp, numbers]) => {
+  const { load } = await import("./network.js"), { with_masks } = await import("./sampler.js")
+  return await with_masks(await load("diffusion", config), idx, temp, { uniform: () => numbers.shift() })
+}"""
+AFTER_MUCH = "to be or not to be\n" * 13 + "First *: m"
+
+
+@pytest.mark.parametrize("text", ["First * of Rome, sp_ak * me.", AFTER_MUCH], ids=["two", "long"])
+def test_the_page_finds_the_lengths_that_python_finds(networks, text):
+    """Of a gap that is told by the text up to the next one, and of one behind more than a network reads."""
+    engine = methods.load("diffusion")
+    signs = [*engine.alphabet.characters, engine.alphabet.mask, gaps.GAP]
+    with Recorded() as drawn:
+        whole = gaps.with_masks(engine, text, 16, 0.8, sampling.generator(1))
+    idx, expected = ([signs.index(sign) for sign in each] for each in (text, whole))
+    assert networks.evaluate(LENGTHS, [vars(engine.model.config), idx, 0.8, drawn.numbers]) == expected
 
 
 LOGITS = """async ([name, config, states]) => {
@@ -208,7 +236,7 @@ LOGITS = """async ([name, config, states]) => {
 
 @pytest.mark.parametrize("method", METHODS[1:], ids=lambda method: method.name)
 @torch.inference_mode()
-def test_the_networks_of_the_page_are_those_of_pytorch(tab, shipped, method):
+def test_the_networks_of_the_page_are_those_of_pytorch(networks, method):
     """On ten states of half masked tokens, the flow's with evidence, those of streams with what each position sees."""
     model = methods.load(method.name).model
     rng, V, states = torch.Generator().manual_seed(0), model.config.vocab_size, []
@@ -225,7 +253,7 @@ def test_the_networks_of_the_page_are_those_of_pytorch(tab, shipped, method):
     sent = [{name: part[0].tolist() for name, part in state.items()} for state in states]
     if method is streams:
         sent = [state | {"columns": [*range(len(state["idx"]))]} for state in sent]
-    made = tab(shipped + "/style.css").evaluate(LOGITS, [method.name, vars(model.config), sent])
+    made = networks.evaluate(LOGITS, [method.name, vars(model.config), sent])
     for state, logits in zip(states, made, strict=True):
         torch.testing.assert_close(torch.tensor(logits), model(**state)[0], atol=1e-3, rtol=0)
 
@@ -262,11 +290,11 @@ def test_a_letter_is_erased_and_written_again_while_the_rest_stays(tab, address)
     before = texts(page)[1]
     page.locator("#diffusion pre span").nth(20).click()
     assert page.locator("#bars button").count() == 5  # what else was likely
-    assert page.evaluate(ERASE) == 3
+    assert page.evaluate(ERASE) == 4
     gpt_text, *others = texts(written(page))
-    assert len(gpt_text) == 40 and page.locator("#gpt .s4").count() == 1  # gpt leaves it blank
+    assert len(gpt_text) == 40 and page.locator("#gpt .s0").count() == 1  # gpt leaves it blank
     assert all(text[:20] + text[21:] == before[:20] + before[21:] for text in others)
-    assert passes(page) == [0, 1, 1, 1] and page.locator("main pre .s0").count() == 0
+    assert passes(page) == [0, 1, 1, 1] and page.locator("main pre .s0").count() == 1
 
 
 def test_a_letter_is_changed_by_its_bars_or_by_typing(tab, address):
@@ -345,6 +373,9 @@ def test_what_the_networks_do_not_know_is_said(tab, address):
     page.get_by_text("The networks do not know: T O < >").wait_for()
     page.get_by_label("The text to go on from").fill("a" * 41)  # cut to what fits
     assert texts(written(page)) == ["a" * 40] * 4
+    page.get_by_label("The text to go on from").fill("to * or not")  # a gap of 1 to 16 characters
+    _, *others = texts(written(page))
+    assert len(set(map(len, others))) == 1 and all(re.fullmatch("(?s)to .{1,16} or not", text) for text in others)
     page.get_by_label("The text to go on from").fill("to __ or not to ___")
     assert all(text[:3] + text[5:16] == "to  or not to " for text in texts(written(page))[1:])
 
@@ -369,10 +400,10 @@ def test_the_page_speaks_chinese(tab, address):
 
 
 def test_weights_of_a_chinese_text_work(tab, tmp_path):
-    characters = "".join(
-        sorted({*"\n宝玉道：“今日天气好，我们去园中看花。”黛玉笑了一声，不知可否？", *map(chr, range(0x4E00, 0x4F00))})
-    )
-    page = tab(served(tiny(tmp_path, characters, "宝玉道：“今日天气好，我们去园"), tmp_path / "build"))
+    """They are as many as those of the other page, so that the networks are the same and need no second export."""
+    opening, others = "宝玉道：“今日天气好，我们去园", "\n黛" + "".join(map(chr, range(0x6000, 0x6100)))
+    characters = "".join(sorted((opening + others)[: len(CHARACTERS)]))
+    page = tab(served(tiny(tmp_path, characters, opening), tmp_path / "build"))
     assert all(text.startswith("宝玉道：“今日天气好，我们去") and len(text) == 40 for text in texts(written(page)))
     own, *others = page.locator("#examples button").all()
     assert [each.inner_text() for each in others] == ["宝玉道：", "黛玉__道："]
@@ -412,26 +443,28 @@ CONTRASTS = """() => {
 }"""
 
 
-@pytest.mark.parametrize("size", [(1366, 768), (390, 844), (1920, 1080)])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_the_screen_and_stands_out_from_it(tab, shipped, size, scheme):
-    page = tab(shipped, *size, color_scheme=scheme)
+def test_it_fits_every_screen_and_stands_out_from_it(tab, shipped):
+    page = tab(shipped)
     page.locator("main pre .s2").nth(5).wait_for()
-    assert min(page.evaluate(CONTRASTS)) >= 4.5
-    picture(page, f"{size[0]}_{scheme}")
-    page.locator("#diffusion pre span").nth(60).click()
-    assert page.locator("main pre").first.bounding_box()["y"] < size[1] * 0.6
-    assert min(page.evaluate(CONTRASTS)) >= 4.5
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for scheme, size in itertools.product(("light", "dark"), ((1366, 768), (390, 844), (1920, 1080))):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.evaluate("scrollTo(0, 0)")
+        assert min(page.evaluate(CONTRASTS)) >= 4.5
+        picture(page, f"{size[0]}_{scheme}")
+        assert page.locator("main pre").first.bounding_box()["y"] < size[1] * 0.6
+        page.locator("#diffusion pre span").nth(60).click()
+        assert min(page.evaluate(CONTRASTS)) >= 4.5
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.keyboard.press("Escape")
 
 
-@pytest.mark.parametrize("width", [1280, 400])
-def test_the_film_opens_from_disk_and_obeys_slider_keys_and_button(tab, make_weights, tmp_path, width):
+def test_the_film_opens_from_disk_and_obeys_slider_keys_and_button(tab, make_weights, tmp_path):
     weights = {method.name: str(make_weights(method, f"{method.name}.pt")) for method in (gpt, diffusion)}
     argv = ["--weights", weights["diffusion"], "--gpt-weights", weights["gpt"], "--blocks", "1", "--compare"]
     path = tmp_path / "film.html"
     assert cli.run(visualize.main, visualize.Args, [*argv, "--save", str(path)]) == 0
-    page = tab(path.as_uri(), width)
+    page = tab(path.as_uri())
     at, button = page.locator("#at"), page.locator("#go")
     assert button.inner_text() == "Pause" and page.locator("pre").count() == 2
     assert page.locator("#by").input_value() == "time" and "slower than real" in page.locator("#caption").inner_text()
@@ -449,5 +482,7 @@ def test_the_film_opens_from_disk_and_obeys_slider_keys_and_button(tab, make_wei
     assert button.inner_text() == "Play"
     at.fill(at.get_attribute("max"))
     assert page.locator(".films .s0").count() == 0
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    picture(page, f"{width}_film")
+    for width in (1366, 400):
+        page.set_viewport_size({"width": width, "height": 768})
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        picture(page, f"{width}_film")

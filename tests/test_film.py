@@ -18,7 +18,7 @@ from lab.decoding.canvas import Canvas
 from lab.measuring import trials
 from lab.model.corpus import Alphabet
 from lab.showing import film, page, painter
-from lab.showing.film import DRAFT, EMPTY, MASKED, NEW, SETTLED, AnimationFrame, Film, Snapshot
+from lab.showing.film import DRAFT, EMPTY, MASKED, NEW, SETTLED, Film, Snapshot
 from methods import METHODS
 
 ABC = Alphabet("abc\n ")
@@ -50,7 +50,7 @@ def many(calls, seconds):
 
 def of(picture, made):
     """The picture of one still, as an image of its own."""
-    return painter.Painter([made]).paint(AnimationFrame((picture,), 0.0, 1.0), "").copy()
+    return painter.Painter([made]).paint((picture,), "").copy()
 
 
 @pytest.fixture
@@ -129,23 +129,24 @@ def test_three_films_have_narrow_panels():
 
 
 def test_one_film_has_a_picture_for_each_call_and_several_share_a_clock():
-    assert [p.snapshots[0].calls for p in film.timeline([by_hand()], fps=10)] == [0, 1, 2, 2]
+    assert [still.calls for (still,) in film.timeline([by_hand()], fps=10)[0]] == [0, 1, 2, 2]
     slow, quick = by_hand((0.0, 4.0, 8.0)), by_hand((0.0, 1.0, 2.0))
-    pictures = film.timeline([slow, quick], fps=1)
-    assert [tuple(s.calls for s in p.snapshots) for p in pictures] == [(0, 0), (0, 1), (0, 2), (1, 2), (2, 2)]
-    assert [p.lasts for p in pictures][2] == pytest.approx(2 * pictures[0].lasts)  # equal neighbours are one
-    assert film.pace(film.timeline([quick, quick], fps=1)) == "4 times slower than real"
-    assert film.pace(film.timeline([by_hand((0.0, 50.0, 200.0))] * 2, fps=5)) == "10 times faster than real"
+    pictures, lasts, pace = film.timeline([slow, quick], fps=1)
+    calls = [tuple(still.calls for still in stills) for stills in pictures]
+    assert [*dict.fromkeys(calls)] == [(0, 0), (0, 1), (0, 2), (1, 2), (2, 2)]
+    assert lasts * len(pictures) == pytest.approx(8, abs=0.1)
+    assert pace == "in real time" and film.timeline([quick, quick], fps=1)[2] == "4 times slower than real"
+    assert film.timeline([by_hand((0.0, 50.0, 200.0))] * 2, fps=5)[2] == "10 times faster than real"
 
 
 @pytest.mark.parametrize("fps", [1, 12, 24, 50])
 @pytest.mark.parametrize("seconds", [0.0, 0.01, 15.0, 4000.0])
 @pytest.mark.parametrize("films", [1, 2])
 def test_an_animation_is_bounded_whatever_was_measured(fps, seconds, films):
-    pictures = film.timeline([many(700, seconds)] * films, fps)
-    assert len(pictures) <= film.PICTURES and sum(p.lasts for p in pictures) <= film.LONGEST + 0.5
-    assert all(100 * p.lasts == pytest.approx(round(100 * p.lasts)) and p.lasts >= 0.02 for p in pictures)
-    assert pictures[-1].snapshots[0].calls == 700
+    pictures, lasts, _ = film.timeline([many(700, seconds)] * films, fps)
+    assert len(pictures) <= film.PICTURES and lasts * len(pictures) <= film.LONGEST + 0.5
+    assert 100 * lasts == pytest.approx(round(100 * lasts)) and lasts >= 0.02
+    assert pictures[-1][0].calls == 700
 
 
 def test_gif_has_a_picture_for_each_call_in_the_colours_of_the_states(tmp_path):
@@ -155,7 +156,7 @@ def test_gif_has_a_picture_for_each_call_in_the_colours_of_the_states(tmp_path):
     made = by_hand()
     brush = painter.Painter([made])
     for each in (made.snapshots[0], made.snapshots[3], made.snapshots[1]):  # what an earlier picture drew is gone
-        image = brush.paint(AnimationFrame((each,), 0.0, 1.0), "")
+        image = brush.paint((each,), "")
     corners = [image.getpixel(brush.corner(0, painter.TOP, k)) for k in range(4)]
     assert corners == [painter.PAPER, painter.BEHIND[NEW], painter.BEHIND[DRAFT], painter.PAPER]
     assert image.getpixel(brush.corner(0, painter.TOP + 1)) == painter.BEHIND[MASKED]

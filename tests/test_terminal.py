@@ -67,7 +67,7 @@ def poem(kind, lines=30):
 def test_a_picture_fills_the_screen_with_legend_and_the_active_lines(size, count):
     films = [poem(MASKED), poem(EMPTY)][-count:]
     for k in (0, 300, 700):
-        picture = film.AnimationFrame(tuple(made.snapshots[k] for made in films), k / 100, 1)
+        picture = tuple(made.snapshots[k] for made in films)
         file, console = on(size)
         with Live(console=console, screen=True, auto_refresh=False) as live:
             live.update(terminal.screen(films, picture, "2 times slower than real", console.size), refresh=True)

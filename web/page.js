@@ -1,19 +1,18 @@
 // What a visitor sees and does: the methods write from one canvas on one clock; any cell is read, changed or erased.
 
 import { load } from "./network.js"
-import { SAMPLERS, likeliest, softmax } from "./sampler.js"
+import { SAMPLERS, likeliest, softmax, wait, with_masks } from "./sampler.js"
 
 const named = Object.fromEntries([...document.querySelectorAll("[id]")].map(node => [node.id, node]))
-const { about, again, at, bars, charts, dials, erase, examples, films, other, popup, status, text } = named
+const { about, again, at, bars, charts, dials, erase, examples, films, popup, status, text } = named
 const { methods, characters, mask } = JSON.parse(about.textContent)
-const signs = [...characters, mask], V = characters.length  // by token; V: masked
-const MASKED = "s0", NEW = "s2", SETTLED = "s3", EMPTY = "s4"  // as in lab/showing/page.css
+const signs = [...characters, mask, "*"], V = characters.length  // by token; V: masked, V + 1: a gap of unknown length
+const MASKED = "s0", NEW = "s2", SETTLED = "s3"  // as in lab/showing/page.css
 const BARS = 5, STACKED = 10  // likeliest characters, and in a column of a chart
 const LINE = 40  // cells that an arrow up skips
 const NEW_CHARACTERS = 240  // after a text without gaps
 const PAUSE = 400, PICTURE = 40  // milliseconds: before a text, for what else is changed; between pictures
 const still = matchMedia("(prefers-reduced-motion: reduce)").matches
-const wait = milliseconds => new Promise(after => setTimeout(after, milliseconds))
 const tell = (what, more = "") => { status.textContent = status.dataset[what] + more }
 const name = token => ({ " ": "␣", "\n": "⏎" })[signs[token]] ?? signs[token]
 const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random())
@@ -34,11 +33,10 @@ let canvas, cursor, writing
 // Writing
 
 function read() {
-  const typed = [...text.value], size = Math.min(...panels.map(panel => panel.config.block_size))
-  const idx = typed.map(sign => signs.indexOf(sign))
+  const typed = [...text.value], idx = typed.map(sign => signs.indexOf(sign))
   const unknown = typed.filter((_, i) => idx[i] < 0)
   if (unknown.length) tell("unknown", unknown.join(" "))
-  else start((idx.includes(V) ? idx : idx.concat(Array(NEW_CHARACTERS).fill(V))).slice(0, size))
+  else start(Math.max(...idx) < V ? idx.concat(Array(NEW_CHARACTERS).fill(V)) : idx)
 }
 
 function start(idx) {
@@ -48,8 +46,10 @@ function start(idx) {
 
 async function race(idx) {
   if (idx !== canvas) return
-  for (const panel of panels) begin(panel)
   tell("writing")
+  const [, { model, decoding }] = panels  // masked diffusion tells how long a gap is
+  const whole = await with_masks(model, idx, decoding.temp * dials.heat.value, random)
+  for (const panel of panels) begin(panel, whole.slice(0, panel.config.block_size))
   await wait(PAUSE)
   let writers = panels, drawn = 0
   while (writers.length && idx === canvas) {
@@ -66,14 +66,14 @@ async function race(idx) {
   seek()
 }
 
-function begin(panel) {
-  const { heat, ...settings } = Object.fromEntries(new FormData(dials))  // texts, which count as numbers
-  const decoding = { ...panel.decoding, ...settings, temp: panel.decoding.temp * heat }
-  panel.last = { idx: canvas, probs: canvas.map(() => []), computed: 0, time: 0 }
+function begin(panel, idx) {
+  const settings = Object.fromEntries(new FormData(dials))  // texts, which count as numbers
+  const decoding = { ...panel.decoding, ...settings, temp: panel.decoding.temp * settings.heat }
+  panel.last = { idx, probs: idx.map(() => []), computed: 0, time: 0 }
   panel.frames = [panel.last]
-  if (panel.pre.children.length !== canvas.length)
-    panel.pre.replaceChildren(...canvas.map((_, i) => make("span", { panel, i })))
-  panel.stream = SAMPLERS[panel.key](panel.model, canvas, decoding, random)
+  if (panel.pre.children.length !== idx.length)
+    panel.pre.replaceChildren(...idx.map((_, i) => make("span", { panel, i })))
+  panel.stream = SAMPLERS[panel.key](panel.model, idx, decoding, random)
   show(panel, panel.last)
 }
 
@@ -92,7 +92,7 @@ function show(panel, frame) {
   panel.shown = frame
   for (const [i, cell] of [...panel.pre.children].entries()) {
     const row = probs[i], masked = idx[i] === V, token = masked ? row.indexOf(Math.max(...row)) : idx[i]
-    const state = masked ? panel.is_causal ? EMPTY : MASKED : before.idx[i] === V ? NEW : SETTLED
+    const state = masked ? MASKED : before.idx[i] === V ? NEW : SETTLED
     const style = `--share: ${row[token] ?? +!masked}; --level: ${certainty[i] ?? 0}`, look = state + token + style
     if (cell.look === look) continue
     const textContent = masked ? name(token) ?? "\u00a0" : signs[token]
@@ -126,7 +126,7 @@ function point(cell) {
   cursor = cell
   cell.ariaCurrent = true
   bars.replaceChildren(...likeliest(row).slice(0, BARS).map(token => make("button", { style: `--share: ${row[token]}`,
-    onclick: () => edit(token) }, `${name(token)} ${(100 * row[token]).toFixed(1)} %`)))
+    value: signs[token] }, `${name(token)} ${(100 * row[token]).toFixed(1)} %`)))
   charts.replaceChildren(...panels.map(each => chart(each, i)))
   popup.showPopover()
 }
@@ -140,7 +140,7 @@ function edit(token) {
 
 function press(event) {
   const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -LINE, ArrowDown: LINE }[event.key]
-  const token = ["Backspace", "Delete"].includes(event.key) ? V : signs.indexOf(event.key)
+  const token = { Backspace: V, Delete: V }[event.key] ?? signs.indexOf(event.key)
   if (event.ctrlKey || event.metaKey || event.altKey || !by && token < 0) return
   event.preventDefault()
   const { panel, i } = event.target.matches("pre:not(:has([aria-current]))") ? event.target.firstChild : cursor
@@ -159,8 +159,7 @@ films.onclick = ({ target }) => {
   erase.focus()
 }
 films.onkeydown = popup.onkeydown = press
-erase.onclick = () => edit(V)
-other.oninput = () => edit(signs.indexOf(other.value))
+popup.onclick = popup.oninput = ({ target }) => edit(signs.indexOf(target.value))
 again.onclick = () => start([...canvas])
 text.oninput = read
 at.oninput = seek

@@ -8,13 +8,15 @@
 import { empty_cache } from "./network.js"
 
 const COLD = 0.25, SNR_HALF = 3, SNR_MOST = 30, KNOWN = -Infinity
+const LONGEST = 16, SCORED = 16  // characters of a gap of unknown length, at most, and of its right side that tell it
+export const wait = milliseconds => new Promise(after => setTimeout(after, milliseconds))
 const where = (values, wanted) => [...values.keys()].filter(i => wanted(values[i]))
 const masked_of = (idx, V) => where(idx, token => token === V)
 
 // lab/decoding/sampling.py
 
-export function softmax(row) {
-  const most = Math.max(...row), exp = row.map(x => Math.exp(x - most)), total = exp.reduce((a, b) => a + b)
+export function softmax(row, temp = 1) {
+  const most = Math.max(...row), exp = row.map(x => Math.exp((x - most) / temp)), total = exp.reduce((a, b) => a + b)
   return exp.map(x => x / total)
 }
 
@@ -37,17 +39,36 @@ const entropy_of = row => row.reduce((nats, p) => nats - (p && p * Math.log(p)),
 
 function select_positions(probs, masked, { confidence_threshold, spacing }) {
   const confidence = probs.map(row => Math.max(...row)), entropy = probs.map(entropy_of)
-  const passing = masked.filter(i => confidence[i] >= confidence_threshold)
+  const enough = Math.min(confidence_threshold, Math.max(...masked.map(i => confidence[i])))
   const apart = (taken, i) => taken.every(each => Math.abs(each - i) > spacing) ? [...taken, i] : taken
-  if (!passing.length) return [masked.reduce((best, i) => confidence[i] > confidence[best] ? i : best)]
-  return passing.sort((a, b) => entropy[a] - entropy[b]).reduce(apart, [])
+  return masked.filter(i => confidence[i] >= enough).sort((a, b) => entropy[a] - entropy[b]).reduce(apart, [])
 }
 
 function two_temps(logits, evidence, { temp, cool_to }, left) {
   const cooled = temp * (cool_to + (1 - cool_to) * left)
   const at = temp => logits.map((row, i) => softmax(row.map((x, token) => x / temp + evidence[i][token])))  // (2)
-  const probs = at(cooled)
-  return [probs, cooled < COLD ? at(1) : probs]
+  return [at(cooled), at(cooled < COLD ? 1 : cooled)]
+}
+
+// lab/decoding/gaps.py
+
+// idx: V + 1 is a gap of unknown length -> so many masks as make the text on its right likely
+export async function with_masks(model, idx, temp, random) {
+  const { vocab_size: V, block_size } = model.config, GAP = V + 1, gap = idx.indexOf(GAP), log_probs = Array(LONGEST).fill(0)
+  if (gap < 0) return idx
+  const right = [...idx.slice(gap + 1, gap + 1 + SCORED), GAP], scored = right.slice(0, right.indexOf(GAP))
+  const left = idx.slice(0, gap).slice(LONGEST + scored.length - block_size)
+  for (const longer of log_probs.keys()) {
+    const row = left.concat(Array(LONGEST + scored.length).fill(V))
+    let i = left.length + 1 + longer
+    for (const token of scored) {
+      if (token < V) log_probs[longer] += Math.log(softmax((await model({ idx: row }))[i])[token])
+      row[i++] = token
+    }
+    await wait(0)  // so that a browser does not stand still
+  }
+  const length = 1 + choose_token(softmax(log_probs, temp), random.uniform())
+  return with_masks(model, idx.toSpliced(gap, 1, ...Array(length).fill(V)), temp, random)
 }
 
 // diffusion_flow.py, and diffusion.py, whose settings have no flow_until
@@ -94,17 +115,17 @@ function begins_of(idx, V, length) {
 }
 
 // Each stream writes a character a pass: a position sees what is shown a token of no later pass than its own.
-async function* streams(model, idx, { temp, streams, sees_start = true }, random) {
+async function* streams(model, idx, { temp, streams, skips_start }, random) {
   const V = model.config.vocab_size, cache = empty_cache(model.config, idx.length)
   const begins = begins_of(idx, V, Math.ceil(masked_of(idx, V).length / streams))
   const passes = begins.map((first, i) => i - (first === KNOWN ? idx.length : first))
-  if (!sees_start) passes[0] = Infinity
+  if (skips_start) passes[0] = Infinity
   for (let calls = 0; idx.includes(V); calls++) {
     const columns = where(passes, pass => Math.max(0, pass) === calls)  // the known text with the first characters
     const visible = columns.map(column => passes.map(pass => pass <= passes[column]))
     const shown = columns.map(i => [KNOWN, begins[i]].includes(begins[i - 1]) ? idx[i - 1] : V)
     const logits = await model({ idx: shown, visible, columns }, cache)
-    const probs = idx.map((_, i) => columns.includes(i) && softmax(logits[columns.indexOf(i)].map(x => x / temp)))
+    const probs = idx.map((_, i) => columns.includes(i) && softmax(logits[columns.indexOf(i)], temp))
     idx = Object.assign([...idx], sample_tokens(probs, random, columns.filter(i => idx[i] === V)))
     yield { idx, probs }
   }
@@ -113,8 +134,9 @@ async function* streams(model, idx, { temp, streams, sees_start = true }, random
 // gpt.py: one stream, which goes on from a text, sees no mask before it, and fills no gap
 
 async function* gpt(model, idx, decoding, random) {
-  const masked = masked_of(idx, model.config.vocab_size), fits = masked[0] === idx.length - masked.length
-  if (fits && masked[0]) yield* streams(model, idx, { ...decoding, streams: 1, sees_start: false }, random)
+  const masked = masked_of(idx, model.config.vocab_size)
+  if (masked[0] && masked[0] + masked.length === idx.length)
+    yield* streams(model, idx, { ...decoding, streams: 1, skips_start: true }, random)
 }
 
 export const SAMPLERS = { gpt, diffusion, diffusion_flow: diffusion, streams }

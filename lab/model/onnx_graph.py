@@ -4,7 +4,7 @@ A graph takes what `Model.forward` takes, in int64 and float32, and gives logits
 
 That of a model with a cache takes `idx` and `columns` (B, S), where these stand in a window, and `visible` (B, S, T), what they
 see of it; and of a cache by position `past_keys`, `past_values`, `past_inputs` (layers, B, T, C), where what nobody sees is
-ignored. It gives `keys`, `values`, `inputs` (layers, B, S, C) of these positions too.
+ignored. It gives `keys`, `values`, `inputs`, the same with these positions, for the next pass.
 """
 
 import hashlib
@@ -45,8 +45,8 @@ class CachedGraph(nn.Module):
             logits = self.model(idx, visible, cache, columns)
         else:
             logits = self.model(idx, View(visible, config.conv_width - 1, 0, cache, columns))
-        rows = torch.arange(idx.size(0))[:, None]
-        return logits, *(torch.stack([part[rows, columns].flatten(2) for part in parts]) for parts in zip(*layers))
+        T = visible.size(2)
+        return logits, *(torch.stack([part[:, :T].flatten(2) for part in parts]) for parts in zip(*layers))
 
 
 def inputs_of(model):

@@ -6,7 +6,7 @@ is a cell like any other, and ends a line once it is written.
 
 import re
 from dataclasses import dataclass, field, replace
-from itertools import groupby, islice
+from itertools import islice
 
 import torch
 
@@ -47,24 +47,14 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Film:
-    """The snapshots of one text. note: what there is to say below its title."""
+    """The snapshots of one text."""
 
     title: str
     snapshots: list
-    note: str = ""
 
     def at(self, seconds):
         """The snapshot that stands at a time."""
         return next(snapshot for snapshot in reversed(self.snapshots) if snapshot.seconds <= seconds)
-
-
-@dataclass(frozen=True)
-class AnimationFrame:
-    """A moment: a snapshot of each film side by side, the methods' clock, how long it is shown (seconds)."""
-
-    snapshots: tuple
-    clock: float
-    lasts: float
 
 
 class Recorder:
@@ -88,18 +78,19 @@ class Recorder:
 
     def add(self, frame, seconds):
         """Take up the frame of a pass, which took so many seconds."""
-        self.calls = self.calls + 1
-        self.seconds = self.seconds + seconds
+        self.calls += 1
+        self.seconds += seconds
         columns = frame.columns[0]
-        new = self.masked & ~frame.masked[0]
-        hidden = frame.masked[0, columns]
+        masked = frame.masked[0]
+        new = self.masked & ~masked
+        hidden = masked[columns]
         best, likeliest = frame.probs[0].max(-1)
-        self.idx = torch.where(frame.masked[0], self.idx, frame.idx[0]).scatter(0, columns[hidden], likeliest[hidden])
+        self.idx = torch.where(masked, self.idx, frame.idx[0]).scatter(0, columns[hidden], likeliest[hidden])
         seen = self.masked[columns] | hidden
         sure = torch.where(hidden, best, frame.confidence[0])
         self.confidence = self.confidence.scatter(0, columns[seen], sure[seen])
         self.guessed = self.guessed.scatter(0, columns, hidden)
-        self.masked = frame.masked[0]
+        self.masked = masked
         self.states = torch.where(new, NEW, SETTLED).masked_fill(frame.draft[0], DRAFT)
         if frame.certainty is not None:
             self.certainty = torch.zeros_like(self.confidence).scatter(0, columns, frame.certainty[0].sqrt())
@@ -191,25 +182,22 @@ def used(films):
 
 
 def timeline(films, fps):
-    """The animation: a list of AnimationFrames, at most PICTURES of them and LONGEST seconds in all.
+    """The animation: its moments, each a snapshot of every film; the seconds for which each is shown; its pace in words.
 
-    GIF times are hundredths of a second, so all are. Neighbours that look alike are one frame, which lasts longer.
+    There are at most PICTURES moments, LONGEST seconds in all. GIF times are hundredths of a second, so all are.
     """
+    real = duration(films)[0]
     moments, lasts = by_pass(films[0], fps) if len(films) == 1 else by_clock(films, fps)
-    hundredths = max(2, min(round(100 * lasts), int(100 * LONGEST / len(moments))))
-    animation = []
-    for shown, alike in groupby(moments, key=lambda moment: moment[0]):
-        clocks = [clock for _, clock in alike]
-        animation.append(AnimationFrame(shown, clocks[0], len(clocks) * hundredths / 100))
-    return animation
+    lasts = max(2, min(round(100 * lasts), int(100 * LONGEST / len(moments)))) / 100
+    return moments, lasts, pace(real, lasts * len(moments))
 
 
 def by_pass(film, fps):
-    """A moment for each pass of a film -> ([(snapshots, clock), ...], seconds that each lasts)."""
+    """A moment for each pass of a film -> [a snapshot of it, ...], seconds that each lasts."""
     last = len(film.snapshots) - 1
     count = min(PICTURES, last + 1)
     chosen = [film.snapshots[k * last // max(1, count - 1)] for k in range(count)]
-    return [((snapshot,), snapshot.seconds) for snapshot in chosen], 1 / fps
+    return [(snapshot,) for snapshot in chosen], 1 / fps
 
 
 def by_clock(films, fps):
@@ -217,7 +205,7 @@ def by_clock(films, fps):
     real, shown = duration(films)
     count = min(PICTURES, 1 + int(shown * fps))
     clocks = [real * (k / (count - 1)) for k in range(count)]
-    return [(tuple(film.at(clock) for film in films), clock) for clock in clocks], shown / count
+    return [[film.at(clock) for film in films] for clock in clocks], shown / count
 
 
 def duration(films):
@@ -226,10 +214,8 @@ def duration(films):
     return real, min(max(real, SHORTEST), LONGEST)
 
 
-def pace(animation):
-    """How the animation's time compares with the methods', in words."""
-    shown = sum(frame.lasts for frame in animation)
-    real = animation[-1].clock
+def pace(real, shown):
+    """How the animation's time, in seconds, compares with the methods', in words."""
     ratio = shown / real if real else 1.0
     if 0.95 < ratio < 1.05:
         return "in real time"

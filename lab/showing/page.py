@@ -6,7 +6,7 @@ from pathlib import Path
 from string import Template
 
 from lab.measuring.records import write_text
-from lab.showing.film import DRAFT, EMPTY, LEGEND, MASKED, NEW, SETTLED, AnimationFrame, duration, pace, visible
+from lab.showing.film import DRAFT, EMPTY, LEGEND, MASKED, NEW, SETTLED, duration, pace, used, visible
 from lab.showing.painter import BEHIND, INK, LOW, PAPER, QUIET
 
 COLOURS = {  # in the light theme, in the dark one
@@ -37,14 +37,12 @@ def languages():
 def render(films):
     """That page as text."""
     real, shown = duration(films)
-    data = {"real": round(real, 4), "shown": shown}
-    data |= {"pace": pace([AnimationFrame((), real, shown)]), "films": [pack(film) for film in films]}
+    data = {"real": round(real, 4), "shown": shown, "pace": pace(real, shown), "films": list(map(pack, films))}
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    states = {state for film in films for still in film.snapshots for state in still.states}
     flows = any(still.certainty for film in films for still in film.snapshots)
     page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     title = html.escape(" and ".join(film.title for film in films))
-    parts = {"title": f"{title}, writing", "legend": legend(states, flows=flows)}
+    parts = {"title": f"{title}, writing", "legend": legend(used(films), flows=flows)}
     return Template(page).substitute(CLASSES | parts, style=style(), data=text)
 
 
@@ -61,7 +59,7 @@ def pack(film):
         changes = [[k, *cell, *best(still, k)] for k, cell in changed.items()]
         stills.append([still.calls, round(still.seconds, 4), changes])
         before |= changed
-    return {"title": film.title, "note": film.note, "stills": stills}
+    return {"title": film.title, "stills": stills}
 
 
 def best(still, position):
@@ -72,10 +70,9 @@ def best(still, position):
 
 def style():
     """The style sheet of panels, characters and legend on a page, in a light and in a dark theme."""
-    themes = {"light": "", "dark": ""}
-    for part, pair in COLOURS.items():
-        themes = {name: f"{themes[name]} --td-{part}: rgb{colour};" for name, colour in zip(themes, pair, strict=True)}
-    return Template(Path(__file__).with_name("page.css").read_text(encoding="utf-8")).substitute(themes | CLASSES)
+    light, dark = ("".join(f" --td-{part}: rgb{pair[i]};" for part, pair in COLOURS.items()) for i in (0, 1))
+    sheet = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+    return Template(sheet).substitute(CLASSES, light=light, dark=dark)
 
 
 def legend(states, say=str, flows=False):

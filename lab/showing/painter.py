@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lab.cli import UserError, check
 from lab.files import atomic, reading
-from lab.showing.film import COLUMNS, DRAFT, LEGEND, MASKED, NEW, SETTLED, figures, glyphs, lines, pace, timeline, used
+from lab.showing.film import COLUMNS, DRAFT, LEGEND, MASKED, NEW, SETTLED, figures, glyphs, lines, timeline, used
 
 PAPER = (255, 255, 255)
 INK = (26, 26, 26)
@@ -42,9 +42,9 @@ class Painter:
         self.pen = ImageDraw.Draw(self.image)
         self.legend()
 
-    def paint(self, frame, caption):
-        """The frame as an RGB image, which the next call draws on."""
-        for panel, (film, snapshot) in enumerate(zip(self.films, frame.snapshots, strict=True)):
+    def paint(self, snapshots, caption):
+        """A snapshot of each film as an RGB image, which the next call draws on."""
+        for panel, (film, snapshot) in enumerate(zip(self.films, snapshots, strict=True)):
             self.text(panel, 0, film.title, INK)
             self.text(panel, 1, figures(snapshot), QUIET)
             before = self.drawn[panel]
@@ -101,16 +101,15 @@ class Painter:
 def write_gif(path, films, fps, font=None):
     """Write an animation whose last frame stays for two seconds -> what was written, in a line. Raises UserError."""
     painter = Painter(films, font)
-    animation = timeline(films, fps)
+    moments, lasts, caption = timeline(films, fps)
     palette = painter.palette()
-    caption = pace(animation)
-    images = (painter.paint(frame, caption).quantize(palette=palette, dither=0) for frame in animation)
-    lasts = [round(1000 * frame.lasts) for frame in animation]
-    durations = [*lasts[:-1], lasts[-1] + 2000]
+    images = (painter.paint(moment, caption).quantize(palette=palette, dither=0) for moment in moments)
+    durations = [round(1000 * lasts)] * len(moments)  # neighbours that look alike become one
+    durations[-1] += 2000
     with atomic(path) as file:
         first = next(images)
         first.save(file, "GIF", save_all=True, append_images=images, duration=durations, loop=0, optimize=False)
-    return f"{path}: {len(animation)} pictures in {sum(lasts) / 1000:.1f} s, {1000 / min(lasts):.3g} a second at most"
+    return f"{path}: {len(moments)} pictures in {lasts * len(moments):.1f} s, {1 / lasts:.3g} a second at most"
 
 
 def show(films, fps, font=None):
@@ -124,18 +123,18 @@ def show(films, fps, font=None):
     except tkinter.TclError as error:
         raise RuntimeError(str(error)) from error
     painter = Painter(films, font)
-    animation = timeline(films, fps)
+    moments, lasts, caption = timeline(films, fps)
     root.title("tiny-diffusion")
     label = tkinter.Label(root)
     label.pack()
 
     def step(i):
-        image = painter.paint(animation[i], pace(animation)).copy()
+        image = painter.paint(moments[i], caption).copy()
         image.thumbnail((root.winfo_screenwidth() - 20, root.winfo_screenheight() - 100))  # less the desktop's bars
         label.image = ImageTk.PhotoImage(image)  # kept: tkinter does not
         label.configure(image=label.image)
-        if i + 1 < len(animation):
-            root.after(round(1000 * animation[i].lasts), step, i + 1)
+        if i + 1 < len(moments):
+            root.after(round(1000 * lasts), step, i + 1)
 
     step(0)
     root.mainloop()

@@ -32,27 +32,27 @@ def play(films, fps, console=None):
     What comes too late on a slow terminal is left out; on a pipe there is the end alone.
     """
     console = console or terminal()
-    animation = film.timeline(films, fps)
+    moments, lasts, caption = film.timeline(films, fps)
     if console.is_terminal:
         due = time.monotonic()
         with Live(console=console, screen=True, auto_refresh=False) as live:
-            for frame in animation:
-                due += frame.lasts
+            for moment in moments:
+                due += lasts
                 if time.monotonic() < due:
-                    live.update(screen(films, frame, film.pace(animation), console.size), refresh=True)
+                    live.update(screen(films, moment, caption, console.size), refresh=True)
                     time.sleep(max(0.0, due - time.monotonic()))
-    for made, snapshot in zip(films, animation[-1].snapshots, strict=True):
+    for made, snapshot in zip(films, moments[-1], strict=True):
         console.print(headed(made.title, snapshot), Text(film.visible(snapshot.characters)), sep="\n")
 
 
-def screen(films, frame, caption, size):
-    """A frame that fills a terminal of that size: films side by side where they fit, else one above the other."""
+def screen(films, moment, caption, size):
+    """A moment that fills a terminal of that size: films side by side where they fit, else one above the other."""
     from rich.layout import Layout  # not at the top: only films need it
 
     beside = size.width >= len(films) * (COLUMNS + 2)
     height = (size.height - FOOT) // (1 if beside else len(films)) - 1
     panels = []
-    for made, snapshot in zip(films, frame.snapshots, strict=True):
+    for made, snapshot in zip(films, moment, strict=True):
         text = active_lines(snapshot, min(COLUMNS, size.width - 1), height)
         panels.append(Layout(Group(headed(made.title, snapshot), *text)))
     body = Layout()
