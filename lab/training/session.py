@@ -80,7 +80,7 @@ class Session:
 
     def save(self):
         """Write the resume file, between two steps. Raises UserError."""
-        optimisers = [optimiser.state_dict() for optimiser, _ in self.trainer.optimisers]
+        optimisers = [optimiser.state_dict() for optimiser in self.trainer.optimisers]
         state = {"model": self.trainer.model.state_dict(), "optimisers": optimisers}
         state |= {key: getattr(self, key) for key in self.SAVED}
         checkpoint.write(checkpoint.resume_path(self.path), self.description | state)
@@ -99,7 +99,7 @@ class Session:
         check(not differing, f"{needs}. It was started by: {then['command']}")
         with checkpoint.damaged(resume, start_anew()):
             self.trainer.model.load_state_dict(state["model"])
-            for (optimiser, _), saved in zip(self.trainer.optimisers, state["optimisers"], strict=True):
+            for optimiser, saved in zip(self.trainer.optimisers, state["optimisers"], strict=True):
                 optimiser.load_state_dict(saved)
             self.trainer.use_bf16(state["provenance"]["bf16"])  # a training ends in the number format it began with
             vars(self).update({key: state[key] for key in self.SAVED}, description={key: state[key] for key in mine})
@@ -115,19 +115,20 @@ def train(method, args, corpus):
     lock = files.locked(path) if machine.Ranks().is_main else contextlib.nullcontext()
     with torch.random.fork_rng(), machine.Ranks() as ranks, lock:  # the caller's random numbers stay as they are
         session = begin(method, args, path, corpus, ranks)
-        run(session, corpus, args.seed, ranks)
+        run(session, corpus, args.seed)
         if ranks.is_main:
             finish(session, args.calibrate)
         if not session.is_finished:
             raise KeyboardInterrupt
 
 
-def run(session, corpus, seed, ranks):
+def run(session, corpus, seed):
     """Drain the steps of a training: evaluate, log, save, show, until the last step or a Ctrl-C."""
     recipe = session.recipe
     began = time.monotonic() - session.elapsed
     saved = -math.inf
-    steps = train_steps(session.trainer, corpus, seed, session.step, ranks)
+    ranks = session.trainer.ranks
+    steps = train_steps(session.trainer, corpus, seed, session.step)
     with Interrupt() as interrupt, Bar("training", recipe.iters, session.step, "steps") as bar:
         stopped = False
         while True:
@@ -163,18 +164,17 @@ def begin(method, args, path, corpus, ranks):
     device = ranks.join(machine.pick_device(args.device))
     config = replace(args.config, vocab_size=len(corpus.alphabet))
     corpus.require(config.block_size + 1)
-    world = ranks.world
     batch = args.recipe.batch_size
-    check(batch % world == 0, f"batch_size {batch} cannot be shared equally by {world} processes")
+    check(batch % ranks.world == 0, f"batch_size {batch} cannot be shared equally by {ranks.world} processes")
     torch.manual_seed(args.seed)
     model = method.Model(config).to(device)
     if args.init:
         checkpoint.initialise(model, args.init, method, corpus.alphabet)
-    trainer = Trainer(method, model, args.recipe, world)
+    trainer = Trainer(method, model, args.recipe, ranks)
     length = config.block_size + 1
     most = args.recipe.eval_windows
     splits = tuple(windows(part, length, most=most) for part in (corpus.train, corpus.validation))
-    session = Session(path, describe(method, config, args, corpus, device, world), trainer, splits)
+    session = Session(path, describe(trainer, args, corpus), trainer, splits)
     if args.resume:
         session.restore()
     if ranks.is_main:
@@ -184,21 +184,22 @@ def begin(method, args, path, corpus, ranks):
     return session
 
 
-def describe(method, config, args, corpus, device, world):
+def describe(trainer, args, corpus):
     """What the checkpoint will say of a training."""
+    config = trainer.model.config
     made = {
         "command": typed_command(),
-        "recipe": asdict(args.recipe),
+        "recipe": asdict(trainer.recipe),
         "seed": args.seed,
         "init": args.init and str(args.init),
         "calibrate": args.calibrate,
         "data": corpus.path.name,
         "data_sha256": corpus.sha256,
-        "device": str(device),
-        "processes": world,
+        "device": str(trainer.device),
+        "processes": trainer.ranks.world,
     }
     opening = corpus.opening(config.block_size)
-    return checkpoint.describe(method.name, config, corpus.alphabet, opening, made | machine.versions())
+    return checkpoint.describe(trainer.method.name, config, corpus.alphabet, opening, made | machine.versions())
 
 
 def announce(session, args):

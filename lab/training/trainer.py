@@ -51,24 +51,24 @@ class Recipe:
 
 
 def make_optimisers(model, recipe):
-    """Muon for the matrices inside the blocks, AdamW for the rest: [(optimiser, its full learning rate), ...]."""
+    """Muon for the matrices inside the blocks, AdamW for the rest."""
     matrices = [p for p in model.backbone.parameters() if p.ndim == 2]
-    inside = {id(p) for p in matrices}
-    rest = [p for p in model.parameters() if id(p) not in inside]
+    inside = {*matrices}
+    rest = [p for p in model.parameters() if p not in inside]
     muon = Muon(matrices, lr=recipe.muon_lr)
     adam = torch.optim.AdamW(rest, lr=recipe.adam_lr, betas=(0.9, 0.95), weight_decay=0.0)
-    return [(muon, recipe.muon_lr), (adam, recipe.adam_lr)]
+    return [muon, adam]
 
 
-def train_steps(trainer, corpus, seed=0, start=0, ranks=None):
+def train_steps(trainer, corpus, seed, start):
     """Train a model: yields the losses of each optimiser step, by name.
 
-    trainer: a Trainer; start: how many steps are made already; ranks: the processes that train together. The first loss
-    is the one that is minimised; a method whose loss has parts gets these and the norm of the gradient too.
+    trainer: a Trainer; start: how many steps are made already. The first loss is the one that is minimised; a method whose
+    loss has parts gets these and the norm of the gradient too.
     """
     recipe = trainer.recipe
     config = trainer.model.config
-    ranks = ranks or machine.Ranks()
+    ranks = trainer.ranks
     for step in range(start, recipe.iters):
         torch.manual_seed(seed_of("dropout", seed, step, ranks.rank))
         rng = machine.Rng(seed, step, ranks.rank, ranks.world)
@@ -79,9 +79,9 @@ def train_steps(trainer, corpus, seed=0, start=0, ranks=None):
             grads = [p.grad for p in trainer.model.parameters() if p.grad is not None]
             parts = parts | {"grad_norm": torch.nn.utils.get_total_norm(grads)}
         scale = recipe.lr_scale(step)
-        for optimiser, lr in trainer.optimisers:
+        for optimiser in trainer.optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = lr * scale
+                group["lr"] = optimiser.defaults["lr"] * scale
             optimiser.step()
             optimiser.zero_grad()
         yield {"batch_total_loss": loss.detach(), **parts}
@@ -90,16 +90,16 @@ def train_steps(trainer, corpus, seed=0, start=0, ranks=None):
 class Trainer:
     """What the steps of a training share: model, optimisers, and the loss in the machine's best number format."""
 
-    def __init__(self, method, model, recipe, world=1):
-        """world: how many processes train together."""
+    def __init__(self, method, model, recipe, ranks):
+        """ranks: the machine.Ranks that train together."""
         machine.tune_malloc()
         self.method = method
         self.model = model
         self.recipe = recipe
-        self.world = world
+        self.ranks = ranks
         self.optimisers = make_optimisers(model, recipe)
         self.device = next(model.parameters()).device
-        self.forward = DistributedDataParallel(model) if world > 1 else model
+        self.forward = DistributedDataParallel(model) if ranks.world > 1 else model
         self.compiled = False
         self.use_bf16(machine.bf16_is_faster(self.device) if recipe.bf16 is None else recipe.bf16)
 
@@ -117,7 +117,7 @@ class Trainer:
 
         logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns that there is no CUDA
         plain = self.forward
-        shape = (self.recipe.batch_size // self.world, self.model.config.block_size + 1)
+        shape = (self.recipe.batch_size // self.ranks.world, self.model.config.block_size + 1)
         with Bar("compiling"):
             try:
                 self.forward = torch.compile(plain, dynamic=False)  # dynamic shapes cost three times as much
