@@ -169,7 +169,7 @@ def configurations(corpus):
     for n in (2, 4, 8, 16):
         yield Configuration(f"{n} streams", streams, {"streams": n}, STREAM_TEMPS)
     for name, (n, drafts) in DRAFTED.items():
-        generate = partial(draft_model.generate, ngrams=ngrams, drafts=drafts)
+        generate = partial(draft_model.generate_streams, ngrams=ngrams, drafts=drafts)
         yield Configuration(name, streams.sampled_by(generate), {"streams": n}, STREAM_TEMPS)
     yield Configuration("4 streams, untrained", untrained, {"streams": 4}, STREAM_TEMPS)
     yield Configuration(COOLED, masked, {}, COOLED_TEMPS)

@@ -11,13 +11,12 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from lab.cli import check
 from lab.decoding.canvas import Frame
 from lab.decoding.sampling import choose_tokens, probabilities, uniforms
-from lab.model.backbone import View, ViewCache
+from lab.model.backbone import Cache, ViewCache
 from streams import Order, forward_pass, order_of
 
 NEVER = 10**6  # the pass of what is not written
@@ -73,6 +72,47 @@ class NGrams:
         return drafts, torch.stack(drawn_from).view(*u.shape, -1)
 
 
+def check_limits(decoding, length, size):
+    """Raise UserError for what drafts are not made for: top_k, and texts of more characters than a window has."""
+    check(decoding.top_k is None, "the draft model draws from all characters: no top_k")
+    check(length <= size, f"the draft model writes at most {size} characters with the prompt, not {length}")
+
+
+@torch.inference_mode()
+def generate(model, canvas, decoding, rngs, ngrams, drafts):
+    """As gpt.generate, with so many characters proposed for each forward pass.
+
+    Raises UserError on a masked span, a long text, or a top_k.
+    """
+    idx = canvas.idx
+    known = canvas.prompt_lengths()
+    B, L = idx.shape
+    K = drafts
+    size = model.config.block_size
+    check_limits(decoding, L, size)
+    weight = model.lm_head.weight
+    cache = Cache(model.config, B, like=weight)
+    rows = torch.arange(B)[:, None]
+    while (known < L).any():
+        u = uniforms(2 * K + 1, rngs, known < L)  # to propose K, to verify K, and for the token after them
+        texts = [text[:n].tolist() for text, n in zip(idx, known, strict=True)]
+        proposed, q = ngrams.propose(texts, u[:, :K], decoding.temp)
+        columns = known[:, None] + torch.arange(K + 1)  # (B, K + 1)
+        guess = F.pad(idx, (0, K + 1)).scatter(1, columns[:, :K], proposed)
+        first = int(known.min())
+        last = min(L - 1, int(known.max()) + K)
+        x = cache.next_input(guess, first, last)
+        logits = model(x.to(weight.device), cache).cpu()
+        logits = logits[:, first - 1 - cache.length :]  # those of position `first` and after it
+        offsets = (columns - first).clamp(max=logits.size(1) - 1)
+        p = probabilities(logits[rows, offsets], decoding.temp)  # (B, K + 1, V)
+        accepted, tokens = verify(p, q, proposed, u[:, K:])
+        known = (known + accepted + 1).clamp(max=L)
+        idx = guess.scatter(1, columns, tokens)[:, :L]
+        masked = torch.arange(L) >= known[:, None]
+        yield Frame(idx, masked, torch.zeros_like(masked), columns.clamp(max=L - 1), p, x.size(1) / size)
+
+
 class Paces:
     """Streams of all rows, each at its own pace: tensors (H,) of their row, where they go on and where they stop.
 
@@ -97,28 +137,11 @@ class Paces:
         return [idx[b, i:j].tolist() for b, i, j in zip(self.row, self.context, self.at, strict=True)]
 
 
-class OneStream(nn.Module):
-    """GPT called as a model of streams is: it is one stream, whose first position is in nobody's view, as no token is before it."""
-
-    def __init__(self, gpt):
-        super().__init__()
-        self.gpt = gpt
-        self.config = gpt.config
-        self.lm_head = gpt.lm_head
-
-    def forward(self, before, visible, cache, columns):
-        """As streams.Model.forward."""
-        visible[..., 0] &= columns == 0
-        view = View(visible, self.config.conv_width - 1, 0, cache, columns)
-        return self.gpt(before.clamp(max=self.config.vocab_size - 1), view)
-
-
 @torch.inference_mode()
-def generate(model, canvas, decoding, rngs, ngrams, drafts):
-    """As streams.generate, or gpt.generate, with so many characters proposed for each stream in a pass.
+def generate_streams(model, canvas, decoding, rngs, ngrams, drafts):
+    """As streams.generate, with so many characters proposed for each stream in a pass.
 
-    A stream goes on by as many as it accepts; the others see them in the next pass. Raises UserError on a text that is longer
-    than a window, a top_k, and where GPT is given a masked span.
+    A stream goes on by as many as it accepts; the others see them in the next pass. Raises UserError on a long text, or a top_k.
     """
     idx = canvas.idx
     masked = canvas.masked
@@ -126,13 +149,9 @@ def generate(model, canvas, decoding, rngs, ngrams, drafts):
     V = model.config.vocab_size
     B, L = idx.shape
     size = model.config.block_size
-    check(decoding.top_k is None, "the draft model draws from all characters: no top_k")
-    check(L <= size, f"the draft model writes at most {size} characters with the prompt, not {L}")
-    if not hasattr(decoding, "streams"):
-        canvas.prompt_lengths()
-        model = OneStream(model)
+    check_limits(decoding, L, size)
     cache = ViewCache(model.config, B, L, like=model.lm_head.weight)
-    passes, begins = order_of(~masked, getattr(decoding, "streams", 1))
+    passes, begins = order_of(~masked, decoding.streams)
     passes = passes.masked_fill(masked, NEVER)
     paces = Paces(masked, begins, ngrams.order)
     row = paces.row

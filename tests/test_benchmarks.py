@@ -32,7 +32,7 @@ from benchmarks import (
 )
 from benchmarks.adapters import origin_flow
 from benchmarks.configurations import FAMILIES, PAIRS, Configuration
-from benchmarks.draft_model import NGrams, generate
+from benchmarks.draft_model import NGrams, generate, generate_streams
 from diffusion import METHOD as diffusion
 from gpt import METHOD as gpt
 from lab import cli
@@ -137,7 +137,7 @@ def test_streams_with_drafts_write_what_one_full_pass_says_of_their_order(count)
     for row, known in enumerate((range(5), (*range(3), 20, 21, 34, 35))):
         masked[row, list(known)] = False
     canvas, decoding = Canvas(idx, masked), streams.Decoding(temp=1.0, streams=count)
-    frames = list(generate(model, canvas, decoding, generators(2), NGrams(IDS, 3, order=3), drafts=3))
+    frames = list(generate_streams(model, canvas, decoding, generators(2), NGrams(IDS, 3, order=3), drafts=3))
     passes, begins = streams.order_of(~masked, count)
     before, longest = masked, int(passes.max()) + 1
     for n, frame in enumerate(frames):
@@ -163,7 +163,7 @@ def test_what_stands_behind_a_mask_changes_no_drafts():
     masked[0, [0, 1, 2, 14, 15]] = False
     ngrams, decoding = NGrams(IDS, 3, order=5), streams.Decoding(temp=1.0, streams=1)
     texts = [torch.zeros(1, 36, dtype=torch.long), torch.zeros(1, 36, dtype=torch.long).masked_fill(masked, 2)]
-    frames = [[*generate(model, Canvas(idx, masked), decoding, generators(1), ngrams, 3)] for idx in texts]
+    frames = [[*generate_streams(model, Canvas(idx, masked), decoding, generators(1), ngrams, 3)] for idx in texts]
     assert len(frames[0]) == len(frames[1]) and frames[0][-1].idx.equal(frames[1][-1].idx)
 
 
@@ -175,14 +175,14 @@ def test_at_temperature_zero_one_stream_with_drafts_writes_its_own_text():
     torch.nn.init.normal_(model.lm_head.weight)
     plain = list(streams.generate(model, canvas, decoding, generators(1)))[-1].idx
     ngrams = NGrams(plain[0].repeat(20).numpy(), 3)
-    drafted = list(generate(model, canvas, decoding, generators(1), ngrams, drafts=4))
+    drafted = list(generate_streams(model, canvas, decoding, generators(1), ngrams, drafts=4))
     assert drafted[-1].idx.equal(plain) and len(drafted) < 14
 
 
 def test_a_text_without_masks_takes_no_pass_with_drafts():
     model = streams.Model(streams.Config(vocab_size=3, block_size=16, n_layer=1, n_head=2, n_embd=8))
     canvas = Canvas.after(torch.tensor([0, 1]), 0)
-    assert list(generate(model, canvas, streams.Decoding(), generators(1), NGrams(IDS, 3), 3)) == []
+    assert list(generate_streams(model, canvas, streams.Decoding(), generators(1), NGrams(IDS, 3), 3)) == []
 
 
 @pytest.mark.parametrize("case", ["top_k", "long"])
@@ -191,7 +191,7 @@ def test_streams_with_drafts_refuse(case):
     decoding = streams.Decoding(temp=1.0, top_k=2 if case == "top_k" else None)
     model = streams.Model(streams.Config(vocab_size=3, block_size=16, n_layer=1, n_head=2, n_embd=8))
     with pytest.raises(UserError):
-        list(generate(model, canvas, decoding, generators(1), NGrams(IDS, 3), 3))
+        list(generate_streams(model, canvas, decoding, generators(1), NGrams(IDS, 3), 3))
 
 
 @pytest.mark.parametrize("case", ["spacing", "top_k", "long", "empty"])
