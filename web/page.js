@@ -48,7 +48,7 @@ async function race(idx) {
   if (idx !== canvas) return
   tell("writing")
   const [, { model, decoding }] = panels  // masked diffusion tells how long a gap is
-  const whole = await with_masks(model, idx, decoding.temp * dials.heat.value, random)
+  const whole = await with_masks(model, idx, decoding.temp, random)
   for (const panel of panels) begin(panel, whole.slice(0, panel.config.block_size))
   await wait(PAUSE)
   let writers = panels, drawn = 0

@@ -39,9 +39,10 @@ const entropy_of = row => row.reduce((nats, p) => nats - (p && p * Math.log(p)),
 
 function select_positions(probs, masked, { confidence_threshold, spacing }) {
   const confidence = probs.map(row => Math.max(...row)), entropy = probs.map(entropy_of)
-  const enough = Math.min(confidence_threshold, Math.max(...masked.map(i => confidence[i])))
+  const best = masked.reduce((a, b) => confidence[b] > confidence[a] ? b : a)
   const apart = (taken, i) => taken.every(each => Math.abs(each - i) > spacing) ? [...taken, i] : taken
-  return masked.filter(i => confidence[i] >= enough).sort((a, b) => entropy[a] - entropy[b]).reduce(apart, [])
+  return masked.filter(i => i === best || confidence[i] >= confidence_threshold)
+    .sort((a, b) => entropy[a] - entropy[b]).reduce(apart, [])
 }
 
 function two_temps(logits, evidence, { temp, cool_to }, left) {
