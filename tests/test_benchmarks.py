@@ -27,10 +27,11 @@ from benchmarks import (
     readme,
     restoring,
     search,
+    speed,
     tables,
     timing,
 )
-from benchmarks.adapters import origin_flow
+from benchmarks.adapters import origin, origin_flow
 from benchmarks.configurations import FAMILIES, PAIRS, Configuration
 from benchmarks.draft_model import NGrams, generate, generate_streams
 from diffusion import METHOD as diffusion
@@ -311,7 +312,7 @@ def test_a_maintainers_run_renews_the_results_and_readme_the_pages(own_pages):
     assert (own_pages / "README.md").read_text("utf-8") == PAGE.replace("| something else | 1 | 2 | 3 | 4 |", cells)
 
 
-@pytest.mark.parametrize("name", ["frontier", "infilling", "restoring", "shipped"])
+@pytest.mark.parametrize("name", ["frontier", "infilling", "restoring", "shipped", "speed"])
 def test_every_benchmark_writes_where_git_looks_away_unless_told(name):
     args = importlib.import_module(f"benchmarks.{name}").Args
     assert issubclass(args, timing.Output)
@@ -398,6 +399,34 @@ def test_an_arrow_leads_from_the_flow_off_to_the_flow(tmp_path, monkeypatch):
 def test_without_timings_there_are_no_plots_of_seconds(tmp_path):
     frontier_plots.draw(result("frontier") | {"seconds": []}, tmp_path, "frontier")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["frontier_flow.png", "frontier_nfe.png"]
+
+
+def test_two_ways_are_timed_in_turn_and_ratios_taken_pair_by_pair(monkeypatch):
+    """Two functions, one three times as slow, on a machine that is ten times slower in the second round."""
+    seconds = iter([1.0, 3.0, 10.0, 30.0, 1.0, 3.0])
+    monkeypatch.setattr(speed, "seconds", lambda function: next(seconds))
+    row = speed.in_turn("writing", int, int, 3)
+    assert (row["ours"], row["theirs"], row["ratio"]) == (1.0, 3.0, 3.0)
+
+
+@pytest.mark.parametrize("method, muon", [(gpt, True), (gpt, False), (diffusion, True)])
+def test_the_timed_step_learns(method, muon, monkeypatch):
+    config = replace(method.config, vocab_size=5, block_size=16, n_layer=1, n_head=1, n_embd=8, dropout=0.0)
+    monkeypatch.setattr(machine, "tune_malloc", lambda: None)
+    x = torch.randint(5, (4, 17), generator=torch.Generator().manual_seed(0))
+    text = SimpleNamespace(batch=lambda *_: x)
+    step = speed.stepper(method, text, config, 4, torch.device("cpu"), muon, compiled=False, bf16=False)
+    losses = [step() for _ in range(20)]
+    assert losses[-1] < losses[0] - 0.01
+
+
+@pytest.mark.parametrize("content", [None, "1 / 0", "import nothing_like_this", "Model = 1"])
+def test_a_checkout_of_something_else_is_refused(tmp_path, monkeypatch, content):
+    monkeypatch.setattr(origin, "DEFAULT", tmp_path / "data.txt")
+    if content is not None:
+        (tmp_path / "gpt.py").write_text(content)
+    with pytest.raises(UserError, match=r"gpt\.py: not a file of the project"):
+        origin.load(tmp_path / "gpt.py")
 
 
 def test_what_is_compared_stands_in_one_table():
