@@ -16,6 +16,7 @@ SUMMARY = {  # what README compares: its weights, and its name in Chinese
     "4 streams": ("streams", "四条流"),
     "4 streams, draft model": ("streams", "四条流 + 草稿模型"),
     COOLED: ("diffusion", "扩散，间隔 8"),
+    f"{COOLED}, revise 3": ("diffusion", "扩散，间隔 8，修订 3 遍"),
     "flow, spacing 8, cooled": ("diffusion_flow", "扩散 + 流，间隔 8"),
     "real text": (None, "真实文本"),
 }
