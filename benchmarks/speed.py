@@ -62,11 +62,11 @@ def stepper(method, corpus, config, windows, device, muon=True, compiled=None, b
     """A function that takes a training step of a fresh model on so many windows; compiled and in bfloat16 where it pays."""
     torch.manual_seed(0)
     recipe = replace(method.recipe, iters=10**9, batch_size=windows, compile=compiled, bf16=bf16)
-    trainer = Trainer(method, method.Model(config).to(device), recipe)
+    trainer = Trainer(method, method.Model(config).to(device), recipe, machine.Ranks())
     trainer.compile()
     if not muon:
         trainer.optimisers = [torch.optim.AdamW(trainer.model.parameters(), lr=recipe.adam_lr)]
-    steps = train_steps(trainer, corpus)
+    steps = train_steps(trainer, corpus, seed=0, start=0)
     return lambda: next(steps)["batch_total_loss"].item()  # waits for the device
 
 
