@@ -62,7 +62,7 @@ def main(args):
             continue
         records.write_csv(Path(f"{start}pareto_speed_{name}.csv"), optimal)
         others = [point for point in points if point not in optimal]
-        shown = {"Pareto-optimal settings": optimal, "other settings": others}
+        shown = {"other settings": others, "Pareto-optimal settings": optimal}
         plots.against_speed(Path(f"{start}speed_vs_{name}.png"), "Decoding settings", y, shown, real, optimal)
         summary[f"pareto_speed_{name}"] = optimal
     records.write_json(Path(f"{start}summary.json"), summary)

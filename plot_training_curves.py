@@ -27,6 +27,15 @@ class Args:
     output_dir: Path = cli.ROOT / "plots"
 
 
+def curve(axes, log, x, y, label, colour, line="-"):
+    """A column of a log over another, with a mark at each row that has it, named at its end."""
+    known = log[log[y].notna()]
+    axes.plot(known[x], known[y], color=colour, linestyle=line, marker=".", markersize=4, linewidth=1)
+    if len(known):
+        end = known[x].iloc[-1], known[y].iloc[-1]
+        axes.annotate(label, end, (5, 0), textcoords="offset points", color=colour, fontsize=8, va="center")
+
+
 def main(args):
     """Read both logs, draw the four plots."""
     flow = records.read_log(args.flow_log, (*COMMON, *FLOW))
@@ -36,29 +45,30 @@ def main(args):
     for _, log, _ in models:
         log["minutes"] = log["elapsed_sec"] / 60
     flow["weighted_flow_loss"] = flow["flow_weight"] * flow["batch_flow_loss"]
+    made = []
     nats = "likelihood bound, nats per character"
     steps = "optimiser steps"
 
     def figure(name, title, x, y):
-        return plots.figure(args.output_dir / f"{args.tag}_{name}.png", title, x, y)
+        made.append(args.output_dir / f"{args.tag}_{name}.png")
+        return plots.figure(made[-1], title, x, y)
 
     with figure("train_val_loss", "Loss of training and of validation", steps, nats) as axes:
         for name, log, colour in models:
-            axes.plot("step", "train_loss", ":", data=log, color=colour, label=f"{name}, training")
-            axes.plot("step", "val_loss", data=log, color=colour, label=f"{name}, validation")
+            curve(axes, log, "step", "train_loss", f"{name}, training", colour, ":")
+            curve(axes, log, "step", "val_loss", f"{name}, validation", colour)
     title = "What training minimises: the loss of its batches"
     with figure("batch_total_loss", title, steps, "loss of the batches, nats") as axes:
-        for name, log, colour in models:
-            axes.plot("step", "batch_total_loss", data=log, color=colour, label=name)
+        curve(axes, baseline, "step", "batch_total_loss", "diffusion", blue)
+        curve(axes, flow, "step", "batch_total_loss", "diffusion + flow (both terms)", red)
     with figure("flow_breakdown", "The flow model learns from two terms", steps, "nats (gradient: no unit)") as axes:
-        axes.plot("step", "batch_ce_loss", data=flow, color=blue, label="masked characters")
-        evidence = "flow_weight x characters with evidence"
-        axes.plot("step", "weighted_flow_loss", data=flow, color=red, label=evidence)
-        axes.plot("step", "grad_norm", ":", data=flow, color=green, label="norm of the gradient")
+        curve(axes, flow, "step", "batch_ce_loss", "masked characters", blue)
+        curve(axes, flow, "step", "weighted_flow_loss", "flow_weight x characters with evidence", red)
+        curve(axes, flow, "step", "grad_norm", "norm of the gradient", green, ":")
     with figure("val_vs_time", "Loss of validation over time", "minutes of training", nats) as axes:
         for name, log, colour in models:
-            axes.plot("minutes", "val_loss", data=log, color=colour, label=name)
-    print(f"files: {args.output_dir}")
+            curve(axes, log, "minutes", "val_loss", name, colour)
+    print(*made, sep="\n")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ Each mask sign of the text stands for one missing character. Characters that the
 model sees masks in their place. OUTPUT.json lists every missing character.
 """
 
+import bisect
+import re
 import sys
 from dataclasses import dataclass, replace
 from functools import partial
@@ -109,13 +111,14 @@ def main(args):
     decoding = replace(engine.method.decoding, temp=1.0, cool_to=1.0, top_k=1, spacing=args.spacing)
     characters = list(text)
     rows = []
+    starts = [0, *(end.end() for end in re.finditer("\n", text))]  # of the lines
     with Bar("restoring", text.count(args.mask), unit="characters") as bar:
         restored = restore(engine, text, args.mask, decoding, args.beam, bar.show)
         for position, ((character, probability), *best) in restored:
-            before = text[:position]
+            line = bisect.bisect(starts, position)
             is_restored = probability >= args.keep_below
             characters[position] = character if is_restored else args.mask
-            row = {"line": before.count("\n") + 1, "column": position - before.rfind("\n"), "character": character}
+            row = {"line": line, "column": position - starts[line - 1] + 1, "character": character}
             rows.append(row | {"probability": probability, "is_restored": is_restored, "likeliest": best})
     records.write_text(args.output, "".join(characters))
     records.write_json(about, records.stamp(args) | {"rows": rows})

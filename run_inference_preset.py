@@ -13,7 +13,7 @@ import lab.start  # noqa: F401 (before PyTorch)
 
 import methods
 from lab import cli, command
-from lab.cli import check
+from lab.cli import UserError, check
 from lab.measuring import experiment, records
 
 
@@ -31,14 +31,25 @@ class Args:
         cli.check_range(self, 1, experiment.MOST, "max_new_tokens")
 
 
+def decoding_of(method, settings):
+    """The Decoding of a method with these settings, as JSON has them; top_k may be "all". Raises UserError, TypeError."""
+    if settings.get("top_k") == "all":
+        settings = settings | {"top_k": None}
+    (decoding,) = experiment.grid(method.decoding, {name: [value] for name, value in settings.items()}).values()
+    command.reject_unused(decoding, method.decoding)
+    return decoding
+
+
 def main(args):
     """Look the preset up, write, print."""
     presets = records.read_json(args.presets_file)
     check(args.preset in presets, f"--preset {args.preset}: unknown; {args.presets_file} has {', '.join(presets)}")
     settings = presets[args.preset]
-    method = methods.find(settings.pop("module", None))
-    (decoding,) = experiment.grid(method.decoding, {name: [value] for name, value in settings.items()}).values()
-    command.reject_unused(decoding, method.decoding)
+    try:
+        method = methods.find(settings.pop("module", None))
+        decoding = decoding_of(method, settings)
+    except (UserError, TypeError) as error:  # the latter of a word in the place of a number
+        raise UserError(f"{args.presets_file}: {args.preset}: {error}") from error
     print(f"{args.preset}: {method.name}, {experiment.settings_label(decoding, settings)}", file=sys.stderr)
     given = {name: value for name, value in vars(args).items() if not name.startswith("preset")}
     command.write(method, command.flags(method)(decoding=decoding, **given))

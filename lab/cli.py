@@ -109,7 +109,9 @@ def short(value):
 def typed_command(*more, without=()):
     """The command line that is running, as a reader would type it, with more flags, and without some."""
     typed = [word for word in sys.argv[1:] if word not in (*more, *without)]
-    return uv_run(*program().split(), *typed, *more)
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "1")  # set by torchrun
+    start = ["torchrun", "--nproc-per-node", processes] if processes != "1" else []
+    return uv_run(*program().split(), *typed, *more, start=start)
 
 
 def program():
@@ -121,7 +123,10 @@ def program():
 
 
 def uv_run(script, *words, start=()):
-    """A command that runs a script of ours, as it is typed in the project's folder."""
+    """A command that runs a script of ours, as it is typed in the user's folder."""
+    if not os.path.samefile(os.curdir, ROOT):
+        script = ROOT / script
+        start = ("--project", ROOT, *start)
     return shlex.join(map(str, ["uv", "run", *start, script, *words]))
 
 

@@ -3,7 +3,7 @@
 import functools
 import math
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from lab import cli
@@ -84,8 +84,10 @@ def should_train(method, args):
     missing = args.weights is None and not checkpoint.default_path(method.name).exists()
     if missing and not args.train:
         say(f"{checkpoint.default_path(method.name)}: no such file; training it first")
-    is_usual = (args.recipe, args.config) == (method.recipe, method.config)
-    check(args.train or missing or is_usual, "a flag of the training or of the model's sizes: add --train or drop it")
+    for part, default in ((args.recipe, method.recipe), (args.config, method.config)):
+        changed = [field.name for field in fields(part) if getattr(part, field.name) != getattr(default, field.name)]
+        typed = " ".join(f"--{flag.replace('_', '-')}" for flag in changed)
+        check(args.train or missing or not changed, f"{typed}: training only; add --train or drop it")
     return args.train or missing
 
 

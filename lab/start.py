@@ -4,41 +4,57 @@ Where the machine is busy OpenMP's threads are told to sleep while they wait for
 default, take from each other, and from other programs, the very time that they wait for; on a quiet machine they are the
 faster ones. OpenMP reads this when it is loaded; what the user has set stays.
 
-A script is then *rehearsed*: a child process runs it with hollow stand-ins for the heavy packages, up to where one of them is
-used. So --help, and whatever is refused before a model is needed, comes at once, and no script is written in another way for
+A script is then *rehearsed*: imported and run with hollow stand-ins for the heavy packages, up to where one of them is used.
+So `--help`, and whatever is refused before a model is needed, comes at once, and no script is written in another way for
 it. Where a rehearsal ends otherwise nothing of it is kept or shown, and the script runs: what its `main` does before it uses
-a heavy package is done twice, as reading and checking may be. What may not be ends the rehearsal too: to write a file, make a
-folder, start a process, go to the network. Windows cannot fork, and has no rehearsal.
+a heavy package is done twice, as reading and checking may be. What may not be ends the rehearsal too: to start a process, make
+a folder, append to a file, go to the network.
 """
 
 import atexit
+import contextlib
+import importlib.util
 import io
 import os
 import re
-import runpy
 import sys
 import time
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ExtensionFileLoader, ModuleSpec, PathFinder
 from pathlib import Path
 
 from lab import cli
 from lab.progress import Bar, end
 
-HEAVY = ("torch", "numpy", "scipy", "pandas", "matplotlib", "PIL")
-OUTWARD = ("subprocess.Popen", "os.mkdir", "socket.connect")
-NEEDED = 250  # exit status of a rehearsal that has come to where more than stand-ins is needed
+HEAVY = (
+    "torch",
+    "numpy",
+    "scipy",
+    "pandas",
+    "matplotlib",
+    "PIL",
+    "dask",
+    "distributed",
+    "onnx",
+    "safetensors",
+)
+OURS = ("lab", "benchmarks")
+OUTWARD = ("subprocess.Popen", "os.system", "os.fork", "os.posix_spawn", "os.exec", "os.mkdir", "socket.connect")
+
+
+class Needed(BaseException):
+    """A rehearsal has come to where a heavy package is used. No `except Exception` takes it for a mistake of the user's."""
 
 
 class Hollow:
     """Stands for a heavy package and all that is in it: enough to define classes and functions with, and no more."""
 
-    is_enough = True  # until `main` runs, where any use is one too many
+    stage = "defining"  # of the rehearsal; once it is "running" main, any use is one too many; "over" at its end
 
     def __init__(self, *_):
         pass
 
     def __call__(self, *_, **__):
-        return Hollow() if Hollow.is_enough else self.needed()
+        return Hollow() if Hollow.stage == "defining" else self.needed()
 
     def __getattr__(self, name):
         if name.startswith("__"):
@@ -51,24 +67,28 @@ class Hollow:
     def __or__(self, other):  # as in `mask: torch.Tensor | None`
         return self
 
+    def __eq__(self, other):
+        return self is other if Hollow.stage == "defining" else self.needed()
+
     def needed(self, *_):
-        """What no stand-in can answer; no exception, which a handler might take for a mistake of the user's."""
-        os._exit(NEEDED)
+        """What no stand-in can answer."""
+        raise Needed
 
     __ror__ = __or__
-    __bool__ = __iter__ = __len__ = __getitem__ = __contains__ = __instancecheck__ = needed
+    __hash__ = object.__hash__
+    __bool__ = __iter__ = __len__ = __getitem__ = __contains__ = __lt__ = __gt__ = __instancecheck__ = needed
 
 
 class Finder:
-    """Finds a stand-in for each heavy package, and for each part of one."""
+    """Finds a stand-in for each heavy package that is installed; for a part of one, always."""
 
     create_module = Hollow
 
     def find_spec(self, name, path=None, target=None):
         """As Python asks every finder."""
-        if name.partition(".")[0] not in HEAVY:
+        if name.partition(".")[0] not in HEAVY or "." not in name and PathFinder.find_spec(name) is None:
             return None
-        return ModuleSpec(name, self, is_package=True) if Hollow.is_enough else Hollow().needed()
+        return ModuleSpec(name, self, is_package=True) if Hollow.stage == "defining" else Hollow().needed()
 
     def exec_module(self, module):
         """Nothing is in it."""
@@ -79,51 +99,61 @@ class Held(io.StringIO):
 
     def __init__(self, stream):
         super().__init__()
-        self.isatty = stream.isatty
+        self.isatty = stream.isatty if stream else super().isatty
 
 
 def watch(event, args):
-    """End a rehearsal before it does what must not be done twice."""
-    writes = event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR)
-    if event in OUTWARD or writes:
-        os._exit(NEEDED)
+    """Stop a rehearsal before it does what must not be done twice."""
+    appends = event == "open" and args[2] & os.O_APPEND
+    if Hollow.stage == "running" and (event in OUTWARD or appends):
+        raise Needed
 
 
 def rehearse(path):
-    """Run a script with stand-ins in a child process -> its exit status; None where it needs more than these."""
-    child = os.fork()
-    if child == 0:
-        perform(path)
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
-    return code if 0 <= code < NEEDED else None
-
-
-def perform(path):
-    """Run a script with stand-ins, say what it said where it came to its end, and exit."""
-    streams = sys.stdout, sys.stderr
+    """Import a script with stand-ins and run its main, up to where one is used. Exits where it comes to an end before."""
+    before = {*sys.modules}
+    streams = (sys.stdout, sys.stderr)
+    finder = Finder()
     held = sys.stdout, sys.stderr = [*map(Held, streams)]
-    guard = cli.guard
-
-    def with_main(action):
-        for name in [name for name, module in sys.modules.items() if isinstance(module, Hollow)]:
-            del sys.modules[name]  # tyro asks whether PyTorch is there
-        Hollow.is_enough = False
-        return guard(action)
-
-    cli.guard = with_main
-    sys.meta_path.insert(0, Finder())
-    sys.dont_write_bytecode = True
+    sys.meta_path.insert(0, finder)
     sys.addaudithook(watch)
+    spec = importlib.util.spec_from_file_location("rehearsal", path)
+    sys.modules["rehearsal"] = script = importlib.util.module_from_spec(spec)
+    status = None
     try:
-        runpy.run_path(path, run_name="__main__")
-    except SystemExit as stop:
-        for stream, said in zip(streams, held, strict=True):
-            stream.write(said.getvalue())
-            stream.flush()
-        os._exit(stop.code or 0)
-    finally:  # a bug shows when the script runs
-        os._exit(NEEDED)
+        with contextlib.suppress(Exception, SystemExit, Needed):  # a bug shows when the script runs
+            spec.loader.exec_module(script)
+            forget(name for name, module in sys.modules.items() if isinstance(module, Hollow))
+            Hollow.stage = "running"
+            if hasattr(script, "METHOD"):
+                status = sys.modules["lab.command"].run(script.METHOD)
+            else:
+                status = cli.run(script.main, script.Args)
+    finally:
+        Hollow.stage = "over"
+        sys.stdout, sys.stderr = streams
+        sys.meta_path.remove(finder)
+        known = {name.partition(".")[0] for name in before} | sys.stdlib_module_names
+        forget(name for name in sys.modules if name not in before and name.partition(".")[0] not in known - {*OURS})
+    if status is not None:
+        sys.exit(cli.guard(lambda: repeat(held)) or status)
+
+
+def forget(names):
+    """Have modules imported anew, but for those in C, many of which can be loaded once only."""
+    for name in list(names):
+        if not isinstance(getattr(sys.modules[name].__spec__, "loader", None), ExtensionFileLoader):
+            parent, _, own = name.rpartition(".")
+            del sys.modules[name]
+            if parent in sys.modules:
+                vars(sys.modules[parent]).pop(own, None)
+
+
+def repeat(held):
+    """Say what a rehearsal said."""
+    for stream, said in zip((sys.stdout, sys.stderr), held, strict=True):
+        stream.write(said.getvalue())
+        stream.flush()
 
 
 def is_busy():
@@ -150,11 +180,8 @@ def importer():
 
 if is_busy():
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # GNU's OpenMP (Linux) listens to it, and LLVM's (macOS)
-script = importer()
-if script["__name__"] == "__main__" and "__file__" in script and "torch" not in sys.modules:
-    status = rehearse(script["__file__"]) if hasattr(os, "fork") else None
-    if status is not None:
-        sys.exit(status)
+if importer()["__name__"] == "__main__" and "__file__" in importer() and "torch" not in sys.modules:
+    rehearse(Path(importer()["__file__"]))
     loading = Bar("loading PyTorch")
     loading.start()
     atexit.register(end)

@@ -11,7 +11,6 @@ import re
 import shutil
 import threading
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -117,7 +116,6 @@ def networks(browser, shipped):
     return page
 
 
-@cache
 def picture(tab, name):
     """A picture of the tab, when somebody wants to look at it."""
     if "SCREENSHOTS" in os.environ:
@@ -308,6 +306,9 @@ def test_a_letter_is_changed_by_its_bars_or_by_typing(tab, address):
     page.get_by_label("another character").fill("z")
     assert [text[21] for text in texts(written(page))] == ["z"] * 4
     assert passes(page) == [0] * 4  # nothing is masked
+    page.locator("#diffusion pre span").nth(22).click()
+    page.get_by_label("another character").click()  # what was typed there last is no change of this one
+    assert page.locator("#popup").is_visible() and [text[21:23] for text in texts(page)][0] != "zz"
 
 
 def test_the_keyboard_is_enough(tab, address):

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -303,11 +303,19 @@ def test_presets(lab, capsys):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"temp": "0.5"}, "'str'"),
         ({"temp": -1}, "temp must be at least 0"),
+        ({"top_k": "most"}, "'str'"),
         ({"top_k": 0}, "top_k must be at least 1"),
+        ({"spacing": [5]}, "'list'"),
         ({"gap": 5}, "has no gap"),
         ({"draft_threshold": 0.5}, "draft_threshold: no effect without two stages"),
+        (
+            {"confirm_threshold": 0.5, "replace_margin": 0.1},
+            "confirm_threshold and replace_margin: no effect without two stages",
+        ),
         ({"module": "gtp"}, "unknown module 'gtp'"),
+        ({"module": ["diffusion"]}, "unknown module"),
         ({"module": None}, "unknown module"),
     ],
 )
@@ -317,6 +325,22 @@ def test_a_preset_that_makes_no_sense_is_one_message(lab, capsys, settings, mess
     argv = ["--preset", "mine", "--presets-file", presets, "--weights", lab.weights["diffusion"]]
     assert lab("run_inference_preset", *argv, writes=False) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ['{"mine": {}}', "[]", '{"mine": {"temp": 1}}'])
+def test_a_preset_without_a_module_is_one_message(lab, capsys, content):
+    (lab.root / "presets.json").write_text(content, encoding="utf-8")
+    assert (
+        lab("run_inference_preset", "--preset", "mine", "--presets-file", lab.root / "presets.json", writes=False) == 2
+    )
+    assert "presets.json" in capsys.readouterr().err
+
+
+def test_a_preset_draws_from_all_characters_by_null_and_by_all():
+    decoding_of = importlib.import_module("run_inference_preset").decoding_of
+    for value in (None, "all"):
+        assert decoding_of(diffusion, {"top_k": value}).top_k is None
+    assert decoding_of(diffusion, {"top_k": 3, "temp": 1}) == replace(diffusion.Decoding(), top_k=3, temp=1.0)
 
 
 def test_a_preset_of_a_huge_size_is_one_message(lab, capsys):

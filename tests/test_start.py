@@ -1,6 +1,5 @@
 """Before PyTorch: what --help and refusals cost, what a rehearsal leaves behind (nothing), and OpenMP's settings."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,6 @@ import pytest
 
 from lab import cli, start
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork, so that nothing is rehearsed")
 # runs as any Python does before its script: prints, at the end, which heavy packages were imported, and OpenMP's setting
 WATCH = """
 import atexit, os, pathlib, sys
@@ -35,8 +33,8 @@ def launch(tmp_path):
 
     def run(*words, cwd=cli.ROOT, **environment):
         environment = {
-            **{key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"},
-            "PYTHONPATH": f"{tmp_path}:{cli.ROOT}".replace(":", os.pathsep),
+            **{key: value for key, value in cli.os.environ.items() if key != "OMP_WAIT_POLICY"},
+            "PYTHONPATH": f"{tmp_path}:{cli.ROOT}".replace(":", cli.os.pathsep),
             **environment,
         }
         done = subprocess.run(
@@ -63,7 +61,7 @@ def test_help_loads_nothing_heavy(words, launch):
 REFUSED = {
     "gpt.py --nonsense": "--nonsense",
     "gpt.py --temp -1": "temp must be at least 0",
-    "gpt.py --iters 3": "a flag of the training",
+    "gpt.py --iters 3": "--iters: training only",
     "gpt.py --weights nix.pt": "nix.pt: no such file",
     "gpt.py --weights README.md": "README.md",
     "gpt.py --train --data nix.txt": "nix.txt",
@@ -116,10 +114,7 @@ def script(tmp_path):
 
     def write(text):
         path = tmp_path / "script.py"
-        start = (
-            "import sys\nimport torch\nfrom torch import nn\nfrom dataclasses import dataclass\nfrom lab import cli\n"
-        )
-        path.write_text(f"{start}{text}\nsys.exit(cli.run(main, Args))\n")
+        path.write_text(f"import sys\nimport torch\nfrom torch import nn\nfrom dataclasses import dataclass\n{text}")
         return path
 
     return write
@@ -128,17 +123,17 @@ def script(tmp_path):
 ARGS = "@dataclass(frozen=True)\nclass Args:\n    what: str = 'x'\n"
 
 
-@pytest.fixture
-def rehearsed(monkeypatch):
-    """rehearsed(path, *argv) -> the exit status of a rehearsal of a script; None where it needs more."""
-
-    def run(path, *argv):
-        monkeypatch.setattr(sys, "argv", ["script.py", *argv])
-        for name in [name for name in sys.modules if name.partition(".")[0] == "torch"]:
-            monkeypatch.delitem(sys.modules, name)
-        return start.rehearse(str(path))
-
-    return run
+def rehearsed(path, monkeypatch, *argv):
+    """The exit status of a rehearsal of a script; None where it needs more."""
+    monkeypatch.setattr(sys, "argv", ["script.py", *argv])
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torch"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(start.Hollow, "stage", "defining")
+    try:
+        start.rehearse(path)
+    except SystemExit as stop:
+        return stop.code
+    return None
 
 
 DEFINING = """
@@ -152,10 +147,10 @@ class Layer(nn.Module):
 """
 
 
-def test_classes_decorators_and_annotations_of_a_method_need_no_pytorch(script, rehearsed, capfd):
+def test_classes_decorators_and_annotations_of_a_method_need_no_pytorch(script, monkeypatch, capsys):
     path = script(DEFINING + ARGS + "def main(args):\n    print(args.what)\n")
-    assert rehearsed(path, "--what", "said") == 0
-    assert capfd.readouterr() == ("said\n", "")
+    assert rehearsed(path, monkeypatch, "--what", "said") == 0
+    assert capsys.readouterr() == ("said\n", "")
 
 
 USES = {
@@ -166,9 +161,9 @@ USES = {
 
 
 @pytest.mark.parametrize("what", USES)
-def test_what_cannot_be_rehearsed_is_left_to_the_run(what, script, rehearsed, capfd):
-    assert rehearsed(script(USES[what] + ARGS + "def main(args):\n    pass\n"), "--help") is None
-    assert capfd.readouterr() == ("", "")
+def test_what_cannot_be_rehearsed_is_left_to_the_run(what, script, monkeypatch, capsys):
+    assert rehearsed(script(USES[what] + ARGS + "def main(args):\n    pass\n"), monkeypatch, "--help") is None
+    assert capsys.readouterr() == ("", "")
 
 
 BODIES = {
@@ -179,27 +174,27 @@ BODIES = {
     "a kind": "isinstance(3, nn)",
     "another process": "import subprocess; subprocess.run(['false'])",
     "a folder": "import os; os.mkdir('made_twice')",
-    "a file": "open('log.txt', 'w').write('twice')",
     "a line more": "open('log.txt', 'a').write('twice')",
     "a bug": "raise ZeroDivisionError",
 }
 
 
 @pytest.mark.parametrize("what", BODIES)
-def test_a_main_that_uses_pytorch_leaves_nothing_and_is_no_refusal(
-    what, script, rehearsed, monkeypatch, capfd, tmp_path
-):
+def test_a_main_that_uses_pytorch_leaves_nothing_and_is_no_refusal(what, script, monkeypatch, capsys, tmp_path):
+    before, path = {*sys.modules}, sys.meta_path[:]
     monkeypatch.chdir(tmp_path)
     text = script(ARGS + f"def main(args):\n    print('twice')\n    {BODIES[what]}\n    raise SystemExit(3)\n")
-    assert rehearsed(text) is None
-    assert capfd.readouterr() == ("", "")
-    assert [*tmp_path.iterdir()] == [text]
+    assert rehearsed(text, monkeypatch) is None
+    assert capsys.readouterr() == ("", "") and sys.meta_path == path
+    assert not any(isinstance(module, start.Hollow) for module in sys.modules.values())
+    assert "rehearsal" not in {*sys.modules} - before
+    assert [path for path in tmp_path.iterdir() if path.name != "__pycache__"] == [text]
 
 
-def test_a_refusal_of_main_is_said_once_and_is_the_status(script, rehearsed, capfd):
-    text = script(
-        ARGS + "from lab.cli import check\ndef main(args):\n    check(args.what == 'y', 'not y')\n    torch.ones(1)\n"
-    )
-    assert rehearsed(text) == 2
-    assert capfd.readouterr() == ("", "error: not y\n")
-    assert rehearsed(text, "--what", "y") is None
+def test_our_modules_are_made_anew_after_a_rehearsal_those_in_c_not(script, monkeypatch):
+    monkeypatch.delitem(sys.modules, "lab.decoding.sampling")
+    monkeypatch.delattr(sys.modules["lab.decoding"], "sampling")
+    path = script("from lab.decoding import sampling\n" + ARGS + "def main(args):\n    torch.ones(1)\n")
+    assert rehearsed(path, monkeypatch) is None
+    assert "lab.decoding.sampling" not in sys.modules and not hasattr(sys.modules["lab.decoding"], "sampling")
+    assert sys.modules["lab.cli"] is cli

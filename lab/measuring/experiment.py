@@ -55,8 +55,9 @@ def reference(args, engine, load):
     if found is None:
         return None
     check_text(found.alphabet, args.data or "data.txt", engine, hint="give that with --data")
-    evaluator = load("gpt", args.evaluator, remedy="docs/training.md says how")
-    if evaluator.alphabet != found.alphabet or evaluator.weights == engine.weights:
+    is_missing = args.evaluator == EVALUATOR and not os.path.exists(EVALUATOR)
+    evaluator = None if is_missing else load("gpt", args.evaluator, remedy="docs/training.md says how")
+    if evaluator is None or evaluator.alphabet != found.alphabet or evaluator.weights == engine.weights:
         none = f"{args.evaluator}: no independent evaluator of this text, so that generative_nll stays empty"
         note(f"{none}. docs/training.md says how to train one")
         return found
@@ -78,7 +79,7 @@ def grid(decoding, choices):
     known = {field.name for field in fields(decoding)}
     lacking = sorted(set(choices) - known)
     check(not lacking, f"this method has no {', '.join(lacking)}; it has {', '.join(sorted(known))}")
-    varied = [name for name, values in choices.items() if len({*values}) > 1]
+    varied = [name for name, values in choices.items() if len(dict.fromkeys(values)) > 1] or choices
     cells = {}
     for values in itertools.product(*choices.values()):
         cell = replace(decoding, **dict(zip(choices, values, strict=True)))
@@ -162,25 +163,27 @@ def generate_rows(todo, args, reference, label, rows_file):
     sources = reference.sources() if reference else {"corpus": None, "evaluator": None}
     planned = [[key | sources for key in row_keys(*task)] for task in todo]
     count = sum(map(len, planned))
-    rows = []
     with workers.executor(_write, todo, args.workers, args.cluster) as submit:
         folder = records.RunDir(args.output_dir, label, args.resume)
         stored = [folder.find(keys) for keys in planned]
         futures = {n: submit(n) for n, found in enumerate(stored) if None in found}
+        known = sum(len(keys) for n, keys in enumerate(planned) if n not in futures)
+        if args.resume:
+            note(f"{folder.path}: holds {known} of these {count} texts")
         try:
             if args.is_timed:
                 for engine, trial in {id(todo[n][0]): todo[n] for n in futures}.values():
                     trials.warm_up(engine, trial)
-            with Bar("writing", count, unit="texts") as bar:
-                for n, (keys, found) in enumerate(zip(planned, stored, strict=True)):
-                    if n in futures:
-                        bar.show(len(rows), keys[0]["name"])
-                        found = folder.append(measured(keys, futures[n].result(), args, reference))
-                    rows += found
+            with Bar("writing", count, known, "texts") as bar:
+                for n, future in futures.items():
+                    bar.show(known, planned[n][0]["name"])
+                    stored[n] = folder.append(measured(planned[n], future.result(), args, reference))
+                    known += len(planned[n])
         except KeyboardInterrupt:
-            note(f"{len(rows)} of {count} texts are written; go on with: --resume {folder.path}")
+            note(f"{known} of {count} texts are written; go on with: --resume {folder.path}")
             raise
         finally:
+            rows = [row for found in stored for row in found if row is not None]
             folder.write(rows_file, rows)
     return rows, folder
 

@@ -55,8 +55,8 @@ class Engine:
 
 def head(opening, length):
     """The first characters of what is known of a text's opening. Raises UserError when so many are not known."""
-    few = f"prompt_len {length}: only {len(opening)} characters of the text's opening are known; use --prompt"
-    check(length <= len(opening), few)
+    few = f"prompt_len {length}: only {len(opening)} characters of the text's opening are known"
+    check(0 <= length <= len(opening), few)
     return opening[:length]
 
 

@@ -36,8 +36,9 @@ def executor(function, shared, workers, cluster):
 def local_pool(function, shared, workers):
     """Processes of this machine. They end with this one, however it ends, and when the context is left."""
     spawn = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+    theirs, ours = spawn.Pipe(duplex=False)
     threads = max(1, (os.cpu_count() or 1) // workers)
-    pool = ProcessPoolExecutor(workers, spawn, _begin, (threads, pickle.dumps(shared)))
+    pool = ProcessPoolExecutor(workers, spawn, _begin, (theirs, threads, pickle.dumps(shared)))
     try:
         yield lambda task: pool.submit(_work, function, pickle.dumps(task))
     except BrokenProcessPool as error:
@@ -45,23 +46,23 @@ def local_pool(function, shared, workers):
         raise UserError(ended) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            process.kill()
+        ours.close()
 
 
-def _begin(threads, shared):
+def _begin(theirs, threads, shared):
     """What a process of the local pool does first."""
     global SHARED
     for number in (signal.SIGINT, signal.SIGTERM):  # they may reach them too, and are the first process's to answer
         signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with, args=(theirs,), daemon=True).start()
     torch.set_num_threads(threads)
     SHARED = pickle.loads(shared)
 
 
-def _end_with_parent():
-    """End this process once the one that started it has ended."""
-    multiprocessing.parent_process().join()
+def _end_with(pipe):
+    """End this process once the other end of the pipe is closed, which the death of its holder does too."""
+    with contextlib.suppress(EOFError, OSError):
+        pipe.recv()
     os._exit(1)
 
 
@@ -74,11 +75,13 @@ def dask_pool(function, shared, address):
     """The workers of a dask scheduler. One that dies costs the task it was at, which another does again."""
     client = connect(address)
     start = f"in a clone of this project: uv run --extra cluster python -m distributed.cli.dask_worker {address}"
-    import distributed  # not at the top: an extra
+    import dask  # not at the top: an extra
+    import distributed
 
     try:
         check(client.nthreads(), f"--cluster {address}: has no workers; start some {start}")
-        sent = client.submit(pickle.loads, pickle.dumps(shared), pure=False)  # made again when who has it dies
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"}):
+            sent = client.submit(pickle.loads, pickle.dumps(shared), pure=False)  # made again when who has it dies
         yield lambda task: client.submit(function, sent, task, pure=False)
     except (distributed.KilledWorker, ModuleNotFoundError) as error:
         raise UserError(f"--cluster {address}: {error}. Try a smaller --batch, and workers started {start}") from error

@@ -18,14 +18,17 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             same = {}
             for p in group["params"]:
+                if p not in self.state:
+                    self.state[p]["momentum"] = torch.zeros_like(p)
                 same.setdefault(p.shape, []).append(p)
             for shape, matrices in same.items():
                 grads = torch.stack([p.grad for p in matrices])
-                past = self.state[matrices[0]].setdefault("momenta", torch.zeros_like(grads))  # of all of this shape
+                past = torch.stack([self.state[p]["momentum"] for p in matrices])
                 past.lerp_(grads, 1 - group["momentum"])
                 updates = orthogonal(grads.lerp(past, group["momentum"]))  # Nesterov
                 scale = max(1, shape[0] / shape[1]) ** 0.5
-                for p, update in zip(matrices, updates, strict=True):
+                for p, new, update in zip(matrices, past, updates, strict=True):
+                    self.state[p]["momentum"].copy_(new)
                     p.add_(update, alpha=-group["lr"] * scale)
 
 
