@@ -16,7 +16,7 @@ SUMMARY = {  # what README compares: its weights, and its name in Chinese
     "4 streams": ("streams", "四条流"),
     "4 streams, draft model": ("streams", "四条流 + 草稿模型"),
     COOLED: ("diffusion", "扩散，间隔 8"),
-    f"{COOLED}, revise 3": ("diffusion", "扩散，间隔 8，修订 3 遍"),
+    f"{COOLED}, revise 3": ("diffusion", "同上，修订 3 遍"),
     "flow, spacing 8, cooled": ("diffusion_flow", "扩散 + 流，间隔 8"),
     "real text": (None, "真实文本"),
 }
@@ -174,7 +174,11 @@ def summary():
     made["diffusion"]["n-grams"] = made.pop("n-grams")
     for row in seeds():
         made[row["method"]] |= {key: value for key, value in row.items() if key.startswith("spread")}
-    return [found[name] | made.get(weights, {}) | {"chinese": chinese} for name, (weights, chinese) in SUMMARY.items()]
+    rows = []
+    for name, (weights, chinese) in SUMMARY.items():
+        shown = name.replace(f"{COOLED}, ", "the same, ")  # it stands below that row
+        rows.append(found[name] | made.get(weights, {}) | {"shown": shown, "chinese": chinese})
+    return rows
 
 
 def peers(part):
