@@ -103,7 +103,7 @@ def test_the_chinese_readme_says_the_same():
     assert len(CHINESE.splitlines()) <= 220
     assert "[简体中文](README.zh-CN.md)" in README and "[English](README.md)" in CHINESE
     ours, theirs = (re.findall(r"\{\w.*?\}", "".join(re.findall("<!--.*-->", page))) for page in (CHINESE, README))
-    assert sorted(name.replace("{chinese}", "{name}") for name in ours) == sorted(theirs)
+    assert sorted(name.replace("{chinese}", "{shown}") for name in ours) == sorted(theirs)
     ours, theirs = (
         {after_uv_run(line) for line in re.findall(r"^uv run .*", page, re.MULTILINE)} for page in (CHINESE, README)
     )
