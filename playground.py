@@ -54,7 +54,6 @@ EXAMPLES = (  # beside the text's own opening, where the networks know their cha
     "KING RICHARD III:\nMy ",
     "The k___ is dead, long live the q____!",
     "First * of Rome, speak.",
-    "Good m_____, my lord.\nHow does the k___?",
     "宝玉道：",
     "黛玉__道：",
 )
