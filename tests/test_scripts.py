@@ -425,6 +425,16 @@ def test_ctrl_c_and_a_scheduler_that_ends_it_say_how_to_go_on(how, lab, capsys, 
     assert f"--resume {only(lab.root / 'out')}" in capsys.readouterr().err
 
 
+def test_a_resumed_run_that_is_interrupted_at_once_keeps_what_the_folder_holds(lab, capsys, monkeypatch):
+    argv = [*SWEEP, "--weights", lab.weights["diffusion"]]
+    assert lab("run_inference_sweep", *argv, "--output-dir", lab.root / "out") == 0
+    folder = only(lab.root / "out")
+    before = load(folder / "results.json")
+    monkeypatch.setattr(trials, "run", lambda *_: signal.raise_signal(signal.SIGINT))
+    assert lab("run_inference_sweep", *argv[:5], "0.5,0.8", *argv[6:], "--resume", folder) == 130
+    assert load(folder / "results.json") == [row for row in before if row["temp"] in (0.5, 0.8)] != []
+
+
 def test_a_resumed_run_writes_what_the_folder_does_not_hold(lab, capsys):
     """Rows of other settings, of another evaluator or of another text stay in rows.jsonl and are none of its results."""
     argv = [*SWEEP, "--weights", lab.weights["diffusion"]]
