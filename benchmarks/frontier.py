@@ -219,10 +219,11 @@ def main(args):
     show(matched, "entropy", "name", "temp", "nfe", *MEASURES[:4], "generative_nll_low", "generative_nll_high")
     print(folder.path)
     found = records.read_json(args.folder / f"{args.name}.json")
-    families = {} if args.weights else FAMILIES
-    plotted = {f"{args.name}_{family}": only for family, only in families.items()} or {args.name: ""}
-    for name, only in plotted.items():
-        draw(found, args.folder, name, only)
+    if args.weights:
+        draw(found, args.folder, args.name)
+        return
+    for family, only in FAMILIES.items():
+        draw(found, args.folder, f"{args.name}_{family}", only)
 
 
 if __name__ == "__main__":

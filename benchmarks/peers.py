@@ -22,8 +22,9 @@ from torch.nn import functional as F
 import methods
 from benchmarks.adapters import Network
 from benchmarks.adapters.environments import PACKAGES, is_installed, run_in_its_own
-from benchmarks.timing import Output, opening, show
+from benchmarks.timing import Output, show
 from lab import cli
+from lab.decoding.canvas import Canvas
 from lab.measuring import experiment, quality, records
 from lab.model import machine
 from lab.model.likelihood import ROWS
@@ -103,7 +104,7 @@ def shipped(texts):
     """A Network of diffusion.pt, a canvas of so many texts, its engine and the evaluator."""
     engine = methods.load("diffusion")
     evaluator = methods.load(path=experiment.EVALUATOR)
-    canvas = opening(engine, 240, range(texts)).canvas.repeat(texts)
+    canvas = Canvas.after(engine.alphabet.encode(engine.prompt(16)), 240).repeat(texts)
     predict = torch.inference_mode()(lambda x: torch.cat([engine.model(part) for part in x.split(ROWS)]))
     mask = len(engine.alphabet)
     return Network(predict, mask, 256), canvas.idx.masked_fill(canvas.masked, mask), engine, evaluator

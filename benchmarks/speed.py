@@ -13,7 +13,6 @@ import contextlib
 import io
 import statistics
 import sys
-import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,7 @@ import lab.start  # noqa: F401 (before PyTorch)
 import torch
 
 from benchmarks.adapters import origin
-from benchmarks.timing import Output, show
+from benchmarks.timing import Output, clock, show
 from diffusion import METHOD as diffusion
 from gpt import METHOD as gpt
 from lab import cli
@@ -42,18 +41,11 @@ class Args(Output):
     device: str | None = None  # cuda, cpu...; default the accelerator if there is one
 
 
-def seconds(function):
-    """Seconds that one call takes."""
-    began = time.perf_counter()
-    function()
-    return time.perf_counter() - began
-
-
 def in_turn(what, ours, theirs, rounds):
     """A row: medians of two functions, called in turn after a call of each that is not counted, and of their ratios."""
     ours()
     theirs()
-    pairs = [(seconds(ours), seconds(theirs)) for _ in range(rounds)]
+    pairs = [(clock(ours), clock(theirs)) for _ in range(rounds)]
     a, b = map(statistics.median, zip(*pairs, strict=True))
     return {"what": what, "ours": a, "theirs": b, "ratio": statistics.median(b / a for a, b in pairs)}
 

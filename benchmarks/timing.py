@@ -3,11 +3,11 @@
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 
 from lab.cli import ROOT
-from lab.decoding.canvas import Canvas
 from lab.measuring import records, trials
 
 
@@ -33,18 +33,17 @@ class Output:
         print(f"{path}: written", file=sys.stderr)
 
 
-def opening(engine, chars, seeds):
-    """A trial that continues the default prompt, of 16 characters, once for each seed."""
-    canvas = Canvas.after(engine.alphabet.encode(engine.prompt(16)), chars)
-    return trials.Trial(canvas, engine.method.decoding, seeds)
+def clock(function):
+    """Seconds that one call takes."""
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
 
 
 def writing_seconds(engine, trial):
     """Seconds per 1,000 characters of a trial's texts."""
     written = int(trial.canvas.masked[0].sum()) * len(trial.seeds)
-    began = time.perf_counter()
-    trials.run(engine, trial)
-    return 1000 * (time.perf_counter() - began) / written
+    return 1000 * clock(partial(trials.run, engine, trial)) / written
 
 
 def show(rows, *columns):

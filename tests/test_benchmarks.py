@@ -404,7 +404,7 @@ def test_without_timings_there_are_no_plots_of_seconds(tmp_path):
 def test_two_ways_are_timed_in_turn_and_ratios_taken_pair_by_pair(monkeypatch):
     """Two functions, one three times as slow, on a machine that is ten times slower in the second round."""
     seconds = iter([1.0, 3.0, 10.0, 30.0, 1.0, 3.0])
-    monkeypatch.setattr(speed, "seconds", lambda function: next(seconds))
+    monkeypatch.setattr(speed, "clock", lambda function: next(seconds))
     row = speed.in_turn("writing", int, int, 3)
     assert (row["ours"], row["theirs"], row["ratio"]) == (1.0, 3.0, 3.0)
 
