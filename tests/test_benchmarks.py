@@ -161,8 +161,8 @@ def test_what_stands_under_a_mask_changes_no_drafts():
     masked = (torch.arange(36) >= 3)[None]
     ngrams, decoding = NGrams(np.array([0, 1, 2] * 50), 3, order=3), streams.Decoding(temp=1.0, streams=3)
     texts = [torch.zeros(1, 36, dtype=torch.long), torch.zeros(1, 36, dtype=torch.long).masked_fill(masked, 2)]
-    frames = [[*generate_streams(model, Canvas(idx, masked), decoding, generators(1), ngrams, 3)] for idx in texts]
-    assert len(frames[0]) == len(frames[1]) and frames[0][-1].idx.equal(frames[1][-1].idx)
+    frames = [generate_streams(model, Canvas(idx, masked), decoding, generators(1), ngrams, 3) for idx in texts]
+    assert all(one.masked.equal(other.masked) for one, other in zip(*frames, strict=True))
 
 
 def test_at_temperature_zero_one_stream_with_drafts_writes_its_own_text():
