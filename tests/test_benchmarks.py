@@ -373,25 +373,9 @@ def test_the_bar_is_what_gpts_reach(tmp_path, monkeypatch):
     assert bars == [([2, 4], [1.1, 0.9, 0.9])]
 
 
-def test_an_arrow_leads_from_the_flow_off_to_the_flow(tmp_path, monkeypatch):
-    arrows = []
-    monkeypatch.setattr(
-        "matplotlib.axes.Axes.annotate", lambda self, text, end, start, **style: arrows.append((start, end))
-    )
-    places = {
-        "flow off, two stages": (200, 1.2),
-        "flow, two stages": (150, 1.3),
-        "flow until .1, two stages": (100, 1.4),
-        "flow, spacing 8": (14, 1.3),
-    }
-    points = {name: {"nfe": x, "generative_nll": y} for name, (x, y) in places.items()}
-    frontier_plots.draw_flows(points, tmp_path / "flow.png", "nats")
-    assert arrows == [((200, 1.2), (150, 1.3)), ((200, 1.2), (100, 1.4))]
-
-
 def test_without_timings_there_are_no_plots_of_seconds(tmp_path):
     frontier_plots.draw(result("frontier") | {"seconds": []}, tmp_path, "frontier")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["frontier_flow.png", "frontier_nfe.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["frontier_nfe.png"]
 
 
 def test_two_ways_are_timed_in_turn_and_ratios_taken_pair_by_pair(monkeypatch):
@@ -429,17 +413,6 @@ def test_what_is_compared_stands_in_one_table():
             assert any(re.search(only, name) and re.search(only, other) for only in FAMILIES.values()), (name, other)
 
 
-def test_configurations_are_chosen_by_a_pattern_of_their_names():
-    names = ("GPT", "1-layer GPT", "4 streams", "diffusion, spacing 8", "diffusion, spacing 8, cooled")
-    configs = [SimpleNamespace(name=name) for name in names]
-    assert [config.name for config in frontier.chosen(configs, "^GPT$|streams|spacing 8$")] == [*names[:1], *names[2:4]]
-    assert frontier.chosen(iter(configs), "") == configs
-    with pytest.raises(UserError, match="GPT; 1-layer GPT"):
-        frontier.chosen(configs, "GPT-5")
-    with pytest.raises(UserError, match="--only [(]: .*position 0"):
-        frontier.chosen(configs, "(")
-
-
 def test_weights_of_ones_own_stand_on_a_frontier_of_their_own(make_weights, own_root, monkeypatch, capsys):
     """Each by the name of its file, at every temperature; compared with each other, not timed without rounds."""
     monkeypatch.setattr(timing, "ROOT", own_root)
@@ -453,7 +426,7 @@ def test_weights_of_ones_own_stand_on_a_frontier_of_their_own(make_weights, own_
     flags += " --rounds 0 --seeds 1 --prompts 5 --batch 5 --max-new-tokens 40 --entropies 4,0.5 --name mine"
     assert cli.run(frontier.main, frontier.Args, flags.split()) == 0
     found = json.loads((own_root / "benchmark_reports" / "mine.json").read_text(encoding="utf-8"))
-    assert Counter(row["name"] for row in found["points"]) == {"gpt_1": 6, "diffusion_1": 5} and found["seconds"] == []
+    assert Counter(row["name"] for row in found["points"]) == {"gpt_1": 6, "diffusion_1": 7} and found["seconds"] == []
     assert found["settings"]["weights"]["gpt_1"].startswith("gpt_1.pt sha256")
     assert [(row["name"], row["entropy"]) for row in found["matched"]] == [("gpt_1", 4), ("diffusion_1", 0.5)]
     twice = flags.replace(str(own[1]), f"{own[1]},{evaluator}")
@@ -463,12 +436,6 @@ def test_weights_of_ones_own_stand_on_a_frontier_of_their_own(make_weights, own_
     twice = flags.replace(str(own[1]), str(shutil.copy(own[0], own_root / "other")))
     assert cli.run(frontier.main, frontier.Args, twice.split()) == 2
     assert "tell them apart" in capsys.readouterr().err
-
-
-def test_a_measure_that_one_text_lacks_is_none_of_its_setting():
-    each = {"nfe": np.zeros(9), "real_words": np.zeros(9)}
-    some = {"nfe": np.zeros(9), "real_words": np.zeros(8)}
-    assert frontier.shared([each, each]) == ["nfe", "real_words"] and frontier.shared([each, some]) == ["nfe"]
 
 
 @pytest.mark.parametrize(("method", "copies"), ((gpt, 1), (diffusion, 2)))
