@@ -543,7 +543,7 @@ def test_damage_has_its_kind_and_share():
 
 def test_words_are_right_when_all_their_missing_characters_are():
     masked = torch.tensor([sign == "_" for sign in "to _e or n__ to be"])
-    assert restoring.figures("to be or not to be", "to be or nut to be", masked) == (2 / 3, 1 / 2, 1 / 3)
+    assert restoring.shares_right("to be or not to be", "to be or nut to be", masked) == (2 / 3, 1 / 2)
 
 
 def test_every_method_restores_every_kind_of_damage(make_weights, own_root, monkeypatch):
@@ -563,7 +563,7 @@ def test_every_method_restores_every_kind_of_damage(make_weights, own_root, monk
     for row in found["rows"]:
         assert row["right_low"] <= row["right"] <= row["right_high"]
         assert row["texts"] == (5 if row["method"] in restoring.SEARCHES else 6)
-        assert row["cer"] <= 1 - row["right"] + 1e-9 and row["passes"] >= 1 and row["seconds"] > 0
+        assert row["passes"] >= 1 and row["seconds"] > 0
     known = {row["method"]: row["right"] for row in found["rows"] if row["kind"] == "scattered"}
     assert known["n-grams, both sides"] > 0.9 > known["diffusion, one pass"]  # one sentence; weights that are noise
     assert sum(row["predictions"] for row in found["reliability"]) == found["calibration"][0]["predictions"] > 100
@@ -583,9 +583,3 @@ def test_a_search_is_compared_on_the_texts_that_it_restores():
         baseline, search = restoring.measure(texts, "scattered", 0.5, ways, 6)
     assert (baseline["right"], baseline["texts"], search["right"], search["texts"]) == (0.5, 12, 1, 6)
     assert search["difference"] == search["difference_low"] == 1 and "difference" not in baseline
-
-
-def test_edits_are_the_fewest():
-    pairs = {("kitten", "sitting"): 3, ("abc", "bcd"): 2, ("", "abc"): 3, ("abc", ""): 3, ("same", "same"): 0}
-    for (a, b), fewest in pairs.items():
-        assert restoring.edits(a, b) == restoring.edits(b, a) == fewest
