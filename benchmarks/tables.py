@@ -1,6 +1,7 @@
 """Rows of the pages' tables, from results/ alone, where they are not the rows of a file as they stand."""
 
 import re
+from functools import partial
 
 import numpy as np
 
@@ -140,18 +141,17 @@ def differences_at_entropy(family):
     """Differences in generative NLL between pairs of a family at equal diversity, and their forward passes."""
     only = FAMILIES[family]
     matched = {(row["name"], row["entropy"]): row for row in results("frontier")["matched"]}
+    entropies = sorted({entropy for _, entropy in matched})
     pairs = [(name, other) for other, names in PAIRS.items() for name in names]
     for name, other in pairs:
-        if not (re.search(only, name) and re.search(only, other)):
-            continue
         row = {"pair": f"{name}, minus {other}"}
-        for bits in sorted({entropy for _, entropy in matched}):
+        for bits in entropies:
             mine = matched.get((name, bits), {})
-            its = matched.get((other, bits))
             if f"minus {other}" in mine:
                 row[f"at {bits:.0f} bits"] = "{:+.2f} ({:+.2f} to {:+.2f})".format(*mine[f"minus {other}"])
-                row[f"calls at {bits:.0f}"] = f"{mine['nfe']:.0f} and {its['nfe']:.0f}"
-        if len(row) > 1:  # both reach one of the entropies
+                row[f"calls at {bits:.0f}"] = f"{mine['nfe']:.0f} and {matched[other, bits]['nfe']:.0f}"
+        reached = len(row) > 1  # one of the entropies, by both
+        if reached and re.search(only, name) and re.search(only, other):
             yield row
 
 
@@ -159,19 +159,16 @@ def summary():
     """What README compares, with all that is known of it."""
     found = {row["name"]: row for row in configurations()}
     made = {row["weights"]: row for row in results("shipped")["rows"]}
-    for row in likelihood():  # the first of a model: non-overlapping windows
-        made[row["module"]].setdefault("nats", row["test split"]["nats"])
     for row in results("infilling")["rows"]:
         if row["module"] == "gpt" or row["sees"] == "both sides":
             made[row["module"]][f"gap of {row['length']}"] = row["nats"]
     for row in results("budgets")["rows"]:
         made[row["module"]].update(row)
+    restored_by = {}
     for row in restored("restoring"):
-        method, _, how = row["method"].partition(", ")
-        if how in ("spaced", "both sides"):
-            restored_by = {f"restored_{key}": value for key, value in row["scattered"].items()}
-            made.setdefault(method.lower(), {}).update(restored_by)
-    made["diffusion"]["n-grams"] = made.pop("n-grams")
+        restored_by[row["method"]] = {f"restored_{key}": value for key, value in row["scattered"].items()}
+    made["gpt"] |= restored_by["GPT, both sides"]
+    made["diffusion"] |= restored_by["diffusion, spaced"] | {"n-grams": restored_by["n-grams, both sides"]}
     for row in seeds():
         made[row["method"]] |= {key: value for key, value in row.items() if key.startswith("spread")}
     rows = []
@@ -204,22 +201,22 @@ def samplers():
 
 
 ROWS = {
-    "summary": (summary,),
-    "likelihood": (likelihood,),
-    "seeds": (seeds,),
-    "infilling": (infilling,),
-    "restoring": (restored, "restoring"),
-    "tang": (restored, "restoring_tang"),
-    "two_stage": (differences, "two_stage/diffusion_*/summary"),
-    "two_stage_grid": (two_stage_grid,),
-    "flow_spaced": (differences, "flow_spaced/*/summary", "flow - baseline"),
-    "flow_thresholds": (differences, "flow_ordered/*/summary", "flow - baseline"),
-    "streams": (configurations, "streams"),
-    "streams_pairs": (differences_at_entropy, "streams"),
-    "masked": (configurations, "masked"),
-    "masked_pairs": (differences_at_entropy, "masked"),
-    "samplers": (samplers,),
-    "losses": (peers, "losses"),
+    "summary": summary,
+    "likelihood": likelihood,
+    "seeds": seeds,
+    "infilling": infilling,
+    "restoring": partial(restored, "restoring"),
+    "tang": partial(restored, "restoring_tang"),
+    "two_stage": partial(differences, "two_stage/diffusion_*/summary"),
+    "two_stage_grid": two_stage_grid,
+    "flow_spaced": partial(differences, "flow_spaced/*/summary", "flow - baseline"),
+    "flow_thresholds": partial(differences, "flow_ordered/*/summary", "flow - baseline"),
+    "streams": partial(configurations, "streams"),
+    "streams_pairs": partial(differences_at_entropy, "streams"),
+    "masked": partial(configurations, "masked"),
+    "masked_pairs": partial(differences_at_entropy, "masked"),
+    "samplers": samplers,
+    "losses": partial(peers, "losses"),
 }
 
 
@@ -229,5 +226,4 @@ def rows(source):
     if key:
         return results(name)[key]
     check(name in ROWS, f"{name}: unknown; known: {', '.join(ROWS)}")
-    function, *given = ROWS[name]
-    return function(*given)
+    return ROWS[name]()
