@@ -1,7 +1,6 @@
 """Rows of the pages' tables, from results/ alone, where they are not the rows of a file as they stand."""
 
 import re
-from functools import partial
 
 import numpy as np
 
@@ -201,22 +200,22 @@ def samplers():
 
 
 ROWS = {
-    "summary": summary,
-    "likelihood": likelihood,
-    "seeds": seeds,
-    "infilling": infilling,
-    "restoring": partial(restored, "restoring"),
-    "tang": partial(restored, "restoring_tang"),
-    "two_stage": partial(differences, "two_stage/diffusion_*/summary"),
-    "two_stage_grid": two_stage_grid,
-    "flow_spaced": partial(differences, "flow_spaced/*/summary", "flow - baseline"),
-    "flow_thresholds": partial(differences, "flow_ordered/*/summary", "flow - baseline"),
-    "streams": partial(configurations, "streams"),
-    "streams_pairs": partial(differences_at_entropy, "streams"),
-    "masked": partial(configurations, "masked"),
-    "masked_pairs": partial(differences_at_entropy, "masked"),
-    "samplers": samplers,
-    "losses": partial(peers, "losses"),
+    "summary": (summary,),
+    "likelihood": (likelihood,),
+    "seeds": (seeds,),
+    "infilling": (infilling,),
+    "restoring": (restored, "restoring"),
+    "tang": (restored, "restoring_tang"),
+    "two_stage": (differences, "two_stage/diffusion_*/summary"),
+    "two_stage_grid": (two_stage_grid,),
+    "flow_spaced": (differences, "flow_spaced/*/summary", "flow - baseline"),
+    "flow_thresholds": (differences, "flow_ordered/*/summary", "flow - baseline"),
+    "streams": (configurations, "streams"),
+    "streams_pairs": (differences_at_entropy, "streams"),
+    "masked": (configurations, "masked"),
+    "masked_pairs": (differences_at_entropy, "masked"),
+    "samplers": (samplers,),
+    "losses": (peers, "losses"),
 }
 
 
@@ -226,4 +225,5 @@ def rows(source):
     if key:
         return results(name)[key]
     check(name in ROWS, f"{name}: unknown; known: {', '.join(ROWS)}")
-    return ROWS[name]()
+    function, *given = ROWS[name]
+    return function(*given)
