@@ -11,8 +11,9 @@ value: by linear interpolation between the two temperatures on either side of it
 that is safe: PyTorch's own overhead is most of a cached pass of GPT, and would flatter whoever makes fewer passes.
 """
 
-import random
+import itertools
 import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ import pandas as pd
 import methods
 from benchmarks.configurations import FAMILIES, PAIRS, configurations, eager, middle, of_weights
 from benchmarks.frontier_plots import draw
-from benchmarks.timing import Output, show, writing_seconds
+from benchmarks.output import Output, show
 from lab import cli
 from lab.cli import check
 from lab.decoding.canvas import Canvas
@@ -117,17 +118,23 @@ def compare(curves, entropies, others):
     return rows
 
 
+def writing_seconds(engine, trial):
+    """Seconds per 1,000 characters of a trial's texts."""
+    began = time.perf_counter()
+    trials.run(engine, trial)
+    return 1000 * (time.perf_counter() - began) / int(trial.canvas.masked.sum())
+
+
 def seconds(configs, temps, args, prompts):
-    """Seconds per 1,000 characters of each configuration: medians over rounds in shuffled order, compiling apart.
+    """Seconds per 1,000 characters of each configuration: medians over rounds in which all take turns, compiling apart.
 
     One text at a time, eager as the commands write it and compiled, and `batch` at a time compiled. temps: by name of
     configuration.
     """
     sizes = (1, False), (1, True), (args.batch, True)
-    cases = [(config, *size) for config in configs for size in sizes]
     rows = []
     for turn in range(WARM_UPS + args.rounds):
-        for config, batch, is_compiled in random.Random(turn).sample(cases, len(cases)):
+        for config, (batch, is_compiled) in itertools.product(configs, sizes):
             if config.single_seed and (turn > WARM_UPS or batch > 1):  # one text only: a batch takes them a minute
                 continue
             _, engine, decoding = config.variants()[0]

@@ -15,7 +15,7 @@ import lab.start  # noqa: F401 (before PyTorch)
 import torch
 
 import methods
-from benchmarks.timing import Output, show
+from benchmarks.output import Output, show
 from lab import cli
 from lab.measuring import experiment, stats
 from lab.model.corpus import Corpus, windows

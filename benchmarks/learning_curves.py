@@ -16,8 +16,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import methods
-from benchmarks.timing import Output as Args
-from benchmarks.timing import show
+from benchmarks.output import Output as Args
+from benchmarks.output import show
 from lab import cli
 from lab.measuring import plots, records
 from lab.model import checkpoint, machine

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 import methods
 from benchmarks.adapters import Network
 from benchmarks.adapters.environments import PACKAGES, is_installed, run_in_its_own
-from benchmarks.timing import Output, show
+from benchmarks.output import Output, show
 from lab import cli
 from lab.decoding.canvas import Canvas
 from lab.measuring import experiment, quality, records

@@ -29,8 +29,8 @@ import torch
 
 import methods
 from benchmarks.draft_model import NGrams
+from benchmarks.output import Output, show
 from benchmarks.search import beam_search, by_ngrams, gpt_scorer
-from benchmarks.timing import Output, show
 from lab import cli
 from lab.decoding import beam
 from lab.decoding.canvas import Canvas

@@ -50,10 +50,7 @@ def gpt_scorer(model, width):
 
 def by_ngrams(ngrams, texts, first, parents):
     """The log_probs of `beam_search` by n-grams."""
-
-    def probs(text, position):
-        return ngrams.probs(tuple(text[max(0, position + 1 - ngrams.order) : position]))
-
     positions = range(first, texts.size(1) + 1)
-    found = np.array([[probs(text, k) for k in positions] for text in texts.tolist()])
+    context = 1 - ngrams.order
+    found = np.array([[ngrams.probs(tuple(text[:k][context:])) for k in positions] for text in texts.tolist()])
     return torch.from_numpy(found).log()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import lab.start  # noqa: F401 (before PyTorch)
 
 import methods
-from benchmarks.timing import Output
+from benchmarks.output import Output
 from lab import cli, command
 from lab.model import checkpoint
 

@@ -8,9 +8,7 @@ import re
 import shutil
 import tracemalloc
 from collections import Counter
-from dataclasses import replace
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,14 +22,13 @@ from benchmarks import (
     frontier,
     frontier_plots,
     learning_curves,
+    output,
     readme,
     restoring,
     search,
-    speed,
     tables,
-    timing,
 )
-from benchmarks.adapters import origin, origin_flow
+from benchmarks.adapters import origin_flow
 from benchmarks.configurations import FAMILIES, PAIRS, Configuration
 from benchmarks.draft_model import NGrams, generate, generate_streams
 from diffusion import METHOD as diffusion
@@ -275,7 +272,7 @@ def test_seconds_are_medians_over_rounds_after_two_that_are_not_counted(monkeypa
 @pytest.fixture
 def own_pages(tmp_path, monkeypatch):
     """A folder in place of the project's, with a page that quotes a benchmark."""
-    for module in (timing, tables, readme):
+    for module in (output, tables, readme):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     (tmp_path / "README.md").write_text(PAGE, encoding="utf-8")
     return tmp_path
@@ -291,7 +288,7 @@ ROWS = [{"what": "writing", "unit": "seconds", "ours": 0.012345, "theirs": 12345
 
 
 def test_a_users_run_leaves_the_results_and_the_pages_alone(own_pages):
-    timing.Output().write("speed", {"rows": ROWS})
+    output.Output().write("speed", {"rows": ROWS})
     assert {path.name for path in own_pages.iterdir()} == {"README.md", "benchmark_reports"}
     assert (own_pages / "README.md").read_text("utf-8") == PAGE
     assert (own_pages / "benchmark_reports" / "speed.json").exists()
@@ -299,18 +296,18 @@ def test_a_users_run_leaves_the_results_and_the_pages_alone(own_pages):
 
 def test_a_maintainers_run_renews_the_results_and_readme_the_pages(own_pages):
     """A missing value is an empty cell."""
-    timing.Output(renew=True).write("speed", {"rows": ROWS})
+    output.Output(renew=True).write("speed", {"rows": ROWS})
     readme.main()
     cells = "| writing | 0.0123 | 12,346 |  | **1.5** |"
     assert (own_pages / "README.md").read_text("utf-8") == PAGE.replace("| something else | 1 | 2 | 3 | 4 |", cells)
 
 
-@pytest.mark.parametrize("name", ["frontier", "infilling", "restoring", "shipped", "speed"])
+@pytest.mark.parametrize("name", ["frontier", "infilling", "restoring", "shipped"])
 def test_every_benchmark_writes_where_git_looks_away_unless_told(name):
     args = importlib.import_module(f"benchmarks.{name}").Args
-    assert issubclass(args, timing.Output)
-    assert args().folder == timing.ROOT / "benchmark_reports" and args(renew=True).folder == timing.ROOT / "results"
-    assert "/benchmark_reports/" in (timing.ROOT / ".gitignore").read_text("utf-8").splitlines()
+    assert issubclass(args, output.Output)
+    assert args().folder == output.ROOT / "benchmark_reports" and args(renew=True).folder == output.ROOT / "results"
+    assert "/benchmark_reports/" in (output.ROOT / ".gitignore").read_text("utf-8").splitlines()
 
 
 @pytest.mark.slow
@@ -331,7 +328,7 @@ def test_memory_does_not_grow_with_the_corpus(own_root, monkeypatch):
 
 
 def result(name):
-    return records.read_json(timing.ROOT / "results" / f"{name}.json")
+    return records.read_json(output.ROOT / "results" / f"{name}.json")
 
 
 def test_the_plots_name_each_configuration_and_show_the_bar(tmp_path, monkeypatch):
@@ -378,34 +375,6 @@ def test_without_timings_there_are_no_plots_of_seconds(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["frontier_nfe.png"]
 
 
-def test_two_ways_are_timed_in_turn_and_ratios_taken_pair_by_pair(monkeypatch):
-    """Two functions, one three times as slow, on a machine that is ten times slower in the second round."""
-    seconds = iter([1.0, 3.0, 10.0, 30.0, 1.0, 3.0])
-    monkeypatch.setattr(speed, "clock", lambda function: next(seconds))
-    row = speed.in_turn("writing", int, int, 3)
-    assert (row["ours"], row["theirs"], row["ratio"]) == (1.0, 3.0, 3.0)
-
-
-@pytest.mark.parametrize("method, muon", [(gpt, True), (gpt, False), (diffusion, True)])
-def test_the_timed_step_learns(method, muon, monkeypatch):
-    config = replace(method.config, vocab_size=5, block_size=16, n_layer=1, n_head=1, n_embd=8, dropout=0.0)
-    monkeypatch.setattr(machine, "tune_malloc", lambda: None)
-    x = torch.randint(5, (4, 17), generator=torch.Generator().manual_seed(0))
-    text = SimpleNamespace(batch=lambda *_: x)
-    step = speed.stepper(method, text, config, 4, torch.device("cpu"), muon, compiled=False, bf16=False)
-    losses = [step() for _ in range(20)]
-    assert losses[-1] < losses[0] - 0.01
-
-
-@pytest.mark.parametrize("content", [None, "1 / 0", "import nothing_like_this", "Model = 1"])
-def test_a_checkout_of_something_else_is_refused(tmp_path, monkeypatch, content):
-    monkeypatch.setattr(origin, "DEFAULT", tmp_path / "data.txt")
-    if content is not None:
-        (tmp_path / "gpt.py").write_text(content)
-    with pytest.raises(UserError, match=r"gpt\.py: not a file of the project"):
-        origin.load(tmp_path / "gpt.py")
-
-
 def test_what_is_compared_stands_in_one_table():
     """What is compared with another stands in a table beside it."""
     for other, names in PAIRS.items():
@@ -415,7 +384,7 @@ def test_what_is_compared_stands_in_one_table():
 
 def test_weights_of_ones_own_stand_on_a_frontier_of_their_own(make_weights, own_root, monkeypatch, capsys):
     """Each by the name of its file, at every temperature; compared with each other, not timed without rounds."""
-    monkeypatch.setattr(timing, "ROOT", own_root)
+    monkeypatch.setattr(output, "ROOT", own_root)
     text = own_root / "text.txt"
     text.write_text(f"{CHARACTERS}{OPENING}" + "to be or not to be\n" * 300, encoding="utf-8")
     own = [make_weights(methods.METHODS[name], f"{name}_1.pt") for name in ("gpt", "diffusion")]
@@ -493,8 +462,8 @@ def test_learning_curves_of_logs(monkeypatch, tmp_path):
     """Of results/, with a text of the shipped characters."""
     (tmp_path / "data.txt").write_text(methods.load("gpt").opening * 200, encoding="utf-8")
     monkeypatch.setattr(learning_curves, "Corpus", lambda: corpus.Corpus(tmp_path / "data.txt"))
-    monkeypatch.setattr(timing, "ROOT", tmp_path)
-    learning_curves.main(timing.Output())
+    monkeypatch.setattr(output, "ROOT", tmp_path)
+    learning_curves.main(output.Output())
     reports = tmp_path / "benchmark_reports"
     gpt_row, *masked = records.read_json(reports / "budgets.json")["rows"]
     assert gpt_row["val_loss_at_equal_flop"] == pytest.approx(gpt_row["val_loss"], abs=0.01)
@@ -548,7 +517,7 @@ def test_words_are_right_when_all_their_missing_characters_are():
 
 def test_every_method_restores_every_kind_of_damage(make_weights, own_root, monkeypatch):
     """Texts with the characters of the tiny weights; each row is of as many windows, and the figures are drawn."""
-    monkeypatch.setattr(timing, "ROOT", own_root)
+    monkeypatch.setattr(output, "ROOT", own_root)
     text = own_root / "text.txt"
     text.write_text("\n abcdefghijklmnopqrstuvwxyz" + "to be or not to be\n" * 200, encoding="utf-8")
     weights = ",".join(str(make_weights(method, f"{name}.pt")) for name, method in methods.METHODS.items())
