@@ -45,12 +45,12 @@ def picture(axes, points, x, real):
     plots.log_axes(axes)
     plots.real_line(axes, real)
     known = [point for point in points.values() if x in point]  # not all are timed
-    groups = stats.grouped([point | {"group": group_of(point["name"])} for point in known], "group")
-    colours = dict(zip(GROUPS, (*plots.COLOURS, "black"), strict=True))
-    for group, members in groups.items():
-        plots.scatter(axes, members, x, y, colours[group], label=group or None)
+    for group, colour in zip(GROUPS, (*plots.COLOURS, "black"), strict=True):
+        members = [point for point in known if group_of(point["name"]) == group]
+        plots.scatter(axes, members, x, y, colour, label=group if members else None)
     plots.label(axes, known, x, y)
-    bar = pd.DataFrame(stats.pareto(groups.get("GPT", []), (), (x, y)), columns=[x, y])
+    gpts = [point for point in known if group_of(point["name"]) == "GPT"]
+    bar = pd.DataFrame(stats.pareto(gpts, (), (x, y)), columns=[x, y])
     limits = axes.axis()
     across, up = [*bar[x], limits[1]], [*bar[y], bar[y].min()]
     how = {"step": "post", "color": "#eeeeee", "zorder": 0}

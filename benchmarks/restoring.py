@@ -168,13 +168,12 @@ def predictions(engine, texts, kind, share):
 def draw(found, folder, name):
     """The share right over the share missing, a line for each way; and the reliability."""
     x, y = "share of the characters missing", "share of them right"
-    colours = dict(zip(dict.fromkeys(row["method"] for row in found["rows"]), (*plots.COLOURS, "black", "grey")))
     with plots.panels(folder / f"{name}.png", KINDS, x, y) as panels:
         for kind, axes in zip(KINDS, panels, strict=True):
-            for method, colour in colours.items():
-                own = [row for row in found["rows"] if (row["kind"], row["method"]) == (kind, method)]
-                plots.scatter(axes, own, "share", "right", colour, size=12)
-                axes.plot(*([row[key] for row in own] for key in ("share", "right")), color=colour, label=method)
+            of_methods = stats.grouped([row for row in found["rows"] if row["kind"] == kind], "method")
+            for (method, rows), colour in zip(of_methods.items(), (*plots.COLOURS, "black", "grey")):
+                plots.scatter(axes, rows, "share", "right", colour, size=12)
+                axes.plot("share", "right", data=pd.DataFrame(rows), color=colour, label=method)
     if "reliability" in found:
         x, y = "probability of the likeliest character", "share of these characters that are right"
         with plots.figure(folder / f"{name}_reliability.png", "Is a probability what it says?", x, y) as axes:

@@ -1,12 +1,13 @@
 """Rows of the pages' tables, from results/ alone, where they are not the rows of a file as they stand."""
 
 import re
+from collections import defaultdict
 
 import numpy as np
 
 from benchmarks.configurations import COOLED, FAMILIES, PAIRS, middle
 from lab.cli import ROOT, check
-from lab.measuring import records
+from lab.measuring import records, stats
 
 SUMMARY = {  # what README compares: its weights, and its name in Chinese
     "GPT": ("gpt", "GPT"),
@@ -50,10 +51,8 @@ def results(name):
 
 def pivot(rows, index, column):
     """One row for each combination of the index columns; in it are the rows that have it, by their value in `column`."""
-    found = {}
-    for row in rows:
-        found.setdefault(tuple(row[key] for key in index), dict(row))[row[column]] = row
-    return found.values()
+    groups = stats.grouped(rows, *index).values()
+    return [group[0] | {row[column]: row for row in group} for group in groups]
 
 
 def likelihood():
@@ -75,13 +74,13 @@ def restored(file):
 
 def seeds():
     """Trainings at a twentieth of the budget: a row for each method, with the mean and the extremes of what its seeds reach."""
-    found = {}
+    found = defaultdict(lambda: defaultdict(list))
     for row in results("seeds/likelihood")["rows"]:
         if row["part"] == "test split" and "non-overlapping" in row["measure"]:
-            found.setdefault(row["module"], {}).setdefault("nats", []).append(row["nats"])
+            found[row["module"]]["nats"].append(row["nats"])
     for row in results("seeds")["matched"]:
-        key = f"at {row['entropy']:.0f} bits"
-        found[row["name"].rpartition("_")[0]].setdefault(key, []).append(row["generative_nll"])
+        method, _, _ = row["name"].rpartition("_")
+        found[method][f"at {row['entropy']:.0f} bits"].append(row["generative_nll"])
     spread = "{:.3f} ({:.3f} to {:.3f})"
     for method, figures in found.items():
         told = {key: spread.format(np.mean(values), min(values), max(values)) for key, values in figures.items()}
@@ -187,16 +186,12 @@ def peers(part):
 
 def samplers():
     """A row for each sampler; a cell has a figure for each number of passes, or one for all."""
-    cells = {}
-    for row in peers("samplers"):
-        mine = cells.setdefault((row["package"], row["sampler"]), {key: [] for key in SAMPLERS})
+    for runs in stats.grouped(peers("samplers"), "package", "sampler").values():
+        cells = {}
         for key, form in SAMPLERS.items():
-            mine[key].append("–" if row[key] is None else form.format(row[key]))
-    for (package, sampler), mine in cells.items():
-        row = {"package": package, "sampler": sampler}
-        for key, figures in mine.items():
-            row[key] = figures[0] if len({*figures}) == 1 else " / ".join(figures)
-        yield row
+            figures = ["–" if run[key] is None else form.format(run[key]) for run in runs]
+            cells[key] = figures[0] if len({*figures}) == 1 else " / ".join(figures)
+        yield runs[0] | cells
 
 
 ROWS = {
