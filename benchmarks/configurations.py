@@ -140,9 +140,8 @@ def configurations(corpus):
     small = compiled(methods.load(path=cli.ROOT / "weights" / "gpt_1_layer.pt"))
     ngrams = NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6)
     drafted = gpt.sampled_by(partial(draft_model.generate, ngrams=ngrams, drafts=8))
-    yield Configuration("GPT", gpt, {}, GPT_TEMPS)
-    yield Configuration("GPT, draft model", drafted, {}, GPT_TEMPS)
-    yield Configuration("1-layer GPT", small, {}, GPT_TEMPS)
+    for name, engine in (("GPT", gpt), ("GPT, draft model", drafted), ("1-layer GPT", small)):
+        yield Configuration(name, engine, {}, GPT_TEMPS)
     for n in (2, 3, 5, 8):
         yield spaced("diffusion", masked, n)
     for n in (10, 30, 100):

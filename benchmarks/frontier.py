@@ -142,10 +142,10 @@ def seconds(configs, temps, args, prompts):
             canvas = Canvas.after(experiment.encoded(engine, prompts[:batch]), args.max_new_tokens)
             seeds = range(turn * batch, (turn + 1) * batch)
             trial = trials.Trial(canvas, replace(decoding, temp=temps[config.name]), tuple(seeds))
-            row = {"name": config.name, "batch": batch, "compiled": is_compiled, "turn": turn}
-            rows.append(row | {"seconds": writing_seconds(engine, trial)})
-    counted = pd.DataFrame(rows).query(f"turn >= {WARM_UPS}")
-    medians = counted.groupby(["name", "batch", "compiled"], sort=False)["seconds"].median()
+            took = writing_seconds(engine, trial)
+            if turn >= WARM_UPS:
+                rows.append({"name": config.name, "batch": batch, "compiled": is_compiled, "seconds": took})
+    medians = pd.DataFrame(rows).groupby(["name", "batch", "compiled"], sort=False)["seconds"].median()
     return medians.reset_index().to_dict("records")
 
 
@@ -154,9 +154,8 @@ def timed(configs, matched, args, prompts):
     if not args.rounds:
         stored = {} if args.weights else records.read_json(cli.ROOT / "results" / f"{args.name}.json")
         return {"seconds": stored.get("seconds", []), "timed": stored.get("timed")}
-    target = middle(args.entropies)
     temps = {config.name: config.temps[-1] for config in configs}
-    temps |= {row["name"]: row["temp"] for row in matched if row["entropy"] == target}
+    temps |= {row["name"]: row["temp"] for row in matched if row["entropy"] == middle(args.entropies)}
     return {"seconds": seconds(configs, temps, args, prompts), "timed": records.stamp(rounds=args.rounds)}
 
 
@@ -166,7 +165,7 @@ def main(args):
     configs = list(of_weights(args.weights, compile=args.rounds) if args.weights else configurations(corpus))
     engines = [config.engine for config in configs]
     reference = experiment.reference(args, engines[0], methods.load)
-    check(reference is not None and reference.evaluator is not None, "this needs the corpus and weights/evaluator.pt")
+    check(reference and reference.evaluator, "this needs the corpus and weights/evaluator.pt")
     experiment.check_text(corpus.alphabet, corpus.path, *engines)
     weights = {config.name: config.engine.weights for config in configs}
     judge = reference.evaluator.weights
@@ -180,9 +179,9 @@ def main(args):
         table = pd.DataFrame({key: values[:, 0] for key, values in measures.items()})
         points += [{"name": name} | row for row in table.to_dict("records")]
     real = stats.real_text(rows[: args.prompts], reference)
-    found = {"matched": matched, "points": points}
+    real_text = {key: value["mean"] for key, value in real.items() if isinstance(value, dict)}
+    found = {"matched": matched, "points": points, "real_text": real_text}
     found |= timed(configs, matched, args, list(stats.grouped(rows, "prompt")))
-    found["real_text"] = {key: value["mean"] for key, value in real.items() if isinstance(value, dict)}
     args.write(args.name, found, weights=weights)
     show(matched, "entropy", "name", "temp", "nfe", "generative_nll", "generative_nll_low", "generative_nll_high")
     print(folder.path)

@@ -53,11 +53,11 @@ def main(args):
             nats[name], passes = methods.path_nll(engines[name], held_out[:, :stop], written[:stop], order)
             difference = nats[name] - nats["gpt"]
             low, high, _ = stats.mean_interval(difference.numpy())
-            calls = float(torch.as_tensor(passes).double().mean())
+            calls = torch.as_tensor(passes).double().mean().item()
             row = {"length": length, "module": name, "sees": sees, "calls": calls, "nats": nats[name].mean().item()}
             rows.append(row | {"difference": difference.mean().item(), "low": low, "high": high})
     show(rows)
-    args.write("infilling", {"rows": rows}, engines.values())
+    args.write("infilling", {"rows": rows}, weights=[engine.weights for engine in engines.values()])
 
 
 if __name__ == "__main__":

@@ -20,13 +20,12 @@ class Output:
         """Where this run writes."""
         return ROOT / ("results" if self.renew else "benchmark_reports")
 
-    def write(self, name, value, engines=(), **more):
-        """Write a dictionary to NAME.json with the command that made it, its settings, the engines and the versions.
+    def write(self, name, value, **more):
+        """Write a dictionary to NAME.json with the command that made it, its settings and the versions.
 
         more: settings that are not flags. Raises UserError when the file cannot be written.
         """
         path = self.folder / f"{name}.json"
-        more |= {"weights": [engine.weights for engine in engines]} if engines else {}
         records.write_json(path, records.stamp(self, **more) | value)
         print(f"{path}: written", file=sys.stderr)
 

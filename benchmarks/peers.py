@@ -25,7 +25,6 @@ from benchmarks.adapters import Network
 from benchmarks.adapters.environments import PACKAGES, is_installed, run_in_its_own
 from benchmarks.output import Output, show
 from lab import cli
-from lab.decoding.canvas import Canvas
 from lab.measuring import experiment, quality, records
 from lab.model import machine
 from lab.model.likelihood import ROWS
@@ -98,17 +97,18 @@ def quality_of(texts, engine, evaluator, prompt_len):
     nll = quality.generative_nll(whole, evaluator, [prompt_len] * len(whole))
     counts = Counter(gram for text in whole for gram in quality.grams(text[prompt_len:], 3))
     entropy = quality.entropy(np.array([*counts.values()]))
-    return {"nll": float(np.mean(nll)), "entropy": float(entropy)}
+    return {"nll": np.mean(nll), "entropy": entropy}
 
 
 def shipped(texts):
     """A Network of diffusion.pt, a canvas of so many texts, its engine and the evaluator."""
     engine = methods.load("diffusion")
     evaluator = methods.load(path=experiment.EVALUATOR)
-    canvas = Canvas.after(engine.alphabet.encode(engine.prompt(16)), 240).repeat(texts)
     predict = torch.inference_mode()(lambda x: torch.cat([engine.model(part) for part in x.split(ROWS)]))
     mask = len(engine.alphabet)
-    return Network(predict, mask, 256), canvas.idx.masked_fill(canvas.masked, mask), engine, evaluator
+    prompt = engine.alphabet.encode(engine.prompt(16))
+    canvas = F.pad(prompt, (0, 240), value=mask).repeat(texts, 1)
+    return Network(predict, mask, 256), canvas, engine, evaluator
 
 
 def samplers(adapter, args):
@@ -161,16 +161,15 @@ def blind(loss, texts):
 
     x0 = torch.randint(V, (texts, length))
     net = Network(predict, V, length)
-    version = x0._version
     value = loss(net, x0)
     logits, made = net.given
-    changes = ["logits"] * (logits._version > made) + ["text"] * (x0._version > version)
+    changes = "logits" if logits._version > made else ""
     gradient = torch.cat(torch.autograd.grad(value, equal))  # (texts, length, V)
     masked = torch.cat(net.shown) == V
     target = gradient.abs().argmax(-1, keepdim=True)  # the gradient is w (1 / V - 1) there, w / V elsewhere
     weight = -gradient.gather(-1, target)[..., 0] * masked.numel() / (1 - 1 / V)
     share = masked.float().mean(1, keepdim=True)
-    row = {"blind": value.item() / math.log(V), "changes": ", ".join(changes)}
+    row = {"blind": value.item() / math.log(V), "changes": changes}
     for percent in (10, 50, 90):
         near = masked & ((share - percent / 100).abs() < 0.05)
         row[f"at_{percent}"] = (weight * near).mean().item() / 0.1

@@ -201,7 +201,7 @@ def main(args):
         if engine.name == "diffusion":
             told = zip(*(predictions(engine, tokens, *case) for case in cases), strict=True)
             result["reliability"], result["calibration"] = reliability(*map(torch.cat, told), len(tokens))
-    args.write(args.name, result, engines)
+    args.write(args.name, result, weights=[engine.weights for engine in engines])
     draw(result, args.folder, args.name)
 
 

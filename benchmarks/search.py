@@ -23,9 +23,7 @@ def beam_search(log_probs, idx, masked, width):
         known = texts[:, first:k, None]  # between the last gap and this one
         nll = nll - log_p[:, :-1].gather(-1, known)[..., 0].sum(1)
         if k < len(idx):
-            nll, best = (nll[:, None] - log_p[:, -1]).flatten().sort()
-            nll = nll[:width]
-            best = best[:width]
+            nll, best = (nll[:, None] - log_p[:, -1]).flatten().topk(width, largest=False)
             parents = best // V
             first = k + 1
             texts = texts[parents]

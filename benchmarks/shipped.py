@@ -15,7 +15,7 @@ from lab.model import checkpoint
 
 LINES = 3  # of each text that are kept
 INFILL = "The k___ is dead, long live the q____!"
-MADE = ("command", "steps", "minutes", "processor", "threads", "commit")
+MADE = ("temperature", "command", "steps", "minutes", "processor", "threads", "commit")
 SHIPPED = (*methods.METHODS, "gpt_1_layer", "evaluator", "origin_flow")
 
 
@@ -27,7 +27,7 @@ def describe(name):
     size = sum(value.numel() for value in state["model"].values())
     characters = made["steps"] * batch * state["config"]["block_size"]
     row = {"weights": name, "parameters": size, "batch": batch, "characters": characters}
-    return row | {"temperature": made.get("temperature")} | {key: made[key] for key in MADE}
+    return row | {key: made.get(key) for key in MADE}
 
 
 def samples():

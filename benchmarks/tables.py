@@ -83,9 +83,11 @@ def seeds():
         found[method][f"at {row['entropy']:.0f} bits"].append(row["generative_nll"])
     spread = "{:.3f} ({:.3f} to {:.3f})"
     for method, figures in found.items():
-        told = {key: spread.format(np.mean(values), min(values), max(values)) for key, values in figures.items()}
-        apart = {f"spread {key}": max(values) - min(values) for key, values in figures.items()}
-        yield {"method": method, "trainings": len(figures["nats"])} | told | apart
+        row = {"method": method, "trainings": len(figures["nats"])}
+        for key, values in figures.items():
+            row[key] = spread.format(np.mean(values), min(values), max(values))
+            row[f"spread {key}"] = max(values) - min(values)
+        yield row
 
 
 def differences(name, comparison=None):
@@ -114,7 +116,6 @@ def configurations(family=""):
     found = results("frontier")
     rows = {}
     entropies = found["settings"]["entropies"]
-    last = entropies[-1]
     for row in found["matched"]:
         mine = rows.setdefault(row["name"], row | {"jsd_4": None})
         if row["entropy"] == middle(entropies):
@@ -124,7 +125,7 @@ def configurations(family=""):
     for row in found["points"]:
         if row["name"] not in rows:  # one temperature only
             once = "{generative_nll:.3f} at {trigram_entropy:.1f} bits".format_map(row)
-            rows[row["name"]] = row | {"jsd_4": None, f"at {last:.0f} bits": once}
+            rows[row["name"]] = row | {"jsd_4": None, f"at {entropies[-1]:.0f} bits": once}
     for row in found["seconds"]:
         alone = "compiled" if row["compiled"] else "eager"
         rows[row["name"]][alone if row["batch"] == 1 else "together"] = row["seconds"]
@@ -140,17 +141,17 @@ def differences_at_entropy(family):
     only = FAMILIES[family]
     matched = {(row["name"], row["entropy"]): row for row in results("frontier")["matched"]}
     entropies = sorted({entropy for _, entropy in matched})
-    pairs = [(name, other) for other, names in PAIRS.items() for name in names]
-    for name, other in pairs:
-        row = {"pair": f"{name}, minus {other}"}
-        for bits in entropies:
-            mine = matched.get((name, bits), {})
-            if f"minus {other}" in mine:
-                row[f"at {bits:.0f} bits"] = "{:+.2f} ({:+.2f} to {:+.2f})".format(*mine[f"minus {other}"])
-                row[f"calls at {bits:.0f}"] = f"{mine['nfe']:.0f} and {matched[other, bits]['nfe']:.0f}"
-        reached = len(row) > 1  # one of the entropies, by both
-        if reached and re.search(only, name) and re.search(only, other):
-            yield row
+    for other, names in PAIRS.items():
+        for name in names:
+            row = {"pair": f"{name}, minus {other}"}
+            for bits in entropies:
+                mine = matched.get((name, bits), {})
+                if f"minus {other}" in mine:
+                    row[f"at {bits:.0f} bits"] = "{:+.2f} ({:+.2f} to {:+.2f})".format(*mine[f"minus {other}"])
+                    row[f"calls at {bits:.0f}"] = f"{mine['nfe']:.0f} and {matched[other, bits]['nfe']:.0f}"
+            reached = len(row) > 1  # one of the entropies, by both
+            if reached and re.search(only, name) and re.search(only, other):
+                yield row
 
 
 def summary():
@@ -169,11 +170,9 @@ def summary():
     made["diffusion"] |= restored_by["diffusion, spaced"] | {"n-grams": restored_by["n-grams, both sides"]}
     for row in seeds():
         made[row["method"]] |= {key: value for key, value in row.items() if key.startswith("spread")}
-    rows = []
     for name, (weights, chinese) in SUMMARY.items():
         shown = name.replace(f"{COOLED}, ", "the same, ")  # it stands below that row
-        rows.append(found[name] | made.get(weights, {}) | {"shown": shown, "chinese": chinese})
-    return rows
+        yield found[name] | made.get(weights, {}) | {"shown": shown, "chinese": chinese}
 
 
 def peers(part):
@@ -215,10 +214,9 @@ ROWS = {
 
 
 def rows(source):
-    """Rows by name: of ROWS, or FILE.KEY for those of results/FILE.json. Raises UserError on unknown names."""
+    """Rows by name: of ROWS, or FILE.KEY for those of results/FILE.json. Raises KeyError on unknown names."""
     name, _, key = source.partition(".")
     if key:
         return results(name)[key]
-    check(name in ROWS, f"{name}: unknown; known: {', '.join(ROWS)}")
     function, *given = ROWS[name]
     return function(*given)
