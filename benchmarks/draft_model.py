@@ -128,7 +128,8 @@ def generate_streams(model, canvas, decoding, rngs, ngrams, drafts):
     passes, begins = order_of(~masked, decoding.streams)
     passes = passes.masked_fill(masked, NEVER)
     starts = begins[0, masked[0]].unique()
-    H = len(starts)  # streams of a text; below each has a row, those of one text together: (B * H, ...)
+    H = len(starts)
+    # from here on a row for each stream, those of one text together: (B * H, ...)
     row = torch.arange(B).repeat_interleave(H)
     of_rows = row[:, None].expand(-1, K + 1)
     at = starts.repeat(B)  # where each goes on

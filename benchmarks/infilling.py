@@ -3,8 +3,8 @@
     uv run -m benchmarks.infilling
 
 GPT reads the left side only: its figure is exact. So is that of streams, which write the span from left to right with both
-sides in view. For the masked models it is the path likelihood of their sampler (see `likelihood.path_nll`), once with both
-sides and once with the text cut off after the masked span.
+sides in view. For the masked models it is the path likelihood of their sampler (see `likelihood.path_nll`) with both sides,
+and of masked diffusion once more with the text cut off after the masked span.
 """
 
 import sys
@@ -47,7 +47,7 @@ def main(args):
     for length in args.lengths:
         first = (size - length) // 2
         written = (position >= first) & (position < first + length)
-        nats = {}
+        nats = {}  # (n,) by method, GPT first
         for (name, sees), order in WAYS.items():
             stop = size if sees == "both sides" else first + length
             nats[name], passes = methods.path_nll(engines[name], held_out[:, :stop], written[:stop], order)

@@ -249,6 +249,15 @@ def test_differences_between_configurations_are_paired():
     assert rows[1]["generative_nll_low"] < 2 < rows[1]["generative_nll_high"]
 
 
+def test_seconds_are_those_of_a_thousand_characters(monkeypatch):
+    """Four texts of 50 characters in two seconds."""
+    clock = iter([1.0, 3.0])
+    monkeypatch.setattr(frontier.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(frontier.trials, "run", lambda engine, trial: None)
+    trial = frontier.trials.Trial(Canvas.after(torch.tensor([0, 1]), 50, 4), None, (1, 2, 3, 4))
+    assert frontier.writing_seconds(None, trial) == 10
+
+
 def test_seconds_are_medians_over_rounds_after_two_that_are_not_counted(monkeypatch):
     """One configuration takes 5, 7 and 9 seconds; the slow one is timed once, with one text, however many rounds there are."""
     engine = methods.load("gpt")
