@@ -218,7 +218,7 @@ def test_figures_are_read_off_where_the_entropy_passes_the_target():
 
 def test_a_curve_that_turns_is_read_off_on_its_last_rise():
     """At its coldest this sampler is broken, and diverse again."""
-    points = [(0.15, 9.4, 9.0), (0.25, 9.0, 2.0), (0.35, 9.2, 3.0), (0.5, 9.6, 4.0)]
+    points = [(0.1, 8.9, 9.0), (0.15, 9.4, 9.0), (0.25, 9.0, 2.0), (0.35, 9.2, 3.0), (0.5, 9.6, 4.0)]
     assert frontier.at_entropy(curve(points), 9.1)["generative_nll"][0] == pytest.approx(2.5)
     assert frontier.at_entropy(curve(points), 9.5)["generative_nll"][0] == pytest.approx(3.75)
 
