@@ -15,13 +15,10 @@ from lab.cli import check
 from lab.measuring import trials
 from lab.model import checkpoint, machine
 
-GPT_TEMPS = (0.2, 0.3, 0.45, 0.6, 0.8, 1.0)
-SMALL_GPT_TEMPS = (0.3, 0.4, 0.6, 0.8, 1.0, 1.1)
+GPT_TEMPS = (0.2, 0.3, 0.45, 0.6, 0.8, 1.0)  # of streams, too
 MASKED_TEMPS = (0.25, 0.35, 0.5, 0.65, 0.85, 1.0)
 THRESHOLD_TEMPS = (0.35, 0.5, 0.65, 0.9)
-COOLED_TEMPS = (0.4, 0.65, 0.9, 1.1, 1.3)
-REVISED_TEMPS = (*COOLED_TEMPS, 1.5, 1.8)  # revision takes some of the diversity back
-STREAM_TEMPS = (0.3, 0.45, 0.6, 0.8, 1.0)
+COOLED_TEMPS = (0.4, 0.65, 0.9, 1.1, 1.3, 1.5, 1.8)
 SWITCH = {"flow": {}, "flow off": {"flow_until": 1.0}}
 CONSTANT = {"cool_to": 1.0}  # the temperature stays
 STAGED = {  # by thresholds
@@ -91,17 +88,8 @@ class Configuration:
         return [(f"{self.name}, T {temp}", self.engine, replace(decoding, temp=temp)) for temp in self.temps]
 
 
-def engines():
-    """GPT, the 1-layer GPT, streams, those of GPT's weights, the masked models, compiled where that is safe."""
-    gpts = [methods.load("gpt"), methods.load("gpt", cli.ROOT / "weights" / "gpt_1_layer.pt")]
-    gpts += [methods.load("streams"), untrained_streams()]
-    origin = methods.load(origin_flow.METHOD, remedy=cli.uv_run("-m", "benchmarks.adapters.origin_flow", "--train"))
-    return [*map(compiled, [*gpts, methods.load("diffusion"), methods.load("diffusion_flow"), origin])]
-
-
-def untrained_streams():
+def untrained(streams, gpt):
     """Streams by GPT's weights as they are: it has never written two places at once."""
-    gpt, streams = methods.load("gpt"), methods.load("streams")
     torch.manual_seed(0)  # of the mask's embedding
     model = streams.method.Model(streams.model.config)
     checkpoint.initialise(model, checkpoint.default_path("gpt"), streams.method, gpt.alphabet)
@@ -135,44 +123,49 @@ def of_weights(paths, compile):
         yield Configuration(path.stem, compiled(engine) if compile else engine, {}, temps)
 
 
+def spaced(name, engine, spacing, **flow):
+    """A masked model with spacing, at temperatures that stay; flow: settings of that."""
+    return Configuration(f"{name}, spacing {spacing}", engine, {"spacing": spacing} | CONSTANT | flow, MASKED_TEMPS)
+
+
+def staged(name, engine, how, **flow):
+    """The same by thresholds; how: of STAGED."""
+    return Configuration(f"{name}, {how}", engine, STAGED[how] | flow, THRESHOLD_TEMPS, single_seed=True)
+
+
 def configurations(corpus):
     """All that are compared, on the shipped weights."""
-    gpt, small, streams, untrained, masked, flow, origin = engines()
+    names = "gpt", "streams", "diffusion", "diffusion_flow", origin_flow.METHOD
+    gpt, streams, masked, flow, origin = [compiled(methods.load(name)) for name in names]
+    small = compiled(methods.load(path=cli.ROOT / "weights" / "gpt_1_layer.pt"))
     ngrams = NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6)
     drafted = gpt.sampled_by(partial(draft_model.generate, ngrams=ngrams, drafts=8))
-    yield Configuration("GPT", gpt, {}, GPT_TEMPS)
-    yield Configuration("GPT, draft model", drafted, {}, GPT_TEMPS)
-    yield Configuration("1-layer GPT", small, {}, SMALL_GPT_TEMPS)
+    for name, engine in (("GPT", gpt), ("GPT, draft model", drafted), ("1-layer GPT", small)):
+        yield Configuration(name, engine, {}, GPT_TEMPS)
     for n in (2, 3, 5, 8):
-        yield Configuration(f"diffusion, spacing {n}", masked, {"spacing": n} | CONSTANT, MASKED_TEMPS)
+        yield spaced("diffusion", masked, n)
     for n in (10, 30, 100):
         steps = {"steps": n} | CONSTANT
         yield Configuration(f"diffusion, {n} ancestral steps", masked, steps, MASKED_TEMPS, single_seed=n == 100)
-    for how in ("threshold .85", "two stages"):
-        yield Configuration(f"diffusion, {how}", masked, STAGED[how], THRESHOLD_TEMPS, single_seed=True)
+    for how in STAGED:
+        yield staged("diffusion", masked, how)
     one_stage = STAGED["threshold .85"] | {"top_k": 2}
     yield Configuration("the origin's one stage", masked, one_stage, (0.8,), single_seed=True)
     for who, switch in SWITCH.items():
         for n in (3, 8):
-            yield Configuration(f"{who}, spacing {n}", flow, {"spacing": n} | switch | CONSTANT, MASKED_TEMPS)
-    for how, stages in STAGED.items():
-        for who, switch in SWITCH.items():
-            yield Configuration(f"{who}, {how}", flow, stages | switch, THRESHOLD_TEMPS, single_seed=True)
-    stages = STAGED["two stages"]
-    until = stages | {"flow_until": 0.1}
-    yield Configuration("flow until .1, two stages", flow, until, THRESHOLD_TEMPS, single_seed=True)
-    for who, switch in SWITCH.items():
-        yield Configuration(f"the origin's {who}, spacing 8", origin, {"spacing": 8} | switch | CONSTANT, MASKED_TEMPS)
-    for who, switch in SWITCH.items():
-        name = f"the origin's {who}, two stages"
-        yield Configuration(name, origin, stages | switch, THRESHOLD_TEMPS, single_seed=True)
+            yield spaced(who, flow, n, **switch)
+        for how in STAGED:
+            yield staged(who, flow, how, **switch)
+        yield spaced(f"the origin's {who}", origin, 8, **switch)
+        yield staged(f"the origin's {who}", origin, "two stages", **switch)
+    yield staged("flow until .1", flow, "two stages", flow_until=0.1)
     for n in (2, 4, 8, 16):
-        yield Configuration(f"{n} streams", streams, {"streams": n}, STREAM_TEMPS)
+        yield Configuration(f"{n} streams", streams, {"streams": n}, GPT_TEMPS)
     for name, (n, drafts) in DRAFTED.items():
         generate = partial(draft_model.generate_streams, ngrams=ngrams, drafts=drafts)
-        yield Configuration(name, streams.sampled_by(generate), {"streams": n}, STREAM_TEMPS)
-    yield Configuration("4 streams, untrained", untrained, {"streams": 4}, STREAM_TEMPS)
+        yield Configuration(name, streams.sampled_by(generate), {"streams": n}, GPT_TEMPS)
+    yield Configuration("4 streams, untrained", compiled(untrained(streams, gpt)), {"streams": 4}, GPT_TEMPS)
     yield Configuration(COOLED, masked, {}, COOLED_TEMPS)
     for n in (1, 3):
-        yield Configuration(f"{COOLED}, revise {n}", masked, {"revise": n}, REVISED_TEMPS)
+        yield Configuration(f"{COOLED}, revise {n}", masked, {"revise": n}, COOLED_TEMPS)
     yield Configuration("flow, spacing 8, cooled", flow, {}, COOLED_TEMPS)

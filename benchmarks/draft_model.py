@@ -72,9 +72,8 @@ class NGrams:
         return drafts, torch.stack(drawn_from).view(*u.shape, -1)
 
 
-def check_limits(decoding, length, size):
-    """Raise UserError for what drafts are not made for: top_k, and texts of more characters than a window has."""
-    check(decoding.top_k is None, "the draft model draws from all characters: no top_k")
+def check_length(length, size):
+    """Raise UserError for texts of more characters than a window has."""
     check(length <= size, f"the draft model writes at most {size} characters with the prompt, not {length}")
 
 
@@ -82,16 +81,15 @@ def check_limits(decoding, length, size):
 def generate(model, canvas, decoding, rngs, ngrams, drafts):
     """As gpt.generate, with so many characters proposed for each forward pass.
 
-    Raises UserError on a masked span, a long text, or a top_k.
+    Raises UserError on a masked span or a long text.
     """
     idx = canvas.idx
     known = canvas.prompt_lengths()
     B, L = idx.shape
     K = drafts
     size = model.config.block_size
-    check_limits(decoding, L, size)
-    weight = model.lm_head.weight
-    cache = Cache(model.config, B, like=weight)
+    check_length(L, size)
+    cache = Cache(model.config, B, like=model.lm_head.weight)
     rows = torch.arange(B)[:, None]
     while (known < L).any():
         u = uniforms(2 * K + 1, rngs, known < L)  # to propose K, to verify K, and for the token after them
@@ -102,8 +100,7 @@ def generate(model, canvas, decoding, rngs, ngrams, drafts):
         first = int(known.min())
         last = min(L - 1, int(known.max()) + K)
         x = cache.next_input(guess, first, last)
-        logits = model(x.to(weight.device), cache).cpu()
-        logits = logits[:, first - 1 - cache.length :]  # those of position `first` and after it
+        logits = model(x, cache)[:, first - 1 - cache.length :]  # those of position `first` and after it
         offsets = (columns - first).clamp(max=logits.size(1) - 1)
         p = probabilities(logits[rows, offsets], decoding.temp)  # (B, K + 1, V)
         accepted, tokens = verify(p, q, proposed, u[:, K:])
@@ -113,35 +110,12 @@ def generate(model, canvas, decoding, rngs, ngrams, drafts):
         yield Frame(idx, masked, torch.zeros_like(masked), columns.clamp(max=L - 1), p, x.size(1) / size)
 
 
-class Paces:
-    """Streams of all rows, each at its own pace: tensors (H,) of their row, where they go on and where they stop.
-
-    masked: (B, L) bool; begins: (B, L) as an Order has them; order: of the n-grams, which tells how much text a draft needs.
-    """
-
-    def __init__(self, masked, begins, order):
-        self.row, self.at = (begins == torch.arange(masked.size(1))).nonzero(as_tuple=True)
-        self.stop = self.at + (begins[self.row] == self.at[:, None]).sum(1)
-        self.place = (self.row[:, None] == self.row).tril(-1).sum(1)  # among those of its row
-        gap = torch.where(masked, torch.arange(masked.size(1)), -1).cummax(1).values  # the last masked position so far
-        before = F.pad(gap, (1, 0), value=-1)[self.row, self.at]
-        self.context = torch.maximum(before + 1, self.at - order)
-
-    def columns(self, width):
-        """The next positions of each stream (H, width), and whether they are its own."""
-        columns = self.at[:, None] + torch.arange(width)
-        return columns, columns < self.stop[:, None]
-
-    def texts(self, idx):
-        """What stands on the left of each stream's next position, as far as it has text."""
-        return [idx[b, i:j].tolist() for b, i, j in zip(self.row, self.context, self.at, strict=True)]
-
-
 @torch.inference_mode()
 def generate_streams(model, canvas, decoding, rngs, ngrams, drafts):
     """As streams.generate, with so many characters proposed for each stream in a pass.
 
-    A stream goes on by as many as it accepts; the others see them in the next pass. Raises UserError on a long text, or a top_k.
+    canvas: masked behind prompts of one length. A stream goes on by as many as it accepts; the others see them in the next
+    pass. Raises UserError on a long text.
     """
     idx = canvas.idx
     masked = canvas.masked
@@ -149,20 +123,26 @@ def generate_streams(model, canvas, decoding, rngs, ngrams, drafts):
     V = model.config.vocab_size
     B, L = idx.shape
     size = model.config.block_size
-    check_limits(decoding, L, size)
+    check_length(L, size)
     cache = ViewCache(model.config, B, L, like=model.lm_head.weight)
     passes, begins = order_of(~masked, decoding.streams)
     passes = passes.masked_fill(masked, NEVER)
-    paces = Paces(masked, begins, ngrams.order)
-    row = paces.row
+    starts = begins[0, masked[0]].unique()
+    H = len(starts)
+    # from here on a row for each stream, those of one text together: (B * H, ...)
+    row = torch.arange(B).repeat_interleave(H)
     of_rows = row[:, None].expand(-1, K + 1)
-    most = 1 + max(paces.place.tolist(), default=0)
+    at = starts.repeat(B)  # where each goes on
+    stop = F.pad(starts[1:], (0, 1), value=L).repeat(B)
+    left = F.pad(starts[1:], (1, 0)).repeat(B)  # the n-grams look back on the prompt, or on what the stream wrote
     for n in range(L):
         if not masked.any():
             return
-        u = uniforms(most * (2 * K + 1), rngs, masked.any(1)).view(B, most, -1)[row, paces.place]  # (H, 2 K + 1)
-        proposed, q = ngrams.propose(paces.texts(idx), u[:, :K], decoding.temp)
-        columns, inside = paces.columns(K + 1)
+        u = uniforms(H * (2 * K + 1), rngs, masked.any(1)).view(B * H, 2 * K + 1)
+        texts = [idx[b, i:j].tolist() for b, i, j in zip(row, left, at, strict=True)]
+        proposed, q = ngrams.propose(texts, u[:, :K], decoding.temp)
+        columns = at[:, None] + torch.arange(K + 1)
+        inside = columns < stop[:, None]
         drafted = of_rows[inside], columns[inside]
         guess = idx.index_put(drafted, F.pad(proposed, (0, 1))[inside])
         order = Order(passes.index_put(drafted, torch.tensor(n)), begins)
@@ -176,7 +156,7 @@ def generate_streams(model, canvas, decoding, rngs, ngrams, drafts):
         idx = idx.index_put(written, tokens[new])
         passes = passes.index_put(written, torch.tensor(n))
         masked = masked.index_put(written, torch.tensor(False))
-        paces.at = paces.at + new.sum(1)
+        at = at + new.sum(1)
         yield Frame(idx, masked, torch.zeros_like(masked), computed, probs, computed.size(1) / size)
 
 

@@ -11,9 +11,9 @@ value: by linear interpolation between the two temperatures on either side of it
 that is safe: PyTorch's own overhead is most of a cached pass of GPT, and would flatter whoever makes fewer passes.
 """
 
-import random
-import re
+import itertools
 import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,16 +25,15 @@ import pandas as pd
 import methods
 from benchmarks.configurations import FAMILIES, PAIRS, configurations, eager, middle, of_weights
 from benchmarks.frontier_plots import draw
-from benchmarks.timing import Output, show, writing_seconds
+from benchmarks.output import Output, show
 from lab import cli
-from lab.cli import UserError, check
+from lab.cli import check
 from lab.decoding.canvas import Canvas
 from lab.measuring import experiment, records, stats, trials
-from lab.measuring.quality import measure
 from lab.model.corpus import Corpus
 
 WARM_UPS = 2  # turns: the first compiles, the second for shapes that one text and many share
-MEASURES = ("generative_nll", "jsd_4", "real_words", "repetition", "nfe", "full_passes")
+MEASURES = ("generative_nll", "nfe", "full_passes")  # beside those of a set of texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,29 +45,13 @@ class Args(Output, experiment.Args):
     timed: int = 0
     entropies: cli.comma_list(float) = (10.3, 9.2, 8.3)  # bits, at which the configurations are compared
     weights: cli.comma_list(Path) = ()  # of your own, each as its method writes by default, in place of the shipped
-    only: str = ""  # regular expression that the names of the configurations to compare contain; default all
     name: str = "frontier"  # of the file of figures
     rounds: int = 3  # timings of each, of slow ones one of one text; 0: those of results/NAME.json, or none
     output_dir: Path = cli.ROOT / "benchmark_reports"  # the texts, in a folder of their own
 
     def __post_init__(self):
         super().__post_init__()
-        check(
-            self.prompts >= max(self.batch, stats.FEWEST_CLUSTERS), "--prompts: at least --batch, and 5 for an interval"
-        )
-        cli.check_range(self, 0, 100, "rounds")
-
-
-def chosen(configs, only):
-    """The configurations whose names contain a regular expression. Raises UserError where there is none."""
-    configs = list(configs)
-    names = "; ".join(config.name for config in configs)
-    try:
-        found = [config for config in configs if re.search(only, config.name)]
-    except re.error as error:
-        raise UserError(f"--only {only}: {error}") from error
-    check(found, f"--only {only}: is in none of these names: {names}")
-    return found
+        check(self.prompts >= self.batch, "--prompts: at least --batch, the texts that are timed together")
 
 
 def write(configs, args, reference):
@@ -91,45 +74,29 @@ def jackknifed(rows, reference):
     for texts in stats.grouped(rows, "seed").values():
         measured = stats.jackknifed([stats.grouped(texts, "prompt")], reference, MEASURES)
         seeds.append({name: values for name, (values,), _ in measured})
-    return {name: np.mean([seed[name] for seed in seeds], axis=0) for name in shared(seeds)}
-
-
-def shared(measured):
-    """The names of the measures that all texts of all have: a text without a word has no share of real ones."""
-    whole = [{name for name, values in own.items() if len(values) == len(own["nfe"])} for own in measured]
-    return [name for name in measured[0] if all(name in names for names in whole)]
+    return {name: np.mean([seed[name] for seed in seeds], axis=0) for name in seeds[0]}
 
 
 def curve(config, rows, reference):
     """A configuration's measures over its temperatures: {measure: (temperatures, 1 + prompts)}. rows: by name of setting."""
     measured = [jackknifed(rows[name], reference) for name, _, _ in config.variants()]
-    found = {name: np.array([point[name] for point in measured]) for name in shared(measured)}
-    temps = np.array(config.temps)[:, None]
-    return found | {"temp": np.broadcast_to(temps, found["nfe"].shape)}
-
-
-def interpolation(entropy, target):
-    """Weights (temperatures,) of the two temperatures between which the entropy (temperatures,) last rises past a target.
-
-    The last rise counts, because at its coldest a broken sampler is diverse again.
-    """
-    below = np.flatnonzero(entropy < target)
-    above = min(below.max(initial=0) + 1, len(entropy) - 1)
-    low = entropy[above - 1]
-    high = entropy[above]
-    share = (target - low) / (high - low) if high != low else 0.0
-    weights = np.zeros(len(entropy))
-    weights[[above - 1, above]] = 1 - share, share
-    return weights
+    found = {name: np.array([point[name] for point in measured]) for name in measured[0]}
+    return found | {"temp": np.array(config.temps)[:, None]}
 
 
 def at_entropy(curve, target):
-    """Every measure (1 + prompts,) where the entropy of a `curve` passes the target; None where it never does."""
+    """Every measure (1 + prompts,) where the entropy of a `curve` passes the target; None where it never does.
+
+    Read off between the two temperatures where that of all texts last rises past it: at its coldest a broken sampler is
+    diverse again.
+    """
     entropy = curve["trigram_entropy"]
-    if not entropy[:, 0].min() <= target <= entropy[:, 0].max():
+    rises = np.flatnonzero((entropy[:-1, 0] < target) & (entropy[1:, 0] >= target))
+    if not len(rises):
         return None
-    weights = np.transpose([interpolation(sample, target) for sample in entropy.T])
-    return {name: (weights * curve[name]).sum(0) for name in (*MEASURES, "temp") if name in curve}
+    low = rises[-1]
+    share = (target - entropy[low]) / (entropy[low + 1] - entropy[low])
+    return {name: (1 - share) * values[low] + share * values[low + 1] for name, values in curve.items()}
 
 
 def compare(curves, entropies, others):
@@ -151,17 +118,23 @@ def compare(curves, entropies, others):
     return rows
 
 
+def writing_seconds(engine, trial):
+    """Seconds per 1,000 characters of a trial's texts."""
+    began = time.perf_counter()
+    trials.run(engine, trial)
+    return 1000 * (time.perf_counter() - began) / int(trial.canvas.masked.sum())
+
+
 def seconds(configs, temps, args, prompts):
-    """Seconds per 1,000 characters of each configuration: medians over rounds in shuffled order, compiling apart.
+    """Seconds per 1,000 characters of each configuration: medians over rounds in which all take turns, compiling apart.
 
     One text at a time, eager as the commands write it and compiled, and `batch` at a time compiled. temps: by name of
     configuration.
     """
     sizes = (1, False), (1, True), (args.batch, True)
-    cases = [(config, *size) for config in configs for size in sizes]
     rows = []
     for turn in range(WARM_UPS + args.rounds):
-        for config, batch, is_compiled in random.Random(turn).sample(cases, len(cases)):
+        for config, (batch, is_compiled) in itertools.product(configs, sizes):
             if config.single_seed and (turn > WARM_UPS or batch > 1):  # one text only: a batch takes them a minute
                 continue
             _, engine, decoding = config.variants()[0]
@@ -169,39 +142,34 @@ def seconds(configs, temps, args, prompts):
             canvas = Canvas.after(experiment.encoded(engine, prompts[:batch]), args.max_new_tokens)
             seeds = range(turn * batch, (turn + 1) * batch)
             trial = trials.Trial(canvas, replace(decoding, temp=temps[config.name]), tuple(seeds))
-            row = {"name": config.name, "batch": batch, "compiled": is_compiled, "turn": turn}
-            rows.append(row | {"seconds": writing_seconds(engine, trial)})
-    counted = pd.DataFrame(rows).query(f"turn >= {WARM_UPS}")
-    medians = counted.groupby(["name", "batch", "compiled"], sort=False)["seconds"].median()
+            took = writing_seconds(engine, trial)
+            if turn >= WARM_UPS:
+                rows.append({"name": config.name, "batch": batch, "compiled": is_compiled, "seconds": took})
+    medians = pd.DataFrame(rows).groupby(["name", "batch", "compiled"], sort=False)["seconds"].median()
     return medians.reset_index().to_dict("records")
 
 
 def timed(configs, matched, args, prompts):
     """The seconds of the configurations at the middle entropy, and when they were taken; without rounds, of the last run."""
     if not args.rounds:
-        path = cli.ROOT / "results" / f"{args.name}.json"
-        stored = {}
-        if path.exists() and not args.weights:
-            stored = records.read_json(path)
+        stored = {} if args.weights else records.read_json(cli.ROOT / "results" / f"{args.name}.json")
         return {"seconds": stored.get("seconds", []), "timed": stored.get("timed")}
     temps = {config.name: config.temps[-1] for config in configs}
-    for row in sorted(matched, key=lambda row: row["entropy"] == middle(args.entropies)):
-        temps[row["name"]] = row["temp"]  # that of the middle entropy comes last
+    temps |= {row["name"]: row["temp"] for row in matched if row["entropy"] == middle(args.entropies)}
     return {"seconds": seconds(configs, temps, args, prompts), "timed": records.stamp(rounds=args.rounds)}
 
 
 def main(args):
     """Write, measure, time, compare, draw."""
     corpus = Corpus(args.data)
-    known = of_weights(args.weights, compile=args.rounds) if args.weights else configurations(corpus)
-    configs = chosen(known, args.only)
-    reference = experiment.reference(args, configs[0].engine, methods.load)
-    check(reference is not None and reference.evaluator is not None, "this needs the corpus and weights/evaluator.pt")
+    configs = list(of_weights(args.weights, compile=args.rounds) if args.weights else configurations(corpus))
     engines = [config.engine for config in configs]
+    reference = experiment.reference(args, engines[0], methods.load)
+    check(reference and reference.evaluator, "this needs the corpus and weights/evaluator.pt")
     experiment.check_text(corpus.alphabet, corpus.path, *engines)
+    weights = {config.name: config.engine.weights for config in configs}
     judge = reference.evaluator.weights
-    judged = [engine.weights for engine in engines]
-    check(judge not in judged, f"--weights: {judge} would judge its own texts; name another --evaluator")
+    check(judge not in weights.values(), f"--weights: {judge} would judge its own texts; name another --evaluator")
     rows, folder = write(configs, args, reference)
     settings = stats.grouped(rows, "name")
     curves = {config.name: curve(config, settings, reference) for config in configs}
@@ -210,13 +178,12 @@ def main(args):
     for name, measures in curves.items():
         table = pd.DataFrame({key: values[:, 0] for key, values in measures.items()})
         points += [{"name": name} | row for row in table.to_dict("records")]
-    real = measure(reference.cut(args.prompts, args.prompt_len, args.max_new_tokens), reference)
-    summary = stats.summarise(real, reference)
-    found = {"matched": matched, "points": points}
+    real = stats.real_text(rows[: args.prompts], reference)
+    real_text = {key: value["mean"] for key, value in real.items() if isinstance(value, dict)}
+    found = {"matched": matched, "points": points, "real_text": real_text}
     found |= timed(configs, matched, args, list(stats.grouped(rows, "prompt")))
-    found["real_text"] = {key: value["mean"] for key, value in summary.items() if isinstance(value, dict)}
-    args.write(args.name, found, weights={config.name: config.engine.weights for config in configs})
-    show(matched, "entropy", "name", "temp", "nfe", *MEASURES[:4], "generative_nll_low", "generative_nll_high")
+    args.write(args.name, found, weights=weights)
+    show(matched, "entropy", "name", "temp", "nfe", "generative_nll", "generative_nll_low", "generative_nll_high")
     print(folder.path)
     found = records.read_json(args.folder / f"{args.name}.json")
     if args.weights:

@@ -1,11 +1,10 @@
-"""Plots of the frontier: generative NLL at equal diversity against what a text costs; what the flow changes."""
+"""Plots of the frontier: generative NLL at equal diversity against what a text costs."""
 
-import itertools
 import re
 
 import pandas as pd
 
-from benchmarks.configurations import PAIRS, middle
+from benchmarks.configurations import middle
 from lab.measuring import plots, stats
 
 # the first that a name contains
@@ -25,7 +24,6 @@ def draw(found, folder, name, only=""):
         if row["compiled"] == (row["batch"] > 1) and row["name"] in points:  # one text as the commands write it
             points[row["name"]]["seconds" if row["batch"] == 1 else "seconds_together"] = row["seconds"]
     y = f"generative NLL, nats per character,\nat equal entropy ({target} bits; lower: more probable)"
-    draw_flows(points, folder / f"{name}_flow.png", y)
     costs = {
         "nfe": f"forward passes for {found['settings']['max_new_tokens']} characters",
         "seconds": "seconds per 1,000 characters, one text alone, not compiled",
@@ -35,21 +33,6 @@ def draw(found, folder, name, only=""):
         if any(cost in point for point in points.values()):
             with plots.figure(folder / f"{name}_{cost}.png", "Generative NLL at equal diversity", x, y) as axes:
                 picture(axes, points, cost, found["real_text"]["generative_nll"])
-
-
-def draw_flows(points, path, y):
-    """What the flow does to passes and to generative NLL: an arrow for each way of unmasking. points: by name."""
-    place = {name: (point["nfe"], point["generative_nll"]) for name, point in points.items()}
-    known = [(off, name) for off, names in PAIRS.items() for name in names if off in place and name in place]
-    pairs = [pair for pair in known if "flow off" in pair[0]]
-    if not pairs:
-        return
-    title = "Generative NLL at equal diversity: flow off (ring) and flow (dot)"
-    with plots.figure(path, title, "forward passes for 240 characters", y) as axes:
-        for (off, name), colour in zip(pairs, itertools.cycle((*plots.COLOURS, "black")), strict=False):
-            axes.annotate("", place[name], place[off], arrowprops={"arrowstyle": "->", "color": colour})
-            axes.plot(*place[off], "o", color=colour, fillstyle="none")
-            axes.plot(*place[name], "o", color=colour, label=name)
 
 
 def group_of(name):
@@ -62,12 +45,12 @@ def picture(axes, points, x, real):
     plots.log_axes(axes)
     plots.real_line(axes, real)
     known = [point for point in points.values() if x in point]  # not all are timed
-    groups = stats.grouped([point | {"group": group_of(point["name"])} for point in known], "group")
-    colours = dict(zip(GROUPS, (*plots.COLOURS, "black"), strict=True))
-    for group, members in groups.items():
-        plots.scatter(axes, members, x, y, colours[group], label=group or None)
+    for group, colour in zip(GROUPS, (*plots.COLOURS, "black"), strict=True):
+        members = [point for point in known if group_of(point["name"]) == group]
+        plots.scatter(axes, members, x, y, colour, label=group if members else None)
     plots.label(axes, known, x, y)
-    bar = pd.DataFrame(stats.pareto(groups.get("GPT", []), (), (x, y)), columns=[x, y])
+    gpts = [point for point in known if group_of(point["name"]) == "GPT"]
+    bar = pd.DataFrame(stats.pareto(gpts, (), (x, y)), columns=[x, y])
     limits = axes.axis()
     across, up = [*bar[x], limits[1]], [*bar[y], bar[y].min()]
     how = {"step": "post", "color": "#eeeeee", "zorder": 0}

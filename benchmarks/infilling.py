@@ -3,8 +3,8 @@
     uv run -m benchmarks.infilling
 
 GPT reads the left side only: its figure is exact. So is that of streams, which write the span from left to right with both
-sides in view. For the masked models it is the path likelihood of their sampler (see `likelihood.path_nll`), once with both
-sides and once with the text cut off after the masked span.
+sides in view. For the masked models it is the path likelihood of their sampler (see `likelihood.path_nll`) with both sides,
+and of masked diffusion once more with the text cut off after the masked span.
 """
 
 import sys
@@ -15,34 +15,24 @@ import lab.start  # noqa: F401 (before PyTorch)
 import torch
 
 import methods
-from benchmarks.timing import Output, show
+from benchmarks.output import Output, show
 from lab import cli
 from lab.measuring import experiment, stats
 from lab.model.corpus import Corpus, windows
 
-BOTH = ("both sides", "left side")
-SEES = {"gpt": BOTH[1:], "streams": BOTH[:1], "diffusion": BOTH, "diffusion_flow": BOTH}
+WAYS = {  # of which method, and what it sees: the order in which it writes the span
+    ("gpt", "left side"): "left",
+    ("streams", "both sides"): "streams=1",
+    ("diffusion", "both sides"): "spacing=8",
+    ("diffusion", "left side"): "spacing=8",
+    ("diffusion_flow", "both sides"): "spacing=8",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Args(Output):
     lengths: cli.comma_list(int) = (1, 5, 20, 60, 200)  # characters in the masked span, in the middle of a window
     windows: int = 217  # of the test split, at most: all of it where the text is the default one
-    spacing: int = 8  # the masked models fill positions more than this apart in one pass
-
-
-def measure(engines, held_out, length, spacing):
-    """Yields (model, what it sees, nats per character (n,), forward passes) for one length of the masked span, GPT first."""
-    size = held_out.size(1)
-    first = (size - length) // 2
-    written = (torch.arange(size) >= first) & (torch.arange(size) < first + length)
-    strategies = {"gpt": "left", "streams": "streams=1"}
-    for name, sides in SEES.items():
-        for sees in sides:
-            stop = size if sees == "both sides" else first + length
-            strategy = strategies.get(name, f"spacing={spacing}")
-            nll, passes = methods.path_nll(engines[name], held_out[:, :stop], written[:stop], strategy)
-            yield name, sees, nll, float(torch.as_tensor(passes).double().mean())
 
 
 def main(args):
@@ -50,18 +40,24 @@ def main(args):
     engines = {name: methods.load(name) for name in methods.METHODS}
     corpus = Corpus()
     experiment.check_text(corpus.alphabet, corpus.path, *engines.values())
-    held_out = windows(corpus.test, engines["gpt"].model.config.block_size, most=args.windows)
+    size = engines["gpt"].model.config.block_size
+    held_out = windows(corpus.test, size, most=args.windows)
+    position = torch.arange(size)
     rows = []
     for length in args.lengths:
-        measured = list(measure(engines, held_out, length, args.spacing))
-        gpt = measured[0][2]
-        for name, sees, nll, nfe in measured:
-            difference = nll - gpt
+        first = (size - length) // 2
+        written = (position >= first) & (position < first + length)
+        nats = {}  # (n,) by method, GPT first
+        for (name, sees), order in WAYS.items():
+            stop = size if sees == "both sides" else first + length
+            nats[name], passes = methods.path_nll(engines[name], held_out[:, :stop], written[:stop], order)
+            difference = nats[name] - nats["gpt"]
             low, high, _ = stats.mean_interval(difference.numpy())
-            row = {"length": length, "module": name, "sees": sees, "calls": nfe, "nats": nll.mean().item()}
+            calls = torch.as_tensor(passes).double().mean().item()
+            row = {"length": length, "module": name, "sees": sees, "calls": calls, "nats": nats[name].mean().item()}
             rows.append(row | {"difference": difference.mean().item(), "low": low, "high": high})
     show(rows)
-    args.write("infilling", {"rows": rows}, engines.values())
+    args.write("infilling", {"rows": rows}, weights=[engine.weights for engine in engines.values()])
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import methods
-from benchmarks.timing import Output as Args
-from benchmarks.timing import show
+from benchmarks.output import Output as Args
+from benchmarks.output import show
 from lab import cli
 from lab.measuring import plots, records
 from lab.model import checkpoint, machine
@@ -50,7 +50,7 @@ def logged(name, corpus):
         "minutes": made["minutes"],
         "windows": made["steps"] * batch,
         "passes": made["steps"] * batch * length / len(corpus.train),
-        "flop": float(log["flop"].max()),
+        "flop": log["flop"].max(),
         "val_loss": log["val_loss"].min(),
         "calibrated": made["val_loss"],
         "calibrated_now": method.nll(model, held_out).mean().item(),
@@ -59,12 +59,12 @@ def logged(name, corpus):
 
 
 def draw(path, logs):
-    """A plot of losses over the compute of training. logs: {name: log}."""
+    """A plot of losses over the compute of training; logs: of those that are COMPARED."""
     x = "floating-point operations of training"
     y = "nats per character of held-out text\n(GPT exact, others bound)"
     with plots.figure(path, "Held-out loss of training", x, y) as axes:
         plots.log_axes(axes)
-        for colour, (name, log) in zip(plots.COLOURS, logs.items(), strict=False):
+        for colour, name, log in zip(plots.COLOURS, COMPARED, logs, strict=False):
             axes.plot(log["flop"][1:], log["val_loss"][1:], color=colour, marker="o", markersize=3, label=name)
 
 
@@ -74,10 +74,10 @@ def main(args):
     rows, logs = zip(*(logged(name, corpus) for name in COMPARED), strict=True)
     least = min(row["flop"] for row in rows)
     for row, log in zip(rows, logs, strict=True):
-        row["val_loss_at_equal_flop"] = float(np.interp(least, log["flop"], log["val_loss"]))
+        row["val_loss_at_equal_flop"] = np.interp(least, log["flop"], log["val_loss"])
     show(rows)
-    args.write("budgets", {"rows": list(rows)})
-    draw(args.folder / "budgets_flop.png", dict(zip(COMPARED, logs, strict=True)))
+    args.write("budgets", {"rows": rows})
+    draw(args.folder / "budgets_flop.png", logs)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ Each runs in an environment of its own, which `uv run --with NAME==VERSION` make
 """
 
 import importlib
+import itertools
 import math
 import sys
 from collections import Counter
@@ -22,9 +23,8 @@ from torch.nn import functional as F
 import methods
 from benchmarks.adapters import Network
 from benchmarks.adapters.environments import PACKAGES, is_installed, run_in_its_own
-from benchmarks.timing import Output, show
+from benchmarks.output import Output, show
 from lab import cli
-from lab.decoding.canvas import Canvas
 from lab.measuring import experiment, quality, records
 from lab.model import machine
 from lab.model.likelihood import ROWS
@@ -97,17 +97,18 @@ def quality_of(texts, engine, evaluator, prompt_len):
     nll = quality.generative_nll(whole, evaluator, [prompt_len] * len(whole))
     counts = Counter(gram for text in whole for gram in quality.grams(text[prompt_len:], 3))
     entropy = quality.entropy(np.array([*counts.values()]))
-    return {"nll": float(np.mean(nll)), "entropy": float(entropy)}
+    return {"nll": np.mean(nll), "entropy": entropy}
 
 
 def shipped(texts):
     """A Network of diffusion.pt, a canvas of so many texts, its engine and the evaluator."""
     engine = methods.load("diffusion")
     evaluator = methods.load(path=experiment.EVALUATOR)
-    canvas = Canvas.after(engine.alphabet.encode(engine.prompt(16)), 240).repeat(texts)
     predict = torch.inference_mode()(lambda x: torch.cat([engine.model(part) for part in x.split(ROWS)]))
     mask = len(engine.alphabet)
-    return Network(predict, mask, 256), canvas.idx.masked_fill(canvas.masked, mask), engine, evaluator
+    prompt = engine.alphabet.encode(engine.prompt(16))
+    canvas = F.pad(prompt, (0, 240), value=mask).repeat(texts, 1)
+    return Network(predict, mask, 256), canvas, engine, evaluator
 
 
 def samplers(adapter, args):
@@ -115,19 +116,16 @@ def samplers(adapter, args):
     rows = getattr(adapter, "ROWS", 10**6)
     draws = args.draws // 4 if hasattr(adapter, "ROWS") else args.draws
     net, canvas, engine, evaluator = shipped(args.texts)
-    wanted = [(name, n, partial(sampler, n=n)) for name, sampler in adapter.SAMPLERS.items() for n in args.passes]
-    wanted += [(name, None, sampler) for name, sampler in getattr(adapter, "RULES", {}).items()]
-    for name, n, sampler in wanted:
+    for (name, sampler), n in itertools.product(adapter.SAMPLERS.items(), args.passes):
         torch.manual_seed(0)
+        sample = partial(sampler, n=n)
         row = {"sampler": name, "asked": n}
         for length in (2, 3):
             sequences, joint = toy(length)
             net_of_toy = Network(partial(exact, sequences, joint), 3, length)
-            texts, _ = watch(net_of_toy, sampler, torch.full((draws, length), 3), rows)
-            right = sequences[joint.multinomial(draws, replacement=True)]
+            texts, _ = watch(net_of_toy, sample, torch.full((draws, length), 3), rows)
             row[f"tv_{length}"] = distance(texts, sequences, joint)
-            row[f"floor_{length}"] = distance(right, sequences, joint)
-        texts, did = watch(net, sampler, canvas, rows)
+        texts, did = watch(net, sample, canvas, rows)
         row |= did | quality_of(texts, engine, evaluator, 16)
         show([row])
         yield row
@@ -163,16 +161,15 @@ def blind(loss, texts):
 
     x0 = torch.randint(V, (texts, length))
     net = Network(predict, V, length)
-    version = x0._version
     value = loss(net, x0)
     logits, made = net.given
-    changes = ["logits"] * (logits._version > made) + ["text"] * (x0._version > version)
+    changes = "logits" if logits._version > made else ""
     gradient = torch.cat(torch.autograd.grad(value, equal))  # (texts, length, V)
     masked = torch.cat(net.shown) == V
     target = gradient.abs().argmax(-1, keepdim=True)  # the gradient is w (1 / V - 1) there, w / V elsewhere
     weight = -gradient.gather(-1, target)[..., 0] * masked.numel() / (1 - 1 / V)
     share = masked.float().mean(1, keepdim=True)
-    row = {"blind": value.item() / math.log(V), "changes": ", ".join(changes)}
+    row = {"blind": value.item() / math.log(V), "changes": changes}
     for percent in (10, 50, 90):
         near = masked & ((share - percent / 100).abs() < 0.05)
         row[f"at_{percent}"] = (weight * near).mean().item() / 0.1
@@ -190,8 +187,7 @@ def main(args):
         row = {"pinned": PACKAGES[name], "settings": vars(args)} | machine.versions()
         row |= {"samplers": list(samplers(adapter, args)), "losses": list(losses(adapter, args))}
         known = records.read_json(path)["packages"] if path.exists() else {}
-        known[name] = row
-        args.write("peers", {"packages": {key: known[key] for key in PACKAGES if key in known}})
+        args.write("peers", {"packages": known | {name: row}})
 
 
 if __name__ == "__main__":

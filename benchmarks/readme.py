@@ -9,8 +9,8 @@ A page says itself what a table shows: a comment before it names the rows (`tabl
     |---|---|---|
     <!-- end -->
 
-The line after `<!-- GPT needs {GPT[nats]:.2f} nats. -->` is this sentence, with the figures of README's table: of the row
-GPT its `nats`. `<!-- samples -->`: the texts.
+The line after `<!-- GPT makes {GPT[nfe]:.0f} passes. -->` is this sentence, with the figures of README's table: of the row
+GPT its `nfe`. `<!-- samples -->`: the texts.
 """
 
 import re
@@ -54,7 +54,7 @@ def fill(pattern, row):
 
 
 def render(page):
-    """A page with its tables, sentences and samples as the results have them. Raises UserError or KeyError on unknown names."""
+    """A page with its tables, sentences and samples as the results have them. Raises UserError on an unknown file, KeyError on other unknown names."""
 
     def table(place):
         kept, source, pattern = place.groups()

@@ -29,8 +29,8 @@ import torch
 
 import methods
 from benchmarks.draft_model import NGrams
+from benchmarks.output import Output, show
 from benchmarks.search import beam_search, by_ngrams, gpt_scorer
-from benchmarks.timing import Output, show
 from lab import cli
 from lab.decoding import beam
 from lab.decoding.canvas import Canvas
@@ -43,7 +43,6 @@ from lab.model.likelihood import ROWS
 from lab.progress import Bar
 
 KINDS = ("scattered", "spans", "line ends")
-FIGURES = ["right", "words", "cer", "passes", "seconds"]
 SEARCHES = ("diffusion, beam", "GPT, both sides")
 BASELINE = "diffusion, spaced"
 SPACED = {"cool_to": 1.0, "spacing": 8}
@@ -103,34 +102,19 @@ def ways(engines, corpus, width):
             yield name, partial(by_sampler, engine, settings)
         if engine.name == "diffusion":
             yield "diffusion, beam", partial(by_sampler, engine.sampled_by(beam.generate), SPACED)
-        for sees, kept in (("left side", 1), ("both sides", width)) if engine.name == "gpt" else ():
-            yield f"GPT, {sees}", partial(by_search, corpus.alphabet, kept, partial(gpt_scorer, engine.model, kept))
+        if engine.name == "gpt":
+            for sees, kept in (("left side", 1), ("both sides", width)):
+                yield f"GPT, {sees}", partial(by_search, engine.alphabet, kept, partial(gpt_scorer, engine.model, kept))
     ngrams = NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6)
     yield "n-grams, both sides", partial(by_search, corpus.alphabet, 4 * width, lambda: partial(by_ngrams, ngrams))
 
 
-def edits(a, b):
-    """Characters to insert, delete or replace to make the text b of a, at least (Levenshtein 1966)."""
-    codes = np.array([*map(ord, b)])
-    steps = np.arange(len(b) + 1)
-    least = steps
-    for n, character in enumerate(a, 1):
-        kept = least[:-1] + (codes != ord(character))
-        best = np.append(n, np.minimum(kept, least[1:] + 1))
-        least = np.minimum.accumulate(best - steps) + steps
-    return int(least[-1])
-
-
-def figures(text, restored, masked):
-    """Shares of the missing characters, and of the words that lack some, that are right, and the character error rate.
-
-    That is the number of edits that the restored text needs for each missing character.
-    """
+def shares_right(text, restored, masked):
+    """Of the missing characters, and of the words that lack some, the shares that are right."""
     same = torch.tensor([a == b for a, b in zip(text, restored, strict=True)])
     words = [slice(*word.span()) for word in re.finditer(r"\S+", text)]
     right = [same[word].all().item() for word in words if masked[word].any()]
-    error = edits(restored, text) / int(masked.sum())
-    return same[masked].double().mean().item(), np.mean(right or [True]), error  # a gap between words
+    return same[masked].double().mean().item(), np.mean(right or [True])  # a gap between words
 
 
 def measure(texts, kind, share, ways, searched):
@@ -149,12 +133,13 @@ def measure(texts, kind, share, ways, searched):
                 began = time.perf_counter()
                 restored, passes = way(text, masked)
                 seconds = time.perf_counter() - began
-                rows.append([n, name, *figures(text, restored, masked), passes, seconds])
-    table = pd.DataFrame(rows, columns=["text", "method", *FIGURES]).set_index("text")
-    of_methods = {name: found[FIGURES] for name, found in table.groupby("method", sort=False)}
+                rows.append([n, name, *shares_right(text, restored, masked), passes, seconds])
+    columns = ["text", "method", "right", "words", "passes", "seconds"]
+    table = pd.DataFrame(rows, columns=columns).set_index("text")
+    of_methods = dict(list(table.groupby("method", sort=False)))
     for name, found in of_methods.items():
         row = {"kind": kind, "share": share, "method": name, "texts": len(found)}
-        row |= found.mean().to_dict() | spread("right", found["right"])
+        row |= found.mean(numeric_only=True).to_dict() | spread("right", found["right"])
         if name != BASELINE and BASELINE in of_methods:
             row |= spread("difference", (found["right"] - of_methods[BASELINE]["right"]).dropna())
         yield row
@@ -167,11 +152,13 @@ def spread(name, values):
 
 
 @torch.no_grad()
-def looks(engine, texts, masked):
-    """What a masked model makes of texts (n, T) of which masked (n, T) is missing, given the rest alone.
+def predictions(engine, texts, kind, share):
+    """What a masked model makes of the characters that damaged texts (n, T) lack, given the known ones alone.
 
-    Returns of each missing character its text, the probability of the likeliest one, and whether that is right.
+    Returns of each its text, the probability of the likeliest character, and whether that is right.
     """
+    rng = generator(kind, share)
+    masked = torch.stack([damage(engine.alphabet.decode(text), kind, share, rng) for text in texts])
     hidden = texts.masked_fill(masked, len(engine.alphabet))
     found = [probabilities(engine.model(x), temp=1).max(-1) for x in hidden.split(ROWS)]
     likeliest, idx = map(torch.cat, zip(*found, strict=True))
@@ -181,13 +168,12 @@ def looks(engine, texts, masked):
 def draw(found, folder, name):
     """The share right over the share missing, a line for each way; and the reliability."""
     x, y = "share of the characters missing", "share of them right"
-    colours = dict(zip(dict.fromkeys(row["method"] for row in found["rows"]), (*plots.COLOURS, "black", "grey")))
     with plots.panels(folder / f"{name}.png", KINDS, x, y) as panels:
         for kind, axes in zip(KINDS, panels, strict=True):
-            for method, colour in colours.items():
-                own = [row for row in found["rows"] if (row["kind"], row["method"]) == (kind, method)]
-                plots.scatter(axes, own, "share", "right", colour, size=12)
-                axes.plot(*([row[key] for row in own] for key in ("share", "right")), color=colour, label=method)
+            of_methods = stats.grouped([row for row in found["rows"] if row["kind"] == kind], "method")
+            for (method, rows), colour in zip(of_methods.items(), (*plots.COLOURS, "black", "grey")):
+                plots.scatter(axes, rows, "share", "right", colour, size=12)
+                axes.plot("share", "right", data=pd.DataFrame(rows), color=colour, label=method)
     if "reliability" in found:
         x, y = "probability of the likeliest character", "share of these characters that are right"
         with plots.figure(folder / f"{name}_reliability.png", "Is a probability what it says?", x, y) as axes:
@@ -201,25 +187,21 @@ def main(args):
     engines = [methods.load(path=path) for path in args.weights]
     experiment.check_text(corpus.alphabet, corpus.path, *engines)
     size = min(engine.model.config.block_size for engine in engines)
-    tokens = windows(corpus.test, size, every=size)
-    texts = [*map(corpus.alphabet.decode, tokens)]
-    kept = [*map(corpus.alphabet.decode, windows(corpus.test, size, every=size, most=args.windows))]
+    texts = [*map(corpus.alphabet.decode, windows(corpus.test, size, every=size, most=args.windows))]
     found = [*ways(engines, corpus, args.width)]
-    for _, way in found:  # for nobody: the first passes of a process are slow
-        way(kept[0], damage(kept[0], KINDS[0], 0.05, generator()))
+    cases = [*itertools.product(KINDS, args.shares)]
     rows = []
-    with Bar("restoring", len(kept) * len(KINDS) * len(args.shares), unit="texts"):
-        for kind, share in itertools.product(KINDS, args.shares):
-            rows += measure(kept, kind, share, found, args.searched)
+    with Bar("restoring", len(texts) * len(cases), unit="texts"):
+        for kind, share in cases:
+            rows += measure(texts, kind, share, found, args.searched)
     show(rows)
     result = {"rows": rows}
+    tokens = windows(corpus.test, size, every=size)  # all of them
     for engine in engines:
         if engine.name == "diffusion":
-            rngs = [(kind, share, generator(kind, share)) for kind in KINDS for share in args.shares]
-            damages = [torch.stack([damage(text, *how) for text in texts]) for how in rngs]
-            seen = zip(*(looks(engine, tokens, masked) for masked in damages), strict=True)
-            result["reliability"], result["calibration"] = reliability(*map(torch.cat, seen), len(texts))
-    args.write(args.name, result, engines)
+            told = zip(*(predictions(engine, tokens, *case) for case in cases), strict=True)
+            result["reliability"], result["calibration"] = reliability(*map(torch.cat, told), len(tokens))
+    args.write(args.name, result, weights=[engine.weights for engine in engines])
     draw(result, args.folder, args.name)
 
 

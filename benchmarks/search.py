@@ -23,9 +23,7 @@ def beam_search(log_probs, idx, masked, width):
         known = texts[:, first:k, None]  # between the last gap and this one
         nll = nll - log_p[:, :-1].gather(-1, known)[..., 0].sum(1)
         if k < len(idx):
-            nll, best = (nll[:, None] - log_p[:, -1]).flatten().sort()
-            nll = nll[:width]
-            best = best[:width]
+            nll, best = (nll[:, None] - log_p[:, -1]).flatten().topk(width, largest=False)
             parents = best // V
             first = k + 1
             texts = texts[parents]
@@ -50,10 +48,7 @@ def gpt_scorer(model, width):
 
 def by_ngrams(ngrams, texts, first, parents):
     """The log_probs of `beam_search` by n-grams."""
-
-    def probs(text, position):
-        return ngrams.probs(tuple(text[max(0, position + 1 - ngrams.order) : position]))
-
     positions = range(first, texts.size(1) + 1)
-    found = np.array([[probs(text, k) for k in positions] for text in texts.tolist()])
+    context = 1 - ngrams.order
+    found = np.array([[ngrams.probs(tuple(text[:k][context:])) for k in positions] for text in texts.tolist()])
     return torch.from_numpy(found).log()

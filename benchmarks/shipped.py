@@ -5,23 +5,18 @@ uv run -m benchmarks.shipped
 
 import shlex
 import sys
-from dataclasses import dataclass
 
 import lab.start  # noqa: F401 (before PyTorch)
 
 import methods
-from benchmarks.timing import Output
+from benchmarks.output import Output as Args
 from lab import cli, command
 from lab.model import checkpoint
 
+LINES = 3  # of each text that are kept
 INFILL = "The k___ is dead, long live the q____!"
-MADE = ("command", "steps", "minutes", "processor", "threads", "commit")
+MADE = ("temperature", "command", "steps", "minutes", "processor", "threads", "commit")
 SHIPPED = (*methods.METHODS, "gpt_1_layer", "evaluator", "origin_flow")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Args(Output):
-    lines: int = 3  # of each text that are kept
 
 
 def describe(name):
@@ -32,23 +27,23 @@ def describe(name):
     size = sum(value.numel() for value in state["model"].values())
     characters = made["steps"] * batch * state["config"]["block_size"]
     row = {"weights": name, "parameters": size, "batch": batch, "characters": characters}
-    return row | {"temperature": made.get("temperature")} | {key: made[key] for key in MADE}
+    return row | {key: made.get(key) for key in MADE}
 
 
-def samples(lines):
+def samples():
     """The first lines of what each command writes without a flag, and of a text with masked spans."""
     for name in methods.METHODS:
         flags = command.Args()
         engine = methods.load(name)
         text = engine.write(engine.prompt(flags.prompt_len), flags.max_new_tokens, flags.seed)
-        yield {"command": f"{name}.py", "text": "\n".join(text.split("\n")[:lines]).rstrip()}
+        yield {"command": f"{name}.py", "text": "\n".join(text.split("\n")[:LINES]).rstrip()}
     text = methods.load("diffusion").write(INFILL, new=0)
     yield {"command": f"diffusion.py --infill {shlex.quote(INFILL)}", "text": text}
 
 
 def main(args):
     """Read what the weights say of themselves, let them write, print and store."""
-    written = list(samples(args.lines))
+    written = list(samples())
     for sample in written:
         print("{command}:\n{text}\n".format_map(sample))
     args.write("shipped", {"rows": [describe(name) for name in SHIPPED], "samples": written})

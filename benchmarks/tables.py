@@ -1,12 +1,13 @@
 """Rows of the pages' tables, from results/ alone, where they are not the rows of a file as they stand."""
 
 import re
+from collections import defaultdict
 
 import numpy as np
 
 from benchmarks.configurations import COOLED, FAMILIES, PAIRS, middle
 from lab.cli import ROOT, check
-from lab.measuring import records
+from lab.measuring import records, stats
 
 SUMMARY = {  # what README compares: its weights, and its name in Chinese
     "GPT": ("gpt", "GPT"),
@@ -50,10 +51,8 @@ def results(name):
 
 def pivot(rows, index, column):
     """One row for each combination of the index columns; in it are the rows that have it, by their value in `column`."""
-    found = {}
-    for row in rows:
-        found.setdefault(tuple(row[key] for key in index), dict(row))[row[column]] = row
-    return found.values()
+    groups = stats.grouped(rows, *index).values()
+    return [group[0] | {row[column]: row for row in group} for group in groups]
 
 
 def likelihood():
@@ -75,18 +74,20 @@ def restored(file):
 
 def seeds():
     """Trainings at a twentieth of the budget: a row for each method, with the mean and the extremes of what its seeds reach."""
-    found = {}
+    found = defaultdict(lambda: defaultdict(list))
     for row in results("seeds/likelihood")["rows"]:
         if row["part"] == "test split" and "non-overlapping" in row["measure"]:
-            found.setdefault(row["module"], {}).setdefault("nats", []).append(row["nats"])
+            found[row["module"]]["nats"].append(row["nats"])
     for row in results("seeds")["matched"]:
-        key = f"at {row['entropy']:.0f} bits"
-        found[row["name"].rpartition("_")[0]].setdefault(key, []).append(row["generative_nll"])
+        method, _, _ = row["name"].rpartition("_")
+        found[method][f"at {row['entropy']:.0f} bits"].append(row["generative_nll"])
     spread = "{:.3f} ({:.3f} to {:.3f})"
     for method, figures in found.items():
-        told = {key: spread.format(np.mean(values), min(values), max(values)) for key, values in figures.items()}
-        apart = {f"spread {key}": max(values) - min(values) for key, values in figures.items()}
-        yield {"method": method, "trainings": len(figures["nats"])} | told | apart
+        row = {"method": method, "trainings": len(figures["nats"])}
+        for key, values in figures.items():
+            row[key] = spread.format(np.mean(values), min(values), max(values))
+            row[f"spread {key}"] = max(values) - min(values)
+        yield row
 
 
 def differences(name, comparison=None):
@@ -115,7 +116,6 @@ def configurations(family=""):
     found = results("frontier")
     rows = {}
     entropies = found["settings"]["entropies"]
-    last = entropies[-1]
     for row in found["matched"]:
         mine = rows.setdefault(row["name"], row | {"jsd_4": None})
         if row["entropy"] == middle(entropies):
@@ -125,7 +125,7 @@ def configurations(family=""):
     for row in found["points"]:
         if row["name"] not in rows:  # one temperature only
             once = "{generative_nll:.3f} at {trigram_entropy:.1f} bits".format_map(row)
-            rows[row["name"]] = row | {"jsd_4": None, f"at {last:.0f} bits": once}
+            rows[row["name"]] = row | {"jsd_4": None, f"at {entropies[-1]:.0f} bits": once}
     for row in found["seconds"]:
         alone = "compiled" if row["compiled"] else "eager"
         rows[row["name"]][alone if row["batch"] == 1 else "together"] = row["seconds"]
@@ -140,45 +140,39 @@ def differences_at_entropy(family):
     """Differences in generative NLL between pairs of a family at equal diversity, and their forward passes."""
     only = FAMILIES[family]
     matched = {(row["name"], row["entropy"]): row for row in results("frontier")["matched"]}
-    pairs = [(name, other) for other, names in PAIRS.items() for name in names]
-    for name, other in pairs:
-        if not (re.search(only, name) and re.search(only, other)):
-            continue
-        row = {"pair": f"{name}, minus {other}"}
-        for bits in sorted({entropy for _, entropy in matched}):
-            mine = matched.get((name, bits), {})
-            its = matched.get((other, bits))
-            if f"minus {other}" in mine:
-                row[f"at {bits:.0f} bits"] = "{:+.2f} ({:+.2f} to {:+.2f})".format(*mine[f"minus {other}"])
-                row[f"calls at {bits:.0f}"] = f"{mine['nfe']:.0f} and {its['nfe']:.0f}"
-        if len(row) > 1:  # both reach one of the entropies
-            yield row
+    entropies = sorted({entropy for _, entropy in matched})
+    for other, names in PAIRS.items():
+        for name in names:
+            row = {"pair": f"{name}, minus {other}"}
+            for bits in entropies:
+                mine = matched.get((name, bits), {})
+                if f"minus {other}" in mine:
+                    row[f"at {bits:.0f} bits"] = "{:+.2f} ({:+.2f} to {:+.2f})".format(*mine[f"minus {other}"])
+                    row[f"calls at {bits:.0f}"] = f"{mine['nfe']:.0f} and {matched[other, bits]['nfe']:.0f}"
+            reached = len(row) > 1  # one of the entropies, by both
+            if reached and re.search(only, name) and re.search(only, other):
+                yield row
 
 
 def summary():
     """What README compares, with all that is known of it."""
     found = {row["name"]: row for row in configurations()}
     made = {row["weights"]: row for row in results("shipped")["rows"]}
-    for row in likelihood():  # the first of a model: non-overlapping windows
-        made[row["module"]].setdefault("nats", row["test split"]["nats"])
     for row in results("infilling")["rows"]:
         if row["module"] == "gpt" or row["sees"] == "both sides":
             made[row["module"]][f"gap of {row['length']}"] = row["nats"]
     for row in results("budgets")["rows"]:
         made[row["module"]].update(row)
+    restored_by = {}
     for row in restored("restoring"):
-        method, _, how = row["method"].partition(", ")
-        if how in ("spaced", "both sides"):
-            restored_by = {f"restored_{key}": value for key, value in row["scattered"].items()}
-            made.setdefault(method.lower(), {}).update(restored_by)
-    made["diffusion"]["n-grams"] = made.pop("n-grams")
+        restored_by[row["method"]] = {f"restored_{key}": value for key, value in row["scattered"].items()}
+    made["gpt"] |= restored_by["GPT, both sides"]
+    made["diffusion"] |= restored_by["diffusion, spaced"] | {"n-grams": restored_by["n-grams, both sides"]}
     for row in seeds():
         made[row["method"]] |= {key: value for key, value in row.items() if key.startswith("spread")}
-    rows = []
     for name, (weights, chinese) in SUMMARY.items():
         shown = name.replace(f"{COOLED}, ", "the same, ")  # it stands below that row
-        rows.append(found[name] | made.get(weights, {}) | {"shown": shown, "chinese": chinese})
-    return rows
+        yield found[name] | made.get(weights, {}) | {"shown": shown, "chinese": chinese}
 
 
 def peers(part):
@@ -191,16 +185,12 @@ def peers(part):
 
 def samplers():
     """A row for each sampler; a cell has a figure for each number of passes, or one for all."""
-    cells = {}
-    for row in peers("samplers"):
-        mine = cells.setdefault((row["package"], row["sampler"]), {key: [] for key in SAMPLERS})
+    for runs in stats.grouped(peers("samplers"), "package", "sampler").values():
+        cells = {}
         for key, form in SAMPLERS.items():
-            mine[key].append("–" if row[key] is None else form.format(row[key]))
-    for (package, sampler), mine in cells.items():
-        row = {"package": package, "sampler": sampler}
-        for key, figures in mine.items():
-            row[key] = figures[0] if len({*figures}) == 1 else " / ".join(figures)
-        yield row
+            figures = ["–" if run[key] is None else form.format(run[key]) for run in runs]
+            cells[key] = figures[0] if len({*figures}) == 1 else " / ".join(figures)
+        yield runs[0] | cells
 
 
 ROWS = {
@@ -224,10 +214,9 @@ ROWS = {
 
 
 def rows(source):
-    """Rows by name: of ROWS, or FILE.KEY for those of results/FILE.json. Raises UserError on unknown names."""
+    """Rows by name: of ROWS, or FILE.KEY for those of results/FILE.json. Raises KeyError on unknown names."""
     name, _, key = source.partition(".")
     if key:
         return results(name)[key]
-    check(name in ROWS, f"{name}: unknown; known: {', '.join(ROWS)}")
     function, *given = ROWS[name]
     return function(*given)

@@ -8,9 +8,7 @@ import re
 import shutil
 import tracemalloc
 from collections import Counter
-from dataclasses import replace
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,14 +22,13 @@ from benchmarks import (
     frontier,
     frontier_plots,
     learning_curves,
+    output,
     readme,
     restoring,
     search,
-    speed,
     tables,
-    timing,
 )
-from benchmarks.adapters import origin, origin_flow
+from benchmarks.adapters import origin_flow
 from benchmarks.configurations import FAMILIES, PAIRS, Configuration
 from benchmarks.draft_model import NGrams, generate, generate_streams
 from diffusion import METHOD as diffusion
@@ -134,9 +131,7 @@ def test_streams_with_drafts_write_what_one_full_pass_says_of_their_order(count)
     model = streams.Model(streams.Config(**sizes)).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.4)
-    idx, masked = torch.randint(3, (2, 36)), torch.ones(2, 36, dtype=torch.bool)
-    for row, known in enumerate((range(5), (*range(3), 20, 21, 34, 35))):
-        masked[row, list(known)] = False
+    idx, masked = torch.randint(3, (2, 36)), (torch.arange(36) >= 5).repeat(2, 1)
     canvas, decoding = Canvas(idx, masked), streams.Decoding(temp=1.0, streams=count)
     frames = list(generate_streams(model, canvas, decoding, generators(2), NGrams(IDS, 3, order=3), drafts=3))
     passes, begins = streams.order_of(~masked, count)
@@ -155,17 +150,16 @@ def test_streams_with_drafts_write_what_one_full_pass_says_of_their_order(count)
     assert len(frames) < longest
 
 
-def test_what_stands_behind_a_mask_changes_no_drafts():
-    """Two characters are known between two gaps: fewer than the n-grams look back on."""
+def test_what_stands_under_a_mask_changes_no_drafts():
+    """The later streams begin behind characters that are not written yet."""
     torch.manual_seed(0)
     model = streams.Model(streams.Config(vocab_size=3, block_size=36, n_layer=1, n_head=2, n_embd=8)).eval()
     torch.nn.init.normal_(model.lm_head.weight)
-    masked = torch.ones(1, 36, dtype=torch.bool)
-    masked[0, [0, 1, 2, 14, 15]] = False
-    ngrams, decoding = NGrams(IDS, 3, order=5), streams.Decoding(temp=1.0, streams=1)
+    masked = (torch.arange(36) >= 3)[None]
+    ngrams, decoding = NGrams(np.array([0, 1, 2] * 50), 3, order=3), streams.Decoding(temp=1.0, streams=3)
     texts = [torch.zeros(1, 36, dtype=torch.long), torch.zeros(1, 36, dtype=torch.long).masked_fill(masked, 2)]
-    frames = [[*generate_streams(model, Canvas(idx, masked), decoding, generators(1), ngrams, 3)] for idx in texts]
-    assert len(frames[0]) == len(frames[1]) and frames[0][-1].idx.equal(frames[1][-1].idx)
+    frames = [generate_streams(model, Canvas(idx, masked), decoding, generators(1), ngrams, 3) for idx in texts]
+    assert all(one.masked.equal(other.masked) for one, other in zip(*frames, strict=True))
 
 
 def test_at_temperature_zero_one_stream_with_drafts_writes_its_own_text():
@@ -186,28 +180,24 @@ def test_a_text_without_masks_takes_no_pass_with_drafts():
     assert list(generate_streams(model, canvas, streams.Decoding(), generators(1), NGrams(IDS, 3), 3)) == []
 
 
-@pytest.mark.parametrize("case", ["top_k", "long"])
-def test_streams_with_drafts_refuse(case):
-    canvas = Canvas.after(torch.tensor([0, 1]), 20 if case == "long" else 4)
-    decoding = streams.Decoding(temp=1.0, top_k=2 if case == "top_k" else None)
+def test_streams_with_drafts_refuse_a_long_text():
     model = streams.Model(streams.Config(vocab_size=3, block_size=16, n_layer=1, n_head=2, n_embd=8))
-    with pytest.raises(UserError):
-        list(generate_streams(model, canvas, decoding, generators(1), NGrams(IDS, 3), 3))
+    canvas = Canvas.after(torch.tensor([0, 1]), 20)
+    with pytest.raises(UserError, match="at most 16 characters"):
+        list(generate_streams(model, canvas, streams.Decoding(temp=1.0), generators(1), NGrams(IDS, 3), 3))
 
 
-@pytest.mark.parametrize("case", ["spacing", "top_k", "long", "empty"])
+@pytest.mark.parametrize("case", ["spacing", "long", "empty"])
 def test_the_draft_model_refuses(case):
-    canvas, decoding = Canvas.after(torch.tensor([0, 1]), 4), gpt.Decoding(1.0, None)
+    canvas = Canvas.after(torch.tensor([0, 1]), 4)
     if case == "spacing":
         canvas.masked[0, 5] = False
-    if case == "top_k":
-        decoding = replace(decoding, top_k=2)
     if case == "long":
         canvas = Canvas.after(torch.tensor([0, 1]), 20)
     if case == "empty":
         canvas = Canvas.after(torch.zeros(0, dtype=torch.long), 4)
     with pytest.raises(UserError):
-        list(generate(make_gpt(), canvas, decoding, generators(1), NGrams(IDS, 3), 3))
+        list(generate(make_gpt(), canvas, gpt.Decoding(1.0, None), generators(1), NGrams(IDS, 3), 3))
 
 
 def curve(points, draws=4):
@@ -228,7 +218,7 @@ def test_figures_are_read_off_where_the_entropy_passes_the_target():
 
 def test_a_curve_that_turns_is_read_off_on_its_last_rise():
     """At its coldest this sampler is broken, and diverse again."""
-    points = [(0.15, 9.4, 9.0), (0.25, 9.0, 2.0), (0.35, 9.2, 3.0), (0.5, 9.6, 4.0)]
+    points = [(0.1, 8.9, 9.0), (0.15, 9.4, 9.0), (0.25, 9.0, 2.0), (0.35, 9.2, 3.0), (0.5, 9.6, 4.0)]
     assert frontier.at_entropy(curve(points), 9.1)["generative_nll"][0] == pytest.approx(2.5)
     assert frontier.at_entropy(curve(points), 9.5)["generative_nll"][0] == pytest.approx(3.75)
 
@@ -259,6 +249,15 @@ def test_differences_between_configurations_are_paired():
     assert rows[1]["generative_nll_low"] < 2 < rows[1]["generative_nll_high"]
 
 
+def test_seconds_are_those_of_a_thousand_characters(monkeypatch):
+    """Four texts of 50 characters in two seconds."""
+    clock = iter([1.0, 3.0])
+    monkeypatch.setattr(frontier.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(frontier.trials, "run", lambda engine, trial: None)
+    trial = frontier.trials.Trial(Canvas.after(torch.tensor([0, 1]), 50, 4), None, (1, 2, 3, 4))
+    assert frontier.writing_seconds(None, trial) == 10
+
+
 def test_seconds_are_medians_over_rounds_after_two_that_are_not_counted(monkeypatch):
     """One configuration takes 5, 7 and 9 seconds; the slow one is timed once, with one text, however many rounds there are."""
     engine = methods.load("gpt")
@@ -282,7 +281,7 @@ def test_seconds_are_medians_over_rounds_after_two_that_are_not_counted(monkeypa
 @pytest.fixture
 def own_pages(tmp_path, monkeypatch):
     """A folder in place of the project's, with a page that quotes a benchmark."""
-    for module in (timing, tables, readme):
+    for module in (output, tables, readme):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     (tmp_path / "README.md").write_text(PAGE, encoding="utf-8")
     return tmp_path
@@ -298,7 +297,7 @@ ROWS = [{"what": "writing", "unit": "seconds", "ours": 0.012345, "theirs": 12345
 
 
 def test_a_users_run_leaves_the_results_and_the_pages_alone(own_pages):
-    timing.Output().write("speed", {"rows": ROWS})
+    output.Output().write("speed", {"rows": ROWS})
     assert {path.name for path in own_pages.iterdir()} == {"README.md", "benchmark_reports"}
     assert (own_pages / "README.md").read_text("utf-8") == PAGE
     assert (own_pages / "benchmark_reports" / "speed.json").exists()
@@ -306,18 +305,18 @@ def test_a_users_run_leaves_the_results_and_the_pages_alone(own_pages):
 
 def test_a_maintainers_run_renews_the_results_and_readme_the_pages(own_pages):
     """A missing value is an empty cell."""
-    timing.Output(renew=True).write("speed", {"rows": ROWS})
+    output.Output(renew=True).write("speed", {"rows": ROWS})
     readme.main()
     cells = "| writing | 0.0123 | 12,346 |  | **1.5** |"
     assert (own_pages / "README.md").read_text("utf-8") == PAGE.replace("| something else | 1 | 2 | 3 | 4 |", cells)
 
 
-@pytest.mark.parametrize("name", ["frontier", "infilling", "restoring", "shipped", "speed"])
+@pytest.mark.parametrize("name", ["frontier", "infilling", "restoring", "shipped"])
 def test_every_benchmark_writes_where_git_looks_away_unless_told(name):
     args = importlib.import_module(f"benchmarks.{name}").Args
-    assert issubclass(args, timing.Output)
-    assert args().folder == timing.ROOT / "benchmark_reports" and args(renew=True).folder == timing.ROOT / "results"
-    assert "/benchmark_reports/" in (timing.ROOT / ".gitignore").read_text("utf-8").splitlines()
+    assert issubclass(args, output.Output)
+    assert args().folder == output.ROOT / "benchmark_reports" and args(renew=True).folder == output.ROOT / "results"
+    assert "/benchmark_reports/" in (output.ROOT / ".gitignore").read_text("utf-8").splitlines()
 
 
 @pytest.mark.slow
@@ -338,7 +337,7 @@ def test_memory_does_not_grow_with_the_corpus(own_root, monkeypatch):
 
 
 def result(name):
-    return records.read_json(timing.ROOT / "results" / f"{name}.json")
+    return records.read_json(output.ROOT / "results" / f"{name}.json")
 
 
 def test_the_plots_name_each_configuration_and_show_the_bar(tmp_path, monkeypatch):
@@ -380,53 +379,9 @@ def test_the_bar_is_what_gpts_reach(tmp_path, monkeypatch):
     assert bars == [([2, 4], [1.1, 0.9, 0.9])]
 
 
-def test_an_arrow_leads_from_the_flow_off_to_the_flow(tmp_path, monkeypatch):
-    arrows = []
-    monkeypatch.setattr(
-        "matplotlib.axes.Axes.annotate", lambda self, text, end, start, **style: arrows.append((start, end))
-    )
-    places = {
-        "flow off, two stages": (200, 1.2),
-        "flow, two stages": (150, 1.3),
-        "flow until .1, two stages": (100, 1.4),
-        "flow, spacing 8": (14, 1.3),
-    }
-    points = {name: {"nfe": x, "generative_nll": y} for name, (x, y) in places.items()}
-    frontier_plots.draw_flows(points, tmp_path / "flow.png", "nats")
-    assert arrows == [((200, 1.2), (150, 1.3)), ((200, 1.2), (100, 1.4))]
-
-
 def test_without_timings_there_are_no_plots_of_seconds(tmp_path):
     frontier_plots.draw(result("frontier") | {"seconds": []}, tmp_path, "frontier")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["frontier_flow.png", "frontier_nfe.png"]
-
-
-def test_two_ways_are_timed_in_turn_and_ratios_taken_pair_by_pair(monkeypatch):
-    """Two functions, one three times as slow, on a machine that is ten times slower in the second round."""
-    seconds = iter([1.0, 3.0, 10.0, 30.0, 1.0, 3.0])
-    monkeypatch.setattr(speed, "clock", lambda function: next(seconds))
-    row = speed.in_turn("writing", int, int, 3)
-    assert (row["ours"], row["theirs"], row["ratio"]) == (1.0, 3.0, 3.0)
-
-
-@pytest.mark.parametrize("method, muon", [(gpt, True), (gpt, False), (diffusion, True)])
-def test_the_timed_step_learns(method, muon, monkeypatch):
-    config = replace(method.config, vocab_size=5, block_size=16, n_layer=1, n_head=1, n_embd=8, dropout=0.0)
-    monkeypatch.setattr(machine, "tune_malloc", lambda: None)
-    x = torch.randint(5, (4, 17), generator=torch.Generator().manual_seed(0))
-    text = SimpleNamespace(batch=lambda *_: x)
-    step = speed.stepper(method, text, config, 4, torch.device("cpu"), muon, compiled=False, bf16=False)
-    losses = [step() for _ in range(20)]
-    assert losses[-1] < losses[0] - 0.01
-
-
-@pytest.mark.parametrize("content", [None, "1 / 0", "import nothing_like_this", "Model = 1"])
-def test_a_checkout_of_something_else_is_refused(tmp_path, monkeypatch, content):
-    monkeypatch.setattr(origin, "DEFAULT", tmp_path / "data.txt")
-    if content is not None:
-        (tmp_path / "gpt.py").write_text(content)
-    with pytest.raises(UserError, match=r"gpt\.py: not a file of the project"):
-        origin.load(tmp_path / "gpt.py")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["frontier_nfe.png"]
 
 
 def test_what_is_compared_stands_in_one_table():
@@ -436,20 +391,9 @@ def test_what_is_compared_stands_in_one_table():
             assert any(re.search(only, name) and re.search(only, other) for only in FAMILIES.values()), (name, other)
 
 
-def test_configurations_are_chosen_by_a_pattern_of_their_names():
-    names = ("GPT", "1-layer GPT", "4 streams", "diffusion, spacing 8", "diffusion, spacing 8, cooled")
-    configs = [SimpleNamespace(name=name) for name in names]
-    assert [config.name for config in frontier.chosen(configs, "^GPT$|streams|spacing 8$")] == [*names[:1], *names[2:4]]
-    assert frontier.chosen(iter(configs), "") == configs
-    with pytest.raises(UserError, match="GPT; 1-layer GPT"):
-        frontier.chosen(configs, "GPT-5")
-    with pytest.raises(UserError, match="--only [(]: .*position 0"):
-        frontier.chosen(configs, "(")
-
-
 def test_weights_of_ones_own_stand_on_a_frontier_of_their_own(make_weights, own_root, monkeypatch, capsys):
     """Each by the name of its file, at every temperature; compared with each other, not timed without rounds."""
-    monkeypatch.setattr(timing, "ROOT", own_root)
+    monkeypatch.setattr(output, "ROOT", own_root)
     text = own_root / "text.txt"
     text.write_text(f"{CHARACTERS}{OPENING}" + "to be or not to be\n" * 300, encoding="utf-8")
     own = [make_weights(methods.METHODS[name], f"{name}_1.pt") for name in ("gpt", "diffusion")]
@@ -460,7 +404,7 @@ def test_weights_of_ones_own_stand_on_a_frontier_of_their_own(make_weights, own_
     flags += " --rounds 0 --seeds 1 --prompts 5 --batch 5 --max-new-tokens 40 --entropies 4,0.5 --name mine"
     assert cli.run(frontier.main, frontier.Args, flags.split()) == 0
     found = json.loads((own_root / "benchmark_reports" / "mine.json").read_text(encoding="utf-8"))
-    assert Counter(row["name"] for row in found["points"]) == {"gpt_1": 6, "diffusion_1": 5} and found["seconds"] == []
+    assert Counter(row["name"] for row in found["points"]) == {"gpt_1": 6, "diffusion_1": 7} and found["seconds"] == []
     assert found["settings"]["weights"]["gpt_1"].startswith("gpt_1.pt sha256")
     assert [(row["name"], row["entropy"]) for row in found["matched"]] == [("gpt_1", 4), ("diffusion_1", 0.5)]
     twice = flags.replace(str(own[1]), f"{own[1]},{evaluator}")
@@ -470,12 +414,6 @@ def test_weights_of_ones_own_stand_on_a_frontier_of_their_own(make_weights, own_
     twice = flags.replace(str(own[1]), str(shutil.copy(own[0], own_root / "other")))
     assert cli.run(frontier.main, frontier.Args, twice.split()) == 2
     assert "tell them apart" in capsys.readouterr().err
-
-
-def test_a_measure_that_one_text_lacks_is_none_of_its_setting():
-    each = {"nfe": np.zeros(9), "real_words": np.zeros(9)}
-    some = {"nfe": np.zeros(9), "real_words": np.zeros(8)}
-    assert frontier.shared([each, each]) == ["nfe", "real_words"] and frontier.shared([each, some]) == ["nfe"]
 
 
 @pytest.mark.parametrize(("method", "copies"), ((gpt, 1), (diffusion, 2)))
@@ -533,8 +471,8 @@ def test_learning_curves_of_logs(monkeypatch, tmp_path):
     """Of results/, with a text of the shipped characters."""
     (tmp_path / "data.txt").write_text(methods.load("gpt").opening * 200, encoding="utf-8")
     monkeypatch.setattr(learning_curves, "Corpus", lambda: corpus.Corpus(tmp_path / "data.txt"))
-    monkeypatch.setattr(timing, "ROOT", tmp_path)
-    learning_curves.main(timing.Output())
+    monkeypatch.setattr(output, "ROOT", tmp_path)
+    learning_curves.main(output.Output())
     reports = tmp_path / "benchmark_reports"
     gpt_row, *masked = records.read_json(reports / "budgets.json")["rows"]
     assert gpt_row["val_loss_at_equal_flop"] == pytest.approx(gpt_row["val_loss"], abs=0.01)
@@ -583,12 +521,12 @@ def test_damage_has_its_kind_and_share():
 
 def test_words_are_right_when_all_their_missing_characters_are():
     masked = torch.tensor([sign == "_" for sign in "to _e or n__ to be"])
-    assert restoring.figures("to be or not to be", "to be or nut to be", masked) == (2 / 3, 1 / 2, 1 / 3)
+    assert restoring.shares_right("to be or not to be", "to be or nut to be", masked) == (2 / 3, 1 / 2)
 
 
 def test_every_method_restores_every_kind_of_damage(make_weights, own_root, monkeypatch):
     """Texts with the characters of the tiny weights; each row is of as many windows, and the figures are drawn."""
-    monkeypatch.setattr(timing, "ROOT", own_root)
+    monkeypatch.setattr(output, "ROOT", own_root)
     text = own_root / "text.txt"
     text.write_text("\n abcdefghijklmnopqrstuvwxyz" + "to be or not to be\n" * 200, encoding="utf-8")
     weights = ",".join(str(make_weights(method, f"{name}.pt")) for name, method in methods.METHODS.items())
@@ -603,7 +541,7 @@ def test_every_method_restores_every_kind_of_damage(make_weights, own_root, monk
     for row in found["rows"]:
         assert row["right_low"] <= row["right"] <= row["right_high"]
         assert row["texts"] == (5 if row["method"] in restoring.SEARCHES else 6)
-        assert row["cer"] <= 1 - row["right"] + 1e-9 and row["passes"] >= 1 and row["seconds"] > 0
+        assert row["passes"] >= 1 and row["seconds"] > 0
     known = {row["method"]: row["right"] for row in found["rows"] if row["kind"] == "scattered"}
     assert known["n-grams, both sides"] > 0.9 > known["diffusion, one pass"]  # one sentence; weights that are noise
     assert sum(row["predictions"] for row in found["reliability"]) == found["calibration"][0]["predictions"] > 100
@@ -623,9 +561,3 @@ def test_a_search_is_compared_on_the_texts_that_it_restores():
         baseline, search = restoring.measure(texts, "scattered", 0.5, ways, 6)
     assert (baseline["right"], baseline["texts"], search["right"], search["texts"]) == (0.5, 12, 1, 6)
     assert search["difference"] == search["difference_low"] == 1 and "difference" not in baseline
-
-
-def test_edits_are_the_fewest():
-    pairs = {("kitten", "sitting"): 3, ("abc", "bcd"): 2, ("", "abc"): 3, ("abc", ""): 3, ("same", "same"): 0}
-    for (a, b), fewest in pairs.items():
-        assert restoring.edits(a, b) == restoring.edits(b, a) == fewest

@@ -15,7 +15,7 @@ import torch
 import tyro
 from test_house import ROOT, code_lines, tree
 
-from benchmarks import peers, timing
+from benchmarks import output, peers
 from benchmarks.adapters import Network, environments
 from benchmarks.peers import distance, exact, toy, watch
 from lab import cli
@@ -160,9 +160,9 @@ def test_what_weighs_in_a_loss_is_seen():
 
 
 def test_a_package_is_measured_and_the_others_stay(own_root, monkeypatch, capsys):
-    monkeypatch.setattr(timing, "ROOT", own_root)
+    monkeypatch.setattr(output, "ROOT", own_root)
     ours, path = adapter("tiny_diffusion", "torch"), own_root / "benchmark_reports" / "peers.json"
-    monkeypatch.setattr(ours, "RULES", {"spacing 8": ours.RULES["spacing 8"]})
+    monkeypatch.setattr(ours, "SAMPLERS", {name: ours.SAMPLERS[name] for name in ("ancestral", "spacing 8")})
     path.parent.mkdir()
     records.write_json(path, {"packages": {"diffusers": {}}})
     flags = ["--only", "tiny_diffusion", "--texts", "1", "--draws", "8", "--passes", "2"]

@@ -16,7 +16,6 @@ import export
 import methods
 from benchmarks import readme, tables
 from lab import cli
-from lab.cli import UserError
 from lab.command import flags as flags_of_method
 from lab.command import run as run_method
 from lab.measuring import experiment
@@ -301,7 +300,7 @@ def test_a_sentence_has_the_figures_of_the_first_table():
 
 
 def test_an_unknown_table_is_a_mistake():
-    with pytest.raises(UserError, match="likelyhood: unknown"):
+    with pytest.raises(KeyError, match="likelyhood"):
         readme.render("<!-- likelyhood | {nats} | -->\n| nats |\n|---|\n<!-- end -->")
 
 

@@ -10,13 +10,13 @@ from lab.model import likelihood
 from lab.model.machine import Rng
 
 
-def ours(net, x, n=0, **settings):
+def ours(net, x, n, **settings):
     decoding = diffusion.Decoding(temp=1, cool_to=1, steps=n, target_chunk_len=x.size(1), **settings)
     rngs = [sampling.generator(i) for i in range(len(x))]
     return list(diffusion.generate(net, Canvas(x, x == net.mask), decoding, rngs))[-1].idx
 
 
-def budget(net, x):
+def budget(net, x, n):
     while (x == net.mask).any():
         probs = sampling.probabilities(net(x), temp=1)
         chosen = unmasking.within_budget(probs, x == net.mask, nats=1)
@@ -24,10 +24,10 @@ def budget(net, x):
     return x
 
 
-SAMPLERS = {"ancestral": ours}
-RULES = {
-    "spacing 8": lambda net, x: ours(net, x, spacing=8),
-    "threshold .85": lambda net, x: ours(net, x, confidence_threshold=0.85, spacing=0),
+SAMPLERS = {  # all but the first make as many passes as they need
+    "ancestral": ours,
+    "spacing 8": lambda net, x, n: ours(net, x, 0, spacing=8),
+    "threshold .85": lambda net, x, n: ours(net, x, 0, confidence_threshold=0.85, spacing=0),
     "entropy budget 1": budget,
 }
 LOSSES = {

@@ -1,14 +1,12 @@
-"""Where a benchmark writes, and the seconds that it takes an engine to write."""
+"""Where a benchmark writes, and what it prints."""
 
 import sys
-import time
 from dataclasses import dataclass
-from functools import partial
 
 import pandas as pd
 
 from lab.cli import ROOT
-from lab.measuring import records, trials
+from lab.measuring import records
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,28 +20,14 @@ class Output:
         """Where this run writes."""
         return ROOT / ("results" if self.renew else "benchmark_reports")
 
-    def write(self, name, value, engines=(), **more):
-        """Write a dictionary to NAME.json with the command that made it, its settings, the engines and the versions.
+    def write(self, name, value, **more):
+        """Write a dictionary to NAME.json with the command that made it, its settings and the versions.
 
         more: settings that are not flags. Raises UserError when the file cannot be written.
         """
         path = self.folder / f"{name}.json"
-        more |= {"weights": [engine.weights for engine in engines]} if engines else {}
         records.write_json(path, records.stamp(self, **more) | value)
         print(f"{path}: written", file=sys.stderr)
-
-
-def clock(function):
-    """Seconds that one call takes."""
-    began = time.perf_counter()
-    function()
-    return time.perf_counter() - began
-
-
-def writing_seconds(engine, trial):
-    """Seconds per 1,000 characters of a trial's texts."""
-    written = int(trial.canvas.masked[0].sum()) * len(trial.seeds)
-    return 1000 * clock(partial(trials.run, engine, trial)) / written
 
 
 def show(rows, *columns):
