@@ -28,19 +28,25 @@ STAGED = {  # by thresholds
 SPACED = "diffusion, spacing 8"
 COOLED = "diffusion, spacing 8, cooled"
 STREAMS = ("2 streams", "4 streams", "8 streams")
+ONE_LAYER = ("2 streams, 1 layer", "4 streams, 1 layer")
 DRAFTED = {  # streams, and characters proposed for each: more streams draw a longer pass out already
     "2 streams, draft model": (2, 8),
     "4 streams, draft model": (4, 4),
     "8 streams, draft model": (8, 4),
+    "2 streams, 1 layer, draft model": (2, 8),
+    "4 streams, 1 layer, draft model": (4, 4),
 }
 FAMILIES = {  # of the configurations, by what their names contain: a table and its plots for each
     "streams": "GPT|streams|cooled|^diffusion, spacing 8$",
     "masked": "^(?!.*(streams|cooled))",  # all others, beside the GPTs
 }
 PAIRS = {  # configuration -> those that are compared with it
-    "GPT": (SPACED, COOLED, "1-layer GPT", *STREAMS, *DRAFTED),
-    "1-layer GPT": (*STREAMS, *DRAFTED, f"{COOLED}, revise 3"),
-    "4 streams": ("4 streams, untrained",),
+    "GPT": (SPACED, COOLED, "GPT, draft model", "1-layer GPT", *STREAMS, *DRAFTED),
+    "1-layer GPT": ("1-layer GPT, draft model", *STREAMS, *ONE_LAYER, *DRAFTED, f"{COOLED}, revise 3"),
+    "1-layer GPT, draft model": (*DRAFTED,),
+    "2 streams": ("2 streams, draft model",),
+    "4 streams": ("4 streams, draft model", "4 streams, untrained", f"{COOLED}, revise 3"),
+    "8 streams": ("8 streams, draft model",),
     COOLED: (
         "4 streams",
         "8 streams",
@@ -60,6 +66,7 @@ PAIRS = {  # configuration -> those that are compared with it
         "flow, spacing 8",
     ),
     "flow off, spacing 8": ("flow, spacing 8",),
+    "flow off, spacing 8, cooled": ("flow, spacing 8, cooled",),
     "flow off, two stages": ("flow, two stages", "flow until .1, two stages"),
     "flow off, threshold .85": ("flow, threshold .85",),
     "the origin's flow off, spacing 8": ("the origin's flow, spacing 8",),
@@ -137,11 +144,13 @@ def configurations(corpus):
     """All that are compared, on the shipped weights."""
     names = "gpt", "streams", "diffusion", "diffusion_flow", origin_flow.METHOD
     gpt, streams, masked, flow, origin = [compiled(methods.load(name)) for name in names]
-    small = compiled(methods.load(path=cli.ROOT / "weights" / "gpt_1_layer.pt"))
+    small = [methods.load(path=cli.ROOT / "weights" / f"{name}_1_layer.pt") for name in ("gpt", "streams")]
+    small_gpt, small_streams = map(compiled, small)
     ngrams = NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6)
-    drafted = gpt.sampled_by(partial(draft_model.generate, ngrams=ngrams, drafts=8))
-    for name, engine in (("GPT", gpt), ("GPT, draft model", drafted), ("1-layer GPT", small)):
+    with_drafts = partial(draft_model.generate, ngrams=ngrams, drafts=8)
+    for name, engine in (("GPT", gpt), ("1-layer GPT", small_gpt)):
         yield Configuration(name, engine, {}, GPT_TEMPS)
+        yield Configuration(f"{name}, draft model", engine.sampled_by(with_drafts), {}, GPT_TEMPS)
     for n in (2, 3, 5, 8):
         yield spaced("diffusion", masked, n)
     for n in (10, 30, 100):
@@ -161,11 +170,15 @@ def configurations(corpus):
     yield staged("flow until .1", flow, "two stages", flow_until=0.1)
     for n in (2, 4, 8, 16):
         yield Configuration(f"{n} streams", streams, {"streams": n}, GPT_TEMPS)
+    for n in (2, 4):
+        yield Configuration(f"{n} streams, 1 layer", small_streams, {"streams": n}, GPT_TEMPS)
     for name, (n, drafts) in DRAFTED.items():
         generate = partial(draft_model.generate_streams, ngrams=ngrams, drafts=drafts)
-        yield Configuration(name, streams.sampled_by(generate), {"streams": n}, GPT_TEMPS)
+        engine = small_streams if "1 layer" in name else streams
+        yield Configuration(name, engine.sampled_by(generate), {"streams": n}, GPT_TEMPS)
     yield Configuration("4 streams, untrained", compiled(untrained(streams, gpt)), {"streams": 4}, GPT_TEMPS)
     yield Configuration(COOLED, masked, {}, COOLED_TEMPS)
     for n in (1, 3):
         yield Configuration(f"{COOLED}, revise {n}", masked, {"revise": n}, COOLED_TEMPS)
-    yield Configuration("flow, spacing 8, cooled", flow, {}, COOLED_TEMPS)
+    for who, switch in SWITCH.items():
+        yield Configuration(f"{who}, spacing 8, cooled", flow, switch, COOLED_TEMPS)

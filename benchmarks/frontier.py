@@ -12,6 +12,7 @@ that is safe: PyTorch's own overhead is most of a cached pass of GPT, and would 
 """
 
 import itertools
+import re
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -27,13 +28,13 @@ from benchmarks.configurations import FAMILIES, PAIRS, configurations, eager, mi
 from benchmarks.frontier_plots import draw
 from benchmarks.output import Output, show
 from lab import cli
-from lab.cli import check
+from lab.cli import UserError, check
 from lab.decoding.canvas import Canvas
 from lab.measuring import experiment, records, stats, trials
 from lab.model.corpus import Corpus
 
 WARM_UPS = 2  # turns: the first compiles, the second for shapes that one text and many share
-MEASURES = ("generative_nll", "nfe", "full_passes")  # beside those of a set of texts
+MEASURES = ("generative_nll", "repetition", "nfe", "full_passes")  # beside those of a set of texts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +46,27 @@ class Args(Output, experiment.Args):
     timed: int = 0
     entropies: cli.comma_list(float) = (10.3, 9.2, 8.3)  # bits, at which the configurations are compared
     weights: cli.comma_list(Path) = ()  # of your own, each as its method writes by default, in place of the shipped
+    only: str = ""  # regular expression that the names of the configurations to compare contain; default all
     name: str = "frontier"  # of the file of figures
-    rounds: int = 3  # timings of each, of slow ones one of one text; 0: those of results/NAME.json, or none
+    rounds: int = (
+        9  # timings of one text, of many together a third, of slow ones one; 0: those of results/NAME.json, or none
+    )
     output_dir: Path = cli.ROOT / "benchmark_reports"  # the texts, in a folder of their own
 
     def __post_init__(self):
         super().__post_init__()
         check(self.prompts >= self.batch, "--prompts: at least --batch, the texts that are timed together")
+
+
+def chosen(configs, only):
+    """The configurations whose names contain a regular expression. Raises UserError where there is none."""
+    configs = list(configs)
+    try:
+        found = [config for config in configs if re.search(only, config.name)]
+    except re.error as error:
+        raise UserError(f"--only {only}: {error}") from error
+    check(found, f"--only {only}: is in none of these names: {'; '.join(config.name for config in configs)}")
+    return found
 
 
 def write(configs, args, reference):
@@ -137,6 +152,8 @@ def seconds(configs, temps, args, prompts):
         for config, (batch, is_compiled) in itertools.product(configs, sizes):
             if config.single_seed and (turn > WARM_UPS or batch > 1):  # one text only: a batch takes them a minute
                 continue
+            if batch > 1 and turn >= WARM_UPS + max(1, args.rounds // 3):
+                continue
             _, engine, decoding = config.variants()[0]
             engine = engine if is_compiled else eager(engine)
             canvas = Canvas.after(experiment.encoded(engine, prompts[:batch]), args.max_new_tokens)
@@ -152,7 +169,8 @@ def seconds(configs, temps, args, prompts):
 def timed(configs, matched, args, prompts):
     """The seconds of the configurations at the middle entropy, and when they were taken; without rounds, of the last run."""
     if not args.rounds:
-        stored = {} if args.weights else records.read_json(cli.ROOT / "results" / f"{args.name}.json")
+        path = cli.ROOT / "results" / f"{args.name}.json"
+        stored = records.read_json(path) if path.exists() and not args.weights else {}
         return {"seconds": stored.get("seconds", []), "timed": stored.get("timed")}
     temps = {config.name: config.temps[-1] for config in configs}
     temps |= {row["name"]: row["temp"] for row in matched if row["entropy"] == middle(args.entropies)}
@@ -162,7 +180,8 @@ def timed(configs, matched, args, prompts):
 def main(args):
     """Write, measure, time, compare, draw."""
     corpus = Corpus(args.data)
-    configs = list(of_weights(args.weights, compile=args.rounds) if args.weights else configurations(corpus))
+    known = of_weights(args.weights, compile=args.rounds) if args.weights else configurations(corpus)
+    configs = chosen(known, args.only)
     engines = [config.engine for config in configs]
     reference = experiment.reference(args, engines[0], methods.load)
     check(reference and reference.evaluator, "this needs the corpus and weights/evaluator.pt")

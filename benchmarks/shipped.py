@@ -16,7 +16,7 @@ from lab.model import checkpoint
 LINES = 3  # of each text that are kept
 INFILL = "The k___ is dead, long live the q____!"
 MADE = ("temperature", "command", "steps", "minutes", "processor", "threads", "commit")
-SHIPPED = (*methods.METHODS, "gpt_1_layer", "evaluator", "origin_flow")
+SHIPPED = (*methods.METHODS, "gpt_1_layer", "streams_1_layer", "evaluator", "origin_flow")
 
 
 def describe(name):
