@@ -101,8 +101,8 @@ for version in (1, 2):
     for name, ban in BANS.items():
         rows[version, name] = [bits(mirostat=version, mirostat_tau=tau, mirostat_eta=0.1, **ban) for tau in (1.0, 3.0)]
         print(f"{name or f'Mirostat {version}':22}", *(f"{value:7.2f}" for value in rows[version, name]))
-for version, name in rows:
+for (version, name), values in rows.items():
     greedy = version == 1 and name
-    for value, tau in zip(rows[version, name], (1, 3)):
+    for value, tau in zip(values, (1, 3)):
         assert value == 0 if greedy else abs(value - tau) < 0.2, "a ban leaves the surprise as it is asked for now"
 EOF
