@@ -38,8 +38,6 @@ class Decoding:
     top_k: cli.one_number_or_all() = None  # draw from the k likeliest characters only, or from all
     # [NEW] which positions a pass unmasks: those with enough confidence, apart from each other, or at random (steps)
     confidence_threshold: float = 0.0  # unmask positions at least this confident; if none is, the most confident one
-    confidence_top_k: int | None = None  # confidence: sum of the k highest probabilities; default top_k up to 3, else 1
-    confidence_temp: float | None = None  # temperature of confidence and entropy; default temp, or 1 below temp 0.25
     spacing: int = 8  # positions unmasked in one pass lie more than this apart; 0: anywhere
     draft_threshold: float = 1.0  # below confidence_threshold: two stages, with drafts at least this confident
     confirm_threshold: float = 0.85  # two stages: a draft becomes final at this probability
@@ -51,9 +49,8 @@ class Decoding:
 
     def __post_init__(self):
         check_range(self, 0, math.inf, "temp", "cool_to")
-        check_range(self, 0.01, math.inf, "confidence_temp")
         check_range(self, 0, MOST, "spacing", "steps", "revise")
-        check_range(self, 1, math.inf, "top_k", "confidence_top_k", "target_chunk_len")
+        check_range(self, 1, math.inf, "top_k", "target_chunk_len")
         check_range(self, 0, 1, "confidence_threshold", "draft_threshold", "confirm_threshold", "replace_margin")
 
 

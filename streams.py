@@ -200,9 +200,7 @@ def generate(model, canvas, decoding, rngs):
             chunk = [x.masked_fill(later, W) for x in order_of(~window.masked, decoding.streams)]
             order = Order(*(torch.where(begins, *x) for x in zip(chunk, order, strict=True)))
         due = unfinished & (order.passes.clamp(min=0) == window.calls)  # the known text with the first characters
-        before = F.pad(window.idx, (1, 0), value=config.vocab_size)[:, :-1]
-        earlier = windows.idx.gather(1, (windows.start - 1).clamp(min=0))
-        before[:, :1] = torch.where(windows.start > 0, earlier, before[:, :1])
+        before = F.pad(windows.idx, (1, 0), value=config.vocab_size).gather(1, windows.columns)
         columns, logits = forward_pass(model, before, order, due, cache)
         probs = probabilities(logits, decoding.temp)
         u = uniforms(W, rngs, unfinished[:, 0]).gather(1, columns)
