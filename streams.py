@@ -29,7 +29,7 @@ from lab.cli import check_range
 from lab.decoding.canvas import Windows
 from lab.decoding.sampling import choose_tokens, probabilities, uniforms
 from lab.model import backbone
-from lab.model.backbone import Backbone, View, ViewCache
+from lab.model.backbone import Backbone, View, empty_layers
 from lab.model.likelihood import ROWS
 from lab.model.method import Method
 from lab.training.trainer import Recipe
@@ -169,7 +169,7 @@ def exact_nll(model, windows, repeats=1):
 
 
 def forward_pass(model, before, order, due, cache):
-    """[NEW] Compute the positions that are due, (B, T) bool, behind what a ViewCache holds: columns (B, S), logits (B, S, V).
+    """[NEW] Compute the positions that are due, (B, T) bool, behind what a cache holds: columns (B, S), logits (B, S, V).
 
     before: (B, T) the token before each position. Rows with fewer compute others too, which changes nothing that is in view.
     """
@@ -189,7 +189,7 @@ def generate(model, canvas, decoding, rngs):
     config = model.config
     windows = Windows(canvas, config.block_size, decoding.target_chunk_len)
     B, W = len(canvas.idx), windows.width
-    cache = ViewCache(config, B, W, like=model.lm_head.weight)
+    cache = empty_layers(config, B, W, like=model.lm_head.weight)
     order = Order(*torch.zeros(2, B, W, dtype=torch.long))
     while windows.masked.any():
         window = windows.next_window()
