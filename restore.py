@@ -21,7 +21,7 @@ from tyro.conf import Positional
 import methods
 from lab import cli
 from lab.cli import check, check_range
-from lab.decoding.canvas import Canvas, Windows
+from lab.decoding.canvas import Canvas
 from lab.decoding.sampling import probabilities
 from lab.files import check_place, reading
 from lab.measuring import records
@@ -45,18 +45,20 @@ class Args:
 
 
 @torch.inference_mode()
-def first_looks(model, canvas, decoding):
-    """Probabilities (V,) of each masked position of one text by its position, given the known text alone: a pass a chunk."""
-    windows = Windows(canvas, model.config.block_size, decoding.target_chunk_len)
+def first_looks(model, idx, masked):
+    """Probabilities (V,) of each masked position of a text by its position, given the known text alone.
+
+    idx: (L,) tokens, vocab_size where not known; masked: (L,) bool. Windows overlap by half: but for the first, each tells of
+    the positions behind its first quarter.
+    """
+    size = model.config.block_size
     looks = {}
-    while windows.masked.any():
-        window = windows.next_window()
-        unknown = canvas.masked.gather(1, windows.columns)
-        x = window.idx.masked_fill(unknown, model.config.vocab_size)
-        probs = probabilities(model(x), temp=1)
-        new = window.masked[0]
-        looks |= zip(windows.columns[0, new].tolist(), probs[0, new], strict=True)
-        windows.commit(window, window.idx, torch.zeros_like(new)[None], window.drafts, probs)
+    for start in range(0, len(idx), (size + 1) // 2):
+        first = start + size // 4 if start else 0
+        places = first + masked[first : start + size].nonzero()[:, 0]
+        if len(places):
+            probs = probabilities(model(idx[None, start : start + size]), temp=1)[0]
+            looks |= zip(places.tolist(), probs[places - start], strict=True)
     return looks
 
 
@@ -69,10 +71,10 @@ def restore(engine, text, mask, decoding):
     known = engine.alphabet.characters
     token = {character: i for i, character in enumerate(known)}
     hidden = len(known)
-    masked = torch.tensor([[character == mask for character in text]])
-    idx = torch.tensor([[hidden if character == mask else token.get(character, hidden) for character in text]])
-    canvas = Canvas(idx, masked)
-    looks = first_looks(engine.model, canvas, decoding)
+    masked = torch.tensor([character == mask for character in text])
+    idx = torch.tensor([hidden if character == mask else token.get(character, hidden) for character in text])
+    looks = first_looks(engine.model, idx, masked)
+    canvas = Canvas(idx, masked).repeat(1)
     with Bar("restoring", int(masked.sum()), unit="characters") as bar:
         for frame, _ in frames(engine, Trial(canvas, decoding, (0,))):
             bar.show(int((masked & ~frame.masked).sum()))
