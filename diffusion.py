@@ -24,7 +24,7 @@ from lab.decoding.canvas import Windows
 from lab.decoding.revision import revised
 from lab.decoding.sampling import sample_tokens
 from lab.decoding.unmasking import MOST, reverse_step, select_positions, two_temps
-from lab.model.backbone import Backbone, Config
+from lab.model.backbone import Backbone, Config, zero_linear
 from lab.model.likelihood import nelbo
 from lab.model.method import Method
 from lab.training.trainer import Recipe
@@ -63,8 +63,7 @@ class Model(nn.Module):
         self.token_emb = nn.Embedding(config.vocab_size + 1, config.n_embd)  # [NEW] last row: the mask
         nn.init.normal_(self.token_emb.weight, std=0.02)  # learns faster than from PyTorch's 1
         self.backbone = Backbone(config, is_causal=False)  # [NEW] both sides are seen
-        self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
-        nn.init.zeros_(self.lm_head.weight)
+        self.lm_head = zero_linear(config.n_embd, config.vocab_size)
 
     def forward(self, idx):
         """idx: (B, T) tokens, vocab_size where masked -> (B, T, V) logits."""

@@ -92,9 +92,8 @@ class Model(diffusion.Model):
 
     def __init__(self, config):
         super().__init__(config)
-        self.flow_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)  # [NEW] reads characters off a flow
+        self.flow_head = backbone.zero_linear(config.n_embd, config.vocab_size)  # [NEW] reads characters off a flow
         self.t_mlp = nn.Sequential(nn.Linear(2, 64), nn.SiLU(), nn.Linear(64, config.n_embd))  # [NEW] tells the time
-        nn.init.zeros_(self.flow_head.weight)
 
     def forward(self, idx, evidence=None, snr=None):
         """idx: (B, T) tokens, vocab_size where masked -> (B, T, V) logits, those of (2) without the y of the position.

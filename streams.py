@@ -29,7 +29,7 @@ from lab.cli import check_range
 from lab.decoding.canvas import Windows
 from lab.decoding.sampling import choose_tokens, probabilities, uniforms
 from lab.model import backbone
-from lab.model.backbone import Backbone, View, empty_layers
+from lab.model.backbone import Backbone, View, empty_layers, zero_linear
 from lab.model.likelihood import ROWS
 from lab.model.method import Method
 from lab.training.trainer import Recipe
@@ -69,8 +69,7 @@ class Model(nn.Module):
         self.token_emb = nn.Embedding(config.vocab_size + 1, config.n_embd)  # [NEW] last row: the mask
         nn.init.normal_(self.token_emb.weight, std=0.02)  # learns faster than from PyTorch's 1
         self.backbone = Backbone(config, is_causal=True, ahead=config.ahead)  # [NEW]
-        self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
-        nn.init.zeros_(self.lm_head.weight)
+        self.lm_head = zero_linear(config.n_embd, config.vocab_size)
 
     def forward(self, idx, visible, cache=None, columns=None):
         """idx: (B, S) the token before each position, vocab_size where none is written yet -> (B, S, V) logits of its own.

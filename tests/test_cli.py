@@ -445,7 +445,7 @@ def test_a_training_replaces_no_file_that_never_held_weights(train, text_file, o
     (own_root / "log.csv").write_text("step,val_loss\n", encoding="utf-8")
     for path in (text_file, own_root / "log.csv"):
         before = path.read_bytes()
-        assert "name another file" in train(gpt, "--weights", str(path))
+        assert "a weights file ends in .pt; name another" in train(gpt, "--weights", str(path))
         assert path.read_bytes() == before
 
 

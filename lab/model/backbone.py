@@ -36,6 +36,13 @@ class Config:
         check(self.n_embd % (2 * self.n_head) == 0, f"n_embd {self.n_embd} is no multiple of 2 x n_head {self.n_head}")
 
 
+def zero_linear(inputs, outputs):
+    """A linear layer without bias whose weights begin at zero."""
+    layer = nn.Linear(inputs, outputs, bias=False)
+    nn.init.zeros_(layer.weight)
+    return layer
+
+
 def l2_normalize(x):
     """x (..., C) divided by its norm over channels."""
     return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(1e-6)
@@ -240,7 +247,7 @@ class Attention(nn.Module):
         self.n_head = config.n_head
         self.is_causal = is_causal
         self.qkv = nn.Linear(C, 3 * C, bias=False)
-        self.out = nn.Linear(C, C, bias=False)
+        self.out = zero_linear(C, C)
 
     def forward(self, x, angles, layer=None):
         """x: (B, T, C), with a cache's Layer behind what it holds; angles: cosines and sines of its positions."""
@@ -266,7 +273,7 @@ def dropout(x, p):
 
 
 class Block(nn.Module):
-    """Convolution, attention and MLP, each added to the residual stream."""
+    """Convolution, attention and MLP, each added to the residual stream; all three begin at zero."""
 
     def __init__(self, config, is_causal, ahead):
         super().__init__()
@@ -275,7 +282,7 @@ class Block(nn.Module):
         self.conv = Convolution(config, is_causal, ahead)
         self.attn = Attention(config, is_causal)
         self.up = nn.Linear(C, 4 * C, bias=False)
-        self.down = nn.Linear(4 * C, C, bias=False)
+        self.down = zero_linear(4 * C, C)
 
     def forward(self, x, angles, layer=None):
         def drop(update):
@@ -297,9 +304,6 @@ class Backbone(nn.Module):
         angles = rotary(config.block_size, config.n_embd // config.n_head)
         self.register_buffer("angles", angles, persistent=False)
         self.blocks = nn.ModuleList(Block(config, is_causal, ahead) for _ in range(config.n_layer))
-        for block in self.blocks:  # a block starts as the identity, its convolution being 0 too
-            nn.init.zeros_(block.attn.out.weight)
-            nn.init.zeros_(block.down.weight)
 
     def forward(self, x, cache=None):
         """x: (B, T, C) embeddings -> (B, T, C) features; with a cache or a View, of the positions that it says."""

@@ -26,7 +26,12 @@ def default_path(name):
 
 def resume_path(path):
     """Where the state of a training that will become `path` lies."""
-    return path.with_name(path.name.removesuffix(".pt") + ".resume.pt")
+    return path.with_suffix(".resume.pt")
+
+
+def check_name(path):
+    """Raise UserError unless a path ends as weights do: no training replaces another file."""
+    check(path.suffix == ".pt", f"{path}: a weights file ends in .pt; name another")
 
 
 def write(path, payload):
@@ -37,29 +42,12 @@ def write(path, payload):
         file.write(whole.getbuffer())
 
 
-def is_not_checkpoint(path):
-    """Whether there is a file that begins as no weights do, damaged ones included: a text, a table, a picture."""
-    if not os.path.isfile(path):
-        return False
-    with reading(path), open(path, "rb") as file:
-        start = file.read(4)
-    return not b"PK\x03\x04".startswith(start) and start[0] not in (0, 0x80)  # a zip archive, zeros, a pickle
-
-
-def raw(path, hint):
-    """The bytes of a file that `write` made. Raises UserError that names the file and the command that makes it."""
-    with reading(path, "name a weights file"):
-        try:
-            return path.read_bytes()
-        except FileNotFoundError as error:
-            go_on = " --resume" if resume_path(path).exists() and hint.startswith("uv run") else ""
-            raise UserError(f"{path}: no such file. Train it: {hint}{go_on}") from error
-
-
 def read(path, hint):
-    """Load a dictionary that `write` saved. Raises UserError as `raw` does; what begins as no weights do is not to be replaced."""
-    check(not is_not_checkpoint(path), f"{path}: not a weights file; name another")
-    whole = io.BytesIO(raw(path, hint))
+    """Load a dictionary that `write` saved. Raises UserError that names the file and the command that makes it."""
+    check_name(path)
+    check(os.path.lexists(path), f"{path}: no such file. Train it: {hint}")
+    with reading(path, "name a weights file"):
+        whole = io.BytesIO(path.read_bytes())
     with damaged(path, hint), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch has advice on pickles that are not its own
         payload = torch.load(whole, map_location="cpu", weights_only=True)

@@ -47,13 +47,9 @@ class Alphabet:
         """Text -> tokens (len(text),) long. Raises UserError that lists the characters outside the alphabet."""
         token = {character: i for i, character in enumerate(self.characters)}
         unknown = sorted(set(text) - token.keys())
-        listed = " ".join(map(repr, unknown[:20])) + (f" and {len(unknown) - 20} more" if len(unknown) > 20 else "")
         hint = "--infill fills masked characters. " if self.mask in unknown else ""
-        known = self.characters[:100] + "..." * (len(self) > 100)
-        check(
-            not unknown,
-            f"characters that the model does not know: {listed}. {hint}It knows: {known!r} ({len(self)} characters)",
-        )
+        few, known = "".join(unknown[:20]), self.characters[:100]
+        check(not unknown, f"characters that the model does not know: {few!r}. {hint}It knows: {known!r}")
         return torch.tensor([token[character] for character in text], dtype=torch.long)
 
     def encode_masked(self, text):
@@ -187,8 +183,4 @@ def blocks(path):
     """The code points (n,) uint32 of a UTF-8 file, block after block; a byte order mark is left out, line ends are \\n."""
     with open(path, encoding="utf-8-sig") as file:
         while text := file.read(BLOCK):
-            yield codes_of(text)
-
-
-def codes_of(text):
-    return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+            yield np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)

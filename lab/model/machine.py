@@ -144,20 +144,17 @@ class Rng:
     def _mine(self, joint):
         return joint.chunk(self.world)[self.rank]
 
-    def _draw(self, draw, rows, *shape):
-        return self._mine(draw((rows * self.world, *shape), generator=self.generator))
-
     def rand(self, rows, *shape):
         """Uniform numbers in [0, 1): (rows, *shape)."""
-        return self._draw(torch.rand, rows, *shape)
+        return self._mine(torch.rand(rows * self.world, *shape, generator=self.generator))
 
     def randn(self, rows, *shape):
         """Standard normal numbers: (rows, *shape)."""
-        return self._draw(torch.randn, rows, *shape)
+        return self._mine(torch.randn(rows * self.world, *shape, generator=self.generator))
 
     def randint(self, high, rows):
         """Integers in 0 .. high - 1: (rows,)."""
-        return self._draw(partial(torch.randint, high), rows)
+        return self._mine(torch.randint(high, (rows * self.world,), generator=self.generator))
 
     def stratified(self, rows):
         """Uniform numbers in [0, 1), one in each of as many equal slices as the joint batch has rows: (rows,)."""
