@@ -3,7 +3,7 @@
     uv run --extra onnx export.py
     uv run --extra onnx export.py --weights my_gpt.pt --output-dir my_folder
 
-Its metadata say what the numbers mean: alphabet, mask symbol, sizes, method, opening, how it was trained.
+Its metadata say what the numbers mean: alphabet, mask symbol, sizes, method, opening, how it was trained; as JSON.
 What a graph takes and gives: lab/model/onnx_graph.py.
 """
 
@@ -19,7 +19,7 @@ import methods
 from lab import cli, files
 from lab.model import checkpoint, onnx_graph
 
-ABOUT = "tiny-diffusion"
+ABOUT = "tiny-diffusion"  # the name of the metadata
 
 
 @dataclass(frozen=True)
@@ -34,22 +34,15 @@ class Args:
         cli.check(has_packages, "export.py needs packages that are not installed: uv sync --extra onnx")
 
 
-def described(path):
-    """What a weights file says of itself -> {name: text}; what is no text as JSON."""
-    said = {name: value for name, value in checkpoint.read(path, "").items() if name not in ("format", "model")}
-    method = said.pop("name")
-    sizes = said.pop("config")
-    said |= {"method": method, "sizes": sizes, "mask_token": sizes["vocab_size"], "made_by": ABOUT}
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in said.items()}
-
-
 def main(args):
     """Export every file."""
     import onnx  # not at the top: an extra
 
     for path in args.weights:
         graph = onnx.load_from_string(onnx_graph.graph_of(methods.load(path=path).model))
-        onnx.helper.set_model_props(graph, described(path))
+        said = checkpoint.read(path, hint="")
+        del said["model"]
+        onnx.helper.set_model_props(graph, {ABOUT: json.dumps(said)})
         place = args.output_dir / f"{path.stem}.onnx"
         with files.atomic(place) as file:
             file.write(graph.SerializeToString())

@@ -177,10 +177,9 @@ def test_exported_files_are_read_without_our_code(saved, tmp_path, method):
         given["visible"] |= np.tri(9, dtype=bool)
     more = (torch.tensor(given["visible"]),) if method is streams else ()
     np.testing.assert_allclose(session.run(["logits"], given)[0], model(x, *more).detach(), atol=3e-5, rtol=0)
-    said = session.get_modelmeta().custom_metadata_map
-    assert (said["method"], said["characters"], said["mask"]) == (method.name, alphabet.characters, alphabet.mask)
-    assert (said["opening"], json.loads(said["provenance"])) == (opening, provenance)
-    assert json.loads(said["sizes"])["block_size"] == 32
+    said = json.loads(session.get_modelmeta().custom_metadata_map["tiny-diffusion"])
+    assert (said["name"], said["characters"], said["mask"]) == (method.name, alphabet.characters, alphabet.mask)
+    assert (said["opening"], said["provenance"], said["config"]["block_size"]) == (opening, provenance, 32)
     assert str(tmp_path) not in (folder / "mine.onnx").read_bytes().decode("latin-1")
 
 

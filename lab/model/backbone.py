@@ -45,7 +45,7 @@ def zero_linear(inputs, outputs):
 
 def l2_normalize(x):
     """x (..., C) divided by its norm over channels."""
-    return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(1e-6)
+    return F.normalize(x, dim=-1, eps=1e-6)
 
 
 def norm(x):

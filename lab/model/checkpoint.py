@@ -81,12 +81,11 @@ def save(path, model, description):
 def load(path, method, hint=None, other=None):
     """Read the weights of a method -> (model in float32 on the CPU, alphabet, opening, provenance).
 
-    hint: the command that makes the file; default: a training without other flags; other: a method whose weights do as well.
+    hint: the command that makes the file; default: a training of the method; other: a method whose weights do as well.
     Raises UserError when the file is missing, damaged, foreign, or made for another method.
     """
     name = method.name
-    place = [] if path == default_path(name) else ["--weights", path]
-    hint = hint or uv_run(f"{name}.py", "--train", *place)
+    hint = hint or uv_run(f"{name}.py", "--train", "--weights", path)
     payload = read(path, hint)
     made_for = payload["name"]
     if other and made_for == other.name:

@@ -57,21 +57,14 @@ class Session:
         recorded = self.rows and self.rows[-1]["step"] == self.step
         return not recorded and (self.step % every == 0 or self.is_finished)
 
-    def accumulate(self, losses):
-        """Count a step and its losses, by name."""
-        self.step += 1
-        self.sums.update(losses)
-
     def evaluate(self):
         """Measure both splits, add a row to the log, with the means since the last one; remember the best weights so far."""
         train_loss, val_loss = map(self.trainer.evaluate, self.splits)
         check(math.isfinite(val_loss), f"loss is NaN or infinite after {self.step} steps: lower --muon-lr or --adam-lr")
         row = {"elapsed_sec": self.elapsed, "train_loss": train_loss, "val_loss": val_loss}
-        if self.sums:
-            steps = self.step - self.rows[-1]["step"]
-            row |= {name: total / steps for name, total in self.sums.items()}
-        rounded = {name: round(float(value), 5) for name, value in row.items()}
-        self.rows.append({"step": self.step} | rounded)
+        steps = self.step - self.rows[-1]["step"] if self.rows else 0
+        row |= {name: total / steps for name, total in self.sums.items()}  # before the first step there are none
+        self.rows.append({"step": self.step} | {name: round(float(value), 5) for name, value in row.items()})
         self.sums.clear()
         if val_loss < self.best:
             self.best = val_loss
@@ -143,7 +136,8 @@ def run(session, corpus, seed):
                 return
             losses = ranks.mean(next(steps) | {"stopped": interrupt.seen is not None})
             stopped = losses.pop("stopped") > 0
-            session.accumulate(losses)
+            session.step += 1
+            session.sums.update(losses)
             session.elapsed = time.monotonic() - began
             bar.show(session.step)
 
