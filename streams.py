@@ -23,7 +23,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-import gpt
 from lab import cli, command
 from lab.cli import check_range
 from lab.decoding.canvas import Windows
@@ -221,7 +220,6 @@ METHOD = Method(
     generate=generate,
     nll=exact_nll,
     is_exact=True,
-    extends=gpt.METHOD,
 )
 
 

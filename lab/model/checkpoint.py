@@ -7,13 +7,12 @@ import contextlib
 import io
 import os
 import warnings
-from dataclasses import asdict, fields
+from dataclasses import asdict
 
 import torch
 
 from lab.cli import ROOT, UserError, check, uv_run
 from lab.files import atomic, reading
-from lab.model.backbone import Config
 from lab.model.corpus import Alphabet
 
 FORMAT = 2
@@ -78,20 +77,18 @@ def save(path, model, description):
     write(path, {**description, "model": weights})
 
 
-def load(path, method, hint=None, other=None):
+def load(path, method, hint=None):
     """Read the weights of a method -> (model in float32 on the CPU, alphabet, opening, provenance).
 
-    hint: the command that makes the file; default: a training of the method; other: a method whose weights do as well.
+    hint: the command that makes the file; default: a training of the method.
     Raises UserError when the file is missing, damaged, foreign, or made for another method.
     """
     name = method.name
     hint = hint or uv_run(f"{name}.py", "--train", "--weights", path)
     payload = read(path, hint)
     made_for = payload["name"]
-    if other and made_for == other.name:
-        method = other
     wrong = f"{path}: holds weights of {made_for!r}, not of {name}; name weights of {name}, or use {made_for}.py"
-    check(made_for == method.name, wrong)
+    check(made_for == name, wrong)
     with damaged(path, hint):
         config = method.Config(**payload["config"])
         alphabet = Alphabet(payload["characters"], payload["mask"])
@@ -108,16 +105,9 @@ def load(path, method, hint=None, other=None):
 
 
 def initialise(model, path, method, alphabet):
-    """Copy the weights of --init, those of the method or of the one that it extends. Raises UserError where they do not fit.
-
-    Where a tensor is larger than that of the other method (one embedding more, a wider convolution) they are its first part.
-    """
-    other, characters, *_ = load(path, method, other=method.extends)
-    sizes = [size.name for size in fields(Config) if size.name != "dropout"]
+    """Copy the weights of --init. Raises UserError where they do not fit."""
+    other, characters, *_ = load(path, method)
+    sizes = vars(model.config).keys() - {"dropout", "flow_weight"}  # those change no weights
     same = characters == alphabet and all(getattr(other.config, n) == getattr(model.config, n) for n in sizes)
-    own = model.state_dict()
-    given = other.state_dict()
-    room = same and all(n <= m for name in given for n, m in zip(given[name].shape, own[name].shape, strict=True))
-    check(room, f"{path}: made for another alphabet or other sizes; --init needs the same ones")
-    for name, weights in given.items():
-        own[name][tuple(map(slice, weights.shape))] = weights
+    check(same, f"{path}: made for another alphabet or other sizes; --init needs the same ones")
+    model.load_state_dict(other.state_dict())
