@@ -100,7 +100,7 @@ class Ranks:
         self.is_main = self.rank == 0
 
     def join(self, device):
-        """Meet the other processes; returns the device of this one."""
+        """Meet the other processes -> the device of this one."""
         if self.world > 1:
             if device.type == "cuda":
                 device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
@@ -108,16 +108,16 @@ class Ranks:
             else:
                 device = torch.device("cpu")  # gloo, the other way to meet, knows no Apple GPU
             torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        self.device = device
         return device
 
     def mean(self, numbers):
         """The means over the processes of numbers that each has, by name; all get the same ones."""
         if self.world == 1:
             return numbers
-        device = next(value.device for value in numbers.values() if torch.is_tensor(value))
-        sums = torch.stack([torch.as_tensor(value, dtype=torch.float32, device=device) for value in numbers.values()])
+        sums = torch.tensor([float(value) for value in numbers.values()], device=self.device)
         torch.distributed.all_reduce(sums)
-        return dict(zip(numbers, sums / self.world, strict=True))
+        return dict(zip(numbers, (sums / self.world).tolist(), strict=True))
 
     def __enter__(self):
         return self
