@@ -107,9 +107,10 @@ class Windows:
         spare = self.width - (last + 1 - first)
         known_after = (~masked & (positions > last)).any(1, keepdim=True)
         start = (first - torch.where(known_after, spare // 2, spare)).clamp(0, masked.size(1) - self.width)
-        old = torch.stack((self.start, self.stop, self.size, self.calls + 1))
-        new = torch.stack((start, stop, chunk.sum(1, keepdim=True), torch.zeros_like(start)))
-        self.start, self.stop, self.size, self.calls = torch.where(unfinished, old, new)
+        self.start = torch.where(unfinished, self.start, start)
+        self.stop = torch.where(unfinished, self.stop, stop)
+        self.size = torch.where(unfinished, self.size, chunk.sum(1, keepdim=True))
+        self.calls = torch.where(unfinished, self.calls + 1, 0)
 
     def next_window(self):
         """The Window of the next pass. Even and odd positions alternate: a draft is scored without its neighbours."""
