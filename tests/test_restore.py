@@ -73,6 +73,12 @@ def test_gaps_may_be_longer_than_windows():
     assert restored(gap)[0] == TRUTH
 
 
+def test_a_character_is_looked_at_with_a_quarter_of_a_window_before_it():
+    """Windows begin at 0, 8, 16 ...: the one that begins with the gap sees nothing that is known."""
+    found = dict(restored(TRUTH[:16] + "_" * 12)[1])
+    assert [found[position][0][1] for position in range(16, 20)] == pytest.approx([0.9] * 4)
+
+
 def test_unknown_characters_stay_and_mislead_nobody():
     text = damaged()
     text = text[:30] + "é" + text[31:60] + "é\r" + text[62:]
