@@ -24,7 +24,7 @@ from lab.decoding.canvas import Windows
 from lab.decoding.revision import revised
 from lab.decoding.sampling import sample_tokens
 from lab.decoding.unmasking import MOST, reverse_step, select_positions, two_temps
-from lab.model.backbone import Backbone, Config
+from lab.model.backbone import Backbone, Config, zero_linear
 from lab.model.likelihood import nelbo
 from lab.model.method import Method
 from lab.training.trainer import Recipe
@@ -38,8 +38,6 @@ class Decoding:
     top_k: cli.one_number_or_all() = None  # draw from the k likeliest characters only, or from all
     # [NEW] which positions a pass unmasks: those with enough confidence, apart from each other, or at random (steps)
     confidence_threshold: float = 0.0  # unmask positions at least this confident; if none is, the most confident one
-    confidence_top_k: int | None = None  # confidence: sum of the k highest probabilities; default top_k up to 3, else 1
-    confidence_temp: float | None = None  # temperature of confidence and entropy; default temp, or 1 below temp 0.25
     spacing: int = 8  # positions unmasked in one pass lie more than this apart; 0: anywhere
     draft_threshold: float = 1.0  # below confidence_threshold: two stages, with drafts at least this confident
     confirm_threshold: float = 0.85  # two stages: a draft becomes final at this probability
@@ -51,9 +49,8 @@ class Decoding:
 
     def __post_init__(self):
         check_range(self, 0, math.inf, "temp", "cool_to")
-        check_range(self, 0.01, math.inf, "confidence_temp")
         check_range(self, 0, MOST, "spacing", "steps", "revise")
-        check_range(self, 1, math.inf, "top_k", "confidence_top_k", "target_chunk_len")
+        check_range(self, 1, math.inf, "top_k", "target_chunk_len")
         check_range(self, 0, 1, "confidence_threshold", "draft_threshold", "confirm_threshold", "replace_margin")
 
 
@@ -66,8 +63,7 @@ class Model(nn.Module):
         self.token_emb = nn.Embedding(config.vocab_size + 1, config.n_embd)  # [NEW] last row: the mask
         nn.init.normal_(self.token_emb.weight, std=0.02)  # learns faster than from PyTorch's 1
         self.backbone = Backbone(config, is_causal=False)  # [NEW] both sides are seen
-        self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
-        nn.init.zeros_(self.lm_head.weight)
+        self.lm_head = zero_linear(config.n_embd, config.vocab_size)
 
     def forward(self, idx):
         """idx: (B, T) tokens, vocab_size where masked -> (B, T, V) logits."""

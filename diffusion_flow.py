@@ -92,9 +92,8 @@ class Model(diffusion.Model):
 
     def __init__(self, config):
         super().__init__(config)
-        self.flow_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)  # [NEW] reads characters off a flow
+        self.flow_head = backbone.zero_linear(config.n_embd, config.vocab_size)  # [NEW] reads characters off a flow
         self.t_mlp = nn.Sequential(nn.Linear(2, 64), nn.SiLU(), nn.Linear(64, config.n_embd))  # [NEW] tells the time
-        nn.init.zeros_(self.flow_head.weight)
 
     def forward(self, idx, evidence=None, snr=None):
         """idx: (B, T) tokens, vocab_size where masked -> (B, T, V) logits, those of (2) without the y of the position.
@@ -135,11 +134,6 @@ def loss(model, idx, config, rng):
     return ce + config.flow_weight * flow, parts  # [NEW]
 
 
-def posterior(probs, evidence):
-    """[NEW] Equation (2), from the probabilities that the context gives: (B, W, V) both."""
-    return torch.softmax(probs.log() + evidence, dim=-1)
-
-
 def advance_evidence(probs, evidence, snr, guided, decoding, rngs):
     """[NEW] One step of the flow, equation (3): flow_step of the remaining noise, over the squared perplexity of a position.
 
@@ -158,10 +152,10 @@ def advance_evidence(probs, evidence, snr, guided, decoding, rngs):
 
 @revised
 @torch.inference_mode()
-def generate(model, canvas, decoding, rngs, flow=advance_evidence):
+def generate(model, canvas, decoding, rngs):
     """Fill the canvas chunk after chunk, many characters a pass; the flow guides the early passes of each chunk.
 
-    canvas: masked positions anywhere; rngs: one generator per row; flow: what becomes of the evidence after a pass.
+    canvas: masked positions anywhere; rngs: one generator per row.
     Yields a Frame per forward pass.
     """
     device, config = model.lm_head.weight.device, model.config
@@ -175,12 +169,10 @@ def generate(model, canvas, decoding, rngs, flow=advance_evidence):
         snr, y = snr * carries, y * carries[..., None]  # [NEW]
         x = window.idx.masked_fill(window.hidden, config.vocab_size)
         logits = model(x.to(device), y.float().to(device), snr.float().to(device))
-        probs, conf_probs = two_temps(logits, decoding, window)  # (B, W, V) both
-        same, probs = probs is conf_probs, torch.where(guided[..., None], posterior(probs, y), probs)  # [NEW]
-        conf_probs = probs if same else torch.where(guided[..., None], posterior(conf_probs, y), conf_probs)
+        probs, conf_probs = two_temps(logits, decoding, window, y)  # [NEW] equation (2), (B, W, V) both
         idx, masked, draft = unmask(window, probs, conf_probs, decoding, rngs)
         if guided.any():  # [NEW]
-            y, snr = flow(probs, y, snr, guided & masked, decoding, rngs)
+            y, snr = advance_evidence(probs, y, snr, guided & masked, decoding, rngs)
         yield windows.commit(window, idx, masked, draft, probs)._replace(certainty=1 - noise_share(snr))  # [NEW]
 
 

@@ -20,7 +20,7 @@ from lab import cli, command
 from lab.cli import check_range
 from lab.decoding.canvas import Frame
 from lab.decoding.sampling import probabilities, sample_tokens
-from lab.model.backbone import Backbone, Cache, Config
+from lab.model.backbone import Backbone, Cache, Config, zero_linear
 from lab.model.likelihood import exact_nll
 from lab.model.method import Method
 from lab.training.trainer import Recipe
@@ -47,8 +47,7 @@ class Model(nn.Module):
         self.token_emb = nn.Embedding(config.vocab_size, config.n_embd)
         nn.init.normal_(self.token_emb.weight, std=0.02)  # learns faster than from PyTorch's 1
         self.backbone = Backbone(config, is_causal=True)
-        self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
-        nn.init.zeros_(self.lm_head.weight)
+        self.lm_head = zero_linear(config.n_embd, config.vocab_size)
 
     def forward(self, idx, cache=None):
         """idx: (B, T) tokens -> (B, T, V) logits of each next one; with a cache, idx follows the positions that it holds."""

@@ -11,7 +11,6 @@ import bisect
 import re
 import sys
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
@@ -22,8 +21,7 @@ from tyro.conf import Positional
 import methods
 from lab import cli
 from lab.cli import check, check_range
-from lab.decoding import beam
-from lab.decoding.canvas import Canvas, Windows
+from lab.decoding.canvas import Canvas
 from lab.decoding.sampling import probabilities
 from lab.files import check_place, reading
 from lab.measuring import records
@@ -40,48 +38,46 @@ class Args:
     mask: str = "_"  # the sign of one missing character
     keep_below: float = 0.0  # what is less probable than this stays masked
     spacing: int = 8  # characters written in one pass lie more than this apart; 0: anywhere
-    beam: int = 1  # fillings of each gap that are kept, of which the likeliest is written
 
     def __post_init__(self):
         check(len(self.mask) == 1, f"--mask {self.mask!r}: give one character")
         check_range(self, 0, 1, "keep_below")
-        check_range(self, 1, 1000, "beam")
 
 
 @torch.inference_mode()
-def first_looks(model, canvas, decoding):
-    """Probabilities (V,) of each masked position of one text by its position, given the known text alone: a pass a chunk."""
-    windows = Windows(canvas, model.config.block_size, decoding.target_chunk_len)
+def first_looks(model, idx, masked):
+    """Probabilities (V,) of each masked position of a text by its position, given the known text alone.
+
+    idx: (L,) tokens, vocab_size where not known; masked: (L,) bool. Windows overlap by half: but for the first, each tells of
+    the positions behind its first quarter.
+    """
+    size = model.config.block_size
     looks = {}
-    while windows.masked.any():
-        window = windows.next_window()
-        unknown = canvas.masked.gather(1, windows.columns)
-        x = window.idx.masked_fill(unknown, model.config.vocab_size)
-        probs = probabilities(model(x), temp=1)
-        new = window.masked[0]
-        looks |= zip(windows.columns[0, new].tolist(), probs[0, new], strict=True)
-        windows.commit(window, window.idx, torch.zeros_like(new)[None], window.drafts, probs)
+    for start in range(0, len(idx), (size + 1) // 2):
+        first = start + size // 4 if start else 0
+        places = first + masked[first : start + size].nonzero()[:, 0]
+        if len(places):
+            probs = probabilities(model(idx[None, start : start + size]), temp=1)[0]
+            looks |= zip(places.tolist(), probs[places - start], strict=True)
     return looks
 
 
-def restore(engine, text, mask, decoding, width=1, show=lambda count: None):
+def restore(engine, text, mask, decoding):
     """The likeliest characters for the mask signs of a text of any length.
 
-    width: fillings of each gap that a beam search keeps; 1: none, the engine's own sampler writes. show: called after each
-    pass with the number of characters that are written. Yields (position, [(character, probability), ...]): the character
-    written, then the likeliest five at the first look. All probabilities are those of the first look, given the known text
-    alone: later ones take for certain what was written.
+    Yields (position, [(character, probability), ...]): the character written, then the likeliest five at the first look. All
+    probabilities are those of the first look, given the known text alone: later ones take for certain what was written.
     """
     known = engine.alphabet.characters
     token = {character: i for i, character in enumerate(known)}
     hidden = len(known)
-    masked = torch.tensor([[character == mask for character in text]])
-    idx = torch.tensor([[hidden if character == mask else token.get(character, hidden) for character in text]])
-    canvas = Canvas(idx, masked)
-    looks = first_looks(engine.model, canvas, decoding)
-    writer = engine.sampled_by(partial(beam.generate, width=width)) if width > 1 else engine
-    for frame, _ in frames(writer, Trial(canvas, decoding, (0,))):
-        show(int((masked & ~frame.masked).sum()))
+    masked = torch.tensor([character == mask for character in text])
+    idx = torch.tensor([hidden if character == mask else token.get(character, hidden) for character in text])
+    looks = first_looks(engine.model, idx, masked)
+    canvas = Canvas(idx, masked).repeat(1)
+    with Bar("restoring", int(masked.sum()), unit="characters") as bar:
+        for frame, _ in frames(engine, Trial(canvas, decoding, (0,))):
+            bar.show(int((masked & ~frame.masked).sum()))
     for position, probs in looks.items():
         best = [frame.idx[0, position], *probs.topk(min(5, hidden)).indices]
         yield position, [(known[i], probs[i].item()) for i in best]
@@ -112,14 +108,12 @@ def main(args):
     characters = list(text)
     rows = []
     starts = [0, *(end.end() for end in re.finditer("\n", text))]  # of the lines
-    with Bar("restoring", text.count(args.mask), unit="characters") as bar:
-        restored = restore(engine, text, args.mask, decoding, args.beam, bar.show)
-        for position, ((character, probability), *best) in restored:
-            line = bisect.bisect(starts, position)
-            is_restored = probability >= args.keep_below
-            characters[position] = character if is_restored else args.mask
-            row = {"line": line, "column": position - starts[line - 1] + 1, "character": character}
-            rows.append(row | {"probability": probability, "is_restored": is_restored, "likeliest": best})
+    for position, ((character, probability), *best) in restore(engine, text, args.mask, decoding):
+        line = bisect.bisect(starts, position)
+        is_restored = probability >= args.keep_below
+        characters[position] = character if is_restored else args.mask
+        row = {"line": line, "column": position - starts[line - 1] + 1, "character": character}
+        rows.append(row | {"probability": probability, "is_restored": is_restored, "likeliest": best})
     records.write_text(args.output, "".join(characters))
     records.write_json(about, records.stamp(args) | {"rows": rows})
     sure = [row["probability"] for row in rows if row["is_restored"]]

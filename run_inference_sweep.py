@@ -26,8 +26,6 @@ class Args(experiment.Args):
     top_k: comma_list(number_or_all) = ()  # numbers, or all
     streams: comma_list(int) = ()
     confidence_threshold: comma_list(float) = ()
-    confidence_top_k: comma_list(int) = ()
-    confidence_temp: comma_list(float) = ()
     spacing: comma_list(int) = ()
     draft_threshold: comma_list(float) = ()
     confirm_threshold: comma_list(float) = ()

@@ -23,13 +23,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-import gpt
 from lab import cli, command
 from lab.cli import check_range
 from lab.decoding.canvas import Windows
 from lab.decoding.sampling import choose_tokens, probabilities, uniforms
 from lab.model import backbone
-from lab.model.backbone import Backbone, View, ViewCache
+from lab.model.backbone import Backbone, View, empty_layers, zero_linear
 from lab.model.likelihood import ROWS
 from lab.model.method import Method
 from lab.training.trainer import Recipe
@@ -69,8 +68,7 @@ class Model(nn.Module):
         self.token_emb = nn.Embedding(config.vocab_size + 1, config.n_embd)  # [NEW] last row: the mask
         nn.init.normal_(self.token_emb.weight, std=0.02)  # learns faster than from PyTorch's 1
         self.backbone = Backbone(config, is_causal=True, ahead=config.ahead)  # [NEW]
-        self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
-        nn.init.zeros_(self.lm_head.weight)
+        self.lm_head = zero_linear(config.n_embd, config.vocab_size)
 
     def forward(self, idx, visible, cache=None, columns=None):
         """idx: (B, S) the token before each position, vocab_size where none is written yet -> (B, S, V) logits of its own.
@@ -169,7 +167,7 @@ def exact_nll(model, windows, repeats=1):
 
 
 def forward_pass(model, before, order, due, cache):
-    """[NEW] Compute the positions that are due, (B, T) bool, behind what a ViewCache holds: columns (B, S), logits (B, S, V).
+    """[NEW] Compute the positions that are due, (B, T) bool, behind what a cache holds: columns (B, S), logits (B, S, V).
 
     before: (B, T) the token before each position. Rows with fewer compute others too, which changes nothing that is in view.
     """
@@ -189,7 +187,7 @@ def generate(model, canvas, decoding, rngs):
     config = model.config
     windows = Windows(canvas, config.block_size, decoding.target_chunk_len)
     B, W = len(canvas.idx), windows.width
-    cache = ViewCache(config, B, W, like=model.lm_head.weight)
+    cache = empty_layers(config, B, W, like=model.lm_head.weight)
     order = Order(*torch.zeros(2, B, W, dtype=torch.long))
     while windows.masked.any():
         window = windows.next_window()
@@ -200,9 +198,7 @@ def generate(model, canvas, decoding, rngs):
             chunk = [x.masked_fill(later, W) for x in order_of(~window.masked, decoding.streams)]
             order = Order(*(torch.where(begins, *x) for x in zip(chunk, order, strict=True)))
         due = unfinished & (order.passes.clamp(min=0) == window.calls)  # the known text with the first characters
-        before = F.pad(window.idx, (1, 0), value=config.vocab_size)[:, :-1]
-        earlier = windows.idx.gather(1, (windows.start - 1).clamp(min=0))
-        before[:, :1] = torch.where(windows.start > 0, earlier, before[:, :1])
+        before = F.pad(windows.idx, (1, 0), value=config.vocab_size).gather(1, windows.columns)
         columns, logits = forward_pass(model, before, order, due, cache)
         probs = probabilities(logits, decoding.temp)
         u = uniforms(W, rngs, unfinished[:, 0]).gather(1, columns)
@@ -224,7 +220,6 @@ METHOD = Method(
     generate=generate,
     nll=exact_nll,
     is_exact=True,
-    extends=gpt.METHOD,
 )
 
 

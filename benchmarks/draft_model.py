@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from lab.cli import check
 from lab.decoding.canvas import Frame
 from lab.decoding.sampling import choose_tokens, probabilities, uniforms
-from lab.model.backbone import Cache, ViewCache
+from lab.model.backbone import Cache, empty_layers
 from streams import Order, forward_pass, order_of
 
 NEVER = 10**6  # the pass of what is not written
@@ -124,7 +124,7 @@ def generate_streams(model, canvas, decoding, rngs, ngrams, drafts):
     B, L = idx.shape
     size = model.config.block_size
     check_length(L, size)
-    cache = ViewCache(model.config, B, L, like=model.lm_head.weight)
+    cache = empty_layers(model.config, B, L, like=model.lm_head.weight)
     passes, begins = order_of(~masked, decoding.streams)
     passes = passes.masked_fill(masked, NEVER)
     starts = begins[0, masked[0]].unique()

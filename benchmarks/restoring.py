@@ -32,7 +32,6 @@ from benchmarks.draft_model import NGrams
 from benchmarks.output import Output, show
 from benchmarks.search import beam_search, by_ngrams, gpt_scorer
 from lab import cli
-from lab.decoding import beam
 from lab.decoding.canvas import Canvas
 from lab.decoding.sampling import generator, probabilities
 from lab.measuring import experiment, plots, stats, trials
@@ -43,7 +42,7 @@ from lab.model.likelihood import ROWS
 from lab.progress import Bar
 
 KINDS = ("scattered", "spans", "line ends")
-SEARCHES = ("diffusion, beam", "GPT, both sides")
+SEARCH = "GPT, both sides"
 BASELINE = "diffusion, spaced"
 SPACED = {"cool_to": 1.0, "spacing": 8}
 WAYS = {  # of each method without a search: its settings
@@ -56,7 +55,7 @@ WAYS = {  # of each method without a search: its settings
 @dataclass(frozen=True, kw_only=True)
 class Args(Output):
     windows: int = 96  # of the test split, as long as the models' own
-    searched: int = 24  # of these, for what takes long: the searches of GPT and of masked diffusion
+    searched: int = 24  # of these, for what takes long: the search of GPT
     shares: cli.comma_list(float) = (0.05, 0.15, 0.3, 0.5)  # of the characters, that are missing
     width: int = 16  # texts that a search of GPT keeps; that of n-grams keeps four times as many
     data: Path | None = None  # UTF-8 text; default Tiny Shakespeare
@@ -100,8 +99,6 @@ def ways(engines, corpus, width):
     for engine in engines:
         for name, settings in WAYS.get(engine.name, {}).items():
             yield name, partial(by_sampler, engine, settings)
-        if engine.name == "diffusion":
-            yield "diffusion, beam", partial(by_sampler, engine.sampled_by(beam.generate), SPACED)
         if engine.name == "gpt":
             for sees, kept in (("left side", 1), ("both sides", width)):
                 yield f"GPT, {sees}", partial(by_search, engine.alphabet, kept, partial(gpt_scorer, engine.model, kept))
@@ -121,7 +118,7 @@ def measure(texts, kind, share, ways, searched):
     """A row for each way of restoring these damaged texts: means, the interval of the share of right characters, and its
     difference from the baseline, paired.
 
-    searched: how many of the texts the searches restore.
+    searched: how many of the texts the search of GPT restores.
     """
     rng = generator(kind, share)
     rows = []
@@ -129,7 +126,7 @@ def measure(texts, kind, share, ways, searched):
         Bar.shown.show(Bar.shown.completed + 1, f"restoring {kind}, {share:.0%}")
         masked = damage(text, kind, share, rng)
         for name, way in ways if masked.any() else ():
-            if n < searched or name not in SEARCHES:
+            if n < searched or name != SEARCH:
                 began = time.perf_counter()
                 restored, passes = way(text, masked)
                 seconds = time.perf_counter() - began

@@ -43,6 +43,8 @@ class Args:
         check(self.train or not (self.resume or self.init), "--resume and --init go with --train")
         check_range(self, 0, 2**32 - 1, "seed")  # torch takes no other ones for different
         check(None in (self.infill, self.prompt), "--infill fills a text that you give: leave out --prompt")
+        if self.weights:
+            checkpoint.check_name(self.weights)
 
 
 @functools.cache
@@ -68,7 +70,6 @@ def main(method, args):
     if args.sampler:
         method = replace(method, generate=sampler_of(args.sampler))
     if should_train(method, args):
-        session.check_files(method, args)
         corpus = Corpus(args.data)
         check_writing(method, args, corpus)
         session.train(method, args, corpus)

@@ -35,7 +35,6 @@ HEAVY = (
     "dask",
     "distributed",
     "onnx",
-    "safetensors",
 )
 OURS = ("lab", "benchmarks")
 OUTWARD = ("subprocess.Popen", "os.system", "os.fork", "os.posix_spawn", "os.exec", "os.mkdir", "socket.connect")

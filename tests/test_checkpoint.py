@@ -98,16 +98,15 @@ def test_missing_file_is_refused(tmp_path):
     assert "no such file" in refusal(tmp_path / "nowhere.pt")
 
 
-@pytest.mark.parametrize("start", [b"step,loss", b"PKD wrote", b"GIF89a"])
-def test_a_file_that_never_held_weights_is_not_to_be_replaced(tmp_path, start):
-    (tmp_path / "x").write_bytes(start)
-    assert refusal(tmp_path / "x") == f"{tmp_path / 'x'}: not a weights file; name another"
+def test_a_file_of_another_name_is_not_to_be_replaced(tmp_path):
+    (tmp_path / "x.csv").write_text("step,loss")
+    assert refusal(tmp_path / "x.csv") == f"{tmp_path / 'x.csv'}: a weights file ends in .pt; name another"
 
 
-@pytest.mark.parametrize("start", [b"", b"PK", b"PK\x03\x04", b"\0\0\0\0", b"\x80\x02"])
+@pytest.mark.parametrize("start", [b"", b"PK", b"PK\x03\x04", b"\0\0\0\0", b"\x80\x02", b"step,loss"])
 def test_the_remedy_for_damaged_weights_is_a_training(tmp_path, start):
-    (tmp_path / "x").write_bytes(start)
-    assert "To replace it: uv run gpt.py --train" in refusal(tmp_path / "x")
+    (tmp_path / "x.pt").write_bytes(start)
+    assert "To replace it: uv run gpt.py --train" in refusal(tmp_path / "x.pt")
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.9, 0.999])
@@ -206,7 +205,8 @@ def test_advice_names_the_file_in_quotes(tmp_path):
 
 
 def test_folder_is_called_a_folder(tmp_path):
-    assert "directory" in refusal(tmp_path) and "name a weights file" in refusal(tmp_path)
+    (tmp_path / "w.pt").mkdir()
+    assert "directory; name a weights file" in refusal(tmp_path / "w.pt")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the words are the system's")

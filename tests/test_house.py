@@ -79,9 +79,9 @@ def test_no_script_imports_a_script():
         assert not imports(path) & scripts, path
 
 
-def test_the_two_edges_between_methods():
+def test_the_one_edge_between_methods():
     edges = {(name, other) for name in METHODS for other in METHODS if other in imports(ROOT / f"{name}.py")}
-    assert edges == {("diffusion_flow", "diffusion"), ("streams", "gpt")}
+    assert edges == {("diffusion_flow", "diffusion")}
 
 
 @every_file

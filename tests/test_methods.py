@@ -218,28 +218,23 @@ def random_probs(rows=2, width=30, characters=5, seed=0):
 
 
 CONFIDENCE = {
-    (1, None): 1,
-    (2, None): 2,
-    (3, None): 3,
-    (4, None): 1,
-    (None, None): 1,
-    (2, 1): 1,
-    (4, 4): 4,
-    (None, 9): 5,
+    1: 1,
+    2: 2,
+    3: 3,
+    4: 1,
+    None: 1,
 }
 
 
 @given(st.floats(0.2, 0.99), st.sampled_from([*CONFIDENCE]), st.integers(0, 1000))
-def test_threshold_fills_what_passes_or_else_the_most_confident(threshold, both, seed):
-    """Confidence sums confidence_top_k probabilities of the 5; not given, as many as are drawn from, if these are 3 or fewer."""
-    top_k, confidence_top_k = both
+def test_threshold_fills_what_passes_or_else_the_most_confident(threshold, top_k, seed):
+    """Confidence sums as many probabilities of the 5 as are drawn from, if these are 3 or fewer."""
     probs = random_probs(seed=seed)
     masked = torch.rand(2, 30, generator=generators(seed)[0]) < 0.6
     masked[:, 0] = True
-    settings = {"confidence_threshold": threshold, "top_k": top_k, "confidence_top_k": confidence_top_k}
-    idx, still, _ = step(probs, masked, **settings)
+    idx, still, _ = step(probs, masked, confidence_threshold=threshold, top_k=top_k)
     filled = masked & ~still
-    confidence = probs.topk(CONFIDENCE[both]).values.sum(-1).masked_fill(~masked, -1)
+    confidence = probs.topk(CONFIDENCE[top_k]).values.sum(-1).masked_fill(~masked, -1)
     for b in range(2):
         passing = masked[b] & (confidence[b] >= threshold)
         expected = passing.nonzero().flatten() if passing.any() else confidence[b].argmax()[None]
@@ -262,11 +257,11 @@ def test_when_cold_positions_are_chosen_by_the_untempered_probabilities(method, 
     for temp in (0.0, 0.05, 0.2):
         frame = first(temp=temp)
         assert torch.equal(frame.masked, warm.masked) and torch.equal(frame.draft, warm.draft)
-        assert not torch.equal(frame.masked, first(temp=temp, confidence_temp=0.3).masked)
+        assert not torch.equal(frame.masked, first(temp=0.3).masked)
     filled = canvas.masked & ~cold.masked
     assert torch.equal(cold.idx[filled], logits.argmax(-1).expand(2, 16)[filled])
     for temp in (0.25, 0.4):
-        assert torch.equal(first(temp=temp).masked, first(temp=temp, confidence_temp=temp).masked)
+        assert not torch.equal(first(temp=temp).masked, warm.masked)
 
 
 @given(st.integers(1, 8), st.integers(0, 1000))
@@ -290,16 +285,6 @@ def test_draws_stay_within_the_top_k(top_k, seed):
     idx, _, _ = step(probs, confidence_threshold=0.0, top_k=top_k)
     best = probs.topk(top_k).indices
     assert (best == idx[..., None]).any(-1).all()
-
-
-@pytest.mark.parametrize(
-    ("top_k", "confidence_top_k", "settled"), [(None, None, 1), (3, None, 3), (None, 3, 3), (3, 1, 1), (40, None, 1)]
-)
-def test_confidence_is_of_the_top_k_unless_it_has_a_number_of_its_own(top_k, confidence_top_k, settled):
-    probs = torch.tensor([[[0.4, 0.3, 0.3], [0.5, 0.3, 0.2], [0.35, 0.35, 0.3]]], dtype=torch.float64)
-    settings = {"confidence_threshold": 0.95, "top_k": top_k, "confidence_top_k": confidence_top_k}
-    _, still, _ = step(probs, **settings)
-    assert int((~still).sum()) == settled
 
 
 @pytest.mark.parametrize("calls", range(5))
@@ -336,7 +321,7 @@ DECODINGS = {
     "diffusion": [
         diffusion.Decoding(**TWO_STAGE),
         diffusion.Decoding(temp=1.0, top_k=None, confidence_threshold=0.0, spacing=2, target_chunk_len=10),
-        diffusion.Decoding(temp=1.0, confidence_threshold=0.5, confidence_top_k=4, spacing=0),
+        diffusion.Decoding(temp=1.0, confidence_threshold=0.5, top_k=3, spacing=0),
     ],
     "diffusion_flow": [
         diffusion_flow.Decoding(**TWO_STAGE),

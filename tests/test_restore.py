@@ -1,6 +1,5 @@
 """Restoring a damaged text: on a toy whose every probability is known, and as a command on tiny weights."""
 
-import itertools
 import json
 import re
 import runpy
@@ -74,6 +73,12 @@ def test_gaps_may_be_longer_than_windows():
     assert restored(gap)[0] == TRUTH
 
 
+def test_a_character_is_looked_at_with_a_quarter_of_a_window_before_it():
+    """Windows begin at 0, 8, 16 ...: the one that begins with the gap sees nothing that is known."""
+    found = dict(restored(TRUTH[:16] + "_" * 12)[1])
+    assert [found[position][0][1] for position in range(16, 20)] == pytest.approx([0.9] * 4)
+
+
 def test_unknown_characters_stay_and_mislead_nobody():
     text = damaged()
     text = text[:30] + "é" + text[31:60] + "é\r" + text[62:]
@@ -117,68 +122,6 @@ def test_so_it_is_behind_the_edge_of_a_chunk():
         assert probability == pytest.approx(probs[position, "abc".index(character)].item(), rel=1e-4)
 
 
-FILLINGS = {(0, 0): 0.36, (1, 0): 0.04, (1, 1): 0.2, (1, 2): 0.2, (2, 1): 0.2}  # of a gap, and how probable they are
-
-
-class Neighbours(nn.Module):
-    """Knows the FILLINGS of two gaps, which begin at 2 and 6: aa is the likeliest, but b (.44) comes first."""
-
-    def __init__(self):
-        super().__init__()
-        self.config = TOY.model.config
-        self.lm_head = nn.Linear(1, 1)
-
-    def forward(self, idx):
-        probs = torch.full((*idx.shape, 3), 1 / 3)
-        for row, found in zip(idx.tolist(), probs, strict=True):
-            for start in (2, 6):
-                known = row[start : start + 2]
-                fits = {f: p for f, p in FILLINGS.items() if all(k in (3, t) for k, t in zip(known, f, strict=True))}
-                for place, token in itertools.product((0, 1), range(3)):
-                    total = sum(p for f, p in fits.items() if f[place] == token)
-                    found[start + place, token] = total / max(sum(fits.values()), 1e-9)
-        return probs.log()
-
-
-@pytest.mark.parametrize("width, filling", [(1, "bb"), (2, "aa"), (9, "aa")])
-def test_a_beam_finds_the_likeliest_filling_of_each_gap(width, filling):
-    engine = Engine(diffusion, Neighbours(), TOY.alphabet, "")
-    found = restore.restore(engine, "aa__aa__", "_", DECODING, width)
-    assert "".join(best[0][0] for _, best in found) == 2 * filling
-
-
-def test_a_beam_restores_long_texts_of_many_gaps():
-    found = restore.restore(TOY, damaged(), "_", DECODING, 4)
-    assert all(best[0] == (TRUTH[position], pytest.approx(0.9)) for position, best in found)
-
-
-FOLLOWS = {"c": {"b": 0.44, "a": 0.36, "d": 0.2}, "a": {"a": 1}, "b": {"d": 1}, "d": {"b": 0.5, "c": 0.5}}
-
-
-class Markov(nn.Module):
-    """Knows what follows a character, in windows of two: from c the likeliest first step, b, leads to the unlikelier texts."""
-
-    def __init__(self):
-        super().__init__()
-        self.config = diffusion.Config(vocab_size=4, block_size=2, n_layer=1, n_head=2, n_embd=16)
-        self.lm_head = nn.Linear(1, 1)
-
-    def forward(self, idx):
-        probs = torch.full((*idx.shape, 4), 1 / 4)
-        for row, found in zip(idx.tolist(), probs, strict=True):
-            if row[0] < 4:
-                found[1] = torch.tensor([FOLLOWS["abcd"[row[0]]].get(character, 0) for character in "abcd"])
-        return probs.log()
-
-
-@pytest.mark.parametrize("width, filling", [(1, "bdb"), (2, "aaa")])
-def test_a_beam_keeps_its_fillings_whole_where_a_gap_is_longer_than_a_window(width, filling):
-    """What overtakes at the third character was another text from the first one on, which no window shows any more."""
-    engine = Engine(diffusion, Markov(), Alphabet("abcd"), "")
-    found = restore.restore(engine, "c___", "_", replace(DECODING, target_chunk_len=1), width)
-    assert "".join(best[0][0] for _, best in found) == filling
-
-
 @pytest.fixture
 def command(tmp_path, make_weights, capsys):
     """command(text, *flags) -> (status, what it printed) of restoring a file; weights of `method`."""
@@ -216,7 +159,6 @@ REFUSED = {
     "keep_below must lie in 0..1": ("to _e", ("--keep-below", "2")),
     "not a UTF-8 text": (b"to \xff_", ()),
     "is a folder or a device": ("to _e", ("--output", "/")),
-    "beam must lie": ("to _e", ("--beam", "0")),
     "spacing must lie": ("to _e", ("--spacing", "-1")),
 }
 

@@ -169,8 +169,8 @@ def test_top_k_is_a_number_or_all(flags, expected):
 
 
 def test_sweep_and_its_analysis(lab, capsys):
-    grid = {"temp": (0.7, 0.8), "top_k": (2, 3), "confidence_threshold": (0.75, 0.85, 0.95), "confidence_top_k": (4,)}
-    grid |= {"confidence_temp": (0.9,), "spacing": (1,), "draft_threshold": (0.5,), "confirm_threshold": (0.6,)}
+    grid = {"temp": (0.7, 0.8), "top_k": (2, 3), "confidence_threshold": (0.75, 0.85, 0.95)}
+    grid |= {"spacing": (1,), "draft_threshold": (0.5,), "confirm_threshold": (0.6,)}
     grid |= {"replace_margin": (0.1,), "target_chunk_len": (9,), "flow_step": (0.3,), "flow_until": (0.4,)}
     argv = flags_of({name: ",".join(map(str, values)) for name, values in grid.items()})
     argv += ["--module", "diffusion_flow", "--weights", lab.weights["diffusion_flow"], "--seeds", "1337,2027"]

@@ -19,7 +19,7 @@ export async function load(name, config) {
   return Object.assign(model, { config })
 }
 
-// A cache by position, as the ViewCache of lab/model/backbone.py, of T positions.
+// A cache by position, as empty_layers of lab/model/backbone.py makes it, of T positions.
 export function empty_cache({ n_layer, n_embd }, T) {
   const zeros = new ort.Tensor("float32", new Float32Array(n_layer * T * n_embd), [n_layer, 1, T, n_embd])
   return { past_keys: zeros, past_values: zeros, past_inputs: zeros }

@@ -37,7 +37,8 @@ def length_log_probs(model, left, right, most):
 def with_masks(engine, text, most, temp, rng):
     """A text in which each GAP sign has become masks, 1 .. most of them: the likeliest number, or at temp above 0 one drawn.
 
-    From left to right: of two gaps the first is told by the text up to the second. Raises UserError.
+    From left to right: of two gaps the first is told by the text up to the second. Where nothing known follows, all lengths are
+    as likely. Raises UserError.
     """
     alphabet, size = engine.alphabet, engine.model.config.block_size
     while GAP in text and GAP not in alphabet.characters:
@@ -46,8 +47,6 @@ def with_masks(engine, text, most, temp, rng):
         check(
             engine.method.is_masked, f"{GAP}: {engine.method.title} cannot tell the length of a gap; use diffusion.py"
         )
-        near = right_known[:SCORED].strip(alphabet.mask)
-        check(near, f"{GAP}: nothing known follows it within {SCORED} characters, so that it may have any length")
         check(1 <= most <= size - SCORED, f"longest_gap must lie in 1..{size - SCORED}, not {most}")
         idx, masked = alphabet.encode_masked(left + alphabet.mask + right_known)
         idx = idx.masked_fill(masked, len(alphabet))

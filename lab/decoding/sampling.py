@@ -5,10 +5,10 @@ import hashlib
 import torch
 
 
-def probabilities(logits, temp):
+def probabilities(logits, temp, evidence=0):
     """Logits (..., V) -> probabilities (..., V) in float64 on the CPU; temp 0 puts all on the likeliest token.
 
-    temp: a number, or (B, 1, 1), all of them 0 or none.
+    temp: a number, or (B, 1, 1), all of them 0 or none; evidence: (..., V), logits that no temperature changes.
     """
     logits = logits.detach().to("cpu").double()
     temp = torch.as_tensor(temp, dtype=torch.float64)
@@ -16,7 +16,7 @@ def probabilities(logits, temp):
         likeliest = logits.argmax(-1)
         return torch.nn.functional.one_hot(likeliest, logits.size(-1)).double()
     shifted = logits - logits.amax(-1, keepdim=True)
-    return torch.softmax(shifted / temp, dim=-1)
+    return torch.softmax(shifted / temp + evidence, dim=-1)
 
 
 def uniforms(width, rngs, rows):

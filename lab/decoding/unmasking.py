@@ -7,7 +7,7 @@ from lab.decoding.sampling import probabilities, uniforms
 
 MOST = 10**6  # the largest spacing and number of steps
 COLD = 0.25  # temperature below which tempered probabilities no longer tell positions apart
-FEW = 3  # characters to draw from, up to which their probabilities together are a confidence
+FEW = (1, 2, 3)  # characters to draw from, whose probabilities together are a confidence; the sum of many says nothing
 
 
 def select_positions(probs, masked, decoding):
@@ -36,10 +36,8 @@ def reverse_step(window, drawn, steps, rngs):
 
 
 def confidence_of(probs, decoding):
-    """Confidence of each position, the sum of its k highest probabilities: probs (B, W, V) -> (B, W)."""
-    k = decoding.confidence_top_k or decoding.top_k or 1
-    if decoding.confidence_top_k is None and k > FEW:
-        k = 1  # the sum of many says nothing
+    """Confidence of each position, the sum of its top_k probabilities; of one, where these are many: (B, W, V) -> (B, W)."""
+    k = decoding.top_k if decoding.top_k in FEW else 1
     return probs.topk(min(k, probs.size(-1))).values.sum(-1)
 
 
@@ -52,17 +50,17 @@ def cooled(decoding, window):
     return (decoding.temp * (decoding.cool_to + (1 - decoding.cool_to) * left))[:, None, None]
 
 
-def two_temps(logits, decoding, window):
+def two_temps(logits, decoding, window, evidence=0):
     """Probabilities that tokens are drawn from, and those that confidence and entropy are taken of: (B, W, V) both.
 
     The temperature of the latter is that of the draws, as in nathan-barry/tiny-diffusion; where the draws are colder than
-    COLD it is 1, as in LLaDA (arXiv 2502.09992) and Fast-dLLM: near temperature 0 all positions seem certain.
+    COLD it is 1, as in LLaDA (arXiv 2502.09992) and Fast-dLLM: near temperature 0 all positions seem certain. evidence: as
+    in `probabilities`.
     """
     temp = cooled(decoding, window)
-    own = decoding.confidence_temp
-    conf_temp = torch.where(temp < COLD, 1.0, temp) if own is None else torch.full_like(temp, own)
-    probs = probabilities(logits, temp)
-    return probs, probs if conf_temp.equal(temp) else probabilities(logits, conf_temp)
+    conf_temp = torch.where(temp < COLD, 1.0, temp)
+    probs = probabilities(logits, temp, evidence)
+    return probs, probs if conf_temp.equal(temp) else probabilities(logits, conf_temp, evidence)
 
 
 def spaced(entropy, candidates, spacing):

@@ -36,9 +36,16 @@ class Config:
         check(self.n_embd % (2 * self.n_head) == 0, f"n_embd {self.n_embd} is no multiple of 2 x n_head {self.n_head}")
 
 
+def zero_linear(inputs, outputs):
+    """A linear layer without bias whose weights begin at zero."""
+    layer = nn.Linear(inputs, outputs, bias=False)
+    nn.init.zeros_(layer.weight)
+    return layer
+
+
 def l2_normalize(x):
     """x (..., C) divided by its norm over channels."""
-    return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(1e-6)
+    return F.normalize(x, dim=-1, eps=1e-6)
 
 
 def norm(x):
@@ -128,13 +135,13 @@ class Layer(NamedTuple):
 class View:
     """What each position sees, to its left and to its right, where that is neither all nor all on the left.
 
-    visible: (B, S, T) bool; left, right: how far a convolution reaches. With a ViewCache only the positions in columns (B, S)
-    are computed; the cache has what else they see.
+    visible: (B, S, T) bool; left, right: how far a convolution reaches. With `empty_layers` as cache only the positions in
+    columns (B, S) are computed; it has what else they see.
     """
 
     def __init__(self, visible, left, right, cache=None, columns=None):
         B, _, T = visible.shape
-        self.visible = visible
+        self.visible = visible[:, None]
         self.cache = cache
         self.columns = columns
         self.left = left
@@ -142,60 +149,59 @@ class View:
         self.rows = torch.arange(B, device=visible.device)[:, None]
         positions = torch.arange(T, device=visible.device).expand(B, T) if columns is None else columns
         near = positions[..., None] + torch.arange(-left, right + 1, device=visible.device)  # (B, S, width)
-        inside = (near >= 0) & (near < T)
-        self.in_view = visible.gather(2, near.clamp(0, T - 1)) & inside
+        self.in_view = visible.gather(2, near.clamp(0, T - 1)) & (near >= 0) & (near < T)
         self.near = near.where(self.in_view, T)  # T: where a cache holds zeros
 
     def append(self, T):
-        """The positions of a pass, and a ViewLayer for each block."""
+        """The positions of a pass, and what each block works on: without a cache this."""
         if self.cache is None:
-            return slice(T), itertools.repeat(ViewLayer(self))
-        return self.columns[:, None], [ViewLayer(self, *held) for held in self.cache.layers]
-
-
-class ViewCache:
-    """Keys, values and the convolutions' inputs by position, of passes that compute positions in any order.
-
-    T: positions of a window; like: a tensor of the dtype and device wanted.
-    """
-
-    def __init__(self, config, rows, T, like):
-        keys = like.new_zeros(2, config.n_layer, rows, T, config.n_head, config.n_embd // config.n_head)
-        inputs = like.new_zeros(config.n_layer, rows, T + 1, config.n_embd)  # the last one stays 0
-        self.parts = (*keys, inputs)
-        self.layers = [*zip(*self.parts, strict=True)]
-
-
-class ViewLayer(NamedTuple):
-    """A View in one block, and what the cache holds for that."""
-
-    view: View
-    keys: torch.Tensor | None = None  # (B, T, H, D)
-    values: torch.Tensor | None = None  # the same
-    inputs: torch.Tensor | None = None  # (B, T + 1, C), of the convolution
+            return slice(T), itertools.repeat(self)
+        return self.columns[:, None], [ViewLayer(self, *held) for held in self.cache]
 
     def attend(self, q, k, v):
         """Attention to what is in view, of (B, H, S, D) each."""
-        view = self.view
-        if self.keys is not None:
-            self.keys[view.rows, view.columns] = k.transpose(1, 2)
-            self.values[view.rows, view.columns] = v.transpose(1, 2)
-            k = self.keys.transpose(1, 2)
-            v = self.values.transpose(1, 2)
-        return attend(q, k, v, view.visible[:, None])
+        return attend(q, k, v, self.visible)
 
     def convolve(self, x, weight):
-        """Depthwise convolution over what is in view, x (B, S, C) being its inputs there; weight: (C, width)."""
-        view = self.view
-        if self.inputs is not None:
-            self.inputs[view.rows, view.columns] = x
-            windows = self.inputs[view.rows[..., None], view.near]  # (B, S, width, C)
-            return (windows * weight.T).sum(2)
-        padded = F.pad(x, (0, 0, view.left, view.right))
+        """Depthwise convolution over what is in view of x (B, T, C); weight: (C, width)."""
+        padded = F.pad(x, (0, 0, self.left, self.right))
         total = 0
         for k, column in enumerate(weight.T):  # compiled to one loop; unfolded it takes nine times as long
-            total = total + padded[:, k : k + x.size(1)] * (view.in_view[:, :, k, None] * column)
+            total = total + padded[:, k : k + x.size(1)] * (self.in_view[:, :, k, None] * column)
         return total
+
+
+def empty_layers(config, rows, T, like):
+    """A cache of passes that compute the T positions of a window in any order: of each block what a ViewLayer holds.
+
+    like: a tensor of the dtype and device wanted.
+    """
+    keys = like.new_zeros(config.n_layer, rows, T, config.n_head, config.n_embd // config.n_head)
+    inputs = like.new_zeros(config.n_layer, rows, T + 1, config.n_embd)
+    return [*zip(keys, keys.clone(), inputs, strict=True)]
+
+
+class ViewLayer(NamedTuple):
+    """A View in one block, and what the cache holds there by position."""
+
+    view: View
+    keys: torch.Tensor  # (B, T, H, D)
+    values: torch.Tensor  # the same
+    inputs: torch.Tensor  # (B, T + 1, C), of the convolution; the last one stays 0
+
+    def attend(self, q, k, v):
+        """Attention of the new positions to what is in view, of (B, H, S, D) each."""
+        rows, columns = self.view.rows, self.view.columns
+        self.keys[rows, columns] = k.transpose(1, 2)
+        self.values[rows, columns] = v.transpose(1, 2)
+        return self.view.attend(q, self.keys.transpose(1, 2), self.values.transpose(1, 2))
+
+    def convolve(self, x, weight):
+        """Depthwise convolution at the new positions, x (B, S, C) being its inputs there; weight: (C, width)."""
+        rows = self.view.rows
+        self.inputs[rows, self.view.columns] = x
+        windows = self.inputs[rows[..., None], self.view.near]  # (B, S, width, C)
+        return (windows * weight.T).sum(2)
 
 
 class Convolution(nn.Module):
@@ -241,7 +247,7 @@ class Attention(nn.Module):
         self.n_head = config.n_head
         self.is_causal = is_causal
         self.qkv = nn.Linear(C, 3 * C, bias=False)
-        self.out = nn.Linear(C, C, bias=False)
+        self.out = zero_linear(C, C)
 
     def forward(self, x, angles, layer=None):
         """x: (B, T, C), with a cache's Layer behind what it holds; angles: cosines and sines of its positions."""
@@ -267,7 +273,7 @@ def dropout(x, p):
 
 
 class Block(nn.Module):
-    """Convolution, attention and MLP, each added to the residual stream."""
+    """Convolution, attention and MLP, each added to the residual stream; all three begin at zero."""
 
     def __init__(self, config, is_causal, ahead):
         super().__init__()
@@ -276,7 +282,7 @@ class Block(nn.Module):
         self.conv = Convolution(config, is_causal, ahead)
         self.attn = Attention(config, is_causal)
         self.up = nn.Linear(C, 4 * C, bias=False)
-        self.down = nn.Linear(4 * C, C, bias=False)
+        self.down = zero_linear(4 * C, C)
 
     def forward(self, x, angles, layer=None):
         def drop(update):
@@ -298,9 +304,6 @@ class Backbone(nn.Module):
         angles = rotary(config.block_size, config.n_embd // config.n_head)
         self.register_buffer("angles", angles, persistent=False)
         self.blocks = nn.ModuleList(Block(config, is_causal, ahead) for _ in range(config.n_layer))
-        for block in self.blocks:  # a block starts as the identity, its convolution being 0 too
-            nn.init.zeros_(block.attn.out.weight)
-            nn.init.zeros_(block.down.weight)
 
     def forward(self, x, cache=None):
         """x: (B, T, C) embeddings -> (B, T, C) features; with a cache or a View, of the positions that it says."""

@@ -7,13 +7,12 @@ import contextlib
 import io
 import os
 import warnings
-from dataclasses import asdict, fields
+from dataclasses import asdict
 
 import torch
 
 from lab.cli import ROOT, UserError, check, uv_run
 from lab.files import atomic, reading
-from lab.model.backbone import Config
 from lab.model.corpus import Alphabet
 
 FORMAT = 2
@@ -26,7 +25,12 @@ def default_path(name):
 
 def resume_path(path):
     """Where the state of a training that will become `path` lies."""
-    return path.with_name(path.name.removesuffix(".pt") + ".resume.pt")
+    return path.with_suffix(".resume.pt")
+
+
+def check_name(path):
+    """Raise UserError unless a path ends as weights do: no training replaces another file."""
+    check(path.suffix == ".pt", f"{path}: a weights file ends in .pt; name another")
 
 
 def write(path, payload):
@@ -37,29 +41,12 @@ def write(path, payload):
         file.write(whole.getbuffer())
 
 
-def is_not_checkpoint(path):
-    """Whether there is a file that begins as no weights do, damaged ones included: a text, a table, a picture."""
-    if not os.path.isfile(path):
-        return False
-    with reading(path), open(path, "rb") as file:
-        start = file.read(4)
-    return not b"PK\x03\x04".startswith(start) and start[0] not in (0, 0x80)  # a zip archive, zeros, a pickle
-
-
-def raw(path, hint):
-    """The bytes of a file that `write` made. Raises UserError that names the file and the command that makes it."""
-    with reading(path, "name a weights file"):
-        try:
-            return path.read_bytes()
-        except FileNotFoundError as error:
-            go_on = " --resume" if resume_path(path).exists() and hint.startswith("uv run") else ""
-            raise UserError(f"{path}: no such file. Train it: {hint}{go_on}") from error
-
-
 def read(path, hint):
-    """Load a dictionary that `write` saved. Raises UserError as `raw` does; what begins as no weights do is not to be replaced."""
-    check(not is_not_checkpoint(path), f"{path}: not a weights file; name another")
-    whole = io.BytesIO(raw(path, hint))
+    """Load a dictionary that `write` saved. Raises UserError that names the file and the command that makes it."""
+    check_name(path)
+    check(os.path.lexists(path), f"{path}: no such file. Train it: {hint}")
+    with reading(path, "name a weights file"):
+        whole = io.BytesIO(path.read_bytes())
     with damaged(path, hint), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch has advice on pickles that are not its own
         payload = torch.load(whole, map_location="cpu", weights_only=True)
@@ -90,21 +77,18 @@ def save(path, model, description):
     write(path, {**description, "model": weights})
 
 
-def load(path, method, hint=None, other=None):
+def load(path, method, hint=None):
     """Read the weights of a method -> (model in float32 on the CPU, alphabet, opening, provenance).
 
-    hint: the command that makes the file; default: a training without other flags; other: a method whose weights do as well.
+    hint: the command that makes the file; default: a training of the method.
     Raises UserError when the file is missing, damaged, foreign, or made for another method.
     """
     name = method.name
-    place = [] if path == default_path(name) else ["--weights", path]
-    hint = hint or uv_run(f"{name}.py", "--train", *place)
+    hint = hint or uv_run(f"{name}.py", "--train", "--weights", path)
     payload = read(path, hint)
     made_for = payload["name"]
-    if other and made_for == other.name:
-        method = other
     wrong = f"{path}: holds weights of {made_for!r}, not of {name}; name weights of {name}, or use {made_for}.py"
-    check(made_for == method.name, wrong)
+    check(made_for == name, wrong)
     with damaged(path, hint):
         config = method.Config(**payload["config"])
         alphabet = Alphabet(payload["characters"], payload["mask"])
@@ -121,16 +105,9 @@ def load(path, method, hint=None, other=None):
 
 
 def initialise(model, path, method, alphabet):
-    """Copy the weights of --init, those of the method or of the one that it extends. Raises UserError where they do not fit.
-
-    Where a tensor is larger than that of the other method (one embedding more, a wider convolution) they are its first part.
-    """
-    other, characters, *_ = load(path, method, other=method.extends)
-    sizes = [size.name for size in fields(Config) if size.name != "dropout"]
+    """Copy the weights of --init. Raises UserError where they do not fit."""
+    other, characters, *_ = load(path, method)
+    sizes = vars(model.config).keys() - {"dropout", "flow_weight"}  # those change no weights
     same = characters == alphabet and all(getattr(other.config, n) == getattr(model.config, n) for n in sizes)
-    own = model.state_dict()
-    given = other.state_dict()
-    room = same and all(n <= m for name in given for n, m in zip(given[name].shape, own[name].shape, strict=True))
-    check(room, f"{path}: made for another alphabet or other sizes; --init needs the same ones")
-    for name, weights in given.items():
-        own[name][tuple(map(slice, weights.shape))] = weights
+    check(same, f"{path}: made for another alphabet or other sizes; --init needs the same ones")
+    model.load_state_dict(other.state_dict())

@@ -7,7 +7,6 @@ reported on the test split.
 
 import hashlib
 import http.client
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,13 +46,9 @@ class Alphabet:
         """Text -> tokens (len(text),) long. Raises UserError that lists the characters outside the alphabet."""
         token = {character: i for i, character in enumerate(self.characters)}
         unknown = sorted(set(text) - token.keys())
-        listed = " ".join(map(repr, unknown[:20])) + (f" and {len(unknown) - 20} more" if len(unknown) > 20 else "")
         hint = "--infill fills masked characters. " if self.mask in unknown else ""
-        known = self.characters[:100] + "..." * (len(self) > 100)
-        check(
-            not unknown,
-            f"characters that the model does not know: {listed}. {hint}It knows: {known!r} ({len(self)} characters)",
-        )
+        few, known = "".join(unknown[:20]), self.characters[:100]
+        check(not unknown, f"characters that the model does not know: {few!r}. {hint}It knows: {known!r}")
         return torch.tensor([token[character] for character in text], dtype=torch.long)
 
     def encode_masked(self, text):
@@ -98,16 +93,13 @@ class Corpus:
         n = len(self.ids)
         first = int(0.9 * n)
         half = (n + first) // 2
-        self.train = self.ids[:first]
+        self.train, self.validation, self.test = np.split(self.ids, (first, half))
         self.held_out = self.ids[first:]
-        self.validation = self.ids[first:half]
-        self.test = self.ids[half:]
 
     def require(self, length):
         """Raise UserError unless every part holds a window of `length` characters."""
         shortest = min(len(self.train), len(self.validation), len(self.test))
-        few = f"{self.path}: {len(self.ids):,} characters are too few. Windows of {length} need {20 * length:,} "
-        few += "(5 % of the text must hold one); give a longer text or a smaller --block-size"
+        few = f"{self.path}: too short; windows of {length} need {20 * length:,} characters, or give a smaller --block-size"
         check(shortest >= length, few)
 
     def opening(self, length):
@@ -139,7 +131,7 @@ def windows(part, length, every=None, most=None):
 
 
 def encode_once(path):
-    """A text's characters, memory-mapped tokens and SHA-256, encoded when the cache has no sound copy.
+    """A text's characters, memory-mapped tokens and SHA-256, encoded when the cache has it not.
 
     The cache goes by the hash of the whole file, so that no change is missed: about a second per gigabyte.
     """
@@ -148,22 +140,14 @@ def encode_once(path):
         while raw := file.read(BLOCK):
             digest.update(raw)
     folder = ROOT / ".cache" / digest.hexdigest()[:24]
-    try:
-        characters, ids = cached(folder)
-    except (OSError, EOFError, ValueError, KeyError, TypeError):  # not there, cut or empty
+    characters = folder / "characters.txt"
+    if not characters.exists():
         encode(path, folder)
-        characters, ids = cached(folder)
-    return characters, ids, digest.hexdigest()
-
-
-def cached(folder):
-    """The characters and tokens in a folder of the cache."""
-    characters = json.loads((folder / "meta.json").read_text(encoding="utf-8"))["characters"]
-    return characters, np.load(folder / "ids.npy", mmap_mode="r")
+    return characters.read_bytes().decode(), np.load(folder / "ids.npy", mmap_mode="r"), digest.hexdigest()
 
 
 def encode(path, folder):
-    """Write the tokens of a text to folder/ids.npy, block after block, then its characters to meta.json."""
+    """Write the tokens of a text to folder/ids.npy, block after block, then its characters to characters.txt."""
     seen = np.zeros(0x110000, dtype=bool)
     count = 0
     for codes in blocks(path):
@@ -179,16 +163,12 @@ def encode(path, folder):
         np.lib.format.write_array_header_1_0(file, header)
         for codes in blocks(path):
             file.write(table[codes].tobytes())
-    with atomic(folder / "meta.json") as file:  # last: its presence means that all is there
-        file.write(json.dumps({"characters": "".join(map(chr, characters))}).encode())
+    with atomic(folder / "characters.txt") as file:  # last: its presence means that all is there
+        file.write("".join(map(chr, characters)).encode())
 
 
 def blocks(path):
     """The code points (n,) uint32 of a UTF-8 file, block after block; a byte order mark is left out, line ends are \\n."""
     with open(path, encoding="utf-8-sig") as file:
         while text := file.read(BLOCK):
-            yield codes_of(text)
-
-
-def codes_of(text):
-    return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+            yield np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)

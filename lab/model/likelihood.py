@@ -5,8 +5,6 @@ left-to-right models: their first prediction in a window sees one true character
 nats in their favour). Bits are nats / ln 2.
 """
 
-import bisect
-
 import torch
 from torch.nn import functional as F
 
@@ -82,13 +80,13 @@ def calibrate(model, measure):
     weight = model.lm_head.weight
     full = weight.clone()
 
-    def loss_at(k):
-        weight.copy_(full / (k / 20))
+    def loss_at(temp):
+        weight.copy_(full / temp)
         return measure()
 
-    # cross-entropy is convex in 1 / temperature: it falls up to one place and rises from there
-    k = 16 + bisect.bisect_left(range(16, 32), True, key=lambda k: loss_at(k) <= loss_at(k + 1))
-    return k / 20, loss_at(k)
+    losses = {k / 20: loss_at(k / 20) for k in range(16, 33)}
+    temp = min(losses, key=losses.get)
+    return temp, loss_at(temp)
 
 
 @torch.no_grad()

@@ -100,7 +100,7 @@ class Ranks:
         self.is_main = self.rank == 0
 
     def join(self, device):
-        """Meet the other processes; returns the device of this one."""
+        """Meet the other processes -> the device of this one."""
         if self.world > 1:
             if device.type == "cuda":
                 device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
@@ -108,16 +108,16 @@ class Ranks:
             else:
                 device = torch.device("cpu")  # gloo, the other way to meet, knows no Apple GPU
             torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        self.device = device
         return device
 
     def mean(self, numbers):
         """The means over the processes of numbers that each has, by name; all get the same ones."""
         if self.world == 1:
             return numbers
-        device = next(value.device for value in numbers.values() if torch.is_tensor(value))
-        sums = torch.stack([torch.as_tensor(value, dtype=torch.float32, device=device) for value in numbers.values()])
+        sums = torch.tensor([float(value) for value in numbers.values()], device=self.device)
         torch.distributed.all_reduce(sums)
-        return dict(zip(numbers, sums / self.world, strict=True))
+        return dict(zip(numbers, (sums / self.world).tolist(), strict=True))
 
     def __enter__(self):
         return self
@@ -144,20 +144,17 @@ class Rng:
     def _mine(self, joint):
         return joint.chunk(self.world)[self.rank]
 
-    def _draw(self, draw, rows, *shape):
-        return self._mine(draw((rows * self.world, *shape), generator=self.generator))
-
     def rand(self, rows, *shape):
         """Uniform numbers in [0, 1): (rows, *shape)."""
-        return self._draw(torch.rand, rows, *shape)
+        return self._mine(torch.rand(rows * self.world, *shape, generator=self.generator))
 
     def randn(self, rows, *shape):
         """Standard normal numbers: (rows, *shape)."""
-        return self._draw(torch.randn, rows, *shape)
+        return self._mine(torch.randn(rows * self.world, *shape, generator=self.generator))
 
     def randint(self, high, rows):
         """Integers in 0 .. high - 1: (rows,)."""
-        return self._draw(partial(torch.randint, high), rows)
+        return self._mine(torch.randint(high, (rows * self.world,), generator=self.generator))
 
     def stratified(self, rows):
         """Uniform numbers in [0, 1), one in each of as many equal slices as the joint batch has rows: (rows,)."""

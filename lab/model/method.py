@@ -24,7 +24,6 @@ class Method:
     nll: Callable  # (model, windows (n, block_size + 1), repeats=2) -> nats per character (n,); chooses the weights
     is_exact: bool = False  # whether nll is the negative log-likelihood itself, or an upper bound on it
     is_causal: bool = False  # whether it writes from left to right only
-    extends: "Method | None" = None  # another method, whose weights a training may start from (--init)
 
     @property
     def is_masked(self):

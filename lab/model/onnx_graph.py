@@ -12,8 +12,6 @@ import inspect
 import logging
 import warnings
 from importlib import metadata
-from pathlib import Path
-from types import SimpleNamespace
 
 import torch
 from torch import nn
@@ -39,14 +37,13 @@ class CachedGraph(nn.Module):
         heads = (config.n_head, -1)
         keys, values = ([past.clone().unflatten(-1, heads) for past in parts] for parts in (past_keys, past_values))
         inputs = [F.pad(past, (0, 0, 0, 1)) for past in past_inputs]
-        layers = [*zip(keys, values, inputs, strict=True)]
-        cache = SimpleNamespace(layers=layers)
+        cache = [*zip(keys, values, inputs, strict=True)]
         if "visible" in inputs_of(self.model):
             logits = self.model(idx, visible, cache, columns)
         else:
             logits = self.model(idx, View(visible, config.conv_width - 1, 0, cache, columns))
         T = visible.size(2)
-        return logits, *(torch.stack([part[:, :T].flatten(2) for part in parts]) for parts in zip(*layers))
+        return logits, *(torch.stack([part[:, :T].flatten(2) for part in parts]) for parts in zip(*cache))
 
 
 def inputs_of(model):
@@ -101,10 +98,9 @@ def export(model):
 
 def key(model):
     """What the graph of a model depends on, as a digest: weights, sizes, code, versions."""
-    kinds = {kind for part in model.modules() for kind in type(part).__mro__[:-1]}
     digest = hashlib.sha256(repr((model.config, *map(metadata.version, PACKAGES))).encode())
-    for path in sorted({__file__, *map(inspect.getfile, kinds)}):
-        digest.update(Path(path).read_bytes())
+    for path in sorted((*ROOT.glob("*.py"), *ROOT.glob("lab/model/*.py"))):
+        digest.update(path.read_bytes())
     for weights in model.state_dict().values():
         digest.update(weights.numpy().tobytes())
     return digest.hexdigest()

@@ -11,25 +11,23 @@ class Muon(torch.optim.Optimizer):
     """
 
     def __init__(self, matrices, lr, momentum=0.95):
-        super().__init__(list(matrices), {"lr": lr, "momentum": momentum})
+        same = {}  # shape -> matrices
+        for p in matrices:
+            same.setdefault(p.shape, []).append(p)
+        super().__init__([{"params": group} for group in same.values()], {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
     def step(self):
         for group in self.param_groups:
-            same = {}
-            for p in group["params"]:
-                if p not in self.state:
-                    self.state[p]["momentum"] = torch.zeros_like(p)
-                same.setdefault(p.shape, []).append(p)
-            for shape, matrices in same.items():
-                grads = torch.stack([p.grad for p in matrices])
-                past = torch.stack([self.state[p]["momentum"] for p in matrices])
-                past.lerp_(grads, 1 - group["momentum"])
-                updates = orthogonal(grads.lerp(past, group["momentum"]))  # Nesterov
-                scale = max(1, shape[0] / shape[1]) ** 0.5
-                for p, new, update in zip(matrices, past, updates, strict=True):
-                    self.state[p]["momentum"].copy_(new)
-                    p.add_(update, alpha=-group["lr"] * scale)
+            matrices = group["params"]
+            grads = torch.stack([p.grad for p in matrices])
+            past = self.state[matrices[0]].setdefault("momentum", torch.zeros_like(grads))  # of all of the group
+            past.lerp_(grads, 1 - group["momentum"])
+            updates = orthogonal(grads.lerp(past, group["momentum"]))  # Nesterov
+            rows, columns = matrices[0].shape
+            scale = max(1, rows / columns) ** 0.5
+            for p, update in zip(matrices, updates, strict=True):
+                p.add_(update, alpha=-group["lr"] * scale)
 
 
 def orthogonal(x, steps=5):

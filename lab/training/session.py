@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -14,7 +15,7 @@ from pathlib import Path
 import torch
 
 from lab import files
-from lab.cli import ROOT, check, is_heard, say, typed_command, uv_run
+from lab.cli import ROOT, check, is_heard, say, typed_command
 from lab.model import checkpoint, likelihood, machine
 from lab.model.corpus import windows
 from lab.progress import Bar
@@ -36,7 +37,7 @@ class Session:
     best: float = math.inf  # lowest validation loss so far
     best_model: dict | None = None  # the weights that had it
     rows: list = field(default_factory=list)  # of the log
-    sums: dict = field(default_factory=dict)  # of what the steps since the last row returned: name -> sum
+    sums: Counter = field(default_factory=Counter)  # of what the steps since the last row returned: name -> sum
 
     SAVED = ("step", "elapsed", "best", "best_model", "rows", "sums")
 
@@ -56,23 +57,15 @@ class Session:
         recorded = self.rows and self.rows[-1]["step"] == self.step
         return not recorded and (self.step % every == 0 or self.is_finished)
 
-    def accumulate(self, losses):
-        """Count a step and its losses, by name."""
-        self.step += 1
-        for name, value in losses.items():
-            self.sums[name] = self.sums.get(name, 0) + value
-
     def evaluate(self):
         """Measure both splits, add a row to the log, with the means since the last one; remember the best weights so far."""
         train_loss, val_loss = map(self.trainer.evaluate, self.splits)
         check(math.isfinite(val_loss), f"loss is NaN or infinite after {self.step} steps: lower --muon-lr or --adam-lr")
         row = {"elapsed_sec": self.elapsed, "train_loss": train_loss, "val_loss": val_loss}
-        if self.sums:
-            steps = self.step - self.rows[-1]["step"]
-            row |= {name: total / steps for name, total in self.sums.items()}
-        rounded = {name: round(float(value), 5) for name, value in row.items()}
-        self.rows.append({"step": self.step} | rounded)
-        self.sums = {}
+        steps = self.step - self.rows[-1]["step"] if self.rows else 0
+        row |= {name: total / steps for name, total in self.sums.items()}  # before the first step there are none
+        self.rows.append({"step": self.step} | {name: round(float(value), 5) for name, value in row.items()})
+        self.sums.clear()
         if val_loss < self.best:
             self.best = val_loss
             weights = self.trainer.model.state_dict()
@@ -108,8 +101,8 @@ class Session:
 def train(method, args, corpus):
     """Train a method and leave the weights that did best on the validation split in args.weights.
 
-    args: the command's own (see lab/command.py), with sound files (`check_files`). Raises UserError, and KeyboardInterrupt
-    after a Ctrl-C, when what was learned so far lies in the resume file.
+    args: the command's own (see lab/command.py). Raises UserError, and KeyboardInterrupt after a Ctrl-C, when what was learned so
+    far lies in the resume file.
     """
     path = args.weights or checkpoint.default_path(method.name)
     lock = files.locked(path) if machine.Ranks().is_main else contextlib.nullcontext()
@@ -143,20 +136,10 @@ def run(session, corpus, seed):
                 return
             losses = ranks.mean(next(steps) | {"stopped": interrupt.seen is not None})
             stopped = losses.pop("stopped") > 0
-            session.accumulate(losses)
+            session.step += 1
+            session.sums.update(losses)
             session.elapsed = time.monotonic() - began
             bar.show(session.step)
-
-
-def check_files(method, args):
-    """Raise UserError for files that cannot be replaced or gone on from, before anything is loaded."""
-    path = args.weights or checkpoint.default_path(method.name)
-    foreign = f"{path}: exists and is not a checkpoint, which a training does not overwrite; name another file"
-    check(not checkpoint.is_not_checkpoint(path), foreign)
-    if args.init:
-        checkpoint.raw(args.init, uv_run(f"{method.name}.py", "--train", "--weights", args.init))
-    if args.resume:
-        checkpoint.raw(checkpoint.resume_path(path), start_anew())
 
 
 def begin(method, args, path, corpus, ranks):
