@@ -71,31 +71,30 @@ def new_against_baseline(rows):
 
 
 def aggregate(groups, reference):
-    """A dictionary for each setting: its own measures, its paired differences to the baseline, whether it is not worse."""
-    points = {point["name"]: point for point in stats.by_setting(groups.values(), reference)}
-    distances = []
-    for name in groups.keys() - {"baseline"}:
-        found = stats.compare(groups["baseline"], groups[name], reference)
-        points[name] |= {"differences": found, "not_worse": False, "verdict": None}
-        distances += [row | {"name": name} for row in found if row["measure"] == "distance"]
-    for row in stats.with_verdicts(distances):  # together: the grid is searched for the settings that are better
-        point = points[row["name"]]
+    """The baseline, then each setting: its measures, its paired differences to the baseline, whether it is not worse."""
+    baseline, *others = stats.by_setting(groups.values(), reference)
+    for point in others:
+        point["differences"] = stats.compare(groups["baseline"], groups[point["name"]], reference)
+    distances = [dict(row) for point in others for row in point["differences"] if row["measure"] == "distance"]
+    # corrected together: the grid is searched for the settings that are better; without a corpus there is no distance
+    for point, row in zip(others, stats.with_verdicts(distances), strict=False):
         point["not_worse"] = row["high"] is not None and row["high"] <= MARGIN
-        point["verdict"] = stats.verdict_of(row, "baseline", row["name"])
-    return points
+        point["verdict"] = stats.verdict_of(row, "baseline", point["name"])
+    return baseline, others
 
 
-def draw(points, best, real, folder):
+def draw(baseline, others, best, real, folder):
     """The three plots; best: the settings to show as bars."""
-    baseline = points["baseline"]
-    shown = {"two stages": [p for p in points.values() if p is not baseline], "baseline": [baseline]}
+    shown = {"two stages": others, "baseline": [baseline]}
+    speed = plots.speed_of([baseline, *others])
     for name, y in {"quality": "distance", "parallel": "chars_per_call"}.items():
         title = "Two-stage decoding against one stage"
-        plots.against_speed(folder / f"speed_vs_{name}.png", title, y, shown, real)
+        plots.against_speed(folder / f"speed_vs_{name}.png", title, speed, y, shown, real)
     title = "Settings that are not worse than the baseline"
+    bars = [*best, baseline]
     with plots.figure(folder / "top_speed_configs.png", title, "forward passes for a text (\u2190 better)", "") as axes:
-        bars = axes.barh([p["name"] for p in (*best, baseline)], [p["nfe"] for p in (*best, baseline)])
-        axes.bar_label(bars, fmt="%.0f")
+        drawn = axes.barh([p["name"] for p in bars], [p["nfe"] for p in bars])
+        axes.bar_label(drawn, fmt="%.0f")
         axes.invert_yaxis()
 
 
@@ -105,22 +104,22 @@ def main(args):
     settings = {name: (engine, decoding) for name, decoding in decodings(args).items()}
     rows, folder, reference = experiment.write(settings, args, methods.load, engine.name, "rows.json")
     groups = stats.grouped(rows, "name")
-    points = aggregate(groups, reference)
+    baseline, others = aggregate(groups, reference)
     real = stats.real_text(groups["baseline"], reference)
-    better = [p for p in points.values() if p.get("not_worse") and p["nfe"] < points["baseline"]["nfe"]]
+    better = [p for p in others if p.get("not_worse") and p["nfe"] < baseline["nfe"]]
     better.sort(key=lambda p: p["nfe"])
     summary = {
         "top_5": [{key: p[key] for key in ("name", "nfe", "chars_per_second", "verdict")} for p in better[:5]],
         "top_5_rule": RULE,
-        "settings": len(points) - 1,
+        "settings": len(others),
         "not_worse_and_faster": len(better),
         "real_text": real,
         "stamp": records.stamp(args, weights=engine.weights),
     }
     folder.write("run_level.json", new_against_baseline(rows))
-    folder.write("agg_vs_baseline.json", list(points.values()))
+    folder.write("agg_vs_baseline.json", [baseline, *others])
     folder.write("summary.json", summary)
-    draw(points, better[:12], real, folder.path)
+    draw(baseline, others, better[:12], real, folder.path)
     verdicts = [f"{p['name']}: {p['nfe']:.0f} passes; {p['verdict']}" for p in better[:5]]
     analysis = "analyze_inference_sweep.py", "--inputs", folder.path / "rows.json", "--tag", "two_stage"
     experiment.print_summary(verdicts or ["no setting has fewer forward passes and is not worse"], folder, *analysis)

@@ -89,7 +89,7 @@ def jackknifed(rows, reference):
     """
     seeds = []
     for texts in stats.grouped(rows, "seed").values():
-        measured = stats.jackknifed([stats.grouped(texts, "prompt")], reference, MEASURES)
+        measured = stats.jackknifed([stats.grouped(texts, "prompt")], reference)
         seeds.append({name: values for name, (values,), _ in measured})
     return {name: np.mean([seed[name] for seed in seeds], axis=0) for name in shared(seeds)}
 

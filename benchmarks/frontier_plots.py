@@ -67,7 +67,7 @@ def picture(axes, points, x, real):
     for group, members in groups.items():
         plots.scatter(axes, members, x, y, colours[group], label=group or None)
     plots.label(axes, known, x, y)
-    bar = pd.DataFrame(stats.pareto(groups.get("GPT", []), (), (x, y)), columns=[x, y])
+    bar = pd.DataFrame(stats.pareto(groups.get("GPT", []), {x: -1, y: -1}), columns=[x, y])
     limits = axes.axis()
     across, up = [*bar[x], limits[1]], [*bar[y], bar[y].min()]
     how = {"step": "post", "color": "#eeeeee", "zorder": 0}

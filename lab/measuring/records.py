@@ -30,7 +30,6 @@ class Row(msgspec.Struct, kw_only=True):
     seconds: float | None  # None when the text was not written alone
     cpu_seconds: float | None = None  # of the process, in these seconds
     batch: int | None = None  # texts written together
-    jobs: int | None = None  # processes that wrote at the same time
     generative_nll: float | None  # nats per character under the evaluator model
     real_words: float | None  # share of words that the training text has
     distinct_2: float | None  # different pairs of words by all pairs (Li et al. 2016, arXiv 1510.03055)
@@ -132,7 +131,7 @@ def identity(row):
 class RunDir:
     """Where a run puts its files. Its rows are appended to rows.jsonl as they come.
 
-    rows: those of an earlier run that is gone on with, by `identity`; path: the folder.
+    rows: those that it holds, also of an earlier run that is gone on with, by `identity`; path: the folder.
     """
 
     def __init__(self, output_dir, label, resume=None):
@@ -144,20 +143,17 @@ class RunDir:
         write_text(self.lines, "".join(encoded(row).decode() + "\n" for row in rows))  # without a line that is cut
         self.rows = {identity(row): row for row in rows}
 
-    def find(self, keys):
-        """The earlier row that has all columns of a key, or None, for each of these keys."""
-        found = []
-        for key in json_roundtrip(keys):
-            row = self.rows.get(identity(key), {})
-            found.append(row if key.items() <= row.items() else None)
-        return found
+    def find(self, key):
+        """The row that has all columns of a key, or None."""
+        row = self.rows.get(identity(key), {})
+        return row if key.items() <= row.items() else None
 
     def append(self, rows):
-        """Store rows -> these rows as they are read back. Raises UserError."""
+        """Store rows. Raises UserError."""
         rows = json_roundtrip(rows)
         with writing(self.lines), open(self.lines, "ab") as file:
             file.write(msgspec.json.Encoder().encode_lines(rows))
-        return rows
+        self.rows |= {identity(row): row for row in rows}
 
     def write(self, name, value):
         """Write a file of the folder: .csv from rows, .json from anything, else text."""

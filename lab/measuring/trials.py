@@ -78,7 +78,6 @@ class Trial:
     canvas: Canvas  # one text (1, L), written once for each seed, or as many texts as there are seeds
     decoding: object  # the method's Decoding
     seeds: tuple[int, ...]  # one for each text
-    name: str = ""  # of the settings, in tables and plots
 
 
 @dataclass(frozen=True)
