@@ -28,26 +28,13 @@ class Args:
     output_dir: Path = cli.ROOT / "infer_analysis"
 
 
-def setting_names(rows):
-    """A name for the setting of each row: its own, and where others have that too the columns in which they differ."""
-    names = []
-    for row in rows:
-        same = [other for other in rows if other["name"] == row["name"]]
-        keys = dict.fromkeys(key for other in same for key in other if key not in stats.FIXED)
-        differing = [key for key in keys if any(other.get(key) != row.get(key) for other in same)]
-        names.append(", ".join([row["name"], *(f"{key} {row.get(key)}" for key in differing)]))
-    return names
-
-
 def main(args):
     """Gather, measure, compare, plot."""
     rows = [row for path in args.inputs for row in records.read_rows(path)]
     reference = Reference.of_data(args.data, rows)
     groups = stats.settings(rows)
-    names = setting_names([group[0] for group in groups])
-    points = stats.by_setting(groups, reference)
-    points = [point | {"name": name} for point, name in zip(points, names, strict=True)]
-    real = stats.real_text(groups[0], reference)
+    points = stats.by_setting(groups.values(), reference)
+    real = stats.real_text(next(iter(groups.values())), reference)
     speed = plots.speed_of(points)
     start = f"{args.output_dir / args.tag}_"
     records.write_csv(Path(f"{start}aggregated.csv"), points)

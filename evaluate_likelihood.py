@@ -45,13 +45,13 @@ class Args:
 
     @property
     def chosen(self):
-        """The unmasking strategies, each once."""
-        return list(dict.fromkeys(filter(None, map(str.strip, self.strategies.split(",")))))
+        """The unmasking strategies."""
+        return self.strategies.replace(",", " ").split()
 
 
 def load_all(args, corpus):
     """Path -> Engine of every weights file. Raises UserError when one of them does not know a character of the corpus."""
-    engines = {path: methods.load(path=path) for path in dict.fromkeys(args.weights)}
+    engines = {path: methods.load(path=path) for path in args.weights}
     for engine in engines.values():
         engine.alphabet.encode(corpus.alphabet.characters)
         corpus.require(engine.model.config.block_size + 1)
@@ -83,7 +83,7 @@ def likelihoods(engine, corpus, args):
 
 
 def strategy_costs(engine, corpus, args):
-    """Rows: what each unmasking strategy costs a model that has it; `each`: the windows' nats, which are paired."""
+    """Rows: what each unmasking strategy costs a model that has it."""
     size = engine.model.config.block_size
     held = read(engine, corpus, corpus.test, args.windows)[:, :-1]
     masked = torch.arange(size) >= min(16, size // 2)
@@ -93,7 +93,7 @@ def strategy_costs(engine, corpus, args):
         passes = torch.as_tensor(passes).float().mean().item()
         low, high, _ = stats.mean_interval(nll.numpy())
         row = {"strategy": strategy, "windows": len(held), "calls": passes}
-        yield row | {"nats": nll.mean().item(), "low": low, "high": high, "each": nll.tolist()}
+        yield row | {"nats": nll.mean().item(), "low": low, "high": high}
 
 
 def main(args):
@@ -111,9 +111,8 @@ def main(args):
         rows += [model | row for row in likelihoods(engine, corpus, args)]
         path_rows += [model | row for row in strategy_costs(engine, corpus, args)]
     stamp = records.stamp(args, weights=[engine.weights for engine in engines.values()], data_sha256=corpus.sha256)
-    for table in (pd.DataFrame(rows), pd.DataFrame(path_rows).drop(columns="each", errors="ignore")):
-        if len(table):
-            print(table.to_markdown(index=False, floatfmt=".4f"), end="\n\n")
+    for table in filter(None, (rows, path_rows)):
+        print(pd.DataFrame(table).to_markdown(index=False, floatfmt=".4f"), end="\n\n")
     records.write_json(folder / "likelihood.json", {"stamp": stamp, "rows": rows, "paths": path_rows})
     print(f"files: {folder / 'likelihood.json'}")
 

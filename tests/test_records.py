@@ -45,8 +45,6 @@ VALUES = {
     "full_passes": ["{}"],
     "copied_share": ['"all"', "[[]]"],
     "generative_nll": ['"low"', "{}"],
-    "module": ["[]"],
-    "weights": ["{}"],
     "temp": ["NaN"],
 }
 DAMAGED = [(column, value) for column, values in VALUES.items() for value in values]

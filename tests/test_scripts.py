@@ -323,10 +323,9 @@ def test_a_preset_without_a_module_is_one_message(lab, capsys, content):
     assert "presets.json" in capsys.readouterr().err
 
 
-def test_a_preset_draws_from_all_characters_by_null_and_by_all():
+def test_a_preset_draws_from_all_characters_by_null():
     decoding_of = importlib.import_module("run_inference_preset").decoding_of
-    for value in (None, "all"):
-        assert decoding_of(diffusion, {"top_k": value}).top_k is None
+    assert decoding_of(diffusion, {"top_k": None}).top_k is None
     assert decoding_of(diffusion, {"top_k": 3, "temp": 1}) == replace(diffusion.Decoding(), top_k=3, temp=1.0)
 
 

@@ -90,7 +90,7 @@ def test_a_setting_is_not_found_to_differ_from_itself():
         )  # stands for real text: what is measured against does not matter
         alphabet = Alphabet("".join(sorted({*"".join(row["text"] for row in rows)})), "_")
         reference = Reference(text, text[: len(text) // 2], text[len(text) // 2 :], frozenset(), alphabet)
-        for group in stats.settings(rows):
+        for group in stats.settings(rows).values():
             for pair in itertools.combinations(stats.grouped(group, "seed").values(), 2):
                 found = stats.compare(*pair, reference)
                 compared += 1

@@ -124,7 +124,7 @@ def test_threads_where_a_pass_has_work_for_them(policy, texts, counts, monkeypat
             yield frame
 
     engine = trials.Engine(gpt, gpt.Model(config).eval(), ABC, "abcabc").sampled_by(generate)
-    trials.run(engine, trials.Trial(Canvas.after(ABC.encode("ab"), 4), gpt.Decoding(), tuple(range(texts))))
+    trials.run(engine, trials.Trial(Canvas.after(ABC.encode("ab"), 4, texts), gpt.Decoding(), tuple(range(texts))))
     assert {*seen[1:]} == counts and now == [4]
 
 

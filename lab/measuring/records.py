@@ -13,14 +13,12 @@ from lab.model import machine
 
 
 class Row(msgspec.Struct, kw_only=True):
-    """The columns that every row has, beside the settings it was written with; None where a measure is not known."""
+    """The columns of every row; None where a measure is not known.
+
+    What else it has are settings: who wrote it (module, weights, sampler) and how, measured against what (corpus, evaluator).
+    """
 
     name: str  # of the settings
-    module: str | None = None  # the method
-    weights: str | None = None  # name and digest of the file
-    sampler: str | None = None  # FILE.py:FUNCTION, where that wrote in place of the method's own
-    corpus: str | None = None  # name and digest of the text that it is measured against
-    evaluator: str | None = None  # name and digest of the evaluator model's weights
     seed: int
     prompt: str
     text: str  # prompt included

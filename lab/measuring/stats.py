@@ -21,13 +21,8 @@ DRAWS = 2000  # bootstrap samples
 FEWEST_CLUSTERS = 5  # clusters that an interval needs
 LEVEL = 0.05  # of the verdicts: how often equal things may be called different
 RULE = "Higher and lower stand after Holm's correction for all measures of a comparison; an interval is of one measure alone."
-SETTINGS = {"name", "module", "weights", "sampler", "corpus", "evaluator", "chars"}  # and what Row does not name
-FIXED = {
-    *Row.__struct_fields__,
-    "copied_run",
-    "jobs",
-    "long_words",
-} - SETTINGS  # columns that are no settings; the last three in older rows
+OLDER = {"copied_run", "jobs", "long_words"}  # columns that only older rows have
+FIXED = {*Row.__struct_fields__} - {"name", "chars"} | OLDER  # columns that are no settings
 
 
 def clusters(rows):
@@ -36,12 +31,11 @@ def clusters(rows):
     return f"{kind}s", grouped(rows, kind)
 
 
-def grouped(rows, *keys):
-    """The rows by a column, {value: rows}, or by several, {(value, ...): rows}, in order."""
+def grouped(rows, column):
+    """The rows by a column: {value: rows}, in order."""
     groups = {}
     for row in rows:
-        own = tuple(row.get(key) for key in keys)
-        groups.setdefault(own if len(keys) > 1 else own[0], []).append(row)
+        groups.setdefault(row[column], []).append(row)
     return groups
 
 
@@ -187,26 +181,34 @@ def mean_row(rows):
 
 
 def settings(rows):
-    """The texts of each setting, name and weights included, in order; see `common_texts`."""
-    keys = dict.fromkeys(key for row in rows for key in row if key not in FIXED)
-    return common_texts(list(grouped(rows, *keys).values()))
+    """The texts of each setting {name: rows}, see `common_texts`. Settings of one name have what tells them apart added."""
+    values = pandas.DataFrame(rows).groupby("name").nunique(dropna=False)  # (names, columns): how many there are
+    varied = [column for column in values if column not in FIXED and values[column].max() > 1]
+    named = []
+    for row in rows:
+        name = ", ".join([row["name"], *(f"{column} {row.get(column)}" for column in varied)])
+        named.append(row | {"name": name})
+    return common_texts(grouped(named, "name"))
 
 
 def common_texts(groups):
-    """Of each group of rows the texts that all groups have, by seed and prompt, in one order; says so where some have more.
+    """Of each set of texts {name: rows} those that all have, by seed and prompt, in one order; says so where some have more.
 
     Measures of unequal numbers of texts cannot be compared, nor of unequal lengths. Raises UserError.
     """
-    texts = [{(row["seed"], row["prompt"]): row for row in group} for group in groups]
-    most = max(map(len, groups))
-    check(max(map(len, texts)) == most, "a setting has two texts of one seed and prompt: was a file given twice?")
-    lengths = sorted({row["chars"] for group in groups for row in group})
+    texts = {name: {(row["seed"], row["prompt"]): row for row in group} for name, group in groups.items()}
+    most = max(map(len, groups.values()))
+    check(
+        max(map(len, texts.values())) == most, "a setting has two texts of one seed and prompt: was a file given twice?"
+    )
+    lengths = sorted({row["chars"] for group in groups.values() for row in group})
     check(len(lengths) == 1, f"texts of {lengths} characters: give those of one length at a time")
-    common = [text for text in texts[0] if all(text in own for own in texts)]
+    first, *others = texts.values()
+    common = [text for text in first if all(text in own for own in others)]
     check(common, "no seed and prompt is common to all settings: nothing to compare")
     if len(common) < most:
         note(f"only the {len(common)} texts whose seed and prompt all settings have are compared; some have {most}")
-    return [[own[text] for text in common] for own in texts]
+    return {name: [own[text] for text in common] for name, own in texts.items()}
 
 
 def by_setting(groups, reference):

@@ -75,7 +75,7 @@ def load(method, path=None, device="cpu", hint=None):
 class Trial:
     """What to write and how."""
 
-    canvas: Canvas  # one text (1, L), written once for each seed, or as many texts as there are seeds
+    canvas: Canvas  # texts (B, L)
     decoding: object  # the method's Decoding
     seeds: tuple[int, ...]  # one for each text
 
@@ -129,10 +129,8 @@ def run(engine, trial, watch=None):
 
     watch: called with each Frame and the seconds that it took. The clocks run round the sampler alone.
     """
-    texts = len(trial.seeds)
     canvas = trial.canvas
-    if len(canvas.idx) < texts:
-        canvas = canvas.repeat(texts)
+    texts = len(canvas.idx)
     idx = canvas.idx
     masked = canvas.masked
     nfe = torch.zeros(texts, dtype=torch.long)
@@ -140,7 +138,7 @@ def run(engine, trial, watch=None):
     seconds = 0.0
     cpu_seconds = 0.0
     began = time.process_time()
-    for frame, took in frames(engine, replace(trial, canvas=canvas)):
+    for frame, took in frames(engine, trial):
         seconds += took
         cpu_seconds += time.process_time() - began
         unfinished = masked.any(1)
