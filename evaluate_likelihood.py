@@ -98,23 +98,23 @@ def strategy_costs(engine, corpus, args):
 
 def main(args):
     """Measure every model on both splits and the whole of the held-out text."""
-    for path in args.method:
-        methods.add(path)
+    for own in args.method:
+        methods.add(own)
     corpus = Corpus(args.data)
     engines = load_all(args, corpus)
     rows = []
     path_rows = []
-    folder = args.output_dir or records.new_run_dir(cli.ROOT / "likelihood_reports", "")
-    files.check_place(folder / "likelihood.json")
-    for path, engine in engines.items():
-        model = {"module": engine.name, "weights": cli.short(path)}
+    path = (args.output_dir or records.new_run_dir(cli.ROOT / "likelihood_reports", "")) / "likelihood.json"
+    files.check_place(path)
+    for weights, engine in engines.items():
+        model = {"module": engine.name, "weights": cli.short(weights)}
         rows += [model | row for row in likelihoods(engine, corpus, args)]
         path_rows += [model | row for row in strategy_costs(engine, corpus, args)]
     stamp = records.stamp(args, weights=[engine.weights for engine in engines.values()], data_sha256=corpus.sha256)
     for table in filter(None, (rows, path_rows)):
         print(pd.DataFrame(table).to_markdown(index=False, floatfmt=".4f"), end="\n\n")
-    records.write_json(folder / "likelihood.json", {"stamp": stamp, "rows": rows, "paths": path_rows})
-    print(f"files: {folder / 'likelihood.json'}")
+    records.write_json(path, {"stamp": stamp, "rows": rows, "paths": path_rows})
+    print(f"files: {path}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gpt import METHOD as gpt
 from lab.measuring import quality, stats, trials
-from lab.measuring.quality import NgramStats, Reference
+from lab.measuring.quality import Reference, pooled
 from lab.model.corpus import Alphabet
 
 
@@ -55,8 +55,8 @@ def test_entropy_and_divergence_of_known_distributions():
     texts["aaaaa", "aaaabcd"] = 1.298795 - 0.75
     for (text, known), expected in texts.items():
         reference = Reference("", known, "", frozenset(), Alphabet("abcd"))
-        pool = NgramStats([[row(text) | {"copied_share": 0.0}]], reference)
-        assert pool.figures(np.ones(1))["jsd_4"] == pytest.approx(expected, abs=1e-6)
+        figures = pooled([[row(text) | {"copied_share": 0.0}]], np.ones(1), reference)
+        assert figures["jsd_4"] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.fixture
@@ -162,13 +162,14 @@ def test_distance_counts_copies_beyond_those_of_real_text():
     real = train[100:300] + "".join(rng.choices("xyz", k=200))  # half of it stands in the training text
     reference = Reference(train, real, real, frozenset(), Alphabet("x"))
     for copied, excess in ((0.2, 0), (0.5, 0), (0.75, 0.25)):
-        figures = NgramStats([[row("xyzz" * 9) | {"copied_share": copied}]], reference).figures(np.ones(1))
+        figures = pooled([[row("xyzz" * 9) | {"copied_share": copied}]], np.ones(1), reference)
         assert figures["distance"] - figures["jsd_4"] == pytest.approx(excess)
 
 
 def test_pool_weights_groups(reference):
     groups = [[row("abab", str(i)) | {"copied_share": 0.0}] for i in range(2)] + [[row("zzzz") | {"copied_share": 1.0}]]
-    pool = NgramStats(groups, reference)
-    alone = NgramStats(groups[:2], reference).figures(np.ones(2))
-    assert pool.figures(np.array([1.0, 1, 0]))["trigram_entropy"] == pytest.approx(alone["trigram_entropy"])
-    assert pool.figures(np.array([[1.0, 1, 0], [0, 0, 1]]))["distance"].shape == (2,)
+    alone = pooled(groups[:2], np.ones(2), reference)
+    assert pooled(groups, np.array([1.0, 1, 0]), reference)["trigram_entropy"] == pytest.approx(
+        alone["trigram_entropy"]
+    )
+    assert pooled(groups, np.array([[1.0, 1, 0], [0, 0, 1]]), reference)["distance"].shape == (2,)

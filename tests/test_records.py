@@ -93,12 +93,6 @@ def test_a_byte_order_mark_is_no_part_of_json(tmp_path):
     assert records.read_rows(tmp_path / "rows.json") == [ROW]
 
 
-def test_a_damaged_line_of_a_run_to_go_on_with_is_refused(tmp_path):
-    (tmp_path / "rows.jsonl").write_text(json.dumps(ROW) + "\n" + json.dumps(ROW | {"nfe": None}) + "\n")
-    with pytest.raises(UserError, match=r"rows\.jsonl: row 2: .*nfe"):
-        records.RunDir(tmp_path, "", resume=tmp_path)
-
-
 def test_a_last_line_that_is_cut_is_dropped_and_written_again(tmp_path):
     whole = json.dumps(ROW) + "\n"
     (tmp_path / "rows.jsonl").write_text(whole + whole[:30], encoding="utf-8")

@@ -602,8 +602,8 @@ def test_an_evaluator_that_is_not_there_is_to_be_trained_apart(lab, capsys):
 
 def test_two_sides_have_names(lab, capsys):
     argv = ["--weights", lab.weights["diffusion"], "--output-dir", lab.root / "out"]
-    assert lab("evaluate_generate_methods", *argv, "--b-name", "") == 2
-    assert "neither of them empty" in capsys.readouterr().err
+    assert lab("evaluate_generate_methods", *argv, "--b-name", "old_like") == 2
+    assert "must be two names" in capsys.readouterr().err
     assert not (lab.root / "out").exists()
 
 

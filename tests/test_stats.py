@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lab.measuring import records, stats
-from lab.measuring.quality import NgramStats, Reference, measures_of
+from lab.measuring.quality import Reference, measures_of, pooled
 from lab.model.corpus import Alphabet
 
 SWEEPS = sorted((Path(__file__).resolve().parent.parent / "results" / "sweep").glob("*/rows.jsonl"))
@@ -126,7 +126,7 @@ def test_pooled_figures_and_their_intervals_are_those_of_counting_anew():
     kept = [[p for p in prompts if p != out] for out in (None, *prompts)]
     figures = [
         [
-            NgramStats([[row for row in rows if row["prompt"] == p] for p in own], reference).figures(np.ones(len(own)))
+            pooled([[row for row in rows if row["prompt"] == p] for p in own], np.ones(len(own)), reference)
             for own in kept
         ]
         for rows in (a, b)

@@ -159,9 +159,9 @@ def generate_rows(todo, args, reference, label, rows_file):
         folder = records.RunDir(args.output_dir, label, args.resume)
         lacking = [n for n, keys in enumerate(planned) if None in map(folder.find, keys)]
         try:
-            if args.is_timed:
-                for engine, trial, _ in {id(todo[n][0]): todo[n] for n in lacking}.values():
-                    trials.warm_up(engine, trial)
+            if args.is_timed:  # the first passes of a process are slow
+                for engine, trial, keys in {id(todo[n][0]): todo[n] for n in lacking}.values():
+                    engine.write(keys[0]["prompt"], 20, decoding=trial.decoding)
             with Bar("writing", len(lacking), unit="batches") as bar:
                 for n, samples in zip(lacking, results(lacking), strict=True):
                     folder.append(measured(planned[n], samples, args, reference))

@@ -179,33 +179,24 @@ def entropy(counts):
     return entr(p).sum(-1) / np.log(2)
 
 
-class NgramStats:
-    """The n-grams of groups of samples, counted once, so that any weighting of the groups is measured at once.
+def pooled(groups, weights, reference):
+    """Measures of groups of rows taken together: arrays (...) by name.
 
-    groups: lists of rows. With fewer characters entropy reads lower and divergence higher: compare equal sizes only.
+    weights: (..., groups), how often each group counts. trigram_entropy: bits; jsd_4: Jensen-Shannon divergence from
+    held-out text, 0..1 bit; distance: jsd_4 plus the share of copied text beyond real text's own, a sum of two quantities
+    and so without a unit. With fewer characters entropy reads lower and divergence higher: compare equal sizes only.
     """
-
-    def __init__(self, groups, reference):
-        self.real_share = copied_share(reference.real[:2000], reference.train)
-        self.copied_share = np.array([np.mean([row["copied_share"] or 0 for row in group]) for group in groups])
-        self.trigrams = ngram_table(groups, 3).to_numpy()
-        fourgrams = ngram_table(groups, 4)
-        known = counted(reference.known, 4)
-        target = [known[gram] for gram in fourgrams]
-        # What no group has is one column: what it adds to a divergence depends on its sum alone.
-        self.target = np.array([*target, known.total() - sum(target)])
-        self.fourgrams = fourgrams.assign(others=0).to_numpy()
-
-    def figures(self, weights):
-        """weights: (..., groups), how often each group counts. Returns arrays (...) by measure.
-
-        trigram_entropy: bits; jsd_4: Jensen-Shannon divergence from held-out text, 0..1 bit; distance: jsd_4 plus the share
-        of copied text beyond real text's own, a sum of two quantities and so without a unit.
-        """
-        jsd = jensenshannon(weights @ self.fourgrams, self.target, base=2, axis=-1) ** 2
-        copied = weights @ self.copied_share / weights.sum(-1)
-        distance = jsd + np.maximum(0, copied - self.real_share)
-        return {"trigram_entropy": entropy(weights @ self.trigrams), "jsd_4": jsd, "distance": distance}
+    trigrams = ngram_table(groups, 3)
+    fourgrams = ngram_table(groups, 4)
+    known = counted(reference.known, 4)
+    target = [known[gram] for gram in fourgrams]
+    # What no group has is one column: what it adds to a divergence depends on its sum alone.
+    target.append(known.total() - sum(target))
+    written = weights @ fourgrams.assign(others=0).to_numpy()
+    jsd = jensenshannon(written, np.array(target), base=2, axis=-1) ** 2
+    copied = weights @ [np.mean([row["copied_share"] or 0 for row in group]) for group in groups] / weights.sum(-1)
+    excess = np.maximum(0, copied - copied_share(reference.real[:2000], reference.train))
+    return {"trigram_entropy": entropy(weights @ trigrams.to_numpy()), "jsd_4": jsd, "distance": jsd + excess}
 
 
 def ngram_table(groups, n):

@@ -92,13 +92,13 @@ def read_json(path):
         raise UserError(f"{path}: not a JSON file ({error})") from error
 
 
-def read_rows(path, may_be_empty=False):
+def read_rows(path):
     """The rows of a JSON file: a list, or a dictionary that holds one as "rows". Raises UserError that names the first
     row, counted from 1, and the column that is not as `Row` says."""
     value = read_json(path)
     rows = value.get("rows") if isinstance(value, dict) else value
     none = f"{path}: holds no rows; give a results.json that one of the scripts wrote"
-    check(isinstance(rows, list) and (rows or may_be_empty), none)
+    check(isinstance(rows, list) and rows, none)
     for number, row in enumerate(rows, 1):
         try:
             msgspec.convert(row, Row)
@@ -137,7 +137,7 @@ class RunDir:
         self.path = resume or new_run_dir(output_dir, label)
         self.lines = self.path / "rows.jsonl"
         check(resume is None or self.lines.exists(), f"--resume {resume}: has no rows.jsonl, so no run to go on with")
-        rows = read_rows(self.lines, may_be_empty=True) if resume else []
+        rows = read_json(self.lines) if resume else []
         write_text(self.lines, "".join(encoded(row).decode() + "\n" for row in rows))  # without a line that is cut
         self.rows = {identity(row): row for row in rows}
 

@@ -13,7 +13,7 @@ import pandas
 from scipy.special import stdtr, stdtrit
 
 from lab.cli import check
-from lab.measuring.quality import MEASURES, NgramStats, measure, measures_of
+from lab.measuring.quality import MEASURES, measure, measures_of, pooled
 from lab.measuring.records import Row
 from lab.progress import note
 
@@ -31,11 +31,11 @@ def clusters(rows):
     return f"{kind}s", grouped(rows, kind)
 
 
-def grouped(rows, column):
-    """The rows by a column: {value: rows}, in order."""
+def grouped(rows, *keys):
+    """The rows by a column, {value: rows}, or by several, {(value, ...): rows}, in order."""
     groups = {}
     for row in rows:
-        groups.setdefault(row[column], []).append(row)
+        groups.setdefault(operator.itemgetter(*keys)(row), []).append(row)
     return groups
 
 
@@ -169,7 +169,7 @@ def jackknifed(sides, reference):
     if reference is None:
         return
     weights = leave_one_out(len(sides[0]))
-    figures = [NgramStats(groups.values(), reference).figures(weights) for groups in sides]
+    figures = [pooled(groups.values(), weights, reference) for groups in sides]
     for name in measures_of("set"):
         yield name, np.array([side[name] for side in figures]), weights.shape[1]
 

@@ -154,9 +154,3 @@ def run(engine, trial, watch=None):
     written = map(engine.alphabet.decode, idx)
     costs = zip(canvas.masked.sum(1).tolist(), nfe.tolist(), full_passes.tolist(), written, strict=True)
     return [Sample(chars, passes, full, *clocks, text) for chars, passes, full, text in costs]
-
-
-def warm_up(engine, trial):
-    """Write 20 characters behind a trial's first text for nobody: the first passes of a process are slow."""
-    known = trial.canvas.idx[0, ~trial.canvas.masked[0]]
-    run(engine, replace(trial, canvas=Canvas.after(known, 20), seeds=trial.seeds[:1]))
