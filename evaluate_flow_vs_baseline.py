@@ -38,12 +38,11 @@ class Args(experiment.Args):
 def blind(baseline, flow):
     """Pairs of texts of one seed and prompt, in an order drawn from them -> (what a reader gets, the key to it)."""
     rng = random.Random("".join(row["text"] for row in baseline + flow))
-    pairs = list(zip(baseline, flow, strict=True))
+    pairs = [rng.sample(pair, 2) for pair in zip(baseline, flow, strict=True)]
     rng.shuffle(pairs)
     samples = []
     key = []
-    for number, pair in enumerate(pairs, 1):
-        first, second = rng.sample(pair, 2)
+    for number, (first, second) in enumerate(pairs, 1):
         samples.append({"pair": number, "text_1": first["text"], "text_2": second["text"], "better": ""})
         key.append({"pair": number, "text_1": first["name"], "text_2": second["name"]})
     return samples, key
@@ -51,8 +50,8 @@ def blind(baseline, flow):
 
 def main(args):
     """Write the three sets of texts, then compare them."""
-    files = {"diffusion": args.baseline_weights, "diffusion_flow": args.flow_weights}
-    baseline, flow = (methods.load(*file, sampler=args.sampler) for file in files.items())
+    baseline = methods.load("diffusion", args.baseline_weights, sampler=args.sampler)
+    flow = methods.load("diffusion_flow", args.flow_weights, sampler=args.sampler)
     flowing = methods.masked_decoding(flow.name, vars(args))
     settings = {"baseline": (baseline, methods.masked_decoding(baseline.name, vars(args)))}
     settings |= {"flow": (flow, flowing), "flow_off": (flow, replace(flowing, flow_until=1.0))}

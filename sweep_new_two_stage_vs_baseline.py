@@ -7,6 +7,7 @@ prompt new against baseline), agg_vs_baseline.json, summary.json (top_5: those o
 speed_vs_quality.png, speed_vs_parallel.png, top_speed_configs.png.
 """
 
+import operator
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ import methods
 from lab import cli
 from lab.cli import comma_list
 from lab.measuring import experiment, plots, records, stats
-from lab.measuring.quality import measures_of
+from lab.measuring.quality import TEXT_MEASURES
 from methods import ONE_STAGE, STAGED, TWO_STAGE
 
 MARGIN = 0.02  # of `distance`, which the whole interval of the difference may reach
@@ -65,7 +66,7 @@ def new_against_baseline(rows):
     table["chars_per_call"] = table.chars / table.nfe
     is_baseline = table.name == "baseline"
     pairs = table[~is_baseline].merge(table[is_baseline], on=["seed", "prompt"], suffixes=("", "_baseline"))
-    for name in measures_of("cost", "text"):
+    for name in TEXT_MEASURES:
         pairs[f"{name}_difference"] = pairs[name].astype(float) - pairs[f"{name}_baseline"].astype(float)
     return pairs.to_dict("records")
 
@@ -107,7 +108,7 @@ def main(args):
     baseline, others = aggregate(groups, reference)
     real = stats.real_text(groups["baseline"], reference)
     better = [p for p in others if p.get("not_worse") and p["nfe"] < baseline["nfe"]]
-    better.sort(key=lambda p: p["nfe"])
+    better.sort(key=operator.itemgetter("nfe"))
     summary = {
         "top_5": [{key: p[key] for key in ("name", "nfe", "chars_per_second", "verdict")} for p in better[:5]],
         "top_5_rule": RULE,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lab.measuring import records, stats
-from lab.measuring.quality import Reference, measures_of, pooled
+from lab.measuring.quality import SET_MEASURES, Reference, pooled
 from lab.model.corpus import Alphabet
 
 SWEEPS = sorted((Path(__file__).resolve().parent.parent / "results" / "sweep").glob("*/rows.jsonl"))
@@ -121,7 +121,7 @@ def test_pooled_figures_and_their_intervals_are_those_of_counting_anew():
     known = "".join(rng.choices("abcd", k=300))
     reference = Reference(known[50:200], known, known[100:], frozenset(), Alphabet("abcd"))
     found = {each["measure"]: each for each in stats.compare(a, b, reference)}
-    assert list(found)[-3:] == measures_of("set")
+    assert list(found)[-3:] == [*SET_MEASURES]
     prompts = [f"p{i}" for i in range(6)]
     kept = [[p for p in prompts if p != out] for out in (None, *prompts)]
     figures = [
@@ -132,7 +132,7 @@ def test_pooled_figures_and_their_intervals_are_those_of_counting_anew():
         for rows in (a, b)
     ]
     summary = stats.summarise(b, reference)
-    for name in measures_of("set"):
+    for name in SET_MEASURES:
         one, two = (np.array([each[name] for each in side]) for side in figures)
         assert (found[name]["a"], found[name]["b"]) == pytest.approx((one[0], two[0]))
         assert (found[name]["low"], found[name]["high"], found[name]["p"]) == pytest.approx(stats.interval(two - one))

@@ -24,25 +24,18 @@ from lab.progress import note
 COPIED = 32  # characters in a row that make a copy
 REPEATED = 16  # characters in a row that make a repetition
 SEARCHED = 4_000_000  # characters of the training text that are searched for copies
-MEASURES = {  # every measure: what it is of (a text's cost, its characters, or a set of texts), and its unit
-    "nfe": ("cost", "forward passes"),
-    "full_passes": ("cost", "full passes"),
-    "chars_per_call": ("cost", "characters per forward pass"),
-    "seconds": ("cost", "s"),
-    "generative_nll": ("text", "nats per character"),
-    "real_words": ("text", ""),
-    "distinct_2": ("text", ""),
-    "repetition": ("text", ""),
-    "copied_share": ("text", ""),
-    "trigram_entropy": ("set", "bits"),
-    "jsd_4": ("set", "bits"),
-    "distance": ("set", ""),
+TEXT_MEASURES = {  # of each text: what it cost, then what it is like; their units
+    "nfe": "forward passes",
+    "full_passes": "full passes",
+    "chars_per_call": "characters per forward pass",
+    "seconds": "s",
+    "generative_nll": "nats per character",
+    "real_words": "",
+    "distinct_2": "",
+    "repetition": "",
+    "copied_share": "",
 }
-
-
-def measures_of(*kinds):
-    """The names of the measures that are of these."""
-    return [name for name, (kind, _) in MEASURES.items() if kind in kinds]
+SET_MEASURES = {"trigram_entropy": "bits", "jsd_4": "bits", "distance": ""}  # of texts taken together
 
 
 @dataclass(frozen=True)

@@ -35,10 +35,8 @@ class Row(msgspec.Struct, kw_only=True):
     copied_share: float | None  # share of characters in runs of 32 that stand there
 
     def __post_init__(self):
-        if not 0 < self.chars <= len(self.text):  # they are its end
-            raise ValueError("`chars` are none, or more than `text` has")
-        if not self.text.startswith(self.prompt):
-            raise ValueError("`text` does not begin with `prompt`")
+        if not (0 < self.chars <= len(self.text) and self.text.startswith(self.prompt)):
+            raise ValueError("`text` does not begin with `prompt` and end with `chars` characters")
 
 
 def stamp(args=None, **more):
@@ -138,7 +136,7 @@ class RunDir:
         self.lines = self.path / "rows.jsonl"
         check(resume is None or self.lines.exists(), f"--resume {resume}: has no rows.jsonl, so no run to go on with")
         rows = read_json(self.lines) if resume else []
-        write_text(self.lines, "".join(encoded(row).decode() + "\n" for row in rows))  # without a line that is cut
+        write_text(self.lines, msgspec.json.Encoder().encode_lines(rows).decode())  # without a line that is cut
         self.rows = {identity(row): row for row in rows}
 
     def find(self, key):

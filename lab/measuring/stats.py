@@ -13,7 +13,7 @@ import pandas
 from scipy.special import stdtr, stdtrit
 
 from lab.cli import check
-from lab.measuring.quality import MEASURES, measure, measures_of, pooled
+from lab.measuring.quality import SET_MEASURES, TEXT_MEASURES, measure, pooled
 from lab.measuring.records import Row
 from lab.progress import note
 
@@ -122,9 +122,10 @@ def compare(a_rows, b_rows, reference):
     over, a_groups = clusters(a_rows)
     _, b_groups = clusters(b_rows)
     pairs = [a_groups, {key: b_groups[key] for key in a_groups}]
+    units = TEXT_MEASURES | SET_MEASURES
     found = []
     for name, (a, b), known in jackknifed(pairs, reference):
-        row = {"measure": name, "unit": MEASURES[name][1], "a": a[0], "b": b[0], "difference": b[0] - a[0]}
+        row = {"measure": name, "unit": units[name], "a": a[0], "b": b[0], "difference": b[0] - a[0]}
         row |= interval(b - a)._asdict()
         found.append(row | {"n": len(a_rows), "clusters": known, "over": over})
     return with_verdicts(found)
@@ -160,7 +161,7 @@ def jackknifed(sides, reference):
     sides: [{cluster: rows}], the same clusters in each.
     """
     means = [pandas.DataFrame(map(mean_row, groups.values())) for groups in sides]
-    for name in measures_of("cost", "text"):
+    for name in TEXT_MEASURES:
         values = np.array([side[name] for side in means])  # (sides, clusters)
         values = values[:, np.isfinite(values).all(0)]
         if values.size:
@@ -170,13 +171,13 @@ def jackknifed(sides, reference):
         return
     weights = leave_one_out(len(sides[0]))
     figures = [pooled(groups.values(), weights, reference) for groups in sides]
-    for name in measures_of("set"):
+    for name in SET_MEASURES:
         yield name, np.array([side[name] for side in figures]), weights.shape[1]
 
 
 def mean_row(rows):
     """The mean of each measure over the rows that have it, NaN where none has."""
-    table = pandas.DataFrame(rows, columns=["chars", *measures_of("cost", "text")], dtype=float)
+    table = pandas.DataFrame(rows, columns=["chars", *TEXT_MEASURES], dtype=float)
     return table.assign(chars_per_call=table.chars / table.nfe).mean()
 
 
