@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -39,7 +38,8 @@ class Args:
         check_range(self, 1, MOST, "prompts", "prompt_len", "batch", "workers")
         check_range(self, 4, MOST, "max_new_tokens")  # some measures are of four characters in a row
         check_range(self, 0, math.inf, "timed")
-        check(self.resume is None or os.path.isdir(self.resume), f"--resume {self.resume}: no such folder")
+        none = f"--resume {self.resume}: has no {records.ROWS}, so no run to go on with"
+        check(self.resume is None or (self.resume / records.ROWS).exists(), none)
 
     @property
     def is_timed(self):
@@ -56,7 +56,7 @@ def reference(args, engine, load):
     if found is None:
         return None
     check_text(found.alphabet, args.data or "data.txt", engine, hint="give that with --data")
-    is_missing = args.evaluator == EVALUATOR and not os.path.exists(EVALUATOR)
+    is_missing = args.evaluator == EVALUATOR and not EVALUATOR.exists()
     evaluator = None if is_missing else load("gpt", args.evaluator, remedy="docs/training.md says how")
     if evaluator is None or evaluator.alphabet != found.alphabet or evaluator.weights == engine.weights:
         none = f"{args.evaluator}: no independent evaluator of this text, so that generative_nll stays empty"

@@ -11,6 +11,8 @@ from lab.cli import UserError, check
 from lab.files import atomic, create_unique, reading, writing
 from lab.model import machine
 
+ROWS = "rows.jsonl"  # of a run: its rows as they come
+
 
 class Row(msgspec.Struct, kw_only=True):
     """The columns of every row; None where a measure is not known.
@@ -125,7 +127,7 @@ def identity(row):
 
 
 class RunDir:
-    """Where a run puts its files. Its rows are appended to rows.jsonl as they come.
+    """Where a run puts its files. Its rows are appended to ROWS as they come.
 
     rows: those that it holds, also of an earlier run that is gone on with, by `identity`; path: the folder.
     """
@@ -133,8 +135,7 @@ class RunDir:
     def __init__(self, output_dir, label, resume=None):
         """label: of the method, or "" for none; resume: an earlier run's folder to go on with. Raises UserError."""
         self.path = resume or new_run_dir(output_dir, label)
-        self.lines = self.path / "rows.jsonl"
-        check(resume is None or self.lines.exists(), f"--resume {resume}: has no rows.jsonl, so no run to go on with")
+        self.lines = self.path / ROWS
         rows = read_json(self.lines) if resume else []
         write_text(self.lines, msgspec.json.Encoder().encode_lines(rows).decode())  # without a line that is cut
         self.rows = {identity(row): row for row in rows}

@@ -69,7 +69,7 @@ def interval(figures):
     """
     value = float(figures[0])
     others = figures[1:]
-    n = len(figures) - 1
+    n = len(others)
     if n < FEWEST_CLUSTERS:
         return Interval()
     pseudo = (n - 1) * (others.mean() - others)  # about their mean
@@ -220,11 +220,8 @@ def by_setting(groups, reference):
     points = []
     for group in groups:
         point = {key: value for key, value in group[0].items() if key not in FIXED}
-        for name, found in summarise(group, reference).items():
-            if isinstance(found, dict):
-                point |= {name: found["mean"], f"{name}_low": found["low"], f"{name}_high": found["high"]}
-            else:
-                point[name] = found
+        flat = pandas.json_normalize(summarise(group, reference), sep="_").iloc[0]
+        point |= {key.removesuffix("_mean"): value for key, value in flat.items()}
         seconds = point.get("seconds")
         points.append(point | {"chars_per_second": point["chars"] / seconds if seconds else None})
     return points
