@@ -2,9 +2,10 @@
 
     uv run evaluate_flow_vs_baseline.py --seeds 1337,2027,7
 
-Writes eval_reports/<timestamp>/: summary.json (paired differences with 95 % intervals, and every row), samples_baseline.csv,
-samples_flow.csv, and blind_samples.csv with blind_key.csv: pairs of texts in random order, for a reader to judge. A third
-set of texts, flow_off, is the flow model decoded without its flow: what is left is the effect of other weights.
+Writes eval_reports/<timestamp>/: rows.jsonl (a row per text), summary.json (paired differences with 95 % intervals),
+samples_baseline.csv, samples_flow.csv, and blind_samples.csv with blind_key.csv: pairs of texts in random order, for a
+reader to judge. A third set of texts, flow_off, is the flow model decoded without its flow: what is left is the effect of
+other weights.
 """
 
 import random
@@ -55,7 +56,7 @@ def main(args):
     flowing = methods.masked_decoding(flow.name, vars(args))
     settings = {"baseline": (baseline, methods.masked_decoding(baseline.name, vars(args)))}
     settings |= {"flow": (flow, flowing), "flow_off": (flow, replace(flowing, flow_until=1.0))}
-    rows, folder, reference = experiment.write(settings, args, methods.load, "", "summary.json")
+    rows, folder, reference = experiment.write(settings, args, methods.load, "")
     by_name = stats.grouped(rows, "name")
     summary = stats.comparison(by_name, (("baseline", "flow"), ("flow_off", "flow")), reference)
     for name in ("baseline", "flow"):
@@ -64,8 +65,8 @@ def main(args):
     folder.write("blind_samples.csv", samples)
     folder.write("blind_key.csv", key)
     summary["stamp"] = records.stamp(args, weights=[baseline.weights, flow.weights])
-    folder.write("summary.json", summary | {"rows": rows})
-    analysis = "analyze_generate_quality.py", "--input", folder.path / "summary.json", "--tag", "flow"
+    folder.write("summary.json", summary)
+    analysis = "analyze_generate_quality.py", "--input", folder.lines, "--tag", "flow"
     experiment.print_summary(summary["verdicts"], folder, *analysis)
 
 

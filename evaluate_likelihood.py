@@ -78,8 +78,8 @@ def likelihoods(engine, corpus, args):
                 found["exact, half a window of context"] = likelihood.sliding_nll(model, halves)
         for measure, nll in found.items():
             nats = nll.mean().item()
-            row = {"measure": measure, "part": part, "windows": len(nll)}
-            yield row | {"nats": nats, "bits": nats / math.log(2)}
+            bits = nats / math.log(2)
+            yield {"measure": measure, "part": part, "windows": len(nll), "nats": nats, "bits": bits}
 
 
 def strategy_costs(engine, corpus, args):
@@ -90,10 +90,15 @@ def strategy_costs(engine, corpus, args):
     for strategy in (name for name in args.chosen if methods.has_strategy(engine.method, name)):
         with Bar(f"{engine.name}, {strategy}, {len(held)} windows"):
             nll, passes = methods.path_nll(engine, held, masked, strategy)
-        passes = torch.as_tensor(passes).float().mean().item()
         low, high, _ = stats.mean_interval(nll.numpy())
-        row = {"strategy": strategy, "windows": len(held), "calls": passes}
-        yield row | {"nats": nll.mean().item(), "low": low, "high": high}
+        yield {
+            "strategy": strategy,
+            "windows": len(held),
+            "calls": torch.as_tensor(passes).float().mean().item(),
+            "nats": nll.mean().item(),
+            "low": low,
+            "high": high,
+        }
 
 
 def main(args):

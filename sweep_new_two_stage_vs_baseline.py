@@ -2,7 +2,7 @@
 
     uv run sweep_new_two_stage_vs_baseline.py --module diffusion
 
-Writes sweep_generate_reports/<module>_<timestamp>/: rows.json (a row per text), run_level.json (for each setting, seed and
+Writes sweep_generate_reports/<module>_<timestamp>/: rows.jsonl (a row per text), run_level.json (for each setting, seed and
 prompt new against baseline), agg_vs_baseline.json, summary.json (top_5: those of fewest forward passes among the not worse),
 speed_vs_quality.png, speed_vs_parallel.png, top_speed_configs.png.
 """
@@ -92,10 +92,9 @@ def draw(baseline, others, best, real, folder):
         title = "Two-stage decoding against one stage"
         plots.against_speed(folder / f"speed_vs_{name}.png", title, speed, y, shown, real)
     title = "Settings that are not worse than the baseline"
-    bars = [*best, baseline]
+    bars = pd.DataFrame([*best, baseline])
     with plots.figure(folder / "top_speed_configs.png", title, "forward passes for a text (\u2190 better)", "") as axes:
-        drawn = axes.barh([p["name"] for p in bars], [p["nfe"] for p in bars])
-        axes.bar_label(drawn, fmt="%.0f")
+        axes.bar_label(axes.barh(bars["name"], bars["nfe"]), fmt="%.0f")
         axes.invert_yaxis()
 
 
@@ -103,7 +102,7 @@ def main(args):
     """Write the texts, compare every setting with the baseline, draw."""
     engine = methods.load(args.module, args.weights, sampler=args.sampler)
     settings = {name: (engine, decoding) for name, decoding in decodings(args).items()}
-    rows, folder, reference = experiment.write(settings, args, methods.load, engine.name, "rows.json")
+    rows, folder, reference = experiment.write(settings, args, methods.load, engine.name)
     groups = stats.grouped(rows, "name")
     baseline, others = aggregate(groups, reference)
     real = stats.real_text(groups["baseline"], reference)
@@ -122,7 +121,7 @@ def main(args):
     folder.write("summary.json", summary)
     draw(baseline, others, better[:12], real, folder.path)
     verdicts = [f"{p['name']}: {p['nfe']:.0f} passes; {p['verdict']}" for p in better[:5]]
-    analysis = "analyze_inference_sweep.py", "--inputs", folder.path / "rows.json", "--tag", "two_stage"
+    analysis = "analyze_inference_sweep.py", "--inputs", folder.lines, "--tag", "two_stage"
     experiment.print_summary(verdicts or ["no setting has fewer forward passes and is not worse"], folder, *analysis)
 
 

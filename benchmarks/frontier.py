@@ -79,7 +79,7 @@ def write(configs, args, reference):
         flags = replace(args, seeds=args.seeds[:1]) if config.single_seed else args
         for variant in config.variants():
             planned += experiment.batches(*variant, flags, prompts)
-    return experiment.generate_rows(planned, args, reference, "frontier", "rows.json")
+    return experiment.generate_rows(planned, args, reference, "frontier")
 
 
 def jackknifed(rows, reference):

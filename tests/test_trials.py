@@ -102,7 +102,7 @@ def test_the_first_passes_of_a_process_are_not_timed(monkeypatch, tmp_path, caps
     args = SimpleNamespace(**vars(flags), is_timed=True, output_dir=tmp_path)
     settings = {"a": (make_writer(slow_at_first), diffusion.Decoding(spacing=1))}
     monkeypatch.setattr(experiment, "reference", lambda *_: None)
-    rows, *_ = experiment.write(settings, args, None, "", "rows.json")
+    rows, *_ = experiment.write(settings, args, None, "")
     assert [row["seconds"] for row in rows] == [row["nfe"] for row in rows]
 
 

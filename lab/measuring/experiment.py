@@ -131,7 +131,7 @@ def encoded(engine, prompts):
     return torch.stack([engine.alphabet.encode(prompt) for prompt in prompts])
 
 
-def write(settings, args, load, label, rows_file):
+def write(settings, args, load, label):
     """Write a text for each setting, seed and prompt -> (rows, their folder, the `reference` that they are measured against).
 
     settings: {name: (engine, Decoding)}.
@@ -143,13 +143,13 @@ def write(settings, args, load, label, rows_file):
     todo = []
     for name, (engine, decoding) in settings.items():
         todo += batches(name, engine, decoding, args, texts)
-    return *generate_rows(todo, args, real, label, rows_file), real
+    return *generate_rows(todo, args, real, label), real
 
 
-def generate_rows(todo, args, reference, label, rows_file):
+def generate_rows(todo, args, reference, label):
     """Write texts trial by trial -> (a row for each, their folder); those that the folder to go on with holds are its own.
 
-    todo: as `batches` gives it; label, rows_file: of the folder. The texts of a trial are measured against the reference, then
+    todo: as `batches` gives it; label: of the folder. The texts of a trial are measured against the reference, then
     stored. What cannot be done is refused before there is a folder.
     """
     evaluator = reference.evaluator if reference else None
@@ -169,10 +169,7 @@ def generate_rows(todo, args, reference, label, rows_file):
         except KeyboardInterrupt:
             note(f"what is written stays; go on with: --resume {folder.path}")
             raise
-        finally:
-            rows = [row for keys in planned for row in map(folder.find, keys) if row is not None]
-            folder.write(rows_file, rows)
-    return rows, folder
+    return [folder.find(key) for keys in planned for key in keys], folder
 
 
 def measured(keys, samples, args, reference):

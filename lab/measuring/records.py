@@ -93,10 +93,9 @@ def read_json(path):
 
 
 def read_rows(path):
-    """The rows of a JSON file: a list, or a dictionary that holds one as "rows". Raises UserError that names the first
-    row, counted from 1, and the column that is not as `Row` says."""
-    value = read_json(path)
-    rows = value.get("rows") if isinstance(value, dict) else value
+    """The rows of a file, as `read_json` reads it. Raises UserError that names the first row, counted from 1, and the
+    column that is not as `Row` says."""
+    rows = read_json(path)
     none = f"{path}: holds no rows; give a results.json that one of the scripts wrote"
     check(isinstance(rows, list) and rows, none)
     for number, row in enumerate(rows, 1):
@@ -146,8 +145,8 @@ class RunDir:
         return row if key.items() <= row.items() else None
 
     def append(self, rows):
-        """Store rows. Raises UserError."""
-        rows = json_roundtrip(rows)
+        """Store rows, but those of an unfinished batch that are there already. Raises UserError."""
+        rows = [row for row in json_roundtrip(rows) if self.find(row) is None]
         with writing(self.lines), open(self.lines, "ab") as file:
             file.write(msgspec.json.Encoder().encode_lines(rows))
         self.rows |= {identity(row): row for row in rows}

@@ -126,8 +126,8 @@ def compare(a_rows, b_rows, reference):
     found = []
     for name, (a, b), known in jackknifed(pairs, reference):
         row = {"measure": name, "unit": units[name], "a": a[0], "b": b[0], "difference": b[0] - a[0]}
-        row |= interval(b - a)._asdict()
-        found.append(row | {"n": len(a_rows), "clusters": known, "over": over})
+        counts = {"n": len(a_rows), "clusters": known, "over": over}
+        found.append(row | interval(b - a)._asdict() | counts)
     return with_verdicts(found)
 
 
