@@ -227,6 +227,9 @@ def test_grid_against_baseline(lab, capsys):
     rows = records.read_rows(folder / "rows.jsonl")
     check_settings(rows, typed | {"baseline": base | shared})
     check_pairs(load(folder / "run_level.json"), rows)
+    for point in points[1:]:
+        (own,) = (row for row in point["differences"] if row["measure"] == "distance")
+        assert own["b"] == point["distance"] and f"{own['b']:.4g} ({point['name']})" in point["verdict"]
     for name in load(folder / "summary.json")["top_5"]:
         assert next(p for p in points if p["name"] == name["name"])["not_worse"]
 
