@@ -21,6 +21,7 @@ from gpt import METHOD as gpt
 from lab import cli
 from lab.cli import UserError
 from lab.measuring import records, trials
+from lab.measuring.quality import Reference
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ["--prompts", "2", "--prompt-len", "4", "--max-new-tokens", "12", "--batch", "3"]
@@ -227,11 +228,22 @@ def test_grid_against_baseline(lab, capsys):
     rows = records.read_rows(folder / "rows.jsonl")
     check_settings(rows, typed | {"baseline": base | shared})
     check_pairs(load(folder / "run_level.json"), rows)
-    for point in points[1:]:
-        (own,) = (row for row in point["differences"] if row["measure"] == "distance")
-        assert own["b"] == point["distance"] and f"{own['b']:.4g} ({point['name']})" in point["verdict"]
     for name in load(folder / "summary.json")["top_5"]:
         assert next(p for p in points if p["name"] == name["name"])["not_worse"]
+
+
+def test_a_setting_of_the_grid_is_judged_by_its_own_texts(lab):
+    reference = Reference.of_data(lab.root / "text.txt")
+    real = [piece["text"] for piece in reference.cut(8, 0, 40)]
+    texts = {"baseline": real, "same": real, "worse": ["zq" * 20] * 8, "same again": real}
+    common = {"chars": 40, "nfe": 1, "seed": 1, "copied_share": 0.0}
+    groups = {
+        name: [common | {"name": name, "prompt": str(n), "text": text} for n, text in enumerate(own)]
+        for name, own in texts.items()
+    }
+    _, others = importlib.import_module("sweep_new_two_stage_vs_baseline").aggregate(groups, reference)
+    assert [point["not_worse"] for point in others] == [True, False, True]
+    assert all(f"({point['name']})" in point["verdict"] for point in others) and "worse higher" in others[1]["verdict"]
 
 
 def check_pairs(pairs, rows):
