@@ -28,8 +28,7 @@ def main(args):
     """Measure each set of texts, compare each with the first."""
     rows = records.read_rows(args.input)
     reference = Reference.of_data(args.data, rows)
-    groups = stats.grouped(rows, "name")
-    groups = dict(zip(groups, stats.common_texts(list(groups.values())), strict=True))
+    groups = stats.common_texts(stats.grouped(rows, "name"))
     first, *others = groups
     summary = stats.comparison(groups, [(first, other) for other in others], reference)
     summary["sets"] = {name: stats.summarise(group, reference) for name, group in groups.items()}

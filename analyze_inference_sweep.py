@@ -28,45 +28,30 @@ class Args:
     output_dir: Path = cli.ROOT / "infer_analysis"
 
 
-def setting_names(rows):
-    """A name for the setting of each row: its own, and where others have that too the columns in which they differ."""
-    names = []
-    for row in rows:
-        same = [other for other in rows if other["name"] == row["name"]]
-        keys = dict.fromkeys(key for other in same for key in other if key not in stats.FIXED)
-        differing = [key for key in keys if any(other.get(key) != row.get(key) for other in same)]
-        names.append(", ".join([row["name"], *(f"{key} {row.get(key)}" for key in differing)]))
-    return names
-
-
 def main(args):
     """Gather, measure, compare, plot."""
     rows = [row for path in args.inputs for row in records.read_rows(path)]
     reference = Reference.of_data(args.data, rows)
     groups = stats.settings(rows)
-    names = setting_names([group[0] for group in groups])
-    points = stats.by_setting(groups, reference)
-    points = [point | {"name": name} for point, name in zip(points, names, strict=True)]
-    real = stats.real_text(groups[0], reference)
+    points = stats.by_setting(groups.values(), reference)
+    real = stats.real_text(next(iter(groups.values())), reference)
     speed = plots.speed_of(points)
     start = f"{args.output_dir / args.tag}_"
     records.write_csv(Path(f"{start}aggregated.csv"), points)
     summary = {"settings": len(points), "rows": len(rows), "real_text": real, "stamp": records.stamp()}
-    best = {"distance": stats.pareto(points, [speed], ["distance"])}
-    if speed != "chars_per_call":  # else it would stand against itself
-        best["chars_per_call"] = stats.pareto(points, [speed, "chars_per_call"])
-    for name, y in {"quality": "distance", "parallel": "chars_per_call"}.items():
-        optimal = best.get(y)
+    signs = {"quality": {speed: 1, "distance": -1}, "parallel": {"chars_per_second": 1, "chars_per_call": 1}}
+    for name, own in signs.items():
+        optimal = stats.pareto(points, own)
         if not optimal:
             note(f"no pareto_speed_{name}.csv and no plot of it: the rows do not have what it needs")
             continue
         records.write_csv(Path(f"{start}pareto_speed_{name}.csv"), optimal)
         others = [point for point in points if point not in optimal]
         shown = {"other settings": others, "Pareto-optimal settings": optimal}
-        plots.against_speed(Path(f"{start}speed_vs_{name}.png"), "Decoding settings", y, shown, real, optimal)
+        plots.against_speed(Path(f"{start}speed_vs_{name}.png"), "Decoding settings", *own, shown, real, optimal)
         summary[f"pareto_speed_{name}"] = optimal
     records.write_json(Path(f"{start}summary.json"), summary)
-    for point in best["distance"]:
+    for point in summary.get("pareto_speed_quality", ()):
         print(f"{point['name']}: {point[speed]:.4g} {speed}, distance {point['distance']:.3f}")
 
 

@@ -2,9 +2,10 @@
 
     uv run evaluate_flow_vs_baseline.py --seeds 1337,2027,7
 
-Writes eval_reports/<timestamp>/: summary.json (paired differences with 95 % intervals, and every row), samples_baseline.csv,
-samples_flow.csv, and blind_samples.csv with blind_key.csv: pairs of texts in random order, for a reader to judge. A third
-set of texts, flow_off, is the flow model decoded without its flow: what is left is the effect of other weights.
+Writes eval_reports/<timestamp>/: rows.jsonl (a row per text), summary.json (paired differences with 95 % intervals),
+samples_baseline.csv, samples_flow.csv, and blind_samples.csv with blind_key.csv: pairs of texts in random order, for a
+reader to judge. A third set of texts, flow_off, is the flow model decoded without its flow: what is left is the effect of
+other weights.
 """
 
 import random
@@ -38,12 +39,11 @@ class Args(experiment.Args):
 def blind(baseline, flow):
     """Pairs of texts of one seed and prompt, in an order drawn from them -> (what a reader gets, the key to it)."""
     rng = random.Random("".join(row["text"] for row in baseline + flow))
-    pairs = list(zip(baseline, flow, strict=True))
+    pairs = [rng.sample(pair, 2) for pair in zip(baseline, flow, strict=True)]
     rng.shuffle(pairs)
     samples = []
     key = []
-    for number, pair in enumerate(pairs, 1):
-        first, second = rng.sample(pair, 2)
+    for number, (first, second) in enumerate(pairs, 1):
         samples.append({"pair": number, "text_1": first["text"], "text_2": second["text"], "better": ""})
         key.append({"pair": number, "text_1": first["name"], "text_2": second["name"]})
     return samples, key
@@ -51,12 +51,12 @@ def blind(baseline, flow):
 
 def main(args):
     """Write the three sets of texts, then compare them."""
-    files = {"diffusion": args.baseline_weights, "diffusion_flow": args.flow_weights}
-    baseline, flow = (methods.load(*file, sampler=args.sampler) for file in files.items())
+    baseline = methods.load("diffusion", args.baseline_weights, sampler=args.sampler)
+    flow = methods.load("diffusion_flow", args.flow_weights, sampler=args.sampler)
     flowing = methods.masked_decoding(flow.name, vars(args))
     settings = {"baseline": (baseline, methods.masked_decoding(baseline.name, vars(args)))}
     settings |= {"flow": (flow, flowing), "flow_off": (flow, replace(flowing, flow_until=1.0))}
-    rows, folder, reference = experiment.write(settings, args, methods.load, "", "summary.json")
+    rows, folder, reference = experiment.write(settings, args, methods.load, "")
     by_name = stats.grouped(rows, "name")
     summary = stats.comparison(by_name, (("baseline", "flow"), ("flow_off", "flow")), reference)
     for name in ("baseline", "flow"):
@@ -65,8 +65,8 @@ def main(args):
     folder.write("blind_samples.csv", samples)
     folder.write("blind_key.csv", key)
     summary["stamp"] = records.stamp(args, weights=[baseline.weights, flow.weights])
-    folder.write("summary.json", summary | {"rows": rows})
-    analysis = "analyze_generate_quality.py", "--input", folder.path / "summary.json", "--tag", "flow"
+    folder.write("summary.json", summary)
+    analysis = "analyze_generate_quality.py", "--input", folder.lines, "--tag", "flow"
     experiment.print_summary(summary["verdicts"], folder, *analysis)
 
 

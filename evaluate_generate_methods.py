@@ -48,14 +48,15 @@ def main(args):
     """Write both sides' texts, then compare them."""
     typed = [cli.prefixed(args, side) for side in ("a", "b")]
     sides = {side["name"]: methods.masked_decoding(args.module, vars(args) | side) for side in typed}
-    check(len(sides) == 2 and all(sides), "--a-name and --b-name must be two names, neither of them empty")
+    check(len(sides) == 2, "--a-name and --b-name must be two names")
     engine = methods.load(args.module, args.weights, sampler=args.sampler)
     settings = {name: (engine, decoding) for name, decoding in sides.items()}
-    rows, folder, reference = experiment.write(settings, args, methods.load, engine.name, "results.json")
+    rows, folder, reference = experiment.write(settings, args, methods.load, engine.name)
     summary = stats.comparison(stats.grouped(rows, "name"), [tuple(sides)], reference)
     (summary["differences"],) = summary["differences"].values()
     summary["stamp"] = records.stamp(args, weights=engine.weights)
     folder.write("summary.json", summary)
+    folder.write("results.json", rows)
     folder.write("results.csv", rows)
     analysis = "analyze_generate_quality.py", "--input", folder.path / "results.json", "--tag", engine.name
     experiment.print_summary(summary["verdicts"], folder, *analysis)

@@ -45,13 +45,13 @@ class Args:
 
     @property
     def chosen(self):
-        """The unmasking strategies, each once."""
-        return list(dict.fromkeys(filter(None, map(str.strip, self.strategies.split(",")))))
+        """The unmasking strategies."""
+        return self.strategies.replace(",", " ").split()
 
 
 def load_all(args, corpus):
     """Path -> Engine of every weights file. Raises UserError when one of them does not know a character of the corpus."""
-    engines = {path: methods.load(path=path) for path in dict.fromkeys(args.weights)}
+    engines = {path: methods.load(path=path) for path in args.weights}
     for engine in engines.values():
         engine.alphabet.encode(corpus.alphabet.characters)
         corpus.require(engine.model.config.block_size + 1)
@@ -78,44 +78,48 @@ def likelihoods(engine, corpus, args):
                 found["exact, half a window of context"] = likelihood.sliding_nll(model, halves)
         for measure, nll in found.items():
             nats = nll.mean().item()
-            row = {"measure": measure, "part": part, "windows": len(nll)}
-            yield row | {"nats": nats, "bits": nats / math.log(2)}
+            bits = nats / math.log(2)
+            yield {"measure": measure, "part": part, "windows": len(nll), "nats": nats, "bits": bits}
 
 
 def strategy_costs(engine, corpus, args):
-    """Rows: what each unmasking strategy costs a model that has it; `each`: the windows' nats, which are paired."""
+    """Rows: what each unmasking strategy costs a model that has it."""
     size = engine.model.config.block_size
     held = read(engine, corpus, corpus.test, args.windows)[:, :-1]
     masked = torch.arange(size) >= min(16, size // 2)
     for strategy in (name for name in args.chosen if methods.has_strategy(engine.method, name)):
         with Bar(f"{engine.name}, {strategy}, {len(held)} windows"):
             nll, passes = methods.path_nll(engine, held, masked, strategy)
-        passes = torch.as_tensor(passes).float().mean().item()
         low, high, _ = stats.mean_interval(nll.numpy())
-        row = {"strategy": strategy, "windows": len(held), "calls": passes}
-        yield row | {"nats": nll.mean().item(), "low": low, "high": high, "each": nll.tolist()}
+        yield {
+            "strategy": strategy,
+            "windows": len(held),
+            "calls": torch.as_tensor(passes).float().mean().item(),
+            "nats": nll.mean().item(),
+            "low": low,
+            "high": high,
+        }
 
 
 def main(args):
     """Measure every model on both splits and the whole of the held-out text."""
-    for path in args.method:
-        methods.add(path)
+    for own in args.method:
+        methods.add(own)
     corpus = Corpus(args.data)
     engines = load_all(args, corpus)
     rows = []
     path_rows = []
-    folder = args.output_dir or records.new_run_dir(cli.ROOT / "likelihood_reports", "")
-    files.check_place(folder / "likelihood.json")
-    for path, engine in engines.items():
-        model = {"module": engine.name, "weights": cli.short(path)}
+    path = (args.output_dir or records.new_run_dir(cli.ROOT / "likelihood_reports", "")) / "likelihood.json"
+    files.check_place(path)
+    for weights, engine in engines.items():
+        model = {"module": engine.name, "weights": cli.short(weights)}
         rows += [model | row for row in likelihoods(engine, corpus, args)]
         path_rows += [model | row for row in strategy_costs(engine, corpus, args)]
     stamp = records.stamp(args, weights=[engine.weights for engine in engines.values()], data_sha256=corpus.sha256)
-    for table in (pd.DataFrame(rows), pd.DataFrame(path_rows).drop(columns="each", errors="ignore")):
-        if len(table):
-            print(table.to_markdown(index=False, floatfmt=".4f"), end="\n\n")
-    records.write_json(folder / "likelihood.json", {"stamp": stamp, "rows": rows, "paths": path_rows})
-    print(f"files: {folder / 'likelihood.json'}")
+    for table in filter(None, (rows, path_rows)):
+        print(pd.DataFrame(table).to_markdown(index=False, floatfmt=".4f"), end="\n\n")
+    records.write_json(path, {"stamp": stamp, "rows": rows, "paths": path_rows})
+    print(f"files: {path}")
 
 
 if __name__ == "__main__":

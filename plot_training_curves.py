@@ -27,48 +27,36 @@ class Args:
     output_dir: Path = cli.ROOT / "plots"
 
 
-def curve(axes, log, x, y, label, colour, line="-"):
-    """A column of a log over another, with a mark at each row that has it, named at its end."""
-    known = log[log[y].notna()]
-    axes.plot(known[x], known[y], color=colour, linestyle=line, marker=".", markersize=4, linewidth=1)
-    if len(known):
-        end = known[x].iloc[-1], known[y].iloc[-1]
-        axes.annotate(label, end, (5, 0), textcoords="offset points", color=colour, fontsize=8, va="center")
-
-
 def main(args):
     """Read both logs, draw the four plots."""
     flow = records.read_log(args.flow_log, (*COMMON, *FLOW))
     baseline = records.read_log(args.baseline_log, COMMON)
     blue, red, green, *_ = plots.COLOURS
     models = (("diffusion", baseline, blue), ("diffusion + flow", flow, red))
-    for _, log, _ in models:
-        log["minutes"] = log["elapsed_sec"] / 60
-    flow["weighted_flow_loss"] = flow["flow_weight"] * flow["batch_flow_loss"]
-    made = []
     nats = "likelihood bound, nats per character"
     steps = "optimiser steps"
 
     def figure(name, title, x, y):
-        made.append(args.output_dir / f"{args.tag}_{name}.png")
-        return plots.figure(made[-1], title, x, y)
+        path = args.output_dir / f"{args.tag}_{name}.png"
+        print(path)
+        return plots.figure(path, title, x, y)
 
     with figure("train_val_loss", "Loss of training and of validation", steps, nats) as axes:
         for name, log, colour in models:
-            curve(axes, log, "step", "train_loss", f"{name}, training", colour, ":")
-            curve(axes, log, "step", "val_loss", f"{name}, validation", colour)
+            axes.plot(log["step"], log["train_loss"], ".:", color=colour, label=f"{name}, training")
+            axes.plot(log["step"], log["val_loss"], ".-", color=colour, label=f"{name}, validation")
     title = "What training minimises: the loss of its batches"
     with figure("batch_total_loss", title, steps, "loss of the batches, nats") as axes:
-        curve(axes, baseline, "step", "batch_total_loss", "diffusion", blue)
-        curve(axes, flow, "step", "batch_total_loss", "diffusion + flow (both terms)", red)
+        for name, log, colour in models:
+            axes.plot(log["step"], log["batch_total_loss"], ".-", color=colour, label=f"{name}, all terms")
     with figure("flow_breakdown", "The flow model learns from two terms", steps, "nats (gradient: no unit)") as axes:
-        curve(axes, flow, "step", "batch_ce_loss", "masked characters", blue)
-        curve(axes, flow, "step", "weighted_flow_loss", "flow_weight x characters with evidence", red)
-        curve(axes, flow, "step", "grad_norm", "norm of the gradient", green, ":")
+        weighted = flow["flow_weight"] * flow["batch_flow_loss"]
+        axes.plot(flow["step"], flow["batch_ce_loss"], ".-", color=blue, label="masked characters")
+        axes.plot(flow["step"], weighted, ".-", color=red, label="flow_weight x characters with evidence")
+        axes.plot(flow["step"], flow["grad_norm"], ".:", color=green, label="norm of the gradient")
     with figure("val_vs_time", "Loss of validation over time", "minutes of training", nats) as axes:
         for name, log, colour in models:
-            curve(axes, log, "minutes", "val_loss", name, colour)
-    print(*made, sep="\n")
+            axes.plot(log["elapsed_sec"] / 60, log["val_loss"], ".-", color=colour, label=name)
 
 
 if __name__ == "__main__":

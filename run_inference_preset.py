@@ -32,9 +32,7 @@ class Args:
 
 
 def decoding_of(method, settings):
-    """The Decoding of a method with these settings, as JSON has them; top_k may be "all". Raises UserError, TypeError."""
-    if settings.get("top_k") == "all":
-        settings = settings | {"top_k": None}
+    """The Decoding of a method with these settings, as JSON has them. Raises UserError, TypeError."""
     (decoding,) = experiment.grid(method.decoding, {name: [value] for name, value in settings.items()}).values()
     command.reject_unused(decoding, method.decoding)
     return decoding

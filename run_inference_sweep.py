@@ -45,7 +45,8 @@ def main(args):
     choices = {name: values for name, values in vars(args).items() if name in known and values}
     cells = experiment.grid(methods.starting_point(args.module), choices)
     settings = {name: (engine, cell) for name, cell in cells.items()}
-    rows, folder, _ = experiment.write(settings, args, methods.load, engine.name, "results.json")
+    rows, folder, _ = experiment.write(settings, args, methods.load, engine.name)
+    folder.write("results.json", rows)
     folder.write("results.csv", rows)
     texts = [f"== {row['name']}, seed {row['seed']}, {row['nfe']} calls\n{row['text']}" for row in rows]
     folder.write("samples.txt", "\n\n".join(texts))

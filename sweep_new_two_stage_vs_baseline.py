@@ -2,11 +2,12 @@
 
     uv run sweep_new_two_stage_vs_baseline.py --module diffusion
 
-Writes sweep_generate_reports/<module>_<timestamp>/: rows.json (a row per text), run_level.json (for each setting, seed and
+Writes sweep_generate_reports/<module>_<timestamp>/: rows.jsonl (a row per text), run_level.json (for each setting, seed and
 prompt new against baseline), agg_vs_baseline.json, summary.json (top_5: those of fewest forward passes among the not worse),
 speed_vs_quality.png, speed_vs_parallel.png, top_speed_configs.png.
 """
 
+import operator
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ import methods
 from lab import cli
 from lab.cli import comma_list
 from lab.measuring import experiment, plots, records, stats
-from lab.measuring.quality import measures_of
+from lab.measuring.quality import TEXT_MEASURES
 from methods import ONE_STAGE, STAGED, TWO_STAGE
 
 MARGIN = 0.02  # of `distance`, which the whole interval of the difference may reach
@@ -65,37 +66,35 @@ def new_against_baseline(rows):
     table["chars_per_call"] = table.chars / table.nfe
     is_baseline = table.name == "baseline"
     pairs = table[~is_baseline].merge(table[is_baseline], on=["seed", "prompt"], suffixes=("", "_baseline"))
-    for name in measures_of("cost", "text"):
+    for name in TEXT_MEASURES:
         pairs[f"{name}_difference"] = pairs[name].astype(float) - pairs[f"{name}_baseline"].astype(float)
     return pairs.to_dict("records")
 
 
 def aggregate(groups, reference):
-    """A dictionary for each setting: its own measures, its paired differences to the baseline, whether it is not worse."""
-    points = {point["name"]: point for point in stats.by_setting(groups.values(), reference)}
-    distances = []
-    for name in groups.keys() - {"baseline"}:
-        found = stats.compare(groups["baseline"], groups[name], reference)
-        points[name] |= {"differences": found, "not_worse": False, "verdict": None}
-        distances += [row | {"name": name} for row in found if row["measure"] == "distance"]
-    for row in stats.with_verdicts(distances):  # together: the grid is searched for the settings that are better
-        point = points[row["name"]]
+    """The baseline, then each setting: its measures, its paired differences to the baseline, whether it is not worse."""
+    baseline, *others = stats.by_setting(groups.values(), reference)
+    for point in others:
+        point["differences"] = stats.compare(groups["baseline"], groups[point["name"]], reference)
+    distances = [dict(row) for point in others for row in point["differences"] if row["measure"] == "distance"]
+    # corrected together: the grid is searched for the settings that are better; without a corpus there is no distance
+    for point, row in zip(others, stats.with_verdicts(distances), strict=False):
         point["not_worse"] = row["high"] is not None and row["high"] <= MARGIN
-        point["verdict"] = stats.verdict_of(row, "baseline", row["name"])
-    return points
+        point["verdict"] = stats.verdict_of(row, "baseline", point["name"])
+    return baseline, others
 
 
-def draw(points, best, real, folder):
+def draw(baseline, others, best, real, folder):
     """The three plots; best: the settings to show as bars."""
-    baseline = points["baseline"]
-    shown = {"two stages": [p for p in points.values() if p is not baseline], "baseline": [baseline]}
+    shown = {"two stages": others, "baseline": [baseline]}
+    speed = plots.speed_of([baseline, *others])
     for name, y in {"quality": "distance", "parallel": "chars_per_call"}.items():
         title = "Two-stage decoding against one stage"
-        plots.against_speed(folder / f"speed_vs_{name}.png", title, y, shown, real)
+        plots.against_speed(folder / f"speed_vs_{name}.png", title, speed, y, shown, real)
     title = "Settings that are not worse than the baseline"
+    bars = pd.DataFrame([*best, baseline])
     with plots.figure(folder / "top_speed_configs.png", title, "forward passes for a text (\u2190 better)", "") as axes:
-        bars = axes.barh([p["name"] for p in (*best, baseline)], [p["nfe"] for p in (*best, baseline)])
-        axes.bar_label(bars, fmt="%.0f")
+        axes.bar_label(axes.barh(bars["name"], bars["nfe"]), fmt="%.0f")
         axes.invert_yaxis()
 
 
@@ -103,26 +102,26 @@ def main(args):
     """Write the texts, compare every setting with the baseline, draw."""
     engine = methods.load(args.module, args.weights, sampler=args.sampler)
     settings = {name: (engine, decoding) for name, decoding in decodings(args).items()}
-    rows, folder, reference = experiment.write(settings, args, methods.load, engine.name, "rows.json")
+    rows, folder, reference = experiment.write(settings, args, methods.load, engine.name)
     groups = stats.grouped(rows, "name")
-    points = aggregate(groups, reference)
+    baseline, others = aggregate(groups, reference)
     real = stats.real_text(groups["baseline"], reference)
-    better = [p for p in points.values() if p.get("not_worse") and p["nfe"] < points["baseline"]["nfe"]]
-    better.sort(key=lambda p: p["nfe"])
+    better = [p for p in others if p.get("not_worse") and p["nfe"] < baseline["nfe"]]
+    better.sort(key=operator.itemgetter("nfe"))
     summary = {
         "top_5": [{key: p[key] for key in ("name", "nfe", "chars_per_second", "verdict")} for p in better[:5]],
         "top_5_rule": RULE,
-        "settings": len(points) - 1,
+        "settings": len(others),
         "not_worse_and_faster": len(better),
         "real_text": real,
         "stamp": records.stamp(args, weights=engine.weights),
     }
     folder.write("run_level.json", new_against_baseline(rows))
-    folder.write("agg_vs_baseline.json", list(points.values()))
+    folder.write("agg_vs_baseline.json", [baseline, *others])
     folder.write("summary.json", summary)
-    draw(points, better[:12], real, folder.path)
+    draw(baseline, others, better[:12], real, folder.path)
     verdicts = [f"{p['name']}: {p['nfe']:.0f} passes; {p['verdict']}" for p in better[:5]]
-    analysis = "analyze_inference_sweep.py", "--inputs", folder.path / "rows.json", "--tag", "two_stage"
+    analysis = "analyze_inference_sweep.py", "--inputs", folder.lines, "--tag", "two_stage"
     experiment.print_summary(verdicts or ["no setting has fewer forward passes and is not worse"], folder, *analysis)
 
 

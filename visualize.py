@@ -18,7 +18,7 @@ from lab import cli
 from lab.cli import check
 from lab.decoding.canvas import Canvas
 from lab.files import check_place
-from lab.measuring.trials import Trial, warm_up
+from lab.measuring.trials import Trial
 from lab.progress import Bar, note
 from lab.showing import film, page, painter, terminal
 
@@ -74,10 +74,11 @@ def recordings(args):
     for engine in engines:
         own = {key: value for key, value in typed.items() if hasattr(engine.method.decoding, key)}
         decoding = replace(engine.method.decoding, **own)
-        prompt = engine.alphabet.encode(engine.prompt(args.prompt_len) if args.prompt is None else args.prompt)
+        text = engine.prompt(args.prompt_len) if args.prompt is None else args.prompt
+        prompt = engine.alphabet.encode(text)
         trial = Trial(Canvas.after(prompt, args.blocks * diffusion.Decoding.target_chunk_len), decoding, (args.seed,))
         with Bar(f"recording {engine.method.title}"):
-            warm_up(engine, trial)
+            engine.write(text, 20, decoding=decoding)  # the first passes of a process are slow
             made = film.record(engine, trial)
         yield made
 

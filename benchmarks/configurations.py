@@ -100,7 +100,7 @@ def untrained(streams, gpt):
     torch.manual_seed(0)  # of the mask's embedding
     model = streams.method.Model(streams.model.config)
     own = model.state_dict()
-    for name, weights in gpt.model.state_dict().items():  # an embedding fewer, a narrower convolution: the first part
+    for name, weights in eager(gpt).model.state_dict().items():  # an embedding fewer, a narrower convolution: the first part
         own[name][tuple(map(slice, weights.shape))] = weights
     return replace(streams, model=model.eval(), weights=gpt.weights)
 

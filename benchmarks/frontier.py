@@ -31,10 +31,11 @@ from lab import cli
 from lab.cli import UserError, check
 from lab.decoding.canvas import Canvas
 from lab.measuring import experiment, records, stats, trials
+from lab.measuring.quality import SET_MEASURES
 from lab.model.corpus import Corpus
 
 WARM_UPS = 2  # turns: the first compiles, the second for shapes that one text and many share
-MEASURES = ("generative_nll", "repetition", "nfe", "full_passes")  # beside those of a set of texts
+MEASURES = ("generative_nll", "repetition", "nfe", "full_passes", *SET_MEASURES)  # which all texts have
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,7 @@ def write(configs, args, reference):
         flags = replace(args, seeds=args.seeds[:1]) if config.single_seed else args
         for variant in config.variants():
             planned += experiment.batches(*variant, flags, prompts)
-    return experiment.generate_rows(planned, args, reference, "frontier", "rows.json")
+    return experiment.generate_rows(planned, args, reference, "frontier")
 
 
 def jackknifed(rows, reference):
@@ -87,8 +88,8 @@ def jackknifed(rows, reference):
     """
     seeds = []
     for texts in stats.grouped(rows, "seed").values():
-        measured = stats.jackknifed([stats.grouped(texts, "prompt")], reference, MEASURES)
-        seeds.append({name: values for name, (values,), _ in measured})
+        measured = stats.jackknifed([stats.grouped(texts, "prompt")], reference)
+        seeds.append({name: values for name, (values,), _ in measured if name in MEASURES})
     return {name: np.mean([seed[name] for seed in seeds], axis=0) for name in seeds[0]}
 
 

@@ -50,7 +50,7 @@ def picture(axes, points, x, real):
         plots.scatter(axes, members, x, y, colour, label=group if members else None)
     plots.label(axes, known, x, y)
     gpts = [point for point in known if group_of(point["name"]) == "GPT"]
-    bar = pd.DataFrame(stats.pareto(gpts, (), (x, y)), columns=[x, y])
+    bar = pd.DataFrame(stats.pareto(gpts, {x: -1, y: -1}), columns=[x, y])
     limits = axes.axis()
     across, up = [*bar[x], limits[1]], [*bar[y], bar[y].min()]
     how = {"step": "post", "color": "#eeeeee", "zorder": 0}

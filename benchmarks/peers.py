@@ -94,7 +94,7 @@ def quality_of(texts, engine, evaluator, prompt_len):
     whole = [engine.alphabet.decode(text) for text in texts if (text < len(engine.alphabet)).all()]
     if not whole:
         return {"nll": None, "entropy": None}
-    nll = quality.generative_nll(whole, evaluator, [prompt_len] * len(whole))
+    nll = [quality.generative_nll(text, evaluator, prompt_len) for text in whole]
     counts = Counter(gram for text in whole for gram in quality.grams(text[prompt_len:], 3))
     entropy = quality.entropy(np.array([*counts.values()]))
     return {"nll": np.mean(nll), "entropy": entropy}

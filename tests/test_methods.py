@@ -47,7 +47,8 @@ def make_canvas(length=40, prompt="abc", rows=1):
 
 def write(method, model, canvas, decoding, seeds):
     engine = trials.Engine(method, model, CHARACTERS, "abc")
-    return trials.run(engine, trials.Trial(canvas, decoding, seeds))
+    rows = canvas if len(canvas.idx) == len(seeds) else canvas.repeat(len(seeds))
+    return trials.run(engine, trials.Trial(rows, decoding, seeds))
 
 
 def generators(*seeds):

@@ -70,19 +70,21 @@ def test_the_watcher_is_not_on_the_clock(monkeypatch):
     assert len(naps) == sample.nfe and sample.cpu_seconds == 0
 
 
-def test_equal_values_of_a_grid_count_once():
-    cells = experiment.grid(diffusion.Decoding(), {"spacing": (5, 5), "temp": (0.5, 0.7, 0.5)})
+def test_the_cells_of_a_grid_are_named_by_what_varies():
+    cells = experiment.grid(diffusion.Decoding(), {"spacing": (5,), "temp": (0.5, 0.7)})
     found = {name: (cell.spacing, cell.temp) for name, cell in cells.items()}
     assert found == {"temp 0.5": (5, 0.5), "temp 0.7": (5, 0.7)}
 
 
 def test_a_plan_writes_the_first_text_alone_and_the_others_together():
-    args = experiment.Args(seeds=(1, 2, 3), batch=4, max_new_tokens=2)
-    planned = [trial for _, trial in experiment.batches("x", make_writer(), diffusion.Decoding(), args, ["ab", "bc"])]
-    assert [trial.seeds for trial in planned] == [(1,), (1, 2, 2, 3), (3,)]
-    prompts = [head["prompt"] for trial in planned for head in experiment.row_keys(make_writer(), trial)]
-    assert prompts == ["ab", "bc"] * 3
-    assert all(trial.canvas.masked.tolist() == [[False, False, True, True]] * len(trial.seeds) for trial in planned)
+    args = experiment.Args(seeds=(1, 2, 3), batch=4, max_new_tokens=4)
+    planned = experiment.batches("x", make_writer(), diffusion.Decoding(), args, ["ab", "bc"])
+    assert [trial.seeds for _, trial, _ in planned] == [(1,), (1, 2, 2, 3), (3,)]
+    assert [key["prompt"] for *_, keys in planned for key in keys] == ["ab", "bc"] * 3
+    for _, trial, keys in planned:
+        assert [key["seed"] for key in keys] == [*trial.seeds] and {key["chars"] for key in keys} == {4}
+        assert trial.canvas.masked.tolist() == [[False] * 2 + [True] * 4] * len(keys)
+        assert [ABC.decode(idx[:2]) for idx in trial.canvas.idx] == [key["prompt"] for key in keys]
 
 
 def test_the_first_passes_of_a_process_are_not_timed(monkeypatch, tmp_path, capsys):
@@ -100,7 +102,7 @@ def test_the_first_passes_of_a_process_are_not_timed(monkeypatch, tmp_path, caps
     args = SimpleNamespace(**vars(flags), is_timed=True, output_dir=tmp_path)
     settings = {"a": (make_writer(slow_at_first), diffusion.Decoding(spacing=1))}
     monkeypatch.setattr(experiment, "reference", lambda *_: None)
-    rows, *_ = experiment.write(settings, args, None, "", "rows.json")
+    rows, *_ = experiment.write(settings, args, None, "")
     assert [row["seconds"] for row in rows] == [row["nfe"] for row in rows]
 
 
@@ -122,14 +124,14 @@ def test_threads_where_a_pass_has_work_for_them(policy, texts, counts, monkeypat
             yield frame
 
     engine = trials.Engine(gpt, gpt.Model(config).eval(), ABC, "abcabc").sampled_by(generate)
-    trials.run(engine, trials.Trial(Canvas.after(ABC.encode("ab"), 4), gpt.Decoding(), tuple(range(texts))))
+    trials.run(engine, trials.Trial(Canvas.after(ABC.encode("ab"), 4, texts), gpt.Decoding(), tuple(range(texts))))
     assert {*seen[1:]} == counts and now == [4]
 
 
 @pytest.mark.parametrize("flag", ["max_new_tokens", "prompts", "batch", "workers", "prompt_len"])
 @pytest.mark.parametrize("value", [0, -3, 99_999_999_999])
 def test_sizes_have_limits(flag, value):
-    with pytest.raises(UserError, match=f"{flag} must lie in 1"):
+    with pytest.raises(UserError, match=f"{flag} must lie in [14]"):
         experiment.Args(**{flag: value})
 
 
@@ -179,10 +181,10 @@ linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /
 @linux
 @pytest.mark.slow
 def test_what_workers_share_is_sent_to_each_once_and_ctrl_c_ends_them(tmp_path):
-    with pytest.raises(KeyboardInterrupt), workers.executor(pid_after, Parcel(tmp_path), 2, None) as submit:
-        pids = {future.result() for future in [submit(0.02) for _ in range(50)]}
+    with pytest.raises(KeyboardInterrupt), workers.executor(pid_after, Parcel(tmp_path), 2, None) as results:
+        pids = {*results([0.02] * 50)}
         assert sorted(path.name.partition("_")[0] for path in tmp_path.iterdir()) == sorted(map(str, pids))
-        [submit(100) for _ in range(4)]
+        results([100] * 4)
         raise KeyboardInterrupt
     assert die_out(pids)
 
@@ -190,9 +192,9 @@ def test_what_workers_share_is_sent_to_each_once_and_ctrl_c_ends_them(tmp_path):
 @linux
 @pytest.mark.slow
 def test_a_worker_that_is_killed_is_one_message():
-    with pytest.raises(UserError, match="worker process has ended"), workers.local_pool(pid_after, None, 1) as submit:
-        os.kill(submit(0).result(), signal.SIGKILL)
-        submit(100).result()
+    with pytest.raises(UserError, match="worker process has ended"), workers.local_pool(pid_after, None, 1) as results:
+        os.kill(*results([0]), signal.SIGKILL)
+        next(results([100]))
 
 
 @linux
@@ -239,8 +241,8 @@ def sweep(make_weights, folder, *flags):
 
 
 def test_a_cluster_gets_what_its_workers_share_once(cluster, tmp_path):
-    with workers.executor(pid_after, Parcel(tmp_path), 1, cluster.scheduler_address) as submit:
-        pids = {future.result() for future in [submit(0.02) for _ in range(50)]}
+    with workers.executor(pid_after, Parcel(tmp_path), 1, cluster.scheduler_address) as results:
+        pids = {*results([0.02] * 50)}
     seen = sorted(path.name.partition("_")[0] for path in tmp_path.iterdir())
     assert len(pids) == 2 and seen == sorted(map(str, pids))
 

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -36,9 +35,11 @@ class Args:
     resume: Path | None = None  # folder of an interrupted run to go on with
 
     def __post_init__(self):
-        check_range(self, 1, MOST, "prompts", "prompt_len", "max_new_tokens", "batch", "workers")
+        check_range(self, 1, MOST, "prompts", "prompt_len", "batch", "workers")
+        check_range(self, 4, MOST, "max_new_tokens")  # some measures are of four characters in a row
         check_range(self, 0, math.inf, "timed")
-        check(self.resume is None or os.path.isdir(self.resume), f"--resume {self.resume}: no such folder")
+        none = f"--resume {self.resume}: has no {records.ROWS}, so no run to go on with"
+        check(self.resume is None or (self.resume / records.ROWS).exists(), none)
 
     @property
     def is_timed(self):
@@ -55,7 +56,7 @@ def reference(args, engine, load):
     if found is None:
         return None
     check_text(found.alphabet, args.data or "data.txt", engine, hint="give that with --data")
-    is_missing = args.evaluator == EVALUATOR and not os.path.exists(EVALUATOR)
+    is_missing = args.evaluator == EVALUATOR and not EVALUATOR.exists()
     evaluator = None if is_missing else load("gpt", args.evaluator, remedy="docs/training.md says how")
     if evaluator is None or evaluator.alphabet != found.alphabet or evaluator.weights == engine.weights:
         none = f"{args.evaluator}: no independent evaluator of this text, so that generative_nll stays empty"
@@ -79,7 +80,7 @@ def grid(decoding, choices):
     known = {field.name for field in fields(decoding)}
     lacking = sorted(set(choices) - known)
     check(not lacking, f"this method has no {', '.join(lacking)}; it has {', '.join(sorted(known))}")
-    varied = [name for name, values in choices.items() if len(dict.fromkeys(values)) > 1] or choices
+    varied = [name for name, values in choices.items() if len(values) > 1] or choices
     cells = {}
     for values in itertools.product(*choices.values()):
         cell = replace(decoding, **dict(zip(choices, values, strict=True)))
@@ -106,16 +107,22 @@ def prompts(engine, reference, args):
 
 
 def batches(name, engine, decoding, args, prompts):
-    """[(engine, Trial)] of one setting, a text for each seed and prompt: `timed` of them alone, the others in batches."""
+    """[(engine, Trial, keys)] of one setting, a text for each seed and prompt: `timed` of them alone, the others in batches.
+
+    keys: for each text the columns that identify its row.
+    """
     texts = list(itertools.product(args.seeds, prompts))
     timed = args.timed if args.is_timed else 0
     planned = [[text] for text in texts[:timed]]
     planned += [texts[start : start + args.batch] for start in range(timed, len(texts), args.batch)]
+    writer = {"name": name, "module": engine.name, "weights": engine.weights, "sampler": engine.sampler}
+    setting = asdict(decoding) | {"chars": args.max_new_tokens}
     tasks = []
     for batch in planned:
         seeds, openings = zip(*batch, strict=True)
         canvas = Canvas.after(encoded(engine, openings), args.max_new_tokens)
-        tasks.append((engine, Trial(canvas, decoding, seeds, name)))
+        keys = [writer | {"seed": seed, "prompt": prompt} | setting for seed, prompt in batch]
+        tasks.append((engine, Trial(canvas, decoding, seeds), keys))
     return tasks
 
 
@@ -124,22 +131,7 @@ def encoded(engine, prompts):
     return torch.stack([engine.alphabet.encode(prompt) for prompt in prompts])
 
 
-def row_keys(engine, trial):
-    """The columns that identify the row of each text."""
-    for seed, idx, masked in zip(trial.seeds, trial.canvas.idx, trial.canvas.masked, strict=True):
-        yield {
-            "name": trial.name,
-            "module": engine.name,
-            "weights": engine.weights,
-            "sampler": engine.sampler,
-            "seed": seed,
-            "prompt": engine.alphabet.decode(idx[~masked]),
-            **asdict(trial.decoding),
-            "chars": int(masked.sum()),
-        }
-
-
-def write(settings, args, load, label, rows_file):
+def write(settings, args, load, label):
     """Write a text for each setting, seed and prompt -> (rows, their folder, the `reference` that they are measured against).
 
     settings: {name: (engine, Decoding)}.
@@ -151,55 +143,46 @@ def write(settings, args, load, label, rows_file):
     todo = []
     for name, (engine, decoding) in settings.items():
         todo += batches(name, engine, decoding, args, texts)
-    return *generate_rows(todo, args, real, label, rows_file), real
+    return *generate_rows(todo, args, real, label), real
 
 
-def generate_rows(todo, args, reference, label, rows_file):
+def generate_rows(todo, args, reference, label):
     """Write texts trial by trial -> (a row for each, their folder); those that the folder to go on with holds are its own.
 
-    todo: [(engine, Trial)]; label, rows_file: of the folder. The texts of a trial are measured against the reference, then
+    todo: as `batches` gives it; label: of the folder. The texts of a trial are measured against the reference, then
     stored. What cannot be done is refused before there is a folder.
     """
-    sources = reference.sources() if reference else {"corpus": None, "evaluator": None}
-    planned = [[key | sources for key in row_keys(*task)] for task in todo]
-    count = sum(map(len, planned))
-    with workers.executor(_write, todo, args.workers, args.cluster) as submit:
+    evaluator = reference.evaluator if reference else None
+    sources = {"corpus": reference and reference.corpus, "evaluator": evaluator and evaluator.weights}
+    planned = records.json_roundtrip([[key | sources for key in keys] for *_, keys in todo])
+    with workers.executor(_write, todo, args.workers, args.cluster) as results:
         folder = records.RunDir(args.output_dir, label, args.resume)
-        stored = [folder.find(keys) for keys in planned]
-        futures = {n: submit(n) for n, found in enumerate(stored) if None in found}
-        known = sum(len(keys) for n, keys in enumerate(planned) if n not in futures)
-        if args.resume:
-            note(f"{folder.path}: holds {known} of these {count} texts")
+        lacking = [n for n, keys in enumerate(planned) if None in map(folder.find, keys)]
         try:
-            if args.is_timed:
-                for engine, trial in {id(todo[n][0]): todo[n] for n in futures}.values():
-                    trials.warm_up(engine, trial)
-            with Bar("writing", count, known, "texts") as bar:
-                for n, future in futures.items():
-                    bar.show(known, planned[n][0]["name"])
-                    stored[n] = folder.append(measured(planned[n], future.result(), args, reference))
-                    known += len(planned[n])
+            if args.is_timed:  # the first passes of a process are slow
+                for engine, trial, keys in {id(todo[n][0]): todo[n] for n in lacking}.values():
+                    engine.write(keys[0]["prompt"], 20, decoding=trial.decoding)
+            with Bar("writing", len(lacking), unit="batches") as bar:
+                for n, samples in zip(lacking, results(lacking), strict=True):
+                    folder.append(measured(planned[n], samples, args, reference))
+                    bar.show(bar.completed + 1)
         except KeyboardInterrupt:
-            note(f"{known} of {count} texts are written; go on with: --resume {folder.path}")
+            note(f"what is written stays; go on with: --resume {folder.path}")
             raise
-        finally:
-            rows = [row for found in stored for row in found if row is not None]
-            folder.write(rows_file, rows)
-    return rows, folder
+    return [folder.find(key) for keys in planned for key in keys], folder
 
 
 def measured(keys, samples, args, reference):
     """The rows of a trial, with their measures; seconds are those of texts that nothing was written beside."""
-    rows = []
-    for key, sample in zip(keys, samples, strict=True):
-        row = key | vars(sample) | {"batch": len(keys), "jobs": args.workers}
-        rows.append(row if args.is_timed else row | {"seconds": None, "cpu_seconds": None})
+    clocks = {} if args.is_timed else {"seconds": None, "cpu_seconds": None}
+    rows = [key | vars(sample) | clocks | {"batch": len(keys)} for key, sample in zip(keys, samples, strict=True)]
     return quality.measure(rows, reference)
 
 
 def _write(todo, n):
     """A worker's task: write the n-th trial of those planned -> Samples."""
-    return trials.run(*todo[n])
+    engine, trial, _ = todo[n]
+    return trials.run(engine, trial)
 
 
 def print_summary(verdicts, folder, *command):

@@ -1,7 +1,6 @@
 """Plots that need no explanation: units on the axes, intervals drawn, colours that the colour-blind can tell apart."""
 
 import contextlib
-import itertools
 
 import pandas
 
@@ -70,11 +69,8 @@ def label(axes, points, x, y):
 
 def log_axes(axes):
     """A logarithmic x axis with plain numbers."""
-    from matplotlib.ticker import LogLocator
-
-    axes.set(xscale="log")
+    axes.set_xscale("log", subs=(2, 3, 5))
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
     axes.xaxis.set_minor_formatter("{x:g}")
 
 
@@ -89,9 +85,8 @@ def speed_of(points):
     return "chars_per_second" if all(point["chars_per_second"] for point in points) else "chars_per_call"
 
 
-def against_speed(path, title, y, groups, real, named=()):
+def against_speed(path, title, speed, y, groups, real, named=()):
     """Groups of points {label: points} by speed and y, with the names of some of them; real: the measures of real text."""
-    speed = speed_of(itertools.chain(*groups.values()))
     with figure(path, title, TITLES[speed], TITLES[y]) as axes:
         for (group, points), colour in zip(groups.items(), COLOURS, strict=False):
             scatter(axes, points, speed, y, colour, group)

@@ -5,6 +5,7 @@ their best. `distance`, by which we order settings, is one that none of these ca
 """
 
 import functools
+import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -12,35 +13,29 @@ from dataclasses import dataclass
 import numpy as np
 import pandas
 import torch
-from scipy.special import entr, rel_entr
-from torch.nn import functional as F
+from scipy.spatial.distance import jensenshannon
+from scipy.special import entr
 
 from lab.cli import UserError, check
+from lab.model import likelihood
 from lab.model.corpus import Alphabet, Corpus
 from lab.progress import note
 
 COPIED = 32  # characters in a row that make a copy
 REPEATED = 16  # characters in a row that make a repetition
 SEARCHED = 4_000_000  # characters of the training text that are searched for copies
-MEASURES = {  # every measure: what it is of (a text's cost, its characters, or a set of texts), and its unit
-    "nfe": ("cost", "forward passes"),
-    "full_passes": ("cost", "full passes"),
-    "chars_per_call": ("cost", "characters per forward pass"),
-    "seconds": ("cost", "s"),
-    "generative_nll": ("text", "nats per character"),
-    "real_words": ("text", ""),
-    "distinct_2": ("text", ""),
-    "repetition": ("text", ""),
-    "copied_share": ("text", ""),
-    "trigram_entropy": ("set", "bits"),
-    "jsd_4": ("set", "bits"),
-    "distance": ("set", ""),
+TEXT_MEASURES = {  # of each text: what it cost, then what it is like; their units
+    "nfe": "forward passes",
+    "full_passes": "full passes",
+    "chars_per_call": "characters per forward pass",
+    "seconds": "s",
+    "generative_nll": "nats per character",
+    "real_words": "",
+    "distinct_2": "",
+    "repetition": "",
+    "copied_share": "",
 }
-
-
-def measures_of(*kinds):
-    """The names of the measures that are of these."""
-    return [name for name, (kind, _) in MEASURES.items() if kind in kinds]
+SET_MEASURES = {"trigram_entropy": "bits", "jsd_4": "bits", "distance": ""}  # of texts taken together
 
 
 @dataclass(frozen=True)
@@ -58,10 +53,6 @@ class Reference:
     alphabet: Alphabet
     corpus: str = ""
     evaluator: object = None  # an Engine
-
-    def sources(self):
-        """The columns of a row that say what its measures depend on."""
-        return {"corpus": self.corpus, "evaluator": self.evaluator and self.evaluator.weights}
 
     @classmethod
     def of_data(cls, path, rows=()):
@@ -101,40 +92,39 @@ def words_of(text):
 def measure(rows, reference):
     """Rows with the measures of their own text added, as `records.Row` defines them; the prompt is not measured."""
     evaluator = reference.evaluator if reference else None
-    texts = [row["text"] for row in rows]
-    skip = [len(row["text"]) - row["chars"] for row in rows]
-    nll = generative_nll(texts, evaluator, skip)
     measured = []
-    for row, value in zip(rows, nll, strict=True):
-        new = row["text"][-row["chars"] :]
-        found = {"generative_nll": value, "real_words": real_words(new, reference)}
-        found |= {"distinct_2": distinct(words_of(new), 2), "repetition": repetition(new)}
-        measured.append(row | found | {"copied_share": copied_share(new, reference.train) if reference else None})
+    for row in rows:
+        text = row["text"]
+        new = text[-row["chars"] :]
+        found = {
+            "generative_nll": generative_nll(text, evaluator, len(text) - len(new)),
+            "real_words": real_words(new, reference),
+            "distinct_2": distinct_pairs(new),
+            "repetition": repetition(new),
+            "copied_share": copied_share(new, reference.train) if reference else None,
+        }
+        measured.append(row | found)
     return measured
 
 
 @torch.no_grad()
-def generative_nll(texts, evaluator, skip):
+def generative_nll(text, evaluator, skip):
     """Nats per character under the evaluator, with half a window of text before each scored character where there is one.
 
-    evaluator: an Engine; skip: characters at the head of each text that are not scored. None without an evaluator, or for
+    evaluator: an Engine; skip: characters at the head of the text that are not scored. None without an evaluator, or for
     characters that it lacks.
     """
-    if not evaluator or set().union(*texts) - set(evaluator.alphabet.characters):
-        return [None] * len(texts)
-    model = evaluator.model
-    size = model.config.block_size
-    half = max(1, size // 2)
-    results = []
-    for text, first in zip(texts, skip, strict=True):
-        idx = evaluator.alphabet.encode(text)
-        nll = torch.zeros(len(idx) - 1)  # of each character but the first
-        starts = range(0, max(1, len(nll) - size + half), half)
-        for start in reversed(starts):  # where windows overlap the earlier one counts, in which more text stands before
-            x = idx[start : start + size + 1]
-            nll[start : start + size] = F.cross_entropy(model(x[None, :-1])[0], x[1:], reduction="none")
-        results.append(nll[max(0, first - 1) :].mean().item())
-    return results
+    if not evaluator or set(text) - set(evaluator.alphabet.characters):
+        return None
+    idx = evaluator.alphabet.encode(text)
+    size = evaluator.model.config.block_size
+    half = size // 2
+    nll = torch.zeros(len(idx) - 1)  # of each character but the first
+    starts = range(0, max(1, len(nll) - size + half), half)
+    for start in reversed(starts):  # where windows overlap the earlier one counts, in which more text stands before
+        window = idx[None, start : start + size + 1]
+        nll[start : start + size] = likelihood.next_losses(evaluator.model, window)[0]
+    return nll[max(0, skip - 1) :].mean().item()
 
 
 def real_words(text, reference):
@@ -145,10 +135,10 @@ def real_words(text, reference):
     return np.mean([word in reference.words for word in words]).item()
 
 
-def distinct(items, n):
-    """Different n-grams by all n-grams; None when there is none."""
-    grams = list(zip(*(items[i:] for i in range(n)), strict=False))
-    return len(set(grams)) / len(grams) if grams else None
+def distinct_pairs(text):
+    """Different pairs of words by all pairs; None when there is none."""
+    pairs = list(itertools.pairwise(words_of(text)))
+    return len(set(pairs)) / len(pairs) if pairs else None
 
 
 def share_within(n, is_known):
@@ -178,57 +168,34 @@ def hashed(text, n):
 
 def entropy(counts):
     """Entropy in bits of the distributions proportional to counts (..., K)."""
-    p = counts / np.maximum(counts.sum(-1, keepdims=True), 1e-300)
+    p = counts / counts.sum(-1, keepdims=True)
     return entr(p).sum(-1) / np.log(2)
 
 
-def divergence(counts, other):
-    """Jensen-Shannon divergence, 0..1 bit, of the distributions proportional to counts (..., K) and other (K,)."""
-    p = counts / counts.sum(-1, keepdims=True)
-    r = other / other.sum()
-    m = (p + r) / 2
-    return (rel_entr(p, m) + rel_entr(r, m)).sum(-1) / (2 * np.log(2))
+def pooled(groups, weights, reference):
+    """Measures of groups of rows taken together: arrays (...) by name.
 
-
-class NgramStats:
-    """The n-grams of groups of samples, counted once, so that any weighting of the groups is measured at once.
-
-    groups: lists of rows. With fewer characters entropy reads lower and divergence higher: compare equal sizes only.
+    weights: (..., groups), how often each group counts. trigram_entropy: bits; jsd_4: Jensen-Shannon divergence from
+    held-out text, 0..1 bit; distance: jsd_4 plus the share of copied text beyond real text's own, a sum of two quantities
+    and so without a unit. With fewer characters entropy reads lower and divergence higher: compare equal sizes only.
     """
-
-    def __init__(self, groups, reference):
-        self.real_share = copied_share(reference.real[:2000], reference.train)
-        self.copied_share = np.array([np.mean([row["copied_share"] or 0 for row in group]) for group in groups])
-        self.trigrams, _ = ngram_table(groups, 3, Counter())
-        self.fourgrams, self.target = ngram_table(groups, 4, counted(reference.known, 4))
-
-    def has_counts(self):
-        """Whether each group, and real text, is long enough to be measured."""
-        return bool(self.fourgrams.sum(1).all() and self.target.sum())
-
-    def figures(self, weights):
-        """weights: (..., groups), how often each group counts. Returns arrays (...) by measure.
-
-        trigram_entropy: bits; jsd_4: divergence from held-out text, bits; distance: jsd_4 plus the share of copied text
-        beyond real text's own, a sum of two quantities and so without a unit.
-        """
-        jsd = divergence(weights @ self.fourgrams, self.target)
-        copied = weights @ self.copied_share / weights.sum(-1)
-        distance = jsd + np.maximum(0, copied - self.real_share)
-        return {"trigram_entropy": entropy(weights @ self.trigrams), "jsd_4": jsd, "distance": distance}
+    trigrams = ngram_table(groups, 3)
+    fourgrams = ngram_table(groups, 4)
+    known = counted(reference.known, 4)
+    target = [known[gram] for gram in fourgrams]
+    # What no group has is one column: what it adds to a divergence depends on its sum alone.
+    target.append(known.total() - sum(target))
+    written = weights @ fourgrams.assign(others=0).to_numpy()
+    jsd = jensenshannon(written, np.array(target), base=2, axis=-1) ** 2
+    copied = weights @ [np.mean([row["copied_share"] or 0 for row in group]) for group in groups] / weights.sum(-1)
+    excess = np.maximum(0, copied - copied_share(reference.real[:2000], reference.train))
+    return {"trigram_entropy": entropy(weights @ trigrams.to_numpy()), "jsd_4": jsd, "distance": jsd + excess}
 
 
-def ngram_table(groups, n, target):
-    """How often each group of rows, and a target, has each n-gram: (groups, n-grams), (n-grams,).
-
-    The last column is of those that no group has: what they add to a divergence depends on their sum alone.
-    """
+def ngram_table(groups, n):
+    """How often each group of rows has each n-gram that one of them has: a table (groups, n-grams)."""
     texts = [[row["text"][-row["chars"] :] for row in group] for group in groups]
-    written = [Counter(gram for text in group for gram in grams(text, n)) for group in texts]
-    seen = sorted(set().union(*written))  # in order, for sums that come out the same in each process
-    counts = np.array([[*(counter[gram] for gram in seen), 0] for counter in written], dtype=float)
-    known = [target[gram] for gram in seen]
-    return counts, np.array([*known, target.total() - sum(known)], dtype=float)
+    return pandas.DataFrame([Counter(gram for text in group for gram in grams(text, n)) for group in texts]).fillna(0)
 
 
 @functools.lru_cache(maxsize=4)

@@ -11,16 +11,16 @@ from lab.cli import UserError, check
 from lab.files import atomic, create_unique, reading, writing
 from lab.model import machine
 
+ROWS = "rows.jsonl"  # of a run: its rows as they come
+
 
 class Row(msgspec.Struct, kw_only=True):
-    """The columns that every row has, beside the settings it was written with; None where a measure is not known."""
+    """The columns of every row; None where a measure is not known.
+
+    What else it has are settings: who wrote it (module, weights, sampler) and how, measured against what (corpus, evaluator).
+    """
 
     name: str  # of the settings
-    module: str | None = None  # the method
-    weights: str | None = None  # name and digest of the file
-    sampler: str | None = None  # FILE.py:FUNCTION, where that wrote in place of the method's own
-    corpus: str | None = None  # name and digest of the text that it is measured against
-    evaluator: str | None = None  # name and digest of the evaluator model's weights
     seed: int
     prompt: str
     text: str  # prompt included
@@ -30,7 +30,6 @@ class Row(msgspec.Struct, kw_only=True):
     seconds: float | None  # None when the text was not written alone
     cpu_seconds: float | None = None  # of the process, in these seconds
     batch: int | None = None  # texts written together
-    jobs: int | None = None  # processes that wrote at the same time
     generative_nll: float | None  # nats per character under the evaluator model
     real_words: float | None  # share of words that the training text has
     distinct_2: float | None  # different pairs of words by all pairs (Li et al. 2016, arXiv 1510.03055)
@@ -38,10 +37,8 @@ class Row(msgspec.Struct, kw_only=True):
     copied_share: float | None  # share of characters in runs of 32 that stand there
 
     def __post_init__(self):
-        if not 0 < self.chars <= len(self.text):  # they are its end
-            raise ValueError("`chars` are none, or more than `text` has")
-        if not self.text.startswith(self.prompt):
-            raise ValueError("`text` does not begin with `prompt`")
+        if not (0 < self.chars <= len(self.text) and self.text.startswith(self.prompt)):
+            raise ValueError("`text` does not begin with `prompt` and end with `chars` characters")
 
 
 def stamp(args=None, **more):
@@ -95,13 +92,12 @@ def read_json(path):
         raise UserError(f"{path}: not a JSON file ({error})") from error
 
 
-def read_rows(path, may_be_empty=False):
-    """The rows of a JSON file: a list, or a dictionary that holds one as "rows". Raises UserError that names the first
-    row, counted from 1, and the column that is not as `Row` says."""
-    value = read_json(path)
-    rows = value.get("rows") if isinstance(value, dict) else value
+def read_rows(path):
+    """The rows of a file, as `read_json` reads it. Raises UserError that names the first row, counted from 1, and the
+    column that is not as `Row` says."""
+    rows = read_json(path)
     none = f"{path}: holds no rows; give a results.json that one of the scripts wrote"
-    check(isinstance(rows, list) and (rows or may_be_empty), none)
+    check(isinstance(rows, list) and rows, none)
     for number, row in enumerate(rows, 1):
         try:
             msgspec.convert(row, Row)
@@ -130,34 +126,30 @@ def identity(row):
 
 
 class RunDir:
-    """Where a run puts its files. Its rows are appended to rows.jsonl as they come.
+    """Where a run puts its files. Its rows are appended to ROWS as they come.
 
-    rows: those of an earlier run that is gone on with, by `identity`; path: the folder.
+    rows: those that it holds, also of an earlier run that is gone on with, by `identity`; path: the folder.
     """
 
     def __init__(self, output_dir, label, resume=None):
         """label: of the method, or "" for none; resume: an earlier run's folder to go on with. Raises UserError."""
         self.path = resume or new_run_dir(output_dir, label)
-        self.lines = self.path / "rows.jsonl"
-        check(resume is None or self.lines.exists(), f"--resume {resume}: has no rows.jsonl, so no run to go on with")
-        rows = read_rows(self.lines, may_be_empty=True) if resume else []
-        write_text(self.lines, "".join(encoded(row).decode() + "\n" for row in rows))  # without a line that is cut
+        self.lines = self.path / ROWS
+        rows = read_json(self.lines) if resume else []
+        write_text(self.lines, msgspec.json.Encoder().encode_lines(rows).decode())  # without a line that is cut
         self.rows = {identity(row): row for row in rows}
 
-    def find(self, keys):
-        """The earlier row that has all columns of a key, or None, for each of these keys."""
-        found = []
-        for key in json_roundtrip(keys):
-            row = self.rows.get(identity(key), {})
-            found.append(row if key.items() <= row.items() else None)
-        return found
+    def find(self, key):
+        """The row that has all columns of a key, or None."""
+        row = self.rows.get(identity(key), {})
+        return row if key.items() <= row.items() else None
 
     def append(self, rows):
-        """Store rows -> these rows as they are read back. Raises UserError."""
-        rows = json_roundtrip(rows)
+        """Store rows, but those of an unfinished batch that are there already. Raises UserError."""
+        rows = [row for row in json_roundtrip(rows) if self.find(row) is None]
         with writing(self.lines), open(self.lines, "ab") as file:
             file.write(msgspec.json.Encoder().encode_lines(rows))
-        return rows
+        self.rows |= {identity(row): row for row in rows}
 
     def write(self, name, value):
         """Write a file of the folder: .csv from rows, .json from anything, else text."""

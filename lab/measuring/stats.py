@@ -5,13 +5,15 @@ are seeds, and the interval says nothing of other prompts.
 """
 
 import functools
+import operator
 from typing import NamedTuple
 
 import numpy as np
+import pandas
 from scipy.special import stdtr, stdtrit
 
 from lab.cli import check
-from lab.measuring.quality import MEASURES, NgramStats, measure, measures_of
+from lab.measuring.quality import SET_MEASURES, TEXT_MEASURES, measure, pooled
 from lab.measuring.records import Row
 from lab.progress import note
 
@@ -19,12 +21,8 @@ DRAWS = 2000  # bootstrap samples
 FEWEST_CLUSTERS = 5  # clusters that an interval needs
 LEVEL = 0.05  # of the verdicts: how often equal things may be called different
 RULE = "Higher and lower stand after Holm's correction for all measures of a comparison; an interval is of one measure alone."
-SETTINGS = {"name", "module", "weights", "sampler", "corpus", "evaluator", "chars"}  # and what Row does not name
-FIXED = {
-    *Row.__struct_fields__,
-    "copied_run",
-    "long_words",
-} - SETTINGS  # columns that are no settings; the last two in older rows
+OLDER = {"copied_run", "jobs", "long_words"}  # columns that only older rows have
+FIXED = {*Row.__struct_fields__} - {"name", "chars"} | OLDER  # columns that are no settings
 
 
 def clusters(rows):
@@ -37,8 +35,7 @@ def grouped(rows, *keys):
     """The rows by a column, {value: rows}, or by several, {(value, ...): rows}, in order."""
     groups = {}
     for row in rows:
-        own = tuple(row.get(key) for key in keys)
-        groups.setdefault(own if len(keys) > 1 else own[0], []).append(row)
+        groups.setdefault(operator.itemgetter(*keys)(row), []).append(row)
     return groups
 
 
@@ -72,7 +69,7 @@ def interval(figures):
     """
     value = float(figures[0])
     others = figures[1:]
-    n = len(figures) - 1
+    n = len(others)
     if n < FEWEST_CLUSTERS:
         return Interval()
     pseudo = (n - 1) * (others.mean() - others)  # about their mean
@@ -101,59 +98,45 @@ def mean_interval(values):
 
 def holm(p_values):
     """P-values of figures that are judged together, corrected by the step-down procedure of Holm (1979)."""
-    order = np.argsort(p_values)
-    corrected = np.empty(len(p_values))
-    corrected[order] = np.maximum.accumulate(np.sort(p_values) * np.arange(len(p_values), 0, -1))
-    return np.minimum(corrected, 1).tolist()
+    ascending = pandas.Series(p_values, dtype=float).sort_values()
+    corrected = (ascending * np.arange(len(ascending), 0, -1)).cummax().clip(upper=1)
+    return corrected.sort_index().tolist()
 
 
-def column(group, name):
-    """Mean of a column over a group's rows that have it; NaN when none has."""
-    if name == "chars_per_call":
-        values = [row["chars"] / row["nfe"] for row in group if row.get("nfe")]
-    else:
-        values = [row[name] for row in group if row.get(name) is not None]
-    return float(np.mean(values)) if values else np.nan
-
-
-def summarise(rows, reference, names=None):
+def summarise(rows, reference):
     """Each measure of a set of rows: {measure: {mean, low, high}} with n, clusters and what they are."""
     over, groups = clusters(rows)
     result = {"n": len(rows), "clusters": len(groups), "over": over}
-    for name, (figures,), _ in jackknifed([groups], reference, names):
+    for name, (figures,), _ in jackknifed([groups], reference):
         low, high, _ = interval(figures)
         result[name] = {"mean": figures[0], "low": low, "high": high}
     return result
 
 
-def compare(a_rows, b_rows, reference, names=None):
-    """Paired differences b - a of each measure, over the clusters that both have: a list of dictionaries.
+def compare(a_rows, b_rows, reference):
+    """Paired differences b - a of each measure, of texts that follow the same prompts: a list of dictionaries.
 
     p: of a difference of 0; p_holm: the same, corrected for all measures of the list; verdict: higher or lower where that
     is at most LEVEL.
     """
     over, a_groups = clusters(a_rows)
-    b_groups = clusters(b_rows)[1]
-    shared = [key for key in a_groups if key in b_groups]
-    sides = [{key: groups[key] for key in shared} for groups in (a_groups, b_groups)]
-    check(shared, f"two sets of texts have no {over[:-1]} in common: nothing to compare")
+    _, b_groups = clusters(b_rows)
+    pairs = [a_groups, {key: b_groups[key] for key in a_groups}]
+    units = TEXT_MEASURES | SET_MEASURES
     found = []
-    for name, (a, b), known in jackknifed(sides, reference, names):
-        _, unit = MEASURES.get(name, ("", ""))
-        row = {"measure": name, "unit": unit, "a": a[0], "b": b[0], "difference": b[0] - a[0]}
-        row |= interval(b - a)._asdict()
-        found.append(row | {"n": len(a_rows), "clusters": known, "over": over})
+    for name, (a, b), known in jackknifed(pairs, reference):
+        row = {"measure": name, "unit": units[name], "a": a[0], "b": b[0], "difference": b[0] - a[0]}
+        counts = {"n": len(a_rows), "clusters": known, "over": over}
+        found.append(row | interval(b - a)._asdict() | counts)
     return with_verdicts(found)
 
 
 def comparison(groups, pairs, reference):
     """What sets of texts {name: rows} differ by, beside real text: a dictionary to write. pairs: (name, name), b - a."""
     differences = {f"{b} - {a}": compare(groups[a], groups[b], reference) for a, b in pairs}
-    told = []
-    for (a, b), found in zip(pairs, differences.values(), strict=True):
-        told += verdicts(found, a, b)
+    told = [verdict_of(row, *pair) for pair, found in zip(pairs, differences.values(), strict=True) for row in found]
     real = real_text(next(iter(groups.values())), reference)
-    return {"verdicts": told, "differences": differences, "real_text": real}
+    return {"verdicts": [*told, RULE], "differences": differences, "real_text": real}
 
 
 def with_verdicts(found):
@@ -172,48 +155,61 @@ def with_verdicts(found):
     return found
 
 
-def jackknifed(sides, reference, names):
+def jackknifed(sides, reference):
     """(name, figures (sides, 1 + clusters) as `interval` takes them, clusters that all sides have it in) of each measure.
 
     sides: [{cluster: rows}], the same clusters in each.
     """
-    for name in measures_of("cost", "text") if names is None else names:
-        means = np.array([[column(group, name) for group in groups.values()] for groups in sides])  # (sides, clusters)
-        means = means[:, np.isfinite(means).all(0)]
-        if means.size:
-            weights = leave_one_out(means.shape[1])
-            yield name, means @ weights.T / weights.sum(1), means.shape[1]
+    means = [pandas.DataFrame(map(mean_row, groups.values())) for groups in sides]
+    for name in TEXT_MEASURES:
+        values = np.array([side[name] for side in means])  # (sides, clusters)
+        values = values[:, np.isfinite(values).all(0)]
+        if values.size:
+            weights = leave_one_out(values.shape[1])
+            yield name, values @ weights.T / weights.sum(1), values.shape[1]
     if reference is None:
         return
-    pools = [NgramStats(list(groups.values()), reference) for groups in sides]
-    if all(pool.has_counts() for pool in pools):
-        weights = leave_one_out(len(sides[0]))
-        figures = [pool.figures(weights) for pool in pools]
-        for name in measures_of("set"):
-            yield name, np.array([side[name] for side in figures]), weights.shape[1]
+    weights = leave_one_out(len(sides[0]))
+    figures = [pooled(groups.values(), weights, reference) for groups in sides]
+    for name in SET_MEASURES:
+        yield name, np.array([side[name] for side in figures]), weights.shape[1]
+
+
+def mean_row(rows):
+    """The mean of each measure over the rows that have it, NaN where none has."""
+    table = pandas.DataFrame(rows, columns=["chars", *TEXT_MEASURES], dtype=float)
+    return table.assign(chars_per_call=table.chars / table.nfe).mean()
 
 
 def settings(rows):
-    """The texts of each setting, name and weights included, in order; see `common_texts`."""
-    keys = dict.fromkeys(key for row in rows for key in row if key not in FIXED)
-    return common_texts(list(grouped(rows, *keys).values()))
+    """The texts of each setting {name: rows}, see `common_texts`. Settings of one name have what tells them apart added."""
+    values = pandas.DataFrame(rows).groupby("name").nunique(dropna=False)  # (names, columns): how many there are
+    varied = [column for column in values if column not in FIXED and values[column].max() > 1]
+    named = []
+    for row in rows:
+        name = ", ".join([row["name"], *(f"{column} {row.get(column)}" for column in varied)])
+        named.append(row | {"name": name})
+    return common_texts(grouped(named, "name"))
 
 
 def common_texts(groups):
-    """Of each group of rows the texts that all groups have, by seed and prompt, in one order; says so where some have more.
+    """Of each set of texts {name: rows} those that all have, by seed and prompt, in one order; says so where some have more.
 
     Measures of unequal numbers of texts cannot be compared, nor of unequal lengths. Raises UserError.
     """
-    texts = [{(row["seed"], row["prompt"]): row for row in group} for group in groups]
-    most = max(map(len, groups))
-    check(max(map(len, texts)) == most, "a setting has two texts of one seed and prompt: was a file given twice?")
-    lengths = sorted({row["chars"] for group in groups for row in group})
+    texts = {name: {(row["seed"], row["prompt"]): row for row in group} for name, group in groups.items()}
+    most = max(map(len, groups.values()))
+    check(
+        max(map(len, texts.values())) == most, "a setting has two texts of one seed and prompt: was a file given twice?"
+    )
+    lengths = sorted({row["chars"] for group in groups.values() for row in group})
     check(len(lengths) == 1, f"texts of {lengths} characters: give those of one length at a time")
-    common = [text for text in texts[0] if all(text in own for own in texts)]
+    first, *others = texts.values()
+    common = [text for text in first if all(text in own for own in others)]
     check(common, "no seed and prompt is common to all settings: nothing to compare")
     if len(common) < most:
         note(f"only the {len(common)} texts whose seed and prompt all settings have are compared; some have {most}")
-    return [[own[text] for text in common] for own in texts]
+    return {name: [own[text] for text in common] for name, own in texts.items()}
 
 
 def by_setting(groups, reference):
@@ -224,13 +220,10 @@ def by_setting(groups, reference):
     points = []
     for group in groups:
         point = {key: value for key, value in group[0].items() if key not in FIXED}
-        timed = [row["chars"] / row["seconds"] for row in group if row.get("seconds")]
-        for name, found in summarise(group, reference).items():
-            if isinstance(found, dict):
-                point |= {name: found["mean"], f"{name}_low": found["low"], f"{name}_high": found["high"]}
-            else:
-                point[name] = found
-        points.append(point | {"chars_per_second": np.median(timed) if timed else None})
+        flat = pandas.json_normalize(summarise(group, reference), sep="_").iloc[0]
+        point |= {key.removesuffix("_mean"): value for key, value in flat.items()}
+        seconds = point.get("seconds")
+        points.append(point | {"chars_per_second": point["chars"] / seconds if seconds else None})
     return points
 
 
@@ -242,11 +235,6 @@ def real_text(rows, reference):
     chars = rows[0]["chars"]
     real = measure(reference.cut(len(rows), len(text) - chars, chars), reference)
     return summarise(real, reference) if real else None
-
-
-def verdicts(found, a="a", b="b"):
-    """What `compare` found, in sentences: the verdict of each measure, and by what rule."""
-    return [*(verdict_of(row, a, b) for row in found), RULE]
 
 
 def verdict_of(found, a="a", b="b"):
@@ -262,17 +250,16 @@ def verdict_of(found, a="a", b="b"):
     return f"{size}: {verdict}, 95 % interval {spread}, {found['clusters']} {found['over']}"
 
 
-def pareto(points, high, low=()):
+def pareto(points, signs):
     """The Pareto-optimal points, by the first key: those that no other one equals in all keys and beats in one.
 
-    points: dictionaries; high, low: keys of what should be high and of what should be low. Points that lack one are left out.
+    points: dictionaries; signs: {key: 1 where high is good, -1 where low is}. Points that lack a key are left out.
     """
-    keys = [*high, *low]
-    known = [point for point in points if all(point.get(key) is not None for key in keys)]
+    known = [point for point in points if all(point.get(key) is not None for key in signs)]
 
     def beats(a, b):
-        gains = [a[key] - b[key] for key in high] + [b[key] - a[key] for key in low]
+        gains = [sign * (a[key] - b[key]) for key, sign in signs.items()]
         return min(gains) >= 0 and max(gains) > 0
 
     best = [point for point in known if not any(beats(other, point) for other in known)]
-    return sorted(best, key=lambda point: point[keys[0]])
+    return sorted(best, key=operator.itemgetter(*signs))

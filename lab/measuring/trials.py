@@ -75,10 +75,9 @@ def load(method, path=None, device="cpu", hint=None):
 class Trial:
     """What to write and how."""
 
-    canvas: Canvas  # one text (1, L), written once for each seed, or as many texts as there are seeds
+    canvas: Canvas  # texts (B, L)
     decoding: object  # the method's Decoding
     seeds: tuple[int, ...]  # one for each text
-    name: str = ""  # of the settings, in tables and plots
 
 
 @dataclass(frozen=True)
@@ -130,10 +129,8 @@ def run(engine, trial, watch=None):
 
     watch: called with each Frame and the seconds that it took. The clocks run round the sampler alone.
     """
-    texts = len(trial.seeds)
     canvas = trial.canvas
-    if len(canvas.idx) < texts:
-        canvas = canvas.repeat(texts)
+    texts = len(canvas.idx)
     idx = canvas.idx
     masked = canvas.masked
     nfe = torch.zeros(texts, dtype=torch.long)
@@ -141,7 +138,7 @@ def run(engine, trial, watch=None):
     seconds = 0.0
     cpu_seconds = 0.0
     began = time.process_time()
-    for frame, took in frames(engine, replace(trial, canvas=canvas)):
+    for frame, took in frames(engine, trial):
         seconds += took
         cpu_seconds += time.process_time() - began
         unfinished = masked.any(1)
@@ -157,9 +154,3 @@ def run(engine, trial, watch=None):
     written = map(engine.alphabet.decode, idx)
     costs = zip(canvas.masked.sum(1).tolist(), nfe.tolist(), full_passes.tolist(), written, strict=True)
     return [Sample(chars, passes, full, *clocks, text) for chars, passes, full, text in costs]
-
-
-def warm_up(engine, trial):
-    """Write 20 characters behind a trial's first text for nobody: the first passes of a process are slow."""
-    known = trial.canvas.idx[0, ~trial.canvas.masked[0]]
-    run(engine, replace(trial, canvas=Canvas.after(known, 20), seeds=trial.seeds[:1]))

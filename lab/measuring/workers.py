@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import multiprocessing
 import os
 import pickle
@@ -9,7 +10,6 @@ import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from types import SimpleNamespace
 
 import torch
 
@@ -20,7 +20,7 @@ SHARED = None  # what a process of the local pool was sent
 
 
 def executor(function, shared, workers, cluster):
-    """A context that gives submit(task), whose result() is that of function(shared, task), a function of a module.
+    """A context that gives results(tasks): yields function(shared, task) of each in turn; a function of a module.
 
     workers: processes of this machine; cluster: address of a dask scheduler to use in their place, or None. `shared` (the
     weights) is sent to each worker once.
@@ -29,7 +29,7 @@ def executor(function, shared, workers, cluster):
         return dask_pool(function, shared, cluster)
     if workers > 1:
         return local_pool(function, shared, workers)
-    return contextlib.nullcontext(lambda task: SimpleNamespace(result=lambda: function(shared, task)))
+    return contextlib.nullcontext(functools.partial(map, functools.partial(function, shared)))
 
 
 @contextlib.contextmanager
@@ -40,7 +40,7 @@ def local_pool(function, shared, workers):
     threads = max(1, (os.cpu_count() or 1) // workers)
     pool = ProcessPoolExecutor(workers, spawn, _begin, (theirs, threads, pickle.dumps(shared)))
     try:
-        yield lambda task: pool.submit(_work, function, pickle.dumps(task))
+        yield functools.partial(pool.map, functools.partial(_work, function))
     except BrokenProcessPool as error:
         ended = "a worker process has ended (killed, or out of memory): --resume with fewer --workers"
         raise UserError(ended) from error
@@ -67,7 +67,7 @@ def _end_with(pipe):
 
 
 def _work(function, task):
-    return function(SHARED, pickle.loads(task))
+    return function(SHARED, task)
 
 
 @contextlib.contextmanager
@@ -82,7 +82,12 @@ def dask_pool(function, shared, address):
         check(client.nthreads(), f"--cluster {address}: has no workers; start some {start}")
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"}):
             sent = client.submit(pickle.loads, pickle.dumps(shared), pure=False)  # made again when who has it dies
-        yield lambda task: client.submit(function, sent, task, pure=False)
+
+        def results(tasks):
+            futures = [client.submit(function, sent, task, pure=False) for task in tasks]
+            return (future.result() for future in futures)
+
+        yield results
     except (distributed.KilledWorker, ModuleNotFoundError) as error:
         raise UserError(f"--cluster {address}: {error}. Try a smaller --batch, and workers started {start}") from error
     finally:
