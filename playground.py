@@ -33,7 +33,6 @@ from lab.files import atomic
 from lab.model import onnx_graph
 from lab.progress import Bar
 from lab.showing import page
-from lab.showing.film import MASKED, NEW, SETTLED
 
 PACKAGE = "onnxruntime-web@1.30.0"
 DIGEST = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="  # SHA-512
@@ -58,7 +57,6 @@ EXAMPLES = (  # beside the text's own opening, where the networks know their cha
     "黛玉__道：",
 )
 FILES = {"English": "index.html", "中文": "chinese.html"}
-LEGEND = (MASKED, NEW, SETTLED)
 FIRST_PORT, PORTS = 7860, 100
 
 
@@ -114,7 +112,7 @@ def words(language, say, engines):
     buttons = " ".join(f'<button value="{text}">{text}</button>' for text in known)
     values = asdict(engines["diffusion_flow"].method.decoding) | asdict(engines["streams"].method.decoding)
     values |= {"about": text, "languages": links, "opening": opening, "examples": buttons}
-    values |= {"mask": html.escape(first.alphabet.mask), "legend": page.legend(LEGEND, say, flows=True)}
+    values |= {"mask": html.escape(first.alphabet.mask), "legend": page.legend(say, flows=True)}
     source = (ROOT / "web" / "index.html").read_text(encoding="utf-8")
     source = source.replace("$panels", "\n".join(map(panel, engines.values())))
     source = re.sub(r"\{\{(.*?)\}\}", lambda found: html.escape(say(found[1]), quote=False), source)

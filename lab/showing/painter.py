@@ -1,10 +1,12 @@
-"""Films drawn with Pillow: a GIF, or a window."""
+"""Films as GIF, drawn with Pillow."""
 
 from pathlib import Path
 
-from lab.cli import UserError, check
+from PIL import Image, ImageDraw, ImageFont
+
+from lab.cli import check
 from lab.files import atomic, reading
-from lab.showing.film import COLUMNS, DRAFT, LEGEND, MASKED, NEW, SETTLED, figures, glyphs, lines, timeline, used
+from lab.showing.film import COLUMNS, DRAFT, LEGEND, MASKED, NEW, SETTLED, figures, glyphs, lines, timeline
 
 PAPER = (255, 255, 255)
 INK = (26, 26, 26)
@@ -24,8 +26,6 @@ class Painter:
     """
 
     def __init__(self, films, font=None, size=13):
-        from PIL import Image, ImageDraw
-
         shown = set().union(*(glyphs(film.snapshots[-1]) for film in films)) - {"\n"}
         self.font = load_font(font, size, shown)
         self.films = films
@@ -37,7 +37,7 @@ class Painter:
         # the row below all lines
         self.foot = TOP + 1 + max(len(lines(still, self.columns)) for film in films for still in film.snapshots)
         self.panel = (self.columns + 3) * w
-        size = self.panel * len(films) + 2 * w, (self.foot + 4) * h
+        size = self.panel * len(films) + 2 * w, (self.foot + len(LEGEND) + 2) * h
         self.image = Image.new("RGB", size, PAPER)
         self.pen = ImageDraw.Draw(self.image)
         self.legend()
@@ -77,24 +77,20 @@ class Painter:
         self.pen.text((x, y), shown, ink, self.font)
 
     def legend(self):
-        """The states that the films have, in two columns."""
-        for i, state in enumerate(used(self.films)):
-            row = self.foot + 1 + i // 2
-            column = i % 2 * COLUMNS // 2
+        """What the looks of a cell mean, below the caption."""
+        for row, (state, meaning) in enumerate(LEGEND.items(), self.foot + 1):
             behind = BEHIND.get(state, PAPER)
             below = shade(2) if state == SETTLED else behind
-            self.draw_cell(0, (row, column), " ", behind, below)
-            self.pen.text(self.corner(0, row, column + 2), LEGEND[state], INK, self.font)
+            self.draw_cell(0, (row, 0), " ", behind, below)
+            self.pen.text(self.corner(0, row, 2), meaning, INK, self.font)
 
     def palette(self):
         """An image with every colour used, and ink at four strengths between: the edges of characters."""
-        from PIL import Image
-
         behind = [PAPER, *BEHIND.values()]
         edges = [blend(colour, INK, strength) for strength in (0.2, 0.4, 0.6, 0.8) for colour in behind]
         colours = [INK, QUIET, *behind, *map(shade, range(9)), *map(evident, range(10)), *edges]
         image = Image.new("P", (1, 1))
-        image.putpalette([channel for colour in colours for channel in colour])
+        image.putpalette(sum(colours, ()))
         return image
 
 
@@ -112,47 +108,15 @@ def write_gif(path, films, fps, font=None):
     return f"{path}: {len(moments)} pictures in {lasts * len(moments):.1f} s, {1 / lasts:.3g} a second at most"
 
 
-def show(films, fps, font=None):
-    """Show the animation in a window until it is closed. Raises ImportError or RuntimeError where there is no display."""
-    import tkinter
-
-    from PIL import ImageTk
-
-    try:
-        root = tkinter.Tk()
-    except tkinter.TclError as error:
-        raise RuntimeError(str(error)) from error
-    painter = Painter(films, font)
-    moments, lasts, caption = timeline(films, fps)
-    root.title("tiny-diffusion")
-    label = tkinter.Label(root)
-    label.pack()
-
-    def step(i):
-        image = painter.paint(moments[i], caption).copy()
-        image.thumbnail((root.winfo_screenwidth() - 20, root.winfo_screenheight() - 100))  # less the desktop's bars
-        label.image = ImageTk.PhotoImage(image)  # kept: tkinter does not
-        label.configure(image=label.image)
-        if i + 1 < len(moments):
-            root.after(round(1000 * lasts), step, i + 1)
-
-    step(0)
-    root.mainloop()
-
-
-def load_font(path, size=13, shown=frozenset()):
+def load_font(path, size, shown):
     """A monospaced font that has the glyphs shown. Raises UserError."""
-    import matplotlib
-    from fontTools.ttLib import TTFont, TTLibError
-    from PIL import ImageFont
+    import matplotlib  # not at the top: only films need it
+    from fontTools.ttLib import TTFont
 
-    path = Path(path or Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSansMono.ttf")
-    try:
-        with reading(path, "name a font that can be read: --font file.ttf"):
-            font = ImageFont.truetype(str(path), size)
-            known = set(map(chr, TTFont(path, fontNumber=0).getBestCmap() or ()))
-    except TTLibError as error:
-        raise UserError(f"--font {path}: not a font that can be read ({error})") from error
+    path = path or Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSansMono.ttf")
+    with reading(path, "name a font that can be read: --font file.ttf"):
+        font = ImageFont.truetype(str(path), size)
+        known = set(map(chr, TTFont(path, fontNumber=0).getBestCmap()))
     missing = sorted(shown - known)
     check(not missing, f"{path.name} cannot draw {' '.join(missing[:10])}; name a font that can: --font file.ttf")
     return font
