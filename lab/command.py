@@ -55,6 +55,10 @@ def flags(method):
         recipe: type(method.recipe) = method.recipe
         config: method.Config = method.config
 
+        def __post_init__(self):
+            super().__post_init__()
+            check_flags(method, self)
+
     return MethodArgs
 
 
@@ -67,28 +71,27 @@ def main(method, args):
     """Train when asked to, or when there is nothing to load yet; then write."""
     if args.sampler:
         method = replace(method, generate=sampler_of(args.sampler))
-    if should_train(method, args):
-        session.check_files(method, args)
-        corpus = Corpus(args.data)
-        check_writing(method, args, corpus)
-        session.train(method, args, corpus)
-    write(method, args)
-
-
-def should_train(method, args):
-    """Whether to train before writing: when asked to, or when the default weights are not there yet.
-
-    Raises UserError for flags of a training that is not to be, and for settings without effect.
-    """
-    reject_unused(args.decoding, method.decoding)
-    missing = args.weights is None and not checkpoint.default_path(method.name).exists()
-    if missing and not args.train:
+    if lacks_weights(method, args) and not args.train:
         say(f"{checkpoint.default_path(method.name)}: no such file; training it first")
+    if lacks_weights(method, args) or args.train:
+        session.check_files(method, args)
+        session.train(method, args, Corpus(args.data))
+    write(method, args, hint=typed_command("--train"))
+
+
+def lacks_weights(method, args):
+    """Whether the default weights are asked for and not there yet."""
+    return args.weights is None and not checkpoint.default_path(method.name).exists()
+
+
+def check_flags(method, args):
+    """Raise UserError for flags of a training that is not to be, and for settings without effect."""
+    reject_unused(args.decoding, method.decoding)
     for part, default in ((args.recipe, method.recipe), (args.config, method.config)):
         changed = [field.name for field in fields(part) if getattr(part, field.name) != getattr(default, field.name)]
         typed = " ".join(f"--{flag.replace('_', '-')}" for flag in changed)
-        check(args.train or missing or not changed, f"{typed}: training only; add --train or drop it")
-    return args.train or missing
+        trains = args.train or lacks_weights(method, args)
+        check(trains or not changed, f"{typed}: training only; add --train or drop it")
 
 
 def reject_unused(decoding, usual):
@@ -102,20 +105,14 @@ def reject_unused(decoding, usual):
         check(same, "--steps ignores confidence_threshold and spacing; drop them")
 
 
-def check_writing(method, args, corpus):
-    """Raise UserError before a training for what could not be written after it."""
-    opening = corpus.opening(args.config.block_size if args.data is None else args.prompt_len)
-    canvas = canvas_of(args, corpus.alphabet, opening)
-    if method.is_causal:
-        canvas.prompt_lengths()
+def write(method, args, hint=None):
+    """Load the weights and write one text: on a terminal as it settles, else at its end; its figures on stderr.
 
-
-def write(method, args):
-    """Load the weights and write one text: on a terminal as it settles, else at its end; its figures on stderr."""
+    hint: the command that makes the weights.
+    """
     if not machine.Ranks().is_main:
         return
     path = args.weights or checkpoint.default_path(method.name)
-    hint = typed_command("--train") if Path(sys.argv[0]).name in (f"{method.name}.py", "methods.py") else None
     console = terminal.terminal()
     opening = None
     if args.data is not None and args.prompt is None:
