@@ -57,7 +57,6 @@ EXAMPLES = (  # beside the text's own opening, where the networks know their cha
     "黛玉__道：",
 )
 FILES = {"English": "index.html", "中文": "chinese.html"}
-FIRST_PORT, PORTS = 7860, 100
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,10 @@ class Args:
     output_dir: Path = ROOT / "web-build"  # the folder to make
     serve: bool = True  # serve it until Ctrl-C, and not only make it
     host: str = "127.0.0.1"  # this machine only; 0.0.0.0: whoever reaches it, as in a class
-    port: int | None = None  # default the first free one from 7860
+    port: int = 7860  # 0: any that is free
 
     def __post_init__(self):
-        check_range(self, 1, 65535, "port")
+        check_range(self, 0, 65535, "port")
 
 
 def load(folder):
@@ -130,17 +129,16 @@ def network(model):
 
     model_proto = onnx.load_from_string(onnx_graph.graph_of(model))
     graph = model_proto.graph
-    operations = list(graph.node)
-    del graph.node[:]
     for weights in graph.initializer:
         values = onnx.numpy_helper.to_array(weights)
         if values.dtype == "float32" and values.size > 1000:
-            halves, name = values.view("uint32") >> 16, weights.name
-            if (halves << 16 == values.view("uint32")).all():
-                weights.data_type, weights.raw_data = onnx.TensorProto.BFLOAT16, halves.astype("<u2").tobytes()
+            bits = values.view("uint32")
+            if not (bits & 0xFFFF).any():
+                name = weights.name
                 weights.name = f"{name}_bfloat16"
-                graph.node.append(onnx.helper.make_node("Cast", [weights.name], [name], to=onnx.TensorProto.FLOAT))
-    graph.node.extend(operations)
+                weights.data_type = onnx.TensorProto.BFLOAT16
+                weights.raw_data = (bits >> 16).astype("<u2").tobytes()
+                graph.node.insert(0, onnx.helper.make_node("Cast", [weights.name], [name], to=onnx.TensorProto.FLOAT))
     return model_proto.SerializeToString()
 
 
@@ -181,14 +179,12 @@ class Handler(SimpleHTTPRequestHandler):
         """Nothing."""
 
 
-def server(folder, host, port=None):
-    """A server of a folder, not yet started: at a port, or at the first free one. Raises UserError."""
-    for number in [port] if port else range(FIRST_PORT, FIRST_PORT + PORTS):
-        try:
-            return ThreadingHTTPServer((host, number), partial(Handler, directory=folder))
-        except OSError as error:
-            refused = error
-    raise UserError(f"--host {host} --port {number}: {refused.strerror}; choose others") from refused
+def server(folder, host, port):
+    """A server of a folder, not yet started. Raises UserError."""
+    try:
+        return ThreadingHTTPServer((host, port), partial(Handler, directory=folder))
+    except OSError as error:
+        raise UserError(f"--host {host} --port {port}: {error.strerror}; try --port 0, which is any free one") from error
 
 
 def main(args):
