@@ -184,7 +184,7 @@ def server(folder, host, port):
     try:
         return ThreadingHTTPServer((host, port), partial(Handler, directory=folder))
     except OSError as error:
-        raise UserError(f"--host {host} --port {port}: {error.strerror}; try --port 0, which is any free one") from error
+        raise UserError(f"--host {host} --port {port}: {error.strerror}; --port 0 takes a free one") from error
 
 
 def main(args):

@@ -114,16 +114,9 @@ def write(method, args, hint=None):
         return
     path = args.weights or checkpoint.default_path(method.name)
     console = terminal.terminal()
-    opening = None
-    if args.data is not None and args.prompt is None:
-        opening = Corpus(args.data).opening(args.prompt_len)
     with Bar(f"loading {path.name}"):
         engine = trials.load(method, path, args.device, hint)
-        if args.infill is not None:
-            rng = generator(args.seed, args.infill)
-            text = gaps.with_masks(engine, args.infill, args.longest_gap, args.decoding.temp, rng)
-            args = replace(args, infill=text)
-    trial = trials.Trial(canvas_of(args, engine.alphabet, opening or engine.opening), args.decoding, (args.seed,))
+        trial = trials.Trial(canvas_of(args, engine), args.decoding, (args.seed,))
     if console.is_terminal:
         sample = terminal.typed(engine, trial, console)
     else:
@@ -132,10 +125,14 @@ def write(method, args, hint=None):
     print(sample.figures(), file=sys.stderr)
 
 
-def canvas_of(args, alphabet, opening):
-    """What is to be written on; opening: of the text that the default prompt is taken from. Raises UserError."""
+def canvas_of(args, engine):
+    """What is to be written on. Raises UserError."""
     if args.infill is not None:
-        text = args.infill if gaps.GAP in alphabet.characters else args.infill.replace(gaps.GAP, alphabet.mask)
-        return Canvas(*alphabet.encode_masked(text)).repeat(1)
-    prompt = trials.head(opening, args.prompt_len) if args.prompt is None else args.prompt
-    return Canvas.after(alphabet.encode(prompt), args.max_new_tokens)
+        rng = generator(args.seed, args.infill)
+        text = gaps.with_masks(engine, args.infill, args.longest_gap, args.decoding.temp, rng)
+        return Canvas(*engine.alphabet.encode_masked(text)).repeat(1)
+    prompt = args.prompt
+    if prompt is None:
+        opening = engine.opening if args.data is None else Corpus(args.data).opening(args.prompt_len)
+        prompt = trials.head(opening, args.prompt_len)
+    return Canvas.after(engine.alphabet.encode(prompt), args.max_new_tokens)
