@@ -10,7 +10,6 @@ import base64
 import hashlib
 import html
 import importlib.util
-import json
 import re
 import shutil
 import subprocess
@@ -104,14 +103,13 @@ def described(engines, say):
 def words(language, say, engines):
     """The page in a language: each of its {{phrases}} is a key of lab/showing/chinese.json, each $name a value."""
     first = engines["gpt"]
-    text = json.dumps(described(engines, say), ensure_ascii=False).replace("<", "\\u003c")
     links = " ".join(f'<a href="{file}" lang="">{name}</a>' for name, file in FILES.items() if name != language)
     opening, characters = html.escape(first.opening[:15]), {*first.alphabet.characters, first.alphabet.mask, GAP}
     known = [opening, *filter(characters.issuperset, EXAMPLES)]
     buttons = " ".join(f'<button value="{text}">{text}</button>' for text in known)
     values = asdict(engines["diffusion_flow"].method.decoding) | asdict(engines["streams"].method.decoding)
-    values |= {"about": text, "languages": links, "opening": opening, "examples": buttons}
-    values |= {"mask": html.escape(first.alphabet.mask), "legend": page.legend(say, flows=True)}
+    values |= {"about": page.embedded(described(engines, say)), "languages": links, "examples": buttons}
+    values |= {"opening": opening, "mask": html.escape(first.alphabet.mask), "legend": page.legend(say, flows=True)}
     source = (ROOT / "web" / "index.html").read_text(encoding="utf-8")
     source = source.replace("$panels", "\n".join(map(panel, engines.values())))
     source = re.sub(r"\{\{(.*?)\}\}", lambda found: html.escape(say(found[1]), quote=False), source)

@@ -3,7 +3,7 @@
 import functools
 import math
 import sys
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab import cli
@@ -88,21 +88,24 @@ def check_flags(method, args):
     """Raise UserError for flags of a training that is not to be, and for settings without effect."""
     reject_unused(args.decoding, method.decoding)
     for part, default in ((args.recipe, method.recipe), (args.config, method.config)):
-        changed = [field.name for field in fields(part) if getattr(part, field.name) != getattr(default, field.name)]
-        typed = " ".join(f"--{flag.replace('_', '-')}" for flag in changed)
+        typed = " ".join(f"--{name.replace('_', '-')}" for name in changed(part, default, vars(part)))
         trains = args.train or lacks_weights(method, args)
-        check(trains or not changed, f"{typed}: training only; add --train or drop it")
+        check(trains or not typed, f"{typed}: training only; add --train or drop it")
 
 
 def reject_unused(decoding, usual):
     """Raise UserError for settings, others than the usual ones, that would have no effect beside the others."""
     if hasattr(decoding, "draft_threshold") and not two_stage.is_on(decoding):
-        staged = ("draft_threshold", "confirm_threshold", "replace_margin")
-        unused = " and ".join(name for name in staged if getattr(decoding, name) != getattr(usual, name))
+        unused = " and ".join(changed(decoding, usual, ("draft_threshold", "confirm_threshold", "replace_margin")))
         check(not unused, f"{unused}: no effect without two stages (needs draft_threshold < confidence_threshold)")
     if getattr(decoding, "steps", 0):
-        same = all(getattr(decoding, name) == getattr(usual, name) for name in ("confidence_threshold", "spacing"))
-        check(same, "--steps ignores confidence_threshold and spacing; drop them")
+        ignored = changed(decoding, usual, ("confidence_threshold", "spacing"))
+        check(not ignored, "--steps ignores confidence_threshold and spacing; drop them")
+
+
+def changed(settings, usual, names):
+    """Those of these settings that are not as usual."""
+    return [name for name in names if getattr(settings, name) != getattr(usual, name)]
 
 
 def write(method, args, hint=None):

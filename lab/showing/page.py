@@ -25,25 +25,24 @@ CLASSES = {"masked": MASKED, "draft": DRAFT, "new": NEW, "settled": SETTLED, "em
 
 def write_html(path, films):
     """Write one self-contained page: the films as text, with a slider, a button and keys. Raises UserError."""
-    write_text(path, render(films))
+    real, shown = duration(films)
+    data = {"real": round(real, 4), "shown": shown, "pace": pace(real, shown), "films": list(map(pack, films))}
+    flows = any(any(still.certainty) for film in films for still in film.snapshots)
+    title = html.escape(" and ".join(film.title for film in films))
+    parts = {"title": f"{title}, writing", "legend": legend(flows=flows), "style": style(), "data": embedded(data)}
+    page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    write_text(path, Template(page).substitute(CLASSES, **parts))
+
+
+def embedded(data):
+    """Data as JSON that may stand in a script of a page."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def languages():
     """say(English phrase) -> phrase, of each language by its own name; what the table lacks stays English."""
     table = json.loads(Path(__file__).with_name("chinese.json").read_text(encoding="utf-8"))
     return {"English": str, "中文": lambda phrase: table.get(phrase, phrase)}
-
-
-def render(films):
-    """That page as text."""
-    real, shown = duration(films)
-    data = {"real": round(real, 4), "shown": shown, "pace": pace(real, shown), "films": list(map(pack, films))}
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    flows = any(any(still.certainty) for film in films for still in film.snapshots)
-    page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    title = html.escape(" and ".join(film.title for film in films))
-    parts = {"title": f"{title}, writing", "legend": legend(flows=flows)}
-    return Template(page).substitute(CLASSES | parts, style=style(), data=text)
 
 
 def pack(film):
