@@ -1,5 +1,6 @@
 """Films as GIF, drawn with Pillow."""
 
+import functools
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -14,13 +15,12 @@ QUIET = (107, 107, 107)
 LOW = (31, 95, 191)
 BEHIND = {MASKED: (213, 213, 213), DRAFT: (245, 224, 90), NEW: (240, 168, 96)}  # what is settled stands on paper
 FLOW = (40, 165, 145)  # behind a masked cell whose noise a flow has removed
-BLANK = " ", PAPER, PAPER  # a cell without a character
 NARROW = 38  # columns of a panel where there are three or more
 TOP = 3  # row of a picture in which the text begins
 
 
 class Painter:
-    """Draws the frames of an animation, from one to the next what has changed.
+    """Draws the pictures of an animation.
 
     font: path of a monospaced font; None is DejaVu Sans Mono. Raises UserError for characters that it lacks.
     """
@@ -29,7 +29,6 @@ class Painter:
         shown = set().union(*(glyphs(film.snapshots[-1]) for film in films)) - {"\n"}
         self.font = load_font(font, size, shown)
         self.films = films
-        self.drawn = [{} for _ in films]
         w = round(max(map(self.font.getlength, {"M"} | shown)))  # the widest glyph
         h = size + 5
         self.cell = w, h
@@ -39,50 +38,44 @@ class Painter:
         self.panel = (self.columns + 3) * w
         size = self.panel * len(films) + 2 * w, (self.foot + len(LEGEND) + 2) * h
         self.image = Image.new("RGB", size, PAPER)
-        self.pen = ImageDraw.Draw(self.image)
         self.legend()
 
     def paint(self, snapshots, caption):
-        """A snapshot of each film as an RGB image, which the next call draws on."""
+        """A snapshot of each film as an RGB image."""
+        image = self.image.copy()
+        pen = ImageDraw.Draw(image)
         for panel, (film, snapshot) in enumerate(zip(self.films, snapshots, strict=True)):
-            self.text(panel, 0, film.title, INK)
-            self.text(panel, 1, figures(snapshot), QUIET)
-            before = self.drawn[panel]
-            cells = styles(snapshot, self.columns)
-            for place in before.keys() | cells.keys():
-                if before.get(place) != cells.get(place):
-                    self.draw_cell(panel, place, *cells.get(place, BLANK))
-            self.drawn[panel] = cells
-        self.text(0, self.foot, caption, QUIET)
-        return self.image
+            pen.text(self.corner(panel, 0), film.title, INK, self.font)
+            pen.text(self.corner(panel, 1), figures(snapshot), QUIET, self.font)
+            for place, look in styles(snapshot, self.columns).items():
+                image.paste(self.draw_cell(*look), self.corner(panel, *place))
+        pen.text(self.corner(0, self.foot), caption, QUIET, self.font)
+        return image
 
     def corner(self, panel, row, column=0):
         """The pixel (x, y) at which a cell begins."""
         w, h = self.cell
         return (2 + column) * w + panel * self.panel, row * h + h // 2
 
-    def text(self, panel, row, text, colour):
-        """A line of text on paper."""
-        x, y = self.corner(panel, row)
-        self.pen.rectangle((x, y, x + self.panel, y + self.cell[1] - 1), PAPER)
-        self.pen.text((x, y), text, colour, self.font)
-
-    def draw_cell(self, panel, place, glyph, behind, below):
-        """One cell: its background, the line below, its glyph."""
+    @functools.cache  # the same few cells make up all pictures
+    def draw_cell(self, glyph, behind, below):
+        """One cell as an image: its background, the line below, its glyph."""
         w, h = self.cell
-        x, y = self.corner(panel, *place)
-        self.pen.rectangle((x, y, x + w - 1, y + h - 2), behind)
-        self.pen.rectangle((x, y + h - 3, x + w - 1, y + h - 2), below)
+        image = Image.new("RGB", (w, h - 1), behind)
+        pen = ImageDraw.Draw(image)
+        pen.rectangle((0, h - 3, w, h), below)
         shown, ink = ("⏎", QUIET) if glyph == "\n" else (glyph, INK)
-        self.pen.text((x, y), shown, ink, self.font)
+        pen.text((0, 0), shown, ink, self.font)
+        return image
 
     def legend(self):
         """What the looks of a cell mean, below the caption."""
+        pen = ImageDraw.Draw(self.image)
         for row, (state, meaning) in enumerate(LEGEND.items(), self.foot + 1):
             behind = BEHIND.get(state, PAPER)
             below = shade(2) if state == SETTLED else behind
-            self.draw_cell(0, (row, 0), " ", behind, below)
-            self.pen.text(self.corner(0, row, 2), meaning, INK, self.font)
+            self.image.paste(self.draw_cell(" ", behind, below), self.corner(0, row))
+            pen.text(self.corner(0, row, 2), meaning, INK, self.font)
 
     def palette(self):
         """An image with every colour used, and ink at four strengths between: the edges of characters."""
