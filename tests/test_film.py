@@ -172,7 +172,7 @@ def test_what_is_certain_is_on_white_and_the_rest_is_underlined():
     corners = [brush.corner(0, painter.TOP, k) for k in range(2)]
     lines = [image.getpixel((x, y + brush.cell[1] - 3)) for x, y in corners]
     assert lines == [painter.PAPER, painter.shade(4)] and painter.shade(4) != painter.PAPER
-    with_gif_palette = image.quantize(palette=brush.palette(), dither=0).convert("RGB")
+    with_gif_palette = image.quantize(palette=painter.palette(), dither=0).convert("RGB")
     assert with_gif_palette.getpixel((0, 0)) == (255, 255, 255)
 
 

@@ -48,7 +48,7 @@ class Painter:
             pen.text(self.corner(panel, 0), film.title, INK, self.font)
             pen.text(self.corner(panel, 1), figures(snapshot), QUIET, self.font)
             for place, look in styles(snapshot, self.columns).items():
-                image.paste(self.draw_cell(*look), self.corner(panel, *place))
+                image.paste(cell(self.font, self.cell, *look), self.corner(panel, *place))
         pen.text(self.corner(0, self.foot), caption, QUIET, self.font)
         return image
 
@@ -57,48 +57,38 @@ class Painter:
         w, h = self.cell
         return (2 + column) * w + panel * self.panel, row * h + h // 2
 
-    @functools.cache  # the same few cells make up all pictures
-    def draw_cell(self, glyph, behind, below):
-        """One cell as an image: its background, the line below, its glyph."""
-        w, h = self.cell
-        image = Image.new("RGB", (w, h - 1), behind)
-        pen = ImageDraw.Draw(image)
-        pen.rectangle((0, h - 3, w, h), below)
-        shown, ink = ("⏎", QUIET) if glyph == "\n" else (glyph, INK)
-        pen.text((0, 0), shown, ink, self.font)
-        return image
-
     def legend(self):
         """What the looks of a cell mean, below the caption."""
         pen = ImageDraw.Draw(self.image)
         for row, (state, meaning) in enumerate(LEGEND.items(), self.foot + 1):
             behind = BEHIND.get(state, PAPER)
             below = shade(2) if state == SETTLED else behind
-            self.image.paste(self.draw_cell(" ", behind, below), self.corner(0, row))
+            self.image.paste(cell(self.font, self.cell, " ", behind, below), self.corner(0, row))
             pen.text(self.corner(0, row, 2), meaning, INK, self.font)
-
-    def palette(self):
-        """An image with every colour used, and ink at four strengths between: the edges of characters."""
-        behind = [PAPER, *BEHIND.values()]
-        edges = [blend(colour, INK, strength) for strength in (0.2, 0.4, 0.6, 0.8) for colour in behind]
-        colours = [INK, QUIET, *behind, *map(shade, range(9)), *map(evident, range(10)), *edges]
-        image = Image.new("P", (1, 1))
-        image.putpalette(sum(colours, ()))
-        return image
 
 
 def write_gif(path, films, fps, font=None):
     """Write an animation whose last frame stays for two seconds -> what was written, in a line. Raises UserError."""
     painter = Painter(films, font)
     moments, lasts, caption = timeline(films, fps)
-    palette = painter.palette()
-    images = (painter.paint(moment, caption).quantize(palette=palette, dither=0) for moment in moments)
+    colours = palette()
+    images = (painter.paint(moment, caption).quantize(palette=colours, dither=0) for moment in moments)
     durations = [round(1000 * lasts)] * len(moments)  # neighbours that look alike become one
     durations[-1] += 2000
     with atomic(path) as file:
         first = next(images)
         first.save(file, "GIF", save_all=True, append_images=images, duration=durations, loop=0, optimize=False)
     return f"{path}: {len(moments)} pictures in {lasts * len(moments):.1f} s, {1 / lasts:.3g} a second at most"
+
+
+def palette():
+    """An image with every colour used, and ink at four strengths between: the edges of characters."""
+    behind = [PAPER, *BEHIND.values()]
+    edges = [blend(colour, INK, strength) for strength in (0.2, 0.4, 0.6, 0.8) for colour in behind]
+    colours = [INK, QUIET, *behind, *map(shade, range(9)), *map(evident, range(10)), *edges]
+    image = Image.new("P", (1, 1))
+    image.putpalette(sum(colours, ()))
+    return image
 
 
 def load_font(path, size, shown):
@@ -113,6 +103,18 @@ def load_font(path, size, shown):
     missing = sorted(shown - known)
     check(not missing, f"{path.name} cannot draw {' '.join(missing[:10])}; name a font that can: --font file.ttf")
     return font
+
+
+@functools.cache  # the same few make up all pictures
+def cell(font, size, glyph, behind, below):
+    """A cell of a size (width, height) as an image: its background, the line below, its glyph."""
+    w, h = size
+    image = Image.new("RGB", (w, h - 1), behind)
+    pen = ImageDraw.Draw(image)
+    pen.rectangle((0, h - 3, w, h), below)
+    shown, ink = ("⏎", QUIET) if glyph == "\n" else (glyph, INK)
+    pen.text((0, 0), shown, ink, font)
+    return image
 
 
 def blend(one, other, share):
