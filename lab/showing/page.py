@@ -25,13 +25,18 @@ CLASSES = {"masked": MASKED, "draft": DRAFT, "new": NEW, "settled": SETTLED, "em
 
 def write_html(path, films):
     """Write one self-contained page: the films as text, with a slider, a button and keys. Raises UserError."""
+    write_text(path, render(films))
+
+
+def render(films):
+    """That page as text."""
     real, shown = duration(films)
     data = {"real": round(real, 4), "shown": shown, "pace": pace(real, shown), "films": list(map(pack, films))}
     flows = any(any(still.certainty) for film in films for still in film.snapshots)
     title = html.escape(" and ".join(film.title for film in films))
     parts = {"title": f"{title}, writing", "legend": legend(flows=flows), "style": style(), "data": embedded(data)}
     page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    write_text(path, Template(page).substitute(CLASSES, **parts))
+    return Template(page).substitute(CLASSES, **parts)
 
 
 def embedded(data):
