@@ -4,6 +4,7 @@ import json
 import re
 import sys
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
 from lab import cli
 from lab.cli import UserError
-from lab.decoding.canvas import Canvas
+from lab.decoding.canvas import Canvas, Frame
 from lab.measuring import trials
 from lab.model.corpus import Alphabet
 from lab.showing import film, page, painter
@@ -118,6 +119,17 @@ def test_a_recording_has_the_frames_of_the_sampler(engines):
     assert made.snapshots[-1].confidence[0] == 9 and all(c < 9 for c in made.snapshots[-1].confidence[1:])
     seconds = [each.seconds for each in made.snapshots]
     assert seconds == sorted(seconds)
+
+
+def test_what_is_taken_back_is_masked_as_before(engines):
+    canvas = Canvas.after(ABC.encode("a"), 1)
+    recorder = film.Recorder(engines["diffusion"], canvas)
+    before = recorder.snapshot()
+    for masked in (False, True):
+        idx, masked = torch.tensor([[0, 1]]), torch.tensor([[False, masked]])
+        probs = torch.full((1, 2, 5), 0.2, dtype=torch.float64)
+        recorder.add(Frame(idx, masked, torch.zeros_like(masked), torch.tensor([[0, 1]]), probs, 1.0), 0.0)
+    assert replace(recorder.snapshot(), calls=0) == before
 
 
 def test_a_masked_cell_is_the_greener_the_less_noise_the_flow_has_left():
