@@ -10,7 +10,6 @@ import base64
 import hashlib
 import html
 import importlib.util
-import json
 import re
 import shutil
 import subprocess
@@ -33,7 +32,6 @@ from lab.files import atomic
 from lab.model import onnx_graph
 from lab.progress import Bar
 from lab.showing import page
-from lab.showing.film import MASKED, NEW, SETTLED
 
 PACKAGE = "onnxruntime-web@1.30.0"
 DIGEST = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="  # SHA-512
@@ -58,8 +56,6 @@ EXAMPLES = (  # beside the text's own opening, where the networks know their cha
     "黛玉__道：",
 )
 FILES = {"English": "index.html", "中文": "chinese.html"}
-LEGEND = (MASKED, NEW, SETTLED)
-FIRST_PORT, PORTS = 7860, 100
 
 
 @dataclass(frozen=True)
@@ -68,10 +64,10 @@ class Args:
     output_dir: Path = ROOT / "web-build"  # the folder to make
     serve: bool = True  # serve it until Ctrl-C, and not only make it
     host: str = "127.0.0.1"  # this machine only; 0.0.0.0: whoever reaches it, as in a class
-    port: int | None = None  # default the first free one from 7860
+    port: int = 7860  # 0: any that is free
 
     def __post_init__(self):
-        check_range(self, 1, 65535, "port")
+        check_range(self, 0, 65535, "port")
 
 
 def load(folder):
@@ -107,14 +103,13 @@ def described(engines, say):
 def words(language, say, engines):
     """The page in a language: each of its {{phrases}} is a key of lab/showing/chinese.json, each $name a value."""
     first = engines["gpt"]
-    text = json.dumps(described(engines, say), ensure_ascii=False).replace("<", "\\u003c")
     links = " ".join(f'<a href="{file}" lang="">{name}</a>' for name, file in FILES.items() if name != language)
     opening, characters = html.escape(first.opening[:15]), {*first.alphabet.characters, first.alphabet.mask, GAP}
     known = [opening, *filter(characters.issuperset, EXAMPLES)]
     buttons = " ".join(f'<button value="{text}">{text}</button>' for text in known)
     values = asdict(engines["diffusion_flow"].method.decoding) | asdict(engines["streams"].method.decoding)
-    values |= {"about": text, "languages": links, "opening": opening, "examples": buttons}
-    values |= {"mask": html.escape(first.alphabet.mask), "legend": page.legend(LEGEND, say, flows=True)}
+    values |= {"about": page.embedded(described(engines, say)), "languages": links, "examples": buttons}
+    values |= {"opening": opening, "mask": html.escape(first.alphabet.mask), "legend": page.legend(say, flows=True)}
     source = (ROOT / "web" / "index.html").read_text(encoding="utf-8")
     source = source.replace("$panels", "\n".join(map(panel, engines.values())))
     source = re.sub(r"\{\{(.*?)\}\}", lambda found: html.escape(say(found[1]), quote=False), source)
@@ -132,17 +127,16 @@ def network(model):
 
     model_proto = onnx.load_from_string(onnx_graph.graph_of(model))
     graph = model_proto.graph
-    operations = list(graph.node)
-    del graph.node[:]
     for weights in graph.initializer:
         values = onnx.numpy_helper.to_array(weights)
         if values.dtype == "float32" and values.size > 1000:
-            halves, name = values.view("uint32") >> 16, weights.name
-            if (halves << 16 == values.view("uint32")).all():
-                weights.data_type, weights.raw_data = onnx.TensorProto.BFLOAT16, halves.astype("<u2").tobytes()
+            bits = values.view("uint32")
+            if not (bits & 0xFFFF).any():
+                name = weights.name
                 weights.name = f"{name}_bfloat16"
-                graph.node.append(onnx.helper.make_node("Cast", [weights.name], [name], to=onnx.TensorProto.FLOAT))
-    graph.node.extend(operations)
+                weights.data_type = onnx.TensorProto.BFLOAT16
+                weights.raw_data = (bits >> 16).astype("<u2").tobytes()
+                graph.node.insert(0, onnx.helper.make_node("Cast", [weights.name], [name], to=onnx.TensorProto.FLOAT))
     return model_proto.SerializeToString()
 
 
@@ -183,14 +177,12 @@ class Handler(SimpleHTTPRequestHandler):
         """Nothing."""
 
 
-def server(folder, host, port=None):
-    """A server of a folder, not yet started: at a port, or at the first free one. Raises UserError."""
-    for number in [port] if port else range(FIRST_PORT, FIRST_PORT + PORTS):
-        try:
-            return ThreadingHTTPServer((host, number), partial(Handler, directory=folder))
-        except OSError as error:
-            refused = error
-    raise UserError(f"--host {host} --port {number}: {refused.strerror}; choose others") from refused
+def server(folder, host, port):
+    """A server of a folder, not yet started. Raises UserError."""
+    try:
+        return ThreadingHTTPServer((host, port), partial(Handler, directory=folder))
+    except OSError as error:
+        raise UserError(f"--host {host} --port {port}: {error.strerror}; --port 0 takes a free one") from error
 
 
 def main(args):

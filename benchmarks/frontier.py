@@ -57,6 +57,7 @@ class Args(Output, experiment.Args):
     def __post_init__(self):
         super().__post_init__()
         check(self.prompts >= self.batch, "--prompts: at least --batch, the texts that are timed together")
+        cli.check_range(self, 0, 100, "rounds")
 
 
 def chosen(configs, only):

@@ -3,7 +3,7 @@
 import functools
 import math
 import sys
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab import cli
@@ -57,6 +57,10 @@ def flags(method):
         recipe: type(method.recipe) = method.recipe
         config: method.Config = method.config
 
+        def __post_init__(self):
+            super().__post_init__()
+            check_flags(method, self)
+
     return MethodArgs
 
 
@@ -69,38 +73,42 @@ def main(method, args):
     """Train when asked to, or when there is nothing to load yet; then write."""
     if args.sampler:
         method = replace(method, generate=sampler_of(args.sampler))
-    if should_train(method, args):
+    if lacks_weights(method, args) and not args.train:
+        say(f"{checkpoint.default_path(method.name)}: no such file; training it first")
+    if lacks_weights(method, args) or args.train:
         corpus = Corpus(args.data)
         check_writing(method, args, corpus)
         session.train(method, args, corpus)
     write(method, args)
 
 
-def should_train(method, args):
-    """Whether to train before writing: when asked to, or when the default weights are not there yet.
+def lacks_weights(method, args):
+    """Whether the default weights are asked for and not there yet."""
+    return args.weights is None and not checkpoint.default_path(method.name).exists()
 
-    Raises UserError for flags of a training that is not to be, and for settings without effect.
-    """
+
+def check_flags(method, args):
+    """Raise UserError for flags of a training that is not to be, and for settings without effect."""
     reject_unused(args.decoding, method.decoding)
-    missing = args.weights is None and not checkpoint.default_path(method.name).exists()
-    if missing and not args.train:
-        say(f"{checkpoint.default_path(method.name)}: no such file; training it first")
     for part, default in ((args.recipe, method.recipe), (args.config, method.config)):
-        changed = [field.name for field in fields(part) if getattr(part, field.name) != getattr(default, field.name)]
-        typed = " ".join(f"--{flag.replace('_', '-')}" for flag in changed)
-        check(args.train or missing or not changed, f"{typed}: training only; add --train or drop it")
-    return args.train or missing
+        typed = " ".join(f"--{name.replace('_', '-')}" for name in changed(part, default, vars(part)))
+        trains = args.train or lacks_weights(method, args)
+        check(trains or not typed, f"{typed}: training only; add --train or drop it")
 
 
 def reject_unused(decoding, usual):
     """Raise UserError for settings, others than the usual ones, that would have no effect beside the others."""
     if hasattr(decoding, "draft_threshold") and not two_stage.is_on(decoding):
-        staged = ("draft_threshold", "confirm_threshold", "replace_margin")
-        unused = " and ".join(name for name in staged if getattr(decoding, name) != getattr(usual, name))
+        unused = " and ".join(changed(decoding, usual, ("draft_threshold", "confirm_threshold", "replace_margin")))
         check(not unused, f"{unused}: no effect without two stages (needs draft_threshold < confidence_threshold)")
     if getattr(decoding, "steps", 0):
-        same = all(getattr(decoding, name) == getattr(usual, name) for name in ("confidence_threshold", "spacing"))
-        check(same, "--steps ignores confidence_threshold and spacing; drop them")
+        ignored = changed(decoding, usual, ("confidence_threshold", "spacing"))
+        check(not ignored, "--steps ignores confidence_threshold and spacing; drop them")
+
+
+def changed(settings, usual, names):
+    """Those of these settings that are not as usual."""
+    return [name for name in names if getattr(settings, name) != getattr(usual, name)]
 
 
 def check_writing(method, args, corpus):

@@ -4,61 +4,45 @@ Where the machine is busy OpenMP's threads are told to sleep while they wait for
 default, take from each other, and from other programs, the very time that they wait for; on a quiet machine they are the
 faster ones. OpenMP reads this when it is loaded; what the user has set stays.
 
-A script is then *rehearsed*: imported and run with hollow stand-ins for the heavy packages, up to where one of them is used.
-So `--help`, and whatever is refused before a model is needed, comes at once, and no script is written in another way for
-it. Where a rehearsal ends otherwise nothing of it is kept or shown, and the script runs: what its `main` does before it uses
-a heavy package is done twice, as reading and checking may be. What may not be ends the rehearsal too: to start a process, make
-a folder, append to a file, go to the network.
+A script is then *rehearsed*: imported with hollow stand-ins for the heavy packages, and its flags are read. So `--help`, and
+whatever is wrong with the flags, comes at once, and no script is written in another way for it. Where the flags are right, or
+depend on what a stand-in cannot know, nothing of the rehearsal is kept, and the script runs.
 """
 
 import atexit
 import contextlib
 import importlib.util
-import io
 import os
 import re
 import sys
 import time
-from importlib.machinery import ExtensionFileLoader, ModuleSpec, PathFinder
+from importlib.machinery import ExtensionFileLoader, ModuleSpec
 from pathlib import Path
 
 from lab import cli
 from lab.progress import Bar, end
 
-HEAVY = (
-    "torch",
-    "numpy",
-    "scipy",
-    "pandas",
-    "matplotlib",
-    "PIL",
-    "dask",
-    "distributed",
-    "onnx",
-)
+HEAVY = ("torch", "numpy", "scipy", "pandas", "matplotlib", "PIL")
 OURS = ("lab", "benchmarks")
-OUTWARD = ("subprocess.Popen", "os.system", "os.fork", "os.posix_spawn", "os.exec", "os.mkdir", "socket.connect")
 
 
 class Needed(BaseException):
-    """A rehearsal has come to where a heavy package is used. No `except Exception` takes it for a mistake of the user's."""
+    """A rehearsal has come to its end. No `except Exception` takes it for a mistake of the user's."""
 
 
 class Hollow:
     """Stands for a heavy package and all that is in it: enough to define classes and functions with, and no more."""
 
-    stage = "defining"  # of the rehearsal; once it is "running" main, any use is one too many; "over" at its end
-
     def __init__(self, *_):
         pass
 
     def __call__(self, *_, **__):
-        return Hollow() if Hollow.stage == "defining" else self.needed()
+        return Hollow()
 
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        return self()
+        return Hollow()
 
     def __mro_entries__(self, bases):
         return ()
@@ -66,76 +50,48 @@ class Hollow:
     def __or__(self, other):  # as in `mask: torch.Tensor | None`
         return self
 
-    def __eq__(self, other):
-        return self is other if Hollow.stage == "defining" else self.needed()
-
     def needed(self, *_):
-        """What no stand-in can answer."""
+        """What no stand-in can do."""
         raise Needed
 
     __ror__ = __or__
-    __hash__ = object.__hash__
     __bool__ = __iter__ = __len__ = __getitem__ = __contains__ = __lt__ = __gt__ = __instancecheck__ = needed
 
 
 class Finder:
-    """Finds a stand-in for each heavy package that is installed; for a part of one, always."""
+    """Finds a stand-in for each heavy package and for each part of one."""
 
     create_module = Hollow
 
     def find_spec(self, name, path=None, target=None):
         """As Python asks every finder."""
-        if name.partition(".")[0] not in HEAVY or "." not in name and PathFinder.find_spec(name) is None:
-            return None
-        return ModuleSpec(name, self, is_package=True) if Hollow.stage == "defining" else Hollow().needed()
+        if name.partition(".")[0] in HEAVY:
+            return ModuleSpec(name, self, is_package=True)
+        return None
 
     def exec_module(self, module):
         """Nothing is in it."""
 
 
-class Held(io.StringIO):
-    """What a rehearsal says on a stream, written as it would be there."""
-
-    def __init__(self, stream):
-        super().__init__()
-        self.isatty = stream.isatty if stream else super().isatty
-
-
-def watch(event, args):
-    """Stop a rehearsal before it does what must not be done twice."""
-    appends = event == "open" and args[2] & os.O_APPEND
-    if Hollow.stage == "running" and (event in OUTWARD or appends):
-        raise Needed
-
-
 def rehearse(path):
-    """Import a script with stand-ins and run its main, up to where one is used. Exits where it comes to an end before."""
+    """Import a script with stand-ins and read its flags. Exits where they ask for help, or cannot be read."""
     before = {*sys.modules}
-    streams = (sys.stdout, sys.stderr)
     finder = Finder()
-    held = sys.stdout, sys.stderr = [*map(Held, streams)]
     sys.meta_path.insert(0, finder)
-    sys.addaudithook(watch)
     spec = importlib.util.spec_from_file_location("rehearsal", path)
     sys.modules["rehearsal"] = script = importlib.util.module_from_spec(spec)
     status = None
     try:
-        with contextlib.suppress(Exception, SystemExit, Needed):  # a bug shows when the script runs
+        with contextlib.suppress(Exception, Needed):  # a bug shows when the script runs
             spec.loader.exec_module(script)
-            forget(name for name, module in sys.modules.items() if isinstance(module, Hollow))
-            Hollow.stage = "running"
-            if hasattr(script, "METHOD"):
-                status = sys.modules["lab.command"].run(script.METHOD)
-            else:
-                status = cli.run(script.main, script.Args)
+            Args = sys.modules["lab.command"].flags(script.METHOD) if hasattr(script, "METHOD") else script.Args
+            status = cli.run(Hollow().needed, Args, doc=script.__doc__)
     finally:
-        Hollow.stage = "over"
-        sys.stdout, sys.stderr = streams
         sys.meta_path.remove(finder)
         known = {name.partition(".")[0] for name in before} | sys.stdlib_module_names
         forget(name for name in sys.modules if name not in before and name.partition(".")[0] not in known - {*OURS})
     if status is not None:
-        sys.exit(cli.guard(lambda: repeat(held)) or status)
+        sys.exit(status)
 
 
 def forget(names):
@@ -146,13 +102,6 @@ def forget(names):
             del sys.modules[name]
             if parent in sys.modules:
                 vars(sys.modules[parent]).pop(own, None)
-
-
-def repeat(held):
-    """Say what a rehearsal said."""
-    for stream, said in zip((sys.stdout, sys.stderr), held, strict=True):
-        stream.write(said.getvalue())
-        stream.flush()
 
 
 def is_busy():

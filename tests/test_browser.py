@@ -77,7 +77,7 @@ def tab(browser):
 def served(engines, folder):
     """Build the page of these engines and serve it from a thread -> its address."""
     playground.build(engines, folder)
-    running = playground.server(folder, "127.0.0.1")
+    running = playground.server(folder, "127.0.0.1", 0)
     threading.Thread(target=running.serve_forever, daemon=True).start()
     return f"http://127.0.0.1:{running.server_port}"
 

@@ -2,7 +2,9 @@
 
 import json
 import re
+import sys
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,7 +16,7 @@ from diffusion_flow import METHOD as diffusion_flow
 from gpt import METHOD as gpt
 from lab import cli
 from lab.cli import UserError
-from lab.decoding.canvas import Canvas
+from lab.decoding.canvas import Canvas, Frame
 from lab.measuring import trials
 from lab.model.corpus import Alphabet
 from lab.showing import film, page, painter
@@ -26,7 +28,7 @@ ABC = Alphabet("abc\n ")
 
 def snapshot(calls, seconds, characters, states, confidence=None):
     certain = [0 if state == MASKED else 9 for state in states]
-    return Snapshot(calls, seconds, characters, bytes(states), bytes(confidence or certain))
+    return Snapshot(calls, seconds, characters, bytes(states), bytes(confidence or certain), bytes(len(states)))
 
 
 def by_hand(seconds=(0.0, 1.0, 2.0)):
@@ -50,7 +52,7 @@ def many(calls, seconds):
 
 def of(picture, made):
     """The picture of one still, as an image of its own."""
-    return painter.Painter([made]).paint((picture,), "").copy()
+    return painter.Painter([made]).paint((picture,), "")
 
 
 @pytest.fixture
@@ -70,7 +72,8 @@ def test_a_newline_ends_a_line_once_it_is_known():
     assert film.rows("x" * 57, 56) == ["x" * 56, "x"]
     assert film.rows("░" * 57, 56) == ["░" * 56, "░"]
     assert film.rows("the letter", 7) == ["the ", "letter"]
-    assert film.rows("the ░etter", 7) == ["the ░et", "ter"]
+    assert film.rows("the ░etter", 7) == ["the ░", "etter"]
+    assert film.rows("letters", 5) == ["lette", "rs"]
     assert film.rows("letters\nx", 7) == ["letters\n", "x"]
 
 
@@ -96,28 +99,41 @@ def test_a_picture_depends_on_its_frame_and_those_before_alone(name, engines):
 
 def test_gpt_writes_on_empty_paper_and_diffusion_on_masks(engines):
     trial = trials.Trial(Canvas.after(ABC.encode("a"), 4), diffusion.Decoding(), (1,))
-    assert next(film.snapshots(engines["gpt"], trial)).states == bytes([SETTLED, *[EMPTY] * 4])
-    assert next(film.snapshots(engines["diffusion"], trial)).states == bytes([SETTLED, *[MASKED] * 4])
+    assert film.record(engines["gpt"], trial).snapshots[0].states == bytes([SETTLED, *[EMPTY] * 4])
+    assert film.record(engines["diffusion"], trial).snapshots[0].states == bytes([SETTLED, *[MASKED] * 4])
 
 
 def test_a_recording_has_the_frames_of_the_sampler(engines):
     decoding = diffusion.Decoding(confidence_threshold=0.0, spacing=1, draft_threshold=1.0)
     trial = trials.Trial(Canvas.after(ABC.encode("a"), 4), decoding, (1,))
-    frames = list(diffusion.generate(engines["diffusion"].model, trial.canvas, decoding, [torch.Generator()]))
+    frames = [frame for frame, _ in trials.frames(engines["diffusion"], trial)]
     made = film.record(engines["diffusion"], trial)
     assert [each.calls for each in made.snapshots] == [*range(len(frames) + 1), len(frames)]
     for each, frame in zip(made.snapshots[1:], frames, strict=False):
         assert [state == MASKED for state in each.states] == frame.masked[0].tolist()
-        assert set(each.candidates) == {k for k, state in enumerate(each.states) if state == NEW}
-        assert all(len(row) == 5 and abs(sum(p for _, p in row) - 1) < 1e-6 for row in each.candidates.values())
+        assert each.characters == ABC.decode(frame.idx[0], frame.masked[0])
+        new = [k for k, state in enumerate(each.states) if state == NEW]
+        assert all(each.confidence[k] == int(9 * frame.confidence[0, k]) for k in new)
+        assert all(each.confidence[k] == 0 for k, state in enumerate(each.states) if state == MASKED)
     assert set(made.snapshots[-1].states) == {SETTLED}
     assert made.snapshots[-1].confidence[0] == 9 and all(c < 9 for c in made.snapshots[-1].confidence[1:])
     seconds = [each.seconds for each in made.snapshots]
     assert seconds == sorted(seconds)
 
 
+def test_what_is_taken_back_is_masked_as_before(engines):
+    canvas = Canvas.after(ABC.encode("a"), 1)
+    recorder = film.Recorder(engines["diffusion"], canvas)
+    before = recorder.snapshot()
+    for masked in (False, True):
+        idx, masked = torch.tensor([[0, 1]]), torch.tensor([[False, masked]])
+        probs = torch.full((1, 2, 5), 0.2, dtype=torch.float64)
+        recorder.add(Frame(idx, masked, torch.zeros_like(masked), torch.tensor([[0, 1]]), probs, 1.0), 0.0)
+    assert replace(recorder.snapshot(), calls=0) == before
+
+
 def test_a_masked_cell_is_the_greener_the_less_noise_the_flow_has_left():
-    half = Snapshot(1, 1.0, "__", bytes([MASKED, MASKED]), bytes([9, 9]), certainty=bytes([0, 5]))
+    half = Snapshot(1, 1.0, "__", bytes([MASKED, MASKED]), bytes(2), certainty=bytes([0, 5]))
     plain, green = (behind for _, behind, _ in painter.styles(half).values())
     assert plain == painter.BEHIND[MASKED] and green == painter.blend(plain, painter.FLOW, 5 / 9)
 
@@ -128,19 +144,19 @@ def test_three_films_have_narrow_panels():
     assert narrow.columns < wide.columns == film.COLUMNS
 
 
-def test_one_film_has_a_picture_for_each_call_and_several_share_a_clock():
-    assert [still.calls for (still,) in film.timeline([by_hand()], fps=10)[0]] == [0, 1, 2, 2]
+def test_films_share_a_clock():
+    assert {still.calls for (still,) in film.timeline([by_hand()], fps=10)[0]} == {0, 1, 2}
     slow, quick = by_hand((0.0, 4.0, 8.0)), by_hand((0.0, 1.0, 2.0))
     pictures, lasts, pace = film.timeline([slow, quick], fps=1)
     calls = [tuple(still.calls for still in stills) for stills in pictures]
     assert [*dict.fromkeys(calls)] == [(0, 0), (0, 1), (0, 2), (1, 2), (2, 2)]
     assert lasts * len(pictures) == pytest.approx(8, abs=0.1)
     assert pace == "in real time" and film.timeline([quick, quick], fps=1)[2] == "4 times slower than real"
-    assert film.timeline([by_hand((0.0, 50.0, 200.0))] * 2, fps=5)[2] == "10 times faster than real"
+    assert film.timeline([by_hand((0.0, 50.0, 200.0))] * 2, fps=5)[2] == "9.9 times faster than real"
 
 
 @pytest.mark.parametrize("fps", [1, 12, 24, 50])
-@pytest.mark.parametrize("seconds", [0.0, 0.01, 15.0, 4000.0])
+@pytest.mark.parametrize("seconds", [0.01, 15.0, 4000.0])
 @pytest.mark.parametrize("films", [1, 2])
 def test_an_animation_is_bounded_whatever_was_measured(fps, seconds, films):
     pictures, lasts, _ = film.timeline([many(700, seconds)] * films, fps)
@@ -149,14 +165,14 @@ def test_an_animation_is_bounded_whatever_was_measured(fps, seconds, films):
     assert pictures[-1][0].calls == 700
 
 
-def test_gif_has_a_picture_for_each_call_in_the_colours_of_the_states(tmp_path):
-    assert "4 pictures in 0.4 s, 10 a second" in painter.write_gif(tmp_path / "x.gif", [by_hand()], fps=10)
+def test_gif_has_a_picture_for_each_change_in_the_colours_of_the_states(tmp_path):
+    assert "81 pictures in 8.1 s, 10 a second" in painter.write_gif(tmp_path / "x.gif", [by_hand()], fps=10)
     with Image.open(tmp_path / "x.gif") as image:
-        assert image.n_frames == 4
+        assert image.n_frames == 3
     made = by_hand()
     brush = painter.Painter([made])
-    for each in (made.snapshots[0], made.snapshots[3], made.snapshots[1]):  # what an earlier picture drew is gone
-        image = brush.paint((each,), "")
+    brush.paint((made.snapshots[0],), "")  # what it drew is gone
+    image = brush.paint((made.snapshots[1],), "")
     corners = [image.getpixel(brush.corner(0, painter.TOP, k)) for k in range(4)]
     assert corners == [painter.PAPER, painter.BEHIND[NEW], painter.BEHIND[DRAFT], painter.PAPER]
     assert image.getpixel(brush.corner(0, painter.TOP + 1)) == painter.BEHIND[MASKED]
@@ -168,14 +184,15 @@ def test_what_is_certain_is_on_white_and_the_rest_is_underlined():
     corners = [brush.corner(0, painter.TOP, k) for k in range(2)]
     lines = [image.getpixel((x, y + brush.cell[1] - 3)) for x, y in corners]
     assert lines == [painter.PAPER, painter.shade(4)] and painter.shade(4) != painter.PAPER
-    with_gif_palette = image.quantize(palette=brush.palette(), dither=0).convert("RGB")
+    with_gif_palette = image.quantize(palette=painter.palette(), dither=0).convert("RGB")
     assert with_gif_palette.getpixel((0, 0)) == (255, 255, 255)
 
 
-def test_the_legend_has_the_states_of_the_film_alone():
-    assert "draft" in page.legend(set(by_hand().snapshots[1].states)) and "masked" not in page.legend({NEW, SETTLED})
-    colours = {colour for _, colour in of(many(3, 1.0).snapshots[0], many(3, 1.0)).getcolors(1 << 20)}
-    assert painter.BEHIND[NEW] in colours and painter.BEHIND[DRAFT] not in colours
+def test_the_legend_shows_the_looks_of_a_cell():
+    made = many(3, 1.0)
+    colours = {colour for _, colour in of(made.snapshots[0], made).getcolors(1 << 20)}
+    assert {painter.BEHIND[NEW], painter.BEHIND[MASKED], painter.shade(2)} <= colours
+    assert "evidence" in page.legend(flows=True) and "evidence" not in page.legend()
 
 
 @pytest.mark.slow
@@ -192,7 +209,7 @@ CONTROLS = "a\tb\r\x0c\x00\x1b[31m\x7f\x9b"
 
 def test_control_characters_have_stand_ins_everywhere(tmp_path):
     assert film.visible(CONTROLS) == "a→b" + "\ufffd" * 4 + "[31m\ufffd\ufffd" and film.visible("a\nb") == "a\nb"
-    made = Film("x", [snapshot(0, 0.0, CONTROLS, [SETTLED] * len(CONTROLS))])
+    made = Film("x", [snapshot(k, k, CONTROLS, [SETTLED] * len(CONTROLS)) for k in (0, 1)])
     painter.write_gif(tmp_path / "x.gif", [made], 10)
     page.write_html(tmp_path / "x.html", [made])
     text = (tmp_path / "x.html").read_text(encoding="utf-8")
@@ -271,7 +288,7 @@ def weights(make_weights):
 )
 def test_the_commands_of_the_order(argv, weights, tmp_path, capsys, monkeypatch):
     """Without a display they play in the terminal; with --save they leave the file, whatever the case of its suffix."""
-    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setattr(visualize, "has_display", lambda: False)
     flags, paths = weights
     name = "diffusion_flow" if "--flow" in argv else "diffusion"
     flags = [*argv.split(), *flags, "--weights", paths[name], "--fps", "50"]
@@ -282,6 +299,25 @@ def test_the_commands_of_the_order(argv, weights, tmp_path, capsys, monkeypatch)
         path = tmp_path / "out" / f"x.{suffix}"
         assert cli.run(visualize.main, visualize.Args, [*flags, "--save", str(path)]) == 0
         assert path.stat().st_size > 1000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is a display")
+@pytest.mark.parametrize("display", ["", "DISPLAY", "WAYLAND_DISPLAY"])
+def test_where_there_is_a_display_a_browser_shows_the_page(display, weights, tmp_path, capsys, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    if display:
+        monkeypatch.setenv(display, ":0")
+    opened = []
+    monkeypatch.setattr(visualize, "PAGE", tmp_path / "outputs" / "film.html")
+    monkeypatch.setattr(visualize.webbrowser, "open", opened.append)
+    flags, paths = weights
+    argv = [*flags, "--weights", paths["diffusion"]]
+    assert cli.run(visualize.main, visualize.Args, argv) == 0
+    assert opened == ([visualize.PAGE.as_uri()] if display else []) and visualize.PAGE.exists() == bool(display)
+    assert ("forward pass" in capsys.readouterr().out) != bool(display)
+    assert cli.run(visualize.main, visualize.Args, [*argv, "--terminal"]) == 0
+    assert "forward pass" in capsys.readouterr().out and len(opened) == bool(display)
 
 
 def test_a_film_begins_with_the_prompt_and_obeys_the_settings(weights, tmp_path, capsys):
@@ -308,7 +344,7 @@ def test_a_film_begins_with_the_prompt_and_obeys_the_settings(weights, tmp_path,
 
 
 def test_three_methods_write_side_by_side_and_the_flow_shows_its_evidence(weights, tmp_path):
-    """A masked cell has its likeliest character, and what its probability is; only the flow's have evidence, which grows."""
+    """Only the flow's masked cells have evidence, which grows."""
     flags, paths = weights
     path = tmp_path / "three.html"
     names = "diffusion,diffusion_flow"
@@ -319,11 +355,9 @@ def test_three_methods_write_side_by_side_and_the_flow_shows_its_evidence(weight
     assert page.EVIDENCE in text and "<h1>Masked diffusion and Diffusion + flow and GPT, writing</h1>" in text
     films = data_of(text)["films"]
     changes = [[change for still in made["stills"] for change in still[2] if change[2] == MASKED] for made in films]
-    guesses = {(sign, share) for _, sign, _, share, _ in changes[0]}
-    assert ("_", 0) in guesses and len(guesses) > 3
+    assert {(sign, share) for _, sign, _, share, _ in changes[0]} == {("_", 0)}
     levels = [{each[4] for each in film} for film in changes]
     assert levels[0] == {0} < levels[1] and levels[2] == set() and "--level" in text
-    assert cli.run(visualize.main, visualize.Args, [*flags, "--spacing", "3", "--method", "diffusion,streams,gpt"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -332,17 +366,16 @@ def test_three_methods_write_side_by_side_and_the_flow_shows_its_evidence(weight
         "--save x.mp4",
         "--fps 0",
         "--blocks 0",
-        "--blocks 51 --compare",
-        "--prompt-len 0",
+        "--blocks 51",
+        "--prompt-len -1",
         "--weights nope.pt",
         "--prompt-len 999",
         "--flow-step 0.3",
         "--temp -1",
         "--spacing -1",
-        "--gpt-weights x.pt",
-        "--save x.gif --terminal",
+        "--weights a.pt,b.pt",
         "--save /dev/null/save.gif",
-        "--font nope.ttf",
+        "--font nope.ttf --save x.gif",
     ],
 )
 def test_bad_input_is_one_message(argv, weights, capsys):

@@ -6,7 +6,7 @@ from pathlib import Path
 from string import Template
 
 from lab.measuring.records import write_text
-from lab.showing.film import DRAFT, EMPTY, LEGEND, MASKED, NEW, SETTLED, duration, pace, used, visible
+from lab.showing.film import DRAFT, EMPTY, LEGEND, MASKED, NEW, SETTLED, duration, pace, visible
 from lab.showing.painter import BEHIND, INK, LOW, PAPER, QUIET
 
 COLOURS = {  # in the light theme, in the dark one
@@ -28,44 +28,40 @@ def write_html(path, films):
     write_text(path, render(films))
 
 
+def render(films):
+    """That page as text."""
+    real, shown = duration(films)
+    data = {"real": round(real, 4), "shown": shown, "pace": pace(real, shown), "films": list(map(pack, films))}
+    flows = any(any(still.certainty) for film in films for still in film.snapshots)
+    title = html.escape(" and ".join(film.title for film in films))
+    parts = {"title": f"{title}, writing", "legend": legend(flows=flows), "style": style(), "data": embedded(data)}
+    page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    return Template(page).substitute(CLASSES, **parts)
+
+
+def embedded(data):
+    """Data as JSON that may stand in a script of a page."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
 def languages():
     """say(English phrase) -> phrase, of each language by its own name; what the table lacks stays English."""
     table = json.loads(Path(__file__).with_name("chinese.json").read_text(encoding="utf-8"))
     return {"English": str, "中文": lambda phrase: table.get(phrase, phrase)}
 
 
-def render(films):
-    """That page as text."""
-    real, shown = duration(films)
-    data = {"real": round(real, 4), "shown": shown, "pace": pace(real, shown), "films": list(map(pack, films))}
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    flows = any(still.certainty for film in films for still in film.snapshots)
-    page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    title = html.escape(" and ".join(film.title for film in films))
-    parts = {"title": f"{title}, writing", "legend": legend(used(films), flows=flows)}
-    return Template(page).substitute(CLASSES | parts, style=style(), data=text)
-
-
 def pack(film):
     """A film in few characters: of each still its forward passes, seconds and changes.
 
-    These are [position, sign, state, confidence, certainty] each, and what else was likely.
+    These are [position, sign, state, confidence, certainty] each.
     """
     before, stills = {}, []
     for still in film.snapshots:
-        certainty = still.certainty or bytes(len(still.states))
-        cells = enumerate(zip(visible(still.characters), still.states, still.confidence, certainty, strict=True))
+        cells = enumerate(zip(visible(still.characters), still.states, still.confidence, still.certainty, strict=True))
         changed = {k: cell for k, cell in cells if before.get(k) != cell}
-        changes = [[k, *cell, *best(still, k)] for k, cell in changed.items()]
-        stills.append([still.calls, round(still.seconds, 4), changes])
+        stills.append([still.calls, round(still.seconds, 4), [[k, *cell] for k, cell in changed.items()]])
         before |= changed
     return {"title": film.title, "stills": stills}
-
-
-def best(still, position):
-    """[[character, percent], ...] of the likeliest characters at a position, where this pass wrote it."""
-    found = still.candidates.get(position)
-    return [[[visible(character), round(100 * share, 1)] for character, share in found]] if found else []
 
 
 def style():
@@ -75,9 +71,9 @@ def style():
     return Template(sheet).substitute(CLASSES, light=light, dark=dark)
 
 
-def legend(states, say=str, flows=False):
-    """The states in HTML, those among `states`, and the evidence of a flow."""
-    shown = {f"s{state}": said for state, said in LEGEND.items() if state in states}
+def legend(say=str, flows=False):
+    """The states in HTML, and the evidence of a flow."""
+    shown = {f"s{state}": said for state, said in LEGEND.items()}
     shown |= {"grows": EVIDENCE} if flows else {}
     look = "--share: .2; --level: .6"
     spans = (

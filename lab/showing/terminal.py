@@ -3,11 +3,9 @@
 import time
 
 from rich.cells import cell_len
-from rich.color import Color
 from rich.columns import Columns
 from rich.console import Console, Group
 from rich.live import Live
-from rich.style import Style
 from rich.text import Text
 
 from lab.measuring import trials
@@ -15,9 +13,9 @@ from lab.showing import film
 from lab.showing.film import COLUMNS, DRAFT, EMPTY, LEGEND, MASKED, NEW, SETTLED
 from lab.showing.painter import evident
 
-STYLES = {MASKED: "grey50 on grey70", DRAFT: "black on yellow", NEW: "black on dark_orange", SETTLED: "", EMPTY: ""}
+STYLES = {DRAFT: "black on yellow", NEW: "black on dark_orange", SETTLED: "", EMPTY: ""}
 UNDERLINED = 5  # ninths of confidence below which a character is underlined
-FOOT = 3  # lines of a film's legend
+HEAD = 3  # lines of a film's legend
 PAUSE = 0.05  # seconds between two drawings of a text that is written, at least
 
 
@@ -47,21 +45,15 @@ def play(films, fps, console=None):
 
 def screen(films, moment, caption, size):
     """A moment that fills a terminal of that size: films side by side where they fit, else one above the other."""
-    from rich.layout import Layout  # not at the top: only films need it
-
-    beside = size.width >= len(films) * (COLUMNS + 2)
-    height = (size.height - FOOT) // (1 if beside else len(films)) - 1
-    panels = []
-    for made, snapshot in zip(films, moment, strict=True):
-        text = active_lines(snapshot, min(COLUMNS, size.width - 1), height)
-        panels.append(Layout(Group(headed(made.title, snapshot), *text)))
-    body = Layout()
-    whole = Layout()
-    (body.split_row if beside else body.split_column)(*panels)
-    signs = {state: styled("a" if state == SETTLED else " ", state, 0) for state in film.used(films)}
-    keys = [Text.assemble(sign, f" {LEGEND[state]}") for state, sign in signs.items()]
-    whole.split_column(body, Layout(Columns([caption, *keys]), size=FOOT))
-    return whole
+    width = min(COLUMNS, size.width - 1)
+    beside = size.width // (width + 1) >= len(films)
+    height = (size.height - HEAD) // (1 if beside else len(films)) - 1
+    keys = [Text.assemble(styled("a", state, 0, 0), f" {meaning}") for state, meaning in LEGEND.items()]
+    panels = [
+        Group(headed(made.title, snapshot), *active_lines(snapshot, width, height))
+        for made, snapshot in zip(films, moment, strict=True)
+    ]
+    return Group(Columns([caption, *keys]), Columns(panels, width=width))
 
 
 def headed(title, snapshot):
@@ -79,10 +71,10 @@ def active_lines(snapshot, width, height):
     return [Text.assemble(*(styled(*cell) for cell in line), no_wrap=True, overflow="crop") for line in shown]
 
 
-def styled(glyph, state, confidence, certainty=0):
+def styled(glyph, state, confidence, certainty):
     """A glyph and its style, as rich assembles texts of them."""
-    if certainty and state == MASKED:
-        return glyph, Style(color="grey50", bgcolor=Color.from_rgb(*evident(certainty)))
+    if state == MASKED:
+        return glyph, "grey50 on #{:02x}{:02x}{:02x}".format(*evident(certainty))
     is_unsure = state == SETTLED and confidence < UNDERLINED
     return glyph.replace("\n", " "), "underline" if is_unsure else STYLES[state]
 
