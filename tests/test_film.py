@@ -374,6 +374,8 @@ def test_three_methods_write_side_by_side_and_the_flow_shows_its_evidence(weight
         "--temp -1",
         "--spacing -1",
         "--weights a.pt,b.pt",
+        "--flow --method diffusion",
+        "--gpt-weights a.pt",
         "--save /dev/null/save.gif",
         "--font nope.ttf --save x.gif",
     ],
