@@ -42,7 +42,7 @@ FAMILIES = {  # of the configurations, by what their names contain: a table and 
 }
 PAIRS = {  # configuration -> those that are compared with it
     "GPT": (SPACED, COOLED, "GPT, draft model", "1-layer GPT", *STREAMS, *DRAFTED),
-    "1-layer GPT": ("1-layer GPT, draft model", *STREAMS, *ONE_LAYER, *DRAFTED, f"{COOLED}, revise 3"),
+    "1-layer GPT": ("1-layer GPT, draft model", *STREAMS, *ONE_LAYER, f"{COOLED}, revise 3"),
     "1-layer GPT, draft model": (*DRAFTED,),
     "2 streams": ("2 streams, draft model",),
     "4 streams": ("4 streams, draft model", "4 streams, untrained", f"{COOLED}, revise 3"),

@@ -13,9 +13,10 @@ SUMMARY = {  # what README compares: its weights, and its name in Chinese
     "GPT": ("gpt", "GPT"),
     "GPT, draft model": ("gpt", "GPT + 草稿模型"),
     "1-layer GPT": ("gpt_1_layer", "单层 GPT"),
-    "2 streams, draft model": ("streams", "两条流 + 草稿模型"),
+    "1-layer GPT, draft model": ("gpt_1_layer", "单层 GPT + 草稿模型"),
     "4 streams": ("streams", "四条流"),
-    "4 streams, draft model": ("streams", "四条流 + 草稿模型"),
+    "2 streams, draft model": ("streams", "两条流 + 草稿模型"),
+    "4 streams, 1 layer, draft model": ("streams_1_layer", "四条流，单层 + 草稿模型"),
     COOLED: ("diffusion", "扩散，间隔 8"),
     f"{COOLED}, revise 3": ("diffusion", "同上，修订 3 遍"),
     "flow, spacing 8, cooled": ("diffusion_flow", "扩散 + 流，间隔 8"),
@@ -131,7 +132,8 @@ def configurations(family=""):
         rows[row["name"]][alone if row["batch"] == 1 else "together"] = row["seconds"]
     real = found["real_text"]
     own = "{generative_nll:.3f} at {trigram_entropy:.1f} bits".format_map(real)
-    rows["real text"] = {"name": "real text", "jsd_4": real["jsd_4"], f"at {max(entropies):.0f} bits": own}
+    rows["real text"] = {"name": "real text", "jsd_4": real["jsd_4"], "bits": real["trigram_entropy"]}
+    rows["real text"][f"at {max(entropies):.0f} bits"] = own
     only = FAMILIES.get(family, "")
     return [row for name, row in rows.items() if name == "real text" or re.search(only, name)]
 
@@ -158,6 +160,8 @@ def summary():
     """What README compares, with all that is known of it."""
     found = {row["name"]: row for row in configurations()}
     made = {row["weights"]: row for row in results("shipped")["rows"]}
+    for row in likelihood():  # the first of a model: non-overlapping windows
+        made[row["module"]].setdefault("nats", row["test split"]["nats"])
     for row in results("infilling")["rows"]:
         if row["module"] == "gpt" or row["sees"] == "both sides":
             made[row["module"]][f"gap of {row['length']}"] = row["nats"]
@@ -170,8 +174,9 @@ def summary():
     made["diffusion"] |= restored_by["diffusion, spaced"] | {"n-grams": restored_by["n-grams, both sides"]}
     for row in seeds():
         made[row["method"]] |= {key: value for key, value in row.items() if key.startswith("spread")}
+    made["diffusion_flow"]["off"] = found["flow off, spacing 8, cooled"]
     for name, (weights, chinese) in SUMMARY.items():
-        shown = name.replace(f"{COOLED}, ", "the same, ")  # it stands below that row
+        shown = name.replace(f"{COOLED}, ", "the same, ").replace("draft model", "drafts")  # it stands below that row
         yield found[name] | made.get(weights, {}) | {"shown": shown, "chinese": chinese}
 
 

@@ -360,7 +360,7 @@ def test_the_plots_name_each_configuration_and_show_the_bar(tmp_path, monkeypatc
     files = [f"streams_{what}.png" for what in ("nfe", "seconds", "seconds_together")]
     assert [path.name for path in sorted(tmp_path.iterdir())] == files
     for labels, boxes in zip(named, texts, strict=True):
-        assert {*labels[1:-1]} == {"GPT", "streams", "flow", "diffusion"}  # beside real text and bar
+        assert {*labels[1:-1]} == {"GPT", "streams", "flow off", "flow", "diffusion"}  # beside real text and bar
         assert "GPT costs no more" in labels[-1]
         known = {row["name"] for row in found["matched"] if row["entropy"] == 9.2 and re.search(only, row["name"])}
         assert known - {"GPT, draft model"} <= boxes.keys() <= known  # which is not timed with many texts
