@@ -42,13 +42,14 @@ def main(args):
     signs = {"quality": {speed: 1, "distance": -1}, "parallel": {"chars_per_second": 1, "chars_per_call": 1}}
     for name, own in signs.items():
         optimal = stats.pareto(points, own)
+        x, y = own
         if not optimal:
             note(f"no pareto_speed_{name}.csv and no plot of it: the rows do not have what it needs")
             continue
         records.write_csv(Path(f"{start}pareto_speed_{name}.csv"), optimal)
         others = [point for point in points if point not in optimal]
         shown = {"other settings": others, "Pareto-optimal settings": optimal}
-        plots.against_speed(Path(f"{start}speed_vs_{name}.png"), "Decoding settings", *own, shown, real, optimal)
+        plots.against_speed(Path(f"{start}speed_vs_{name}.png"), "Decoding settings", x, y, shown, real, optimal)
         summary[f"pareto_speed_{name}"] = optimal
     records.write_json(Path(f"{start}summary.json"), summary)
     for point in summary.get("pareto_speed_quality", ()):

@@ -76,7 +76,7 @@ def corrupt(x0, config, rng):
     x0: (B, T) clean tokens -> xt (2B, T), x0 twice (2B, T), masked (2B, T). Complementary masks lower the variance, and
     every character counts once. t is logit-normal, not uniform: values near 1/2 teach faster (arXiv 2605.13026).
     """
-    t = torch.special.ndtri(rng.stratified(len(x0))).sigmoid()  # (B,)
+    t = torch.special.ndtri(rng.stratified(len(x0))).sigmoid()  # (B,), logit-normal: ndtri makes uniform numbers normal
     masked = rng.rand(*x0.shape) < t[:, None]
     masked, x0 = torch.cat((masked, ~masked)).to(x0.device), torch.cat((x0, x0))
     return x0.masked_fill(masked, config.vocab_size), x0, masked
@@ -115,8 +115,10 @@ def generate(model, canvas, decoding, rngs):
     windows = Windows(canvas, config.block_size, decoding.target_chunk_len)  # [NEW]
     while windows.masked.any():
         window = windows.next_window()  # [NEW]
-        x = window.idx.masked_fill(window.hidden, config.vocab_size)  # [NEW] shown as masks
-        probs, conf_probs = two_temps(model(x.to(device)), decoding, window)  # (B, W, V) both
+        x = window.idx.masked_fill(
+            window.hidden, config.vocab_size
+        )  # [NEW] shown as masks: so are drafts that are checked
+        probs, conf_probs = two_temps(model(x.to(device)), decoding, window)  # to draw by, to choose by: (B, W, V)
         yield windows.commit(window, *unmask(window, probs, conf_probs, decoding, rngs), probs)
 
 

@@ -127,9 +127,9 @@ def loss(model, idx, config, rng):
     snr = torch.cat((torch.zeros(B, T), snr_at(t))).to(idx.device) * masked  # [NEW]
     noise = torch.cat((torch.zeros(B, T, V), rng.randn(B, T, V))).to(idx.device)
     evidence = add_noise(x0, snr, noise)  # [NEW]
-    logits = model(xt, evidence, snr) + evidence
+    logits = model(xt, evidence, snr) + evidence  # [NEW] equation (2)
     nll = F.cross_entropy(logits.mT, x0, reduction="none") * masked  # (2B, T)
-    ce, flow = (part.sum() / (B * T / 2) for part in nll.split(B))
+    ce, flow = (part.sum() / (B * T / 2) for part in nll.split(B))  # [NEW] of the 2 B T characters half are masked
     parts = {"batch_ce_loss": ce.detach(), "batch_flow_loss": flow.detach(), "flow_weight": config.flow_weight}
     return ce + config.flow_weight * flow, parts  # [NEW]
 
@@ -165,10 +165,10 @@ def generate(model, canvas, decoding, rngs):
     while windows.masked.any():
         window = windows.next_window()
         guided = window.masked & (window.masked.sum(1, keepdim=True) > decoding.flow_until * window.chunk_size)  # [NEW]
-        carries = guided & (window.calls > 0)  # a new chunk starts without evidence
+        carries = guided & (window.calls > 0)  # [NEW] a new chunk starts without evidence
         snr, y = snr * carries, y * carries[..., None]  # [NEW]
         x = window.idx.masked_fill(window.hidden, config.vocab_size)
-        logits = model(x.to(device), y.float().to(device), snr.float().to(device))
+        logits = model(x.to(device), y.float().to(device), snr.float().to(device))  # [NEW]
         probs, conf_probs = two_temps(logits, decoding, window, y)  # [NEW] equation (2), (B, W, V) both
         idx, masked, draft = unmask(window, probs, conf_probs, decoding, rngs)
         if guided.any():  # [NEW]

@@ -30,7 +30,7 @@ from lab.progress import Bar
 @dataclass(frozen=True)
 class Args:
     method: cli.comma_list(Path) = ()  # files that define methods of your own
-    weights: cli.comma_list(Path) = tuple(map(checkpoint.default_path, methods.METHODS))  # files of any name and method
+    weights: cli.comma_list(Path) = tuple(map(checkpoint.default_path, methods.METHODS))  # .pt files of any method
     data: Path | None = None  # UTF-8 text whose last tenth is held out; default data.txt
     repeats: int = 4  # random masks per window in the bound
     most: int = 2000  # windows of a part at most, evenly spread

@@ -24,7 +24,7 @@ ABOUT = "tiny-diffusion"  # the name of the metadata
 
 @dataclass(frozen=True)
 class Args:
-    weights: cli.comma_list(Path) = tuple(map(checkpoint.default_path, methods.METHODS))  # files of any name
+    weights: cli.comma_list(Path) = tuple(map(checkpoint.default_path, methods.METHODS))  # .pt files
     output_dir: Path = cli.ROOT / "exports"  # where NAME.onnx goes
 
     def __post_init__(self):

@@ -7,6 +7,7 @@ The networks are those of the weights, exported; onnxruntime-web, from npm, comp
 """
 
 import base64
+import contextlib
 import hashlib
 import html
 import importlib.util
@@ -189,11 +190,11 @@ def main(args):
     """Make the page, then serve it until Ctrl-C."""
     start = cli.uv_run("playground.py", start=("--extra", "page"))
     check(all(map(importlib.util.find_spec, onnx_graph.PACKAGES)), f"the page needs ONNX, which comes with: {start}")
-    with Bar("making the page"):
-        build(load(args.weights_dir), args.output_dir)
-    print(f"{args.output_dir}: a page for any web server", flush=True)
-    if args.serve:
-        with server(args.output_dir, args.host, args.port) as running:
+    with server(args.output_dir, args.host, args.port) if args.serve else contextlib.nullcontext() as running:
+        with Bar("making the page"):
+            build(load(args.weights_dir), args.output_dir)
+        print(f"{args.output_dir}: a page for any web server", flush=True)
+        if running:
             print(f"Open http://{args.host}:{running.server_port} in a browser; Ctrl-C ends it.", flush=True)
             running.serve_forever()
 

@@ -48,12 +48,13 @@ class Args:
 def first_looks(model, idx, masked):
     """Probabilities (V,) of each masked position of a text by its position, given the known text alone.
 
-    idx: (L,) tokens, vocab_size where not known; masked: (L,) bool. Windows overlap by half: but for the first, each tells of
-    the positions behind its first quarter.
+    idx: (L,) tokens, vocab_size where not known; masked: (L,) bool. Windows overlap by half, the last one by more: but for
+    the first, each tells of the positions behind its first quarter, and the later one counts.
     """
     size = model.config.block_size
     looks = {}
     for start in range(0, len(idx), (size + 1) // 2):
+        start = min(start, max(0, len(idx) - size))
         first = start + size // 4 if start else 0
         places = first + masked[first : start + size].nonzero()[:, 0]
         if len(places):

@@ -90,7 +90,7 @@ KNOWN = -1
 
 
 def order_of(known, streams, moves=None):
-    """[NEW] The Order of streams that write what is not known: each masked span is cut where one has its share of all.
+    """[NEW] The Order of streams that write what is not known: masked spans are cut into pieces of ceil(masked / streams).
 
     known: (B, T) bool; streams: how many, of a text without gaps, or (B, 1); moves: (B, T) bool, whether a position is written
     a pass later than the one before it in its stream, rather than in the same one (default: all).
@@ -118,7 +118,7 @@ def visible_to(order, columns=None):
     passes, begins = order
     i = torch.arange(passes.size(1), device=passes.device).expand_as(passes)
     columns = i if columns is None else columns
-    since = passes.clone()
+    since = passes.clone()  # the first pass in which the token shown at a position is known
     since[:, 1:] = torch.where(begins[:, 1:] == begins[:, :-1], passes[:, :-1] + 1, passes[:, 1:])
     own = (begins[:, None] == begins.gather(1, columns)[..., None]) & (i[:, None] <= columns[..., None])
     return own | (since[:, None] <= passes.gather(1, columns)[..., None])

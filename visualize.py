@@ -52,7 +52,9 @@ class Args:
         check(known, f"--save {self.save}: only .gif and .html can be made")
         check(not (self.flow and self.method), "--flow and --method name two methods: choose one")
         check(len(self.weights) in (0, len(self.names)), "--weights: a file for each method")
+        check(not (self.compare and "gpt" in self.method), "--compare shows gpt beside another method")
         check(self.compare or self.gpt_weights is None, "--gpt-weights goes with --compare")
+        check(not (self.save and self.terminal), "--save writes a file, --terminal plays here: choose one")
 
     @property
     def names(self):
@@ -84,8 +86,10 @@ def recordings(args):
 
 def main(args):
     """Record, then save, or show where it can be seen."""
-    if args.save:
-        check_place(args.save)
+    if not args.terminal:
+        check_place(args.save or PAGE)
+    if args.font:
+        painter.load_font(args.font)
     films = list(recordings(args))
     if args.save:
         save(films, args)

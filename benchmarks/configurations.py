@@ -99,8 +99,10 @@ def untrained(streams, gpt):
     """Streams by GPT's weights as they are: it has never written two places at once."""
     torch.manual_seed(0)  # of the mask's embedding
     model = streams.method.Model(streams.model.config)
-    own = model.state_dict()
-    for name, weights in eager(gpt).model.state_dict().items():  # an embedding fewer, a narrower convolution: the first part
+    own = model.state_dict()  # the model's own tensors
+    for name, weights in (
+        eager(gpt).model.state_dict().items()
+    ):  # an embedding fewer, a narrower convolution: the first part
         own[name][tuple(map(slice, weights.shape))] = weights
     return replace(streams, model=model.eval(), weights=gpt.weights)
 
@@ -145,7 +147,8 @@ def staged(name, engine, how, **flow):
 def configurations(corpus):
     """All that are compared, on the shipped weights."""
     names = "gpt", "streams", "diffusion", "diffusion_flow", origin_flow.METHOD
-    gpt, streams, masked, flow, origin = [compiled(methods.load(name)) for name in names]
+    remedy = cli.uv_run("-m", "benchmarks.adapters.origin_flow", "--train")
+    gpt, streams, masked, flow, origin = [compiled(methods.load(name, remedy=remedy)) for name in names]
     small = [methods.load(path=cli.ROOT / "weights" / f"{name}_1_layer.pt") for name in ("gpt", "streams")]
     small_gpt, small_streams = map(compiled, small)
     ngrams = NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6)

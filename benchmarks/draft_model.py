@@ -72,8 +72,9 @@ class NGrams:
         return drafts, torch.stack(drawn_from).view(*u.shape, -1)
 
 
-def check_length(length, size):
-    """Raise UserError for texts of more characters than a window has."""
+def check_limits(decoding, length, size):
+    """Raise UserError for what drafts are not made for: top_k, and texts of more characters than a window has."""
+    check(decoding.top_k is None, "the draft model draws from all characters: no top_k")
     check(length <= size, f"the draft model writes at most {size} characters with the prompt, not {length}")
 
 
@@ -88,7 +89,7 @@ def generate(model, canvas, decoding, rngs, ngrams, drafts):
     B, L = idx.shape
     K = drafts
     size = model.config.block_size
-    check_length(L, size)
+    check_limits(decoding, L, size)
     cache = Cache(model.config, B, like=model.lm_head.weight)
     rows = torch.arange(B)[:, None]
     while (known < L).any():
@@ -115,7 +116,7 @@ def generate_streams(model, canvas, decoding, rngs, ngrams, drafts):
     """As streams.generate, with so many characters proposed for each stream in a pass.
 
     canvas: masked behind prompts of one length. A stream goes on by as many as it accepts; the others see them in the next
-    pass. Raises UserError on a long text.
+    pass. Raises UserError on any other canvas, a long text, or a top_k.
     """
     idx = canvas.idx
     masked = canvas.masked
@@ -123,7 +124,9 @@ def generate_streams(model, canvas, decoding, rngs, ngrams, drafts):
     V = model.config.vocab_size
     B, L = idx.shape
     size = model.config.block_size
-    check_length(L, size)
+    check_limits(decoding, L, size)
+    behind = torch.arange(L) >= (~masked[0]).sum()
+    check(masked.equal(behind.expand(B, -1)), "streams with a draft model go on from prompts of one length")
     cache = empty_layers(model.config, B, L, like=model.lm_head.weight)
     passes, begins = order_of(~masked, decoding.streams)
     passes = passes.masked_fill(masked, NEVER)

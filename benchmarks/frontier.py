@@ -49,9 +49,7 @@ class Args(Output, experiment.Args):
     weights: cli.comma_list(Path) = ()  # of your own, each as its method writes by default, in place of the shipped
     only: str = ""  # regular expression that the names of the configurations to compare contain; default all
     name: str = "frontier"  # of the file of figures
-    rounds: int = (
-        9  # timings of one text, of many together a third, of slow ones one; 0: those of results/NAME.json, or none
-    )
+    rounds: int = 9  # timings of one text; of many a third, of slow ones one; 0: those of results/NAME.json
     output_dir: Path = cli.ROOT / "benchmark_reports"  # the texts, in a folder of their own
 
     def __post_init__(self):
@@ -175,7 +173,8 @@ def timed(configs, matched, args, prompts):
         stored = records.read_json(path) if path.exists() and not args.weights else {}
         return {"seconds": stored.get("seconds", []), "timed": stored.get("timed")}
     temps = {config.name: config.temps[-1] for config in configs}
-    temps |= {row["name"]: row["temp"] for row in matched if row["entropy"] == middle(args.entropies)}
+    for row in sorted(matched, key=lambda row: row["entropy"] == middle(args.entropies)):
+        temps[row["name"]] = row["temp"]  # that of the middle entropy comes last
     return {"seconds": seconds(configs, temps, args, prompts), "timed": records.stamp(rounds=args.rounds)}
 
 

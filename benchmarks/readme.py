@@ -54,7 +54,10 @@ def fill(pattern, row):
 
 
 def render(page):
-    """A page with its tables, sentences and samples as the results have them. Raises UserError on an unknown file, KeyError on other unknown names."""
+    """A page with its tables, sentences and samples as the results have them.
+
+    Raises UserError on an unknown file, KeyError on other unknown names.
+    """
 
     def table(place):
         kept, source, pattern = place.groups()

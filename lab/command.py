@@ -114,7 +114,9 @@ def changed(settings, usual, names):
 def check_writing(method, args, corpus):
     """Raise UserError before a training for what could not be written after it."""
     opening = corpus.opening(args.config.block_size if args.data is None else args.prompt_len)
-    canvas = canvas_of(args, corpus.alphabet, opening)
+    canvas = canvas_of(args, args.infill, corpus.alphabet, opening)
+    if gaps.GAP in (args.infill or "") and gaps.GAP not in corpus.alphabet.characters:
+        gaps.check_gap(method, args.longest_gap, args.config.block_size)
     if method.is_causal:
         canvas.prompt_lengths()
 
@@ -131,11 +133,11 @@ def write(method, args):
         opening = Corpus(args.data).opening(args.prompt_len)
     with Bar(f"loading {path.name}"):
         engine = trials.load(method, path, args.device, hint)
-        if args.infill is not None:
-            rng = generator(args.seed, args.infill)
-            text = gaps.with_masks(engine, args.infill, args.longest_gap, args.decoding.temp, rng)
-            args = replace(args, infill=text)
-    trial = trials.Trial(canvas_of(args, engine.alphabet, opening or engine.opening), args.decoding, (args.seed,))
+        text = args.infill
+        if text is not None:
+            text = gaps.with_masks(engine, text, args.longest_gap, args.decoding.temp, generator(args.seed, text))
+    canvas = canvas_of(args, text, engine.alphabet, opening or engine.opening)
+    trial = trials.Trial(canvas, args.decoding, (args.seed,))
     if console.is_terminal:
         sample = terminal.typed(engine, trial, console)
     else:
@@ -144,10 +146,13 @@ def write(method, args):
     print(sample.figures(), file=sys.stderr)
 
 
-def canvas_of(args, alphabet, opening):
-    """What is to be written on; opening: of the text that the default prompt is taken from. Raises UserError."""
-    if args.infill is not None:
-        text = args.infill if gaps.GAP in alphabet.characters else args.infill.replace(gaps.GAP, alphabet.mask)
+def canvas_of(args, text, alphabet, opening):
+    """What is to be written on. Raises UserError.
+
+    text: to be filled, or None; opening: of the text that the default prompt is taken from.
+    """
+    if text is not None:
+        text = text if gaps.GAP in alphabet.characters else text.replace(gaps.GAP, alphabet.mask)
         return Canvas(*alphabet.encode_masked(text)).repeat(1)
     prompt = trials.head(opening, args.prompt_len) if args.prompt is None else args.prompt
     return Canvas.after(alphabet.encode(prompt), args.max_new_tokens)

@@ -421,6 +421,23 @@ def test_folder_in_the_place_of_the_weights_is_refused_before_training(train, me
     assert "folder.pt" in train(method, "--weights", str(own_root / "folder.pt"))
 
 
+def test_a_prompt_of_unknown_characters_is_refused_before_training(train, method):
+    assert "does not know: '中'" in train(method, "--prompt", "中")
+
+
+@pytest.mark.parametrize("infill, why", [("the 中_", "does not know: '中'"), ("the", "nothing to fill in")])
+def test_an_infill_that_cannot_be_filled_is_refused_before_training(train, infill, why):
+    assert why in train(diffusion, "--infill", infill)
+
+
+@pytest.mark.parametrize(
+    "argv, why",
+    [("--prompt=", "a prompt"), ("--infill=t_e", "from left to right"), ("--infill=t*e", "the length of a gap")],
+)
+def test_what_gpt_cannot_write_is_refused_before_training(train, argv, why):
+    assert why in train(gpt, argv)
+
+
 @pytest.mark.parametrize("masked_method", MASKED, ids=lambda method: method.name)
 def test_prompt_and_infill_together_are_refused_before_training(train, masked_method):
     assert "--infill fills a text that you give" in train(masked_method, "--prompt", "the", "--infill", "the_")

@@ -197,8 +197,8 @@ def locked_folder(tmp_path):
 @pytest.mark.parametrize(
     "use",
     [
-        lambda path: checkpoint.read(path, "train it"),
-        lambda path: methods.load("gpt", path),
+        lambda path: checkpoint.read(path.with_suffix(".pt"), "train it"),
+        lambda path: methods.load("gpt", path.with_suffix(".pt")),
         lambda path: files.check_place(path),
         lambda path: records.read_json(path),
         lambda path: records.read_log(path, ()),

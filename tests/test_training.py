@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
 
 import plot_training_curves
 from diffusion import METHOD as diffusion
@@ -514,13 +515,12 @@ def test_curves_of_a_short_training_are_visible(text_file, own_root, tiny, monke
         paths[method] = logs(own_root)[-1]
 
     args = plot_training_curves.Args(paths[diffusion], paths[diffusion_flow], output_dir=own_root / "plots")
-    lines, curve = [], plot_training_curves.curve
+    lines, plot = [], Axes.plot
 
-    def keeping(axes, *rest):
-        curve(axes, *rest)
-        lines.append(axes.lines[-1])
+    def keeping(axes, *data, **style):
+        lines.extend(plot(axes, *data, **style))
 
-    monkeypatch.setattr(plot_training_curves, "curve", keeping)
+    monkeypatch.setattr(Axes, "plot", keeping)
     plot_training_curves.main(args)
     assert len(lines) == 4 + 2 + 3 + 2
     assert all(len(line.get_xdata()) and line.get_marker() not in ("", "None", None) for line in lines)

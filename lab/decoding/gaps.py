@@ -34,6 +34,12 @@ def length_log_probs(model, left, right, most):
     return log_probs
 
 
+def check_gap(method, most, size):
+    """Raise UserError where a method cannot tell the length of a gap, or of one so long in a window of `size`."""
+    check(method.is_masked, f"{GAP}: {method.title} cannot tell the length of a gap; use diffusion.py")
+    check(1 <= most <= size - SCORED, f"longest_gap must lie in 1..{size - SCORED}, not {most}")
+
+
 def with_masks(engine, text, most, temp, rng):
     """A text in which each GAP sign has become masks, 1 .. most of them: the likeliest number, or at temp above 0 one drawn.
 
@@ -44,10 +50,7 @@ def with_masks(engine, text, most, temp, rng):
     while GAP in text and GAP not in alphabet.characters:
         left, right = text.split(GAP, 1)
         right_known = right.partition(GAP)[0]
-        check(
-            engine.method.is_masked, f"{GAP}: {engine.method.title} cannot tell the length of a gap; use diffusion.py"
-        )
-        check(1 <= most <= size - SCORED, f"longest_gap must lie in 1..{size - SCORED}, not {most}")
+        check_gap(engine.method, most, size)
         idx, masked = alphabet.encode_masked(left + alphabet.mask + right_known)
         idx = idx.masked_fill(masked, len(alphabet))
         log_probs = length_log_probs(engine.model, idx[: len(left)], idx[len(left) + 1 :], most)

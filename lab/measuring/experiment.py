@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class Args:
         check_range(self, 4, MOST, "max_new_tokens")  # some measures are of four characters in a row
         check_range(self, 0, math.inf, "timed")
         none = f"--resume {self.resume}: has no {records.ROWS}, so no run to go on with"
-        check(self.resume is None or (self.resume / records.ROWS).exists(), none)
+        check(self.resume is None or os.path.exists(self.resume / records.ROWS), none)
 
     @property
     def is_timed(self):
@@ -164,7 +165,8 @@ def generate_rows(todo, args, reference, label):
                     engine.write(keys[0]["prompt"], 20, decoding=trial.decoding)
             with Bar("writing", len(lacking), unit="batches") as bar:
                 for n, samples in zip(lacking, results(lacking), strict=True):
-                    folder.append(measured(planned[n], samples, args, reference))
+                    rows = zip(planned[n], measured(planned[n], samples, args, reference), strict=True)
+                    folder.append([row for key, row in rows if folder.find(key) is None])
                     bar.show(bar.completed + 1)
         except KeyboardInterrupt:
             note(f"what is written stays; go on with: --resume {folder.path}")

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas
 import torch
-from scipy.spatial.distance import jensenshannon
 from scipy.special import entr
 
 from lab.cli import UserError, check
@@ -118,7 +117,7 @@ def generative_nll(text, evaluator, skip):
         return None
     idx = evaluator.alphabet.encode(text)
     size = evaluator.model.config.block_size
-    half = size // 2
+    half = max(1, size // 2)
     nll = torch.zeros(len(idx) - 1)  # of each character but the first
     starts = range(0, max(1, len(nll) - size + half), half)
     for start in reversed(starts):  # where windows overlap the earlier one counts, in which more text stands before
@@ -179,6 +178,8 @@ def pooled(groups, weights, reference):
     held-out text, 0..1 bit; distance: jsd_4 plus the share of copied text beyond real text's own, a sum of two quantities
     and so without a unit. With fewer characters entropy reads lower and divergence higher: compare equal sizes only.
     """
+    from scipy.spatial.distance import jensenshannon  # not at the top: it takes .3 seconds
+
     trigrams = ngram_table(groups, 3)
     fourgrams = ngram_table(groups, 4)
     known = counted(reference.known, 4)

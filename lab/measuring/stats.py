@@ -172,7 +172,9 @@ def jackknifed(sides, reference):
     weights = leave_one_out(len(sides[0]))
     figures = [pooled(groups.values(), weights, reference) for groups in sides]
     for name in SET_MEASURES:
-        yield name, np.array([side[name] for side in figures]), weights.shape[1]
+        values = np.array([side[name] for side in figures])
+        if np.isfinite(values).all():  # a text of three characters has no 4-grams
+            yield name, values, weights.shape[1]
 
 
 def mean_row(rows):
@@ -215,13 +217,16 @@ def common_texts(groups):
 def by_setting(groups, reference):
     """One point per group of `settings`: each measure with its interval (measure_low, measure_high).
 
-    chars_per_second comes from the texts that were written alone.
+    chars_per_second comes from the mean seconds of the texts that were written alone.
     """
     points = []
     for group in groups:
         point = {key: value for key, value in group[0].items() if key not in FIXED}
-        flat = pandas.json_normalize(summarise(group, reference), sep="_").iloc[0]
-        point |= {key.removesuffix("_mean"): value for key, value in flat.items()}
+        for name, found in summarise(group, reference).items():
+            if isinstance(found, dict):
+                point |= {name: found["mean"], f"{name}_low": found["low"], f"{name}_high": found["high"]}
+            else:
+                point[name] = found
         seconds = point.get("seconds")
         points.append(point | {"chars_per_second": point["chars"] / seconds if seconds else None})
     return points

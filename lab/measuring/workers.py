@@ -29,7 +29,7 @@ def executor(function, shared, workers, cluster):
         return dask_pool(function, shared, cluster)
     if workers > 1:
         return local_pool(function, shared, workers)
-    return contextlib.nullcontext(functools.partial(map, functools.partial(function, shared)))
+    return contextlib.nullcontext(lambda tasks: (function(shared, task) for task in tasks))
 
 
 @contextlib.contextmanager

@@ -99,7 +99,8 @@ class Corpus:
     def require(self, length):
         """Raise UserError unless every part holds a window of `length` characters."""
         shortest = min(len(self.train), len(self.validation), len(self.test))
-        few = f"{self.path}: too short; windows of {length} need {20 * length:,} characters, or give a smaller --block-size"
+        few = f"{self.path}: {len(self.ids):,} characters, and windows of {length} need {20 * length:,}; "
+        few += "give a longer text or a smaller --block-size"
         check(shortest >= length, few)
 
     def opening(self, length):

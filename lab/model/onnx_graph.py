@@ -12,6 +12,7 @@ import inspect
 import logging
 import warnings
 from importlib import metadata
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -99,8 +100,8 @@ def export(model):
 def key(model):
     """What the graph of a model depends on, as a digest: weights, sizes, code, versions."""
     digest = hashlib.sha256(repr((model.config, *map(metadata.version, PACKAGES))).encode())
-    for path in sorted((*ROOT.glob("*.py"), *ROOT.glob("lab/model/*.py"))):
-        digest.update(path.read_bytes())
+    for path in (inspect.getfile(type(model)), *sorted(ROOT.glob("lab/model/*.py"))):
+        digest.update(Path(path).read_bytes())
     for weights in model.state_dict().values():
         digest.update(weights.numpy().tobytes())
     return digest.hexdigest()

@@ -18,7 +18,11 @@ DRAFT = 1
 NEW = 2
 SETTLED = 3
 EMPTY = 4
-LEGEND = {MASKED: "masked", NEW: "written in this pass", SETTLED: "underlined: less confident"}  # films have no drafts
+LEGEND = {
+    MASKED: "masked",
+    NEW: "written in this pass",
+    SETTLED: "underlined: less confident",
+}  # the shipped methods' films have no drafts
 COLUMNS = 56  # cells in a line
 MASK = "░"  # a masked cell, where nothing better can be drawn
 SHORTEST, LONGEST, PICTURES = 8.0, 20.0, 240  # of an animation: seconds, seconds, frames at most
@@ -155,7 +159,7 @@ def duration(films):
 
 def pace(real, shown):
     """How the animation's time, in seconds, compares with the methods', in words."""
-    ratio = shown / real
+    ratio = shown / real if real else 1.0
     if 0.95 < ratio < 1.05:
         return "in real time"
     return f"{ratio:.2g} times slower than real" if ratio > 1 else f"{1 / ratio:.2g} times faster than real"

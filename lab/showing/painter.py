@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from lab.cli import check
+from lab.cli import UserError, check
 from lab.files import atomic, reading
 from lab.showing.film import COLUMNS, DRAFT, LEGEND, MASKED, NEW, SETTLED, figures, glyphs, lines, timeline
 
@@ -91,15 +91,18 @@ def palette():
     return image
 
 
-def load_font(path, size, shown):
+def load_font(path, size=13, shown=frozenset()):
     """A monospaced font that has the glyphs shown. Raises UserError."""
     import matplotlib  # not at the top: only films need it
-    from fontTools.ttLib import TTFont
+    from fontTools.ttLib import TTFont, TTLibError
 
     path = path or Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSansMono.ttf")
-    with reading(path, "name a font that can be read: --font file.ttf"):
-        font = ImageFont.truetype(str(path), size)
-        known = set(map(chr, TTFont(path, fontNumber=0).getBestCmap()))
+    try:
+        with reading(path, "name a font that can be read: --font file.ttf"):
+            font = ImageFont.truetype(str(path), size)
+            known = set(map(chr, TTFont(path, fontNumber=0).getBestCmap() or ()))
+    except TTLibError as error:
+        raise UserError(f"--font {path}: not a font that can be read ({error})") from error
     missing = sorted(shown - known)
     check(not missing, f"{path.name} cannot draw {' '.join(missing[:10])}; name a font that can: --font file.ttf")
     return font
