@@ -76,7 +76,7 @@ def corrupt(x0, config, rng):
     x0: (B, T) clean tokens -> xt (2B, T), x0 twice (2B, T), masked (2B, T). Complementary masks lower the variance, and
     every character counts once. t is logit-normal, not uniform: values near 1/2 teach faster (arXiv 2605.13026).
     """
-    t = torch.special.ndtri(rng.stratified(len(x0))).sigmoid()  # (B,), logit-normal: ndtri makes uniform numbers normal
+    t = torch.special.ndtri(rng.stratified(len(x0))).sigmoid()  # (B,), logit-normal: uniform numbers, made normal
     masked = rng.rand(*x0.shape) < t[:, None]
     masked, x0 = torch.cat((masked, ~masked)).to(x0.device), torch.cat((x0, x0))
     return x0.masked_fill(masked, config.vocab_size), x0, masked

@@ -118,15 +118,13 @@ def generate_streams(model, canvas, decoding, rngs, ngrams, drafts):
     canvas: masked behind prompts of one length. A stream goes on by as many as it accepts; the others see them in the next
     pass. Raises UserError on any other canvas, a long text, or a top_k.
     """
-    idx = canvas.idx
-    masked = canvas.masked
-    K = drafts
+    idx, masked, K = canvas.idx, canvas.masked, drafts
     V = model.config.vocab_size
     B, L = idx.shape
     size = model.config.block_size
     check_limits(decoding, L, size)
-    behind = torch.arange(L) >= (~masked[0]).sum()
-    check(masked.equal(behind.expand(B, -1)), "streams with a draft model go on from prompts of one length")
+    behind = (torch.arange(L) >= (~masked[0]).sum()).expand(B, -1)
+    check(masked.equal(behind), "streams with a draft model go on from prompts of one length")
     cache = empty_layers(model.config, B, L, like=model.lm_head.weight)
     passes, begins = order_of(~masked, decoding.streams)
     passes = passes.masked_fill(masked, NEVER)

@@ -55,8 +55,7 @@ class Hollow:
         raise Needed
 
     __ror__ = __or__
-    __hash__ = object.__hash__
-    __bool__ = __iter__ = __len__ = __getitem__ = __contains__ = __eq__ = __lt__ = __gt__ = __instancecheck__ = needed
+    __bool__ = __iter__ = __len__ = __getitem__ = __contains__ = __lt__ = __gt__ = __instancecheck__ = needed
 
 
 class Finder:

@@ -80,13 +80,13 @@ def calibrate(model, measure):
     weight = model.lm_head.weight
     full = weight.clone()
 
-    def loss_at(temp):
+    losses = {}
+    for temp in (k / 20 for k in range(16, 33)):
         weight.copy_(full / temp)
-        return measure()
-
-    losses = {k / 20: loss_at(k / 20) for k in range(16, 33)}
-    temp = min(losses, key=losses.get)
-    return temp, loss_at(temp)
+        losses[temp] = measure()
+    best = min(losses, key=losses.get)
+    weight.copy_(full / best)
+    return best, losses[best]
 
 
 @torch.no_grad()
