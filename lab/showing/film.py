@@ -23,6 +23,7 @@ LEGEND = {
     NEW: "written in this pass",
     SETTLED: "underlined: less confident",
 }  # the shipped methods' films have no drafts
+EVIDENCE = "evidence of the flow: how much of its noise is gone"
 COLUMNS = 56  # cells in a line
 MASK = "░"  # a masked cell, where nothing better can be drawn
 SHORTEST, LONGEST, PICTURES = 8.0, 20.0, 240  # of an animation: seconds, seconds, frames at most
@@ -108,6 +109,11 @@ def record(engine, trial):
         snapshots.append(recorder.snapshot())
     last = snapshots[-1]
     return Film(engine.method.title, [*snapshots, replace(last, states=bytes([SETTLED]) * len(last.states))])
+
+
+def has_flow(films):
+    """Whether one of the films shows a flow's evidence."""
+    return any(any(snapshot.certainty) for film in films for snapshot in film.snapshots)
 
 
 def visible(text):

@@ -6,7 +6,7 @@ from pathlib import Path
 from string import Template
 
 from lab.measuring.records import write_text
-from lab.showing.film import DRAFT, EMPTY, LEGEND, MASKED, NEW, SETTLED, duration, pace, visible
+from lab.showing.film import DRAFT, EMPTY, EVIDENCE, LEGEND, MASKED, NEW, SETTLED, duration, has_flow, pace, visible
 from lab.showing.painter import BEHIND, INK, LOW, PAPER, QUIET
 
 COLOURS = {  # in the light theme, in the dark one
@@ -19,7 +19,6 @@ COLOURS = {  # in the light theme, in the dark one
     "new": (BEHIND[NEW], (143, 72, 8)),
     "flow": ((126, 200, 190), (20, 104, 98)),
 }
-EVIDENCE = "evidence of the flow: how much of its noise is gone"
 CLASSES = {"masked": MASKED, "draft": DRAFT, "new": NEW, "settled": SETTLED, "empty": EMPTY}  # s0, s1, ... in HTML
 
 
@@ -32,9 +31,13 @@ def render(films):
     """That page as text."""
     real, shown = duration(films)
     data = {"real": round(real, 4), "shown": shown, "pace": pace(real, shown), "films": list(map(pack, films))}
-    flows = any(any(still.certainty) for film in films for still in film.snapshots)
     title = html.escape(" and ".join(film.title for film in films))
-    parts = {"title": f"{title}, writing", "legend": legend(flows=flows), "style": style(), "data": embedded(data)}
+    parts = {
+        "title": f"{title}, writing",
+        "legend": legend(flows=has_flow(films)),
+        "style": style(),
+        "data": embedded(data),
+    }
     page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     return Template(page).substitute(CLASSES, **parts)
 

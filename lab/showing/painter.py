@@ -7,7 +7,20 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lab.cli import UserError, check
 from lab.files import atomic, reading
-from lab.showing.film import COLUMNS, DRAFT, LEGEND, MASKED, NEW, SETTLED, figures, glyphs, lines, timeline
+from lab.showing.film import (
+    COLUMNS,
+    DRAFT,
+    EVIDENCE,
+    LEGEND,
+    MASKED,
+    NEW,
+    SETTLED,
+    figures,
+    glyphs,
+    has_flow,
+    lines,
+    timeline,
+)
 
 PAPER = (255, 255, 255)
 INK = (26, 26, 26)
@@ -36,7 +49,7 @@ class Painter:
         # the row below all lines
         self.foot = TOP + 1 + max(len(lines(still, self.columns)) for film in films for still in film.snapshots)
         self.panel = (self.columns + 3) * w
-        size = self.panel * len(films) + 2 * w, (self.foot + len(LEGEND) + 2) * h
+        size = self.panel * len(films) + 2 * w, (self.foot + len(LEGEND) + 3) * h
         self.image = Image.new("RGB", size, PAPER)
         self.legend()
 
@@ -60,9 +73,10 @@ class Painter:
     def legend(self):
         """What the looks of a cell mean, below the caption."""
         pen = ImageDraw.Draw(self.image)
-        for row, (state, meaning) in enumerate(LEGEND.items(), self.foot + 1):
-            behind = BEHIND.get(state, PAPER)
-            below = shade(2) if state == SETTLED else behind
+        looks = [(BEHIND.get(state, PAPER), meaning) for state, meaning in LEGEND.items()]
+        looks += [(evident(6), EVIDENCE)] * has_flow(self.films)
+        for row, (behind, meaning) in enumerate(looks, self.foot + 1):
+            below = shade(2) if behind == PAPER else behind
             self.image.paste(cell(self.font, self.cell, " ", behind, below), self.corner(0, row))
             pen.text(self.corner(0, row, 2), meaning, INK, self.font)
 
