@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from lab.training import session
 
 torch.set_num_threads(1)  # the models are tiny
 os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background job ignores it otherwise
 settings.register_profile("lab", deadline=None, derandomize=True, database=None)
 settings.load_profile("lab")
 
