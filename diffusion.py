@@ -115,9 +115,8 @@ def generate(model, canvas, decoding, rngs):
     windows = Windows(canvas, config.block_size, decoding.target_chunk_len)  # [NEW]
     while windows.masked.any():
         window = windows.next_window()  # [NEW]
-        x = window.idx.masked_fill(
-            window.hidden, config.vocab_size
-        )  # [NEW] shown as masks: so are drafts that are checked
+        # [NEW] hidden: masked, or a draft that is checked
+        x = window.idx.masked_fill(window.hidden, config.vocab_size)
         probs, conf_probs = two_temps(model(x.to(device)), decoding, window)  # to draw by, to choose by: (B, W, V)
         yield windows.commit(window, *unmask(window, probs, conf_probs, decoding, rngs), probs)
 

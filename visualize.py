@@ -86,14 +86,15 @@ def recordings(args):
 
 def main(args):
     """Record, then save, or show where it can be seen."""
-    if not args.terminal:
+    in_terminal = not args.save and (args.terminal or not has_display())
+    if not in_terminal:
         check_place(args.save or PAGE)
     if args.font:
         painter.load_font(args.font)
     films = list(recordings(args))
     if args.save:
         save(films, args)
-    elif args.terminal or not has_display():
+    elif in_terminal:
         terminal.play(films, args.fps)
     else:
         page.write_html(PAGE, films)

@@ -100,10 +100,9 @@ def untrained(streams, gpt):
     torch.manual_seed(0)  # of the mask's embedding
     model = streams.method.Model(streams.model.config)
     own = model.state_dict()  # the model's own tensors
-    for name, weights in (
-        eager(gpt).model.state_dict().items()
-    ):  # an embedding fewer, a narrower convolution: the first part
-        own[name][tuple(map(slice, weights.shape))] = weights
+    for name, weights in eager(gpt).model.state_dict().items():
+        first = tuple(map(slice, weights.shape))  # GPT has an embedding fewer, and a narrower convolution
+        own[name][first] = weights
     return replace(streams, model=model.eval(), weights=gpt.weights)
 
 

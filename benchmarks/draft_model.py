@@ -82,7 +82,7 @@ def check_limits(decoding, length, size):
 def generate(model, canvas, decoding, rngs, ngrams, drafts):
     """As gpt.generate, with so many characters proposed for each forward pass.
 
-    Raises UserError on a masked span or a long text.
+    Raises UserError on a masked span, a long text, or a top_k.
     """
     idx = canvas.idx
     known = canvas.prompt_lengths()
@@ -111,6 +111,12 @@ def generate(model, canvas, decoding, rngs, ngrams, drafts):
         yield Frame(idx, masked, torch.zeros_like(masked), columns.clamp(max=L - 1), p, x.size(1) / size)
 
 
+def check_prompts(masked):
+    """Raise UserError unless texts, masked (B, L), are masked behind prompts of one length."""
+    behind = torch.arange(masked.size(1)) >= (~masked[0]).sum()
+    check((masked == behind).all(), "streams with a draft model go on from prompts of one length")
+
+
 @torch.inference_mode()
 def generate_streams(model, canvas, decoding, rngs, ngrams, drafts):
     """As streams.generate, with so many characters proposed for each stream in a pass.
@@ -118,13 +124,14 @@ def generate_streams(model, canvas, decoding, rngs, ngrams, drafts):
     canvas: masked behind prompts of one length. A stream goes on by as many as it accepts; the others see them in the next
     pass. Raises UserError on any other canvas, a long text, or a top_k.
     """
-    idx, masked, K = canvas.idx, canvas.masked, drafts
+    idx = canvas.idx
+    masked = canvas.masked
+    K = drafts
     V = model.config.vocab_size
     B, L = idx.shape
     size = model.config.block_size
     check_limits(decoding, L, size)
-    behind = (torch.arange(L) >= (~masked[0]).sum()).expand(B, -1)
-    check(masked.equal(behind), "streams with a draft model go on from prompts of one length")
+    check_prompts(masked)
     cache = empty_layers(model.config, B, L, like=model.lm_head.weight)
     passes, begins = order_of(~masked, decoding.streams)
     passes = passes.masked_fill(masked, NEVER)

@@ -90,10 +90,11 @@ def lacks_weights(method, args):
 def check_flags(method, args):
     """Raise UserError for flags of a training that is not to be, and for settings without effect."""
     reject_unused(args.decoding, method.decoding)
+    if args.train or lacks_weights(method, args):
+        return
     for part, default in ((args.recipe, method.recipe), (args.config, method.config)):
         typed = " ".join(f"--{name.replace('_', '-')}" for name in changed(part, default, vars(part)))
-        trains = args.train or lacks_weights(method, args)
-        check(trains or not typed, f"{typed}: training only; add --train or drop it")
+        check(not typed, f"{typed}: training only; add --train or drop it")
 
 
 def reject_unused(decoding, usual):
@@ -115,7 +116,7 @@ def check_writing(method, args, corpus):
     """Raise UserError before a training for what could not be written after it."""
     opening = corpus.opening(args.config.block_size if args.data is None else args.prompt_len)
     canvas = canvas_of(args, args.infill, corpus.alphabet, opening)
-    if gaps.GAP in (args.infill or "") and gaps.GAP not in corpus.alphabet.characters:
+    if args.infill is not None and gaps.has_gap(args.infill, corpus.alphabet):
         gaps.check_gap(method, args.longest_gap, args.config.block_size)
     if method.is_causal:
         canvas.prompt_lengths()
@@ -152,7 +153,8 @@ def canvas_of(args, text, alphabet, opening):
     text: to be filled, or None; opening: of the text that the default prompt is taken from.
     """
     if text is not None:
-        text = text if gaps.GAP in alphabet.characters else text.replace(gaps.GAP, alphabet.mask)
+        if gaps.has_gap(text, alphabet):
+            text = text.replace(gaps.GAP, alphabet.mask)
         return Canvas(*alphabet.encode_masked(text)).repeat(1)
     prompt = trials.head(opening, args.prompt_len) if args.prompt is None else args.prompt
     return Canvas.after(alphabet.encode(prompt), args.max_new_tokens)

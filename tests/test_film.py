@@ -314,7 +314,9 @@ def test_where_there_is_a_display_a_browser_shows_the_page(display, weights, tmp
     flags, paths = weights
     argv = [*flags, "--weights", paths["diffusion"]]
     assert cli.run(visualize.main, visualize.Args, argv) == 0
-    assert opened == ([visualize.PAGE.as_uri()] if display else []) and visualize.PAGE.exists() == bool(display)
+    assert opened == (
+        [visualize.PAGE.as_uri()] if display else []
+    ) and visualize.PAGE.parent.exists() == visualize.PAGE.exists() == bool(display)
     assert ("forward pass" in capsys.readouterr().out) != bool(display)
     assert cli.run(visualize.main, visualize.Args, [*argv, "--terminal"]) == 0
     assert "forward pass" in capsys.readouterr().out and len(opened) == bool(display)

@@ -34,6 +34,11 @@ def length_log_probs(model, left, right, most):
     return log_probs
 
 
+def has_gap(text, alphabet):
+    """Whether a text has a GAP sign that is none of its characters."""
+    return GAP in text and GAP not in alphabet.characters
+
+
 def check_gap(method, most, size):
     """Raise UserError where a method cannot tell the length of a gap, or of one so long in a window of `size`."""
     check(method.is_masked, f"{GAP}: {method.title} cannot tell the length of a gap; use diffusion.py")
@@ -47,7 +52,7 @@ def with_masks(engine, text, most, temp, rng):
     as likely. Raises UserError.
     """
     alphabet, size = engine.alphabet, engine.model.config.block_size
-    while GAP in text and GAP not in alphabet.characters:
+    while has_gap(text, alphabet):
         left, right = text.split(GAP, 1)
         right_known = right.partition(GAP)[0]
         check_gap(engine.method, most, size)

@@ -100,7 +100,8 @@ def export(model):
 def key(model):
     """What the graph of a model depends on, as a digest: weights, sizes, code, versions."""
     digest = hashlib.sha256(repr((model.config, *map(metadata.version, PACKAGES))).encode())
-    for path in (inspect.getfile(type(model)), *sorted(ROOT.glob("lab/model/*.py"))):
+    kinds = {kind for part in model.modules() for kind in type(part).__mro__[:-1]}
+    for path in sorted({__file__, *map(inspect.getfile, kinds)}):
         digest.update(Path(path).read_bytes())
     for weights in model.state_dict().values():
         digest.update(weights.numpy().tobytes())

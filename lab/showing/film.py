@@ -18,11 +18,11 @@ DRAFT = 1
 NEW = 2
 SETTLED = 3
 EMPTY = 4
-LEGEND = {
+LEGEND = {  # the shipped methods' films have no drafts
     MASKED: "masked",
     NEW: "written in this pass",
     SETTLED: "underlined: less confident",
-}  # the shipped methods' films have no drafts
+}
 EVIDENCE = "evidence of the flow: how much of its noise is gone"
 COLUMNS = 56  # cells in a line
 MASK = "░"  # a masked cell, where nothing better can be drawn
