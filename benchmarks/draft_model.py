@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from lab.cli import check
 from lab.decoding.canvas import Frame
 from lab.decoding.sampling import choose_tokens, probabilities, uniforms
-from lab.model.backbone import Cache, empty_layers
+from lab.model.backbone import View, empty_layers
 from streams import Order, forward_pass, order_of
 
 NEVER = 10**6  # the pass of what is not written
@@ -88,27 +88,27 @@ def generate(model, canvas, decoding, rngs, ngrams, drafts):
     known = canvas.prompt_lengths()
     B, L = idx.shape
     K = drafts
-    size = model.config.block_size
-    check_limits(decoding, L, size)
-    cache = Cache(model.config, B, like=model.lm_head.weight)
-    rows = torch.arange(B)[:, None]
+    config = model.config
+    check_limits(decoding, L, config.block_size)
+    cache = empty_layers(config, B, L, like=model.lm_head.weight)
+    computed = int(known.max()) + K  # the prompts with the first drafts
     while (known < L).any():
         u = uniforms(2 * K + 1, rngs, known < L)  # to propose K, to verify K, and for the token after them
         texts = [text[:n].tolist() for text, n in zip(idx, known, strict=True)]
         proposed, q = ngrams.propose(texts, u[:, :K], decoding.temp)
-        columns = known[:, None] + torch.arange(K + 1)  # (B, K + 1)
-        guess = F.pad(idx, (0, K + 1)).scatter(1, columns[:, :K], proposed)
-        first = int(known.min())
-        last = min(L - 1, int(known.max()) + K)
-        x = cache.next_input(guess, first, last)
-        logits = model(x, cache)[:, first - 1 - cache.length :]  # those of position `first` and after it
-        offsets = (columns - first).clamp(max=logits.size(1) - 1)
-        p = probabilities(logits[rows, offsets], decoding.temp)  # (B, K + 1, V)
+        ahead = known[:, None] + torch.arange(K + 1)  # (B, K + 1)
+        guess = F.pad(idx, (0, K + 1)).scatter(1, ahead[:, :K], proposed)
+        columns = (known[:, None] + torch.arange(K - computed, K)).clamp(0, L - 1)  # each row at its own place
+        visible = torch.arange(L) <= columns[..., None]
+        x = guess.gather(1, columns)
+        logits = model(x, View(visible, config.conv_width - 1, 0, cache, columns))
+        p = probabilities(logits[:, -K - 1 :], decoding.temp)  # (B, K + 1, V)
         accepted, tokens = verify(p, q, proposed, u[:, K:])
         known = (known + accepted + 1).clamp(max=L)
-        idx = guess.scatter(1, columns, tokens)[:, :L]
+        idx = guess.scatter(1, ahead, tokens)[:, :L]
         masked = torch.arange(L) >= known[:, None]
-        yield Frame(idx, masked, torch.zeros_like(masked), columns.clamp(max=L - 1), p, x.size(1) / size)
+        yield Frame(idx, masked, torch.zeros_like(masked), ahead.clamp(max=L - 1), p, computed / config.block_size)
+        computed = K + 1
 
 
 def check_prompts(masked):

@@ -49,7 +49,8 @@ def make_gpt(vocab_size=3, seed=0, dropout=0.0):
     torch.manual_seed(seed)
     sizes = {"block_size": 16, "n_layer": 1, "n_head": 1, "n_embd": 8, "dropout": dropout}
     model = gpt.Model(Config(vocab_size=vocab_size, **sizes)).eval()
-    torch.nn.init.normal_(model.lm_head.weight)
+    for parameter in model.parameters():  # many begin at zero
+        torch.nn.init.normal_(parameter)
     return model
 
 
@@ -122,6 +123,17 @@ def test_the_draft_models_frames_settle_only_masked_characters():
         assert (before.masked & ~frame.masked).any()
         before = Canvas(frame.idx, frame.masked)
     assert not before.masked.any()
+
+
+def test_texts_with_drafts_go_on_each_from_its_own_place():
+    """Together they are the texts that each is alone, and a pass computes the drafts and one token more."""
+    model, ngrams, decoding = make_gpt(), NGrams(IDS, 3), gpt.Decoding(1.0, None)
+    idx, masked = torch.randint(3, (3, 16)), torch.arange(16) >= torch.tensor([[1], [4], [9]])
+    frames = list(generate(model, Canvas(idx, masked), decoding, generators(3), ngrams, drafts=3))
+    for row, rng in enumerate(generators(3)):
+        alone = Canvas(idx[row : row + 1], masked[row : row + 1])
+        assert last(generate(model, alone, decoding, [rng], ngrams, drafts=3)).equal(frames[-1].idx[row : row + 1])
+    assert {frame.computed for frame in frames[1:]} == {4 / model.config.block_size}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -45,7 +45,7 @@ def zero_linear(inputs, outputs):
 
 def l2_normalize(x):
     """x (..., C) divided by its norm over channels."""
-    return F.normalize(x, dim=-1, eps=1e-6)
+    return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(1e-6)
 
 
 def norm(x):
@@ -150,7 +150,7 @@ class View:
         positions = torch.arange(T, device=visible.device).expand(B, T) if columns is None else columns
         near = positions[..., None] + torch.arange(-left, right + 1, device=visible.device)  # (B, S, width)
         self.in_view = visible.gather(2, near.clamp(0, T - 1)) & (near >= 0) & (near < T)
-        self.near = near.where(self.in_view, T)  # T: where a cache holds zeros
+        self.near = near.where(self.in_view, T) + self.rows[..., None] * (T + 1)  # T: where a cache holds zeros
 
     def append(self, T):
         """The positions of a pass, and what each block works on: without a cache this."""
@@ -200,7 +200,7 @@ class ViewLayer(NamedTuple):
         """Depthwise convolution at the new positions, x (B, S, C) being its inputs there; weight: (C, width)."""
         rows = self.view.rows
         self.inputs[rows, self.view.columns] = x
-        windows = self.inputs[rows[..., None], self.view.near]  # (B, S, width, C)
+        windows = F.embedding(self.view.near, self.inputs.flatten(0, 1))  # (B, S, width, C)
         return (windows * weight.T).sum(2)
 
 
