@@ -74,7 +74,7 @@ def rotate(x, cos, sin):
 class Cache:
     """A KV cache that holds the convolutions' inputs too: no position of a text is computed twice.
 
-    start: the first position that it holds; length: how many, at most size = config.block_size; lower it to roll back.
+    start: the first position that it holds; length: how many, at most size = config.block_size.
     like: a tensor of the dtype and device wanted.
     """
 
@@ -89,17 +89,16 @@ class Cache:
         self.inputs = like.new_zeros(config.n_layer, rows, self.conv_pad + self.size, config.n_embd)
         self.layers = [*zip(self.keys, self.values, self.inputs, strict=True)]
 
-    def next_input(self, idx, n, stop=None):
-        """The tokens of idx (B, L) to feed, (B, t), before tokens n .. stop (default n) are predicted: the prefill at first.
+    def next_input(self, idx, n):
+        """The tokens of idx (B, L) to feed, (B, t), before token n is predicted: the prefill at first.
 
-        What was fed from position n - 1 on is fed again. A cache that is too short for n begins again with the newest
-        half of the context: the model only ever sees windows like those that it was trained on.
+        A cache that is too short for n begins again with the newest half of the context: the model only ever sees windows
+        like those that it was trained on.
         """
         if n - self.start > self.size:
             self.start = n - max(1, self.size // 2)
             self.length = 0
-        self.length = min(self.length, n - 1 - self.start)
-        return idx[:, self.start + self.length : min(stop or n, self.start + self.size)]
+        return idx[:, self.start + self.length : n]
 
     def append(self, T):
         """Make room for T positions -> these, and a Layer for each block that holds all up to them."""
