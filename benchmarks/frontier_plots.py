@@ -5,7 +5,7 @@ import re
 import pandas as pd
 
 from benchmarks.configurations import middle
-from lab.measuring import plots, stats
+from lab.measuring import plots
 
 # the first that a name contains
 GROUPS = ("GPT", "streams", "the origin's", "flow off", "flow", "diffusion", "")
@@ -16,8 +16,8 @@ def draw(found, folder, name, only=""):
 
     only: regular expression that the names of the configurations contain.
     """
-    target = middle(found["settings"]["entropies"])
-    batch = found["settings"]["batch"]
+    settings = found["settings"]
+    target = middle(settings["entropies"])
     matched = [row for row in found["matched"] if row["entropy"] == target and re.search(only, row["name"])]
     points = {row["name"]: dict(row) for row in matched}
     for row in found["seconds"]:
@@ -25,18 +25,15 @@ def draw(found, folder, name, only=""):
             points[row["name"]]["seconds" if row["batch"] == 1 else "seconds_together"] = row["seconds"]
     y = f"generative NLL, nats per character,\nat equal entropy ({target} bits; lower: more probable)"
     costs = {
-        "nfe": f"forward passes for {found['settings']['max_new_tokens']} characters",
+        "nfe": f"forward passes for {settings['max_new_tokens']} characters",
         "seconds": "seconds per 1,000 characters, one text alone, not compiled",
-        "seconds_together": f"seconds per 1,000 characters, {batch} texts together, compiled",
+        "seconds_together": f"seconds per 1,000 characters, {settings['batch']} texts together, compiled",
     }
     for cost, x in costs.items():
-        if any(cost in point for point in points.values()):
+        known = [point for point in points.values() if cost in point]  # not all are timed
+        if known:
             with plots.figure(folder / f"{name}_{cost}.png", "Generative NLL at equal diversity", x, y) as axes:
-                picture(axes, points, cost, found["real_text"]["generative_nll"])
-
-
-def group_of(name):
-    return next(group for group in GROUPS if group in name)
+                picture(axes, known, cost, found["real_text"]["generative_nll"])
 
 
 def picture(axes, points, x, real):
@@ -44,15 +41,16 @@ def picture(axes, points, x, real):
     y = "generative_nll"
     plots.log_axes(axes)
     plots.real_line(axes, real)
-    known = [point for point in points.values() if x in point]  # not all are timed
-    for group, colour in zip(GROUPS, (*plots.COLOURS, "black"), strict=True):
-        members = [point for point in known if group_of(point["name"]) == group]
-        plots.scatter(axes, members, x, y, colour, label=group if members else None)
-    plots.label(axes, known, x, y)
-    gpts = [point for point in known if group_of(point["name"]) == "GPT"]
-    bar = pd.DataFrame(stats.pareto(gpts, {x: -1, y: -1}), columns=[x, y])
+    groups = {group: [] for group in GROUPS}
+    for point in points:
+        groups[next(group for group in GROUPS if group in point["name"])].append(point)
+    for (group, members), colour in zip(groups.items(), plots.COLOURS, strict=False):
+        if members:
+            plots.scatter(axes, members, x, y, group, color=colour)
+    plots.label(axes, points, x, y)
+    bar = pd.DataFrame(groups["GPT"], columns=[x, y]).sort_values(x)
     limits = axes.axis()
-    across, up = [*bar[x], limits[1]], [*bar[y], bar[y].min()]
+    across, up = [*bar[x], limits[1]], [*bar[y].cummin(), bar[y].min()]
     how = {"step": "post", "color": "#eeeeee", "zorder": 0}
     axes.fill_between(across, up, limits[3], label="a GPT costs no more, its text is more probable", **how)
     axes.axis(limits)

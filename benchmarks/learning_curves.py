@@ -52,20 +52,9 @@ def logged(name, corpus):
         "passes": made["steps"] * batch * length / len(corpus.train),
         "flop": log["flop"].max(),
         "val_loss": log["val_loss"].min(),
-        "calibrated": made["val_loss"],
         "calibrated_now": method.nll(model, held_out).mean().item(),
     }
     return row, log
-
-
-def draw(path, logs):
-    """A plot of losses over the compute of training; logs: of those that are COMPARED."""
-    x = "floating-point operations of training"
-    y = "nats per character of held-out text\n(GPT exact, others bound)"
-    with plots.figure(path, "Held-out loss of training", x, y) as axes:
-        plots.log_axes(axes)
-        for colour, name, log in zip(plots.COLOURS, COMPARED, logs, strict=False):
-            axes.plot(log["flop"][1:], log["val_loss"][1:], color=colour, marker="o", markersize=3, label=name)
 
 
 def main(args):
@@ -77,7 +66,12 @@ def main(args):
         row["val_loss_at_equal_flop"] = np.interp(least, log["flop"], log["val_loss"])
     show(rows)
     args.write("budgets", {"rows": rows})
-    draw(args.folder / "budgets_flop.png", logs)
+    x = "floating-point operations of training"
+    y = "nats per character of held-out text\n(GPT exact, others bound)"
+    with plots.figure(args.folder / "budgets_flop.png", "Held-out loss of training", x, y) as axes:
+        plots.log_axes(axes)
+        for name, log in zip(COMPARED, logs, strict=True):
+            axes.plot(log["flop"][1:], log["val_loss"][1:], marker="o", markersize=3, label=name)
 
 
 if __name__ == "__main__":

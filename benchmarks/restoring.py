@@ -162,10 +162,8 @@ def draw(found, folder, name):
     x, y = "share of the characters missing", "share of them right"
     with plots.panels(folder / f"{name}.png", KINDS, x, y) as panels:
         for kind, axes in zip(KINDS, panels, strict=True):
-            of_methods = rows[rows["kind"] == kind].groupby("method", sort=False)
-            for colour, (method, line) in zip((*plots.COLOURS, "black", "grey"), of_methods):
-                axes.vlines("share", "right_low", "right_high", data=line, color=colour, alpha=0.35)
-                axes.plot("share", "right", ".-", data=line, color=colour, label=method)
+            for method, line in rows[rows["kind"] == kind].groupby("method", sort=False):
+                plots.scatter(axes, line, "share", "right", method, ".-")
     if "reliability" in found:
         x, y = "probability of the likeliest character", "share of these characters that are right"
         with plots.figure(folder / f"{name}_reliability.png", "Is a probability what it says?", x, y) as axes:

@@ -6,7 +6,16 @@ import pandas
 
 from lab.files import atomic
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
+COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "black",
+    "grey",
+)  # Okabe and Ito's, and grey
 
 TITLES = {  # of axes; along a y axis the arrow to the left points down
     "distance": "distance to real text: JSD 4 + excess copying (\u2190 better)",
@@ -28,6 +37,7 @@ def panels(path, titles, x, y):
     for axes, title in zip(every, titles, strict=True):
         axes.set(title=title, xlabel=x)
         axes.grid(alpha=0.3)
+        axes.set_prop_cycle(color=COLOURS)
         axes.spines[["top", "right"]].set_visible(False)
     every[0].set_ylabel(y)
     yield every
@@ -45,15 +55,15 @@ def figure(path, title, x, y):
         yield axes
 
 
-def scatter(axes, points, x, y, colour=COLOURS[0], label=None, size=36):
-    """Points with the intervals of y where they are known.
+def scatter(axes, points, x, y, label=None, fmt="o", **style):
+    """Points with the intervals of y where they are known, each group in a colour of its own.
 
-    points: dictionaries with the keys x and y, and perhaps y_low and y_high.
+    points: a table or dictionaries with the keys x and y, and perhaps y_low and y_high; fmt, style: of matplotlib.
     """
-    table = pandas.DataFrame(points, columns=[x, y, f"{y}_low", f"{y}_high"], dtype=float).dropna(subset=[x, y])
-    across, up, low, high = table.to_numpy().T
-    axes.vlines(across, low, high, color=colour, alpha=0.35, linewidth=1.5, zorder=1)
-    axes.scatter(across, up, color=colour, label=label, zorder=2, s=size)
+    low, high = f"{y}_low", f"{y}_high"
+    table = pandas.DataFrame(points, columns=[x, y, low, high], dtype=float)
+    errors = table[y] - table[low], table[high] - table[y]
+    axes.errorbar(table[x], table[y], errors, fmt=fmt, label=label, **style)
 
 
 def label(axes, points, x, y):
@@ -76,8 +86,7 @@ def log_axes(axes):
 
 def real_line(axes, value):
     """Where held-out text of the same size lies."""
-    if value is not None:
-        axes.axhline(value, color="#555555", linestyle="--", linewidth=1, label="other real text of the same length")
+    axes.axhline(value, color="#555555", linestyle="--", linewidth=1, label="other real text of the same length")
 
 
 def speed_of(points):
@@ -88,8 +97,8 @@ def speed_of(points):
 def against_speed(path, title, speed, y, groups, real, named=()):
     """Groups of points {label: points} by speed and y, with the names of some of them; real: the measures of real text."""
     with figure(path, title, TITLES[speed], TITLES[y]) as axes:
-        for (group, points), colour in zip(groups.items(), COLOURS, strict=False):
-            scatter(axes, points, speed, y, colour, group)
+        for group, points in groups.items():
+            scatter(axes, points, speed, y, group)
         label(axes, named, speed, y)
         if real and y in real:
             real_line(axes, real[y]["mean"])
