@@ -31,16 +31,6 @@ MEASURES = {  # those that the pages compare
     "copied_share": "copied share",
     "distance": "distance",
 }
-SAMPLERS = {  # what benchmarks.peers finds of each sampler
-    "passes": "{:.0f}",
-    "left": "{:.0f}",
-    "masks": "{:.0f}",
-    "known": "{:.0%}",
-    "tv_2": "{:.2f}",
-    "tv_3": "{:.2f}",
-    "nll": "{:.2f}",
-    "entropy": "{:.1f}",
-}
 
 
 def results(name):
@@ -54,6 +44,13 @@ def pivot(rows, index, column):
     """One row for each combination of the index columns; in it are the rows that have it, by their value in `column`."""
     groups = stats.grouped(rows, *index).values()
     return [group[0] | {row[column]: row for row in group} for group in groups]
+
+
+def held_out(file):
+    """(model, nats per character) of the test split in non-overlapping windows."""
+    for row in results(file)["rows"]:
+        if row["part"] == "test split" and "non-overlapping" in row["measure"]:
+            yield row["module"], row["nats"]
 
 
 def likelihood():
@@ -76,9 +73,8 @@ def restored(file):
 def seeds():
     """Trainings at a twentieth of the budget: a row for each method, with the mean and the extremes of what its seeds reach."""
     found = defaultdict(lambda: defaultdict(list))
-    for row in results("seeds/likelihood")["rows"]:
-        if row["part"] == "test split" and "non-overlapping" in row["measure"]:
-            found[row["module"]]["nats"].append(row["nats"])
+    for method, nats in held_out("seeds/likelihood"):
+        found[method]["nats"].append(nats)
     for row in results("seeds")["matched"]:
         method, _, _ = row["name"].rpartition("_")
         found[method][f"at {row['entropy']:.0f} bits"].append(row["generative_nll"])
@@ -115,8 +111,9 @@ def configurations(family=""):
     family: of FAMILIES, default all.
     """
     found = results("frontier")
-    rows = {}
     entropies = found["settings"]["entropies"]
+    once = "{generative_nll:.3f} at {trigram_entropy:.1f} bits"
+    rows = {}
     for row in found["matched"]:
         mine = rows.setdefault(row["name"], row | {"jsd_4": None})
         if row["entropy"] == middle(entropies):
@@ -125,34 +122,32 @@ def configurations(family=""):
         mine[f"at {row['entropy']:.0f} bits"] = spread.format_map(row)
     for row in found["points"]:
         if row["name"] not in rows:  # one temperature only
-            once = "{generative_nll:.3f} at {trigram_entropy:.1f} bits".format_map(row)
-            rows[row["name"]] = row | {"jsd_4": None, f"at {entropies[-1]:.0f} bits": once}
+            rows[row["name"]] = row | {"jsd_4": None, f"at {entropies[-1]:.0f} bits": once.format_map(row)}
     for row in found["seconds"]:
         alone = "compiled" if row["compiled"] else "eager"
         rows[row["name"]][alone if row["batch"] == 1 else "together"] = row["seconds"]
     real = found["real_text"]
-    own = "{generative_nll:.3f} at {trigram_entropy:.1f} bits".format_map(real)
     rows["real text"] = {"name": "real text", "jsd_4": real["jsd_4"], "bits": real["trigram_entropy"]}
-    rows["real text"][f"at {max(entropies):.0f} bits"] = own
+    rows["real text"][f"at {max(entropies):.0f} bits"] = once.format_map(real)
     only = FAMILIES.get(family, "")
     return [row for name, row in rows.items() if name == "real text" or re.search(only, name)]
 
 
 def differences_at_entropy(family):
     """Differences in generative NLL between pairs of a family at equal diversity, and their forward passes."""
-    only = FAMILIES[family]
-    matched = {(row["name"], row["entropy"]): row for row in results("frontier")["matched"]}
-    entropies = sorted({entropy for _, entropy in matched})
+    members = {row["name"] for row in configurations(family)}
+    found = results("frontier")["matched"]
+    passes = {(row["name"], row["entropy"]): row["nfe"] for row in found}
     for other, names in PAIRS.items():
-        for name in names:
+        for name in names if other in members else ():
             row = {"pair": f"{name}, minus {other}"}
-            for bits in entropies:
-                mine = matched.get((name, bits), {})
-                if f"minus {other}" in mine:
+            for mine in found:
+                if mine["name"] == name and f"minus {other}" in mine:
+                    bits = mine["entropy"]
                     row[f"at {bits:.0f} bits"] = "{:+.2f} ({:+.2f} to {:+.2f})".format(*mine[f"minus {other}"])
-                    row[f"calls at {bits:.0f}"] = f"{mine['nfe']:.0f} and {matched[other, bits]['nfe']:.0f}"
+                    row[f"calls at {bits:.0f}"] = f"{mine['nfe']:.0f} and {passes[other, bits]:.0f}"
             reached = len(row) > 1  # one of the entropies, by both
-            if reached and re.search(only, name) and re.search(only, other):
+            if reached and name in members:
                 yield row
 
 
@@ -160,18 +155,17 @@ def summary():
     """What README compares, with all that is known of it."""
     found = {row["name"]: row for row in configurations()}
     made = {row["weights"]: row for row in results("shipped")["rows"]}
-    for row in likelihood():  # the first of a model: non-overlapping windows
-        made[row["module"]].setdefault("nats", row["test split"]["nats"])
+    for name, nats in held_out("likelihood"):
+        made[name]["nats"] = nats
     for row in results("infilling")["rows"]:
         if row["module"] == "gpt" or row["sees"] == "both sides":
             made[row["module"]][f"gap of {row['length']}"] = row["nats"]
     for row in results("budgets")["rows"]:
         made[row["module"]].update(row)
-    restored_by = {}
-    for row in restored("restoring"):
-        restored_by[row["method"]] = {f"restored_{key}": value for key, value in row["scattered"].items()}
-    made["gpt"] |= restored_by["GPT, both sides"]
-    made["diffusion"] |= restored_by["diffusion, spaced"] | {"n-grams": restored_by["n-grams, both sides"]}
+    scattered = {row["method"]: row["scattered"] for row in restored("restoring")}
+    made["diffusion"]["restored_right"] = scattered["diffusion, spaced"]["right"]
+    ngrams = scattered["n-grams, both sides"]
+    made["diffusion"]["n-grams"] = {f"restored_{key}": value for key, value in ngrams.items()}
     for row in seeds():
         made[row["method"]] |= {key: value for key, value in row.items() if key.startswith("spread")}
     made["diffusion_flow"]["off"] = found["flow off, spacing 8, cooled"]
@@ -189,13 +183,9 @@ def peers(part):
 
 
 def samplers():
-    """A row for each sampler; a cell has a figure for each number of passes, or one for all."""
+    """A row for each sampler, whose cells list what it is for each number of passes."""
     for runs in stats.grouped(peers("samplers"), "package", "sampler").values():
-        cells = {}
-        for key, form in SAMPLERS.items():
-            figures = ["–" if run[key] is None else form.format(run[key]) for run in runs]
-            cells[key] = figures[0] if len({*figures}) == 1 else " / ".join(figures)
-        yield runs[0] | cells
+        yield {key: [run[key] for run in runs] for key in runs[0]}
 
 
 ROWS = {
