@@ -1,10 +1,9 @@
 """Plots of the frontier: generative NLL at equal diversity against what a text costs."""
 
-import re
-
 import pandas as pd
 
 from benchmarks.configurations import middle
+from benchmarks.tables import of_frontier
 from lab.measuring import plots
 
 # the first that a name contains
@@ -18,21 +17,17 @@ def draw(found, folder, name, only=""):
     """
     settings = found["settings"]
     target = middle(settings["entropies"])
-    matched = [row for row in found["matched"] if row["entropy"] == target and re.search(only, row["name"])]
-    points = {row["name"]: dict(row) for row in matched}
-    for row in found["seconds"]:
-        if row["compiled"] == (row["batch"] > 1) and row["name"] in points:  # one text as the commands write it
-            points[row["name"]]["seconds" if row["batch"] == 1 else "seconds_together"] = row["seconds"]
+    points = [row for row in of_frontier(found, only) if row.get("entropy") == target]
     y = f"generative NLL, nats per character,\nat equal entropy ({target} bits; lower: more probable)"
     costs = {
-        "nfe": f"forward passes for {settings['max_new_tokens']} characters",
-        "seconds": "seconds per 1,000 characters, one text alone, not compiled",
-        "seconds_together": f"seconds per 1,000 characters, {settings['batch']} texts together, compiled",
+        "nfe": ("nfe", f"forward passes for {settings['max_new_tokens']} characters"),
+        "seconds": ("eager", "seconds per 1,000 characters, one text alone, not compiled"),
+        "seconds_together": ("together", f"seconds per 1,000 characters, {settings['batch']} texts together, compiled"),
     }
-    for cost, x in costs.items():
-        known = [point for point in points.values() if cost in point]  # not all are timed
+    for end, (cost, x) in costs.items():
+        known = [point for point in points if cost in point]  # not all are timed
         if known:
-            with plots.figure(folder / f"{name}_{cost}.png", "Generative NLL at equal diversity", x, y) as axes:
+            with plots.figure(folder / f"{name}_{end}.png", "Generative NLL at equal diversity", x, y) as axes:
                 picture(axes, known, cost, found["real_text"]["generative_nll"])
 
 

@@ -42,19 +42,18 @@ class Args(Output):
 
 
 def toy(length):
-    """All sequences of the toy (3^L, L) and their probabilities (3^L,)."""
+    """All sequences of the toy (3^L, L), their probabilities (3^L,), and the Network that knows them."""
     sequences = torch.cartesian_prod(*[torch.arange(3)] * length)
-    joint = torch.tensor(START)[sequences[:, 0]]
-    for i in range(length - 1):
-        joint = joint * torch.tensor(STEP)[sequences[:, i], sequences[:, i + 1]]
-    return sequences, joint
+    steps = torch.tensor(STEP)[sequences[:, :-1], sequences[:, 1:]]
+    joint = torch.tensor(START)[sequences[:, 0]] * steps.prod(1)
+    return sequences, joint, Network(partial(exact, sequences, joint), 3, length)
 
 
 def exact(sequences, joint, x):
     """The right answer by enumeration: log p of each symbol at each position, given what is known: (B, L, 3)."""
     fits = ((x[:, None] == sequences) | (x[:, None] == 3)).all(-1) * joint  # (B, 3^L)
     probs = torch.einsum("bs,slv->blv", fits, F.one_hot(sequences).float())
-    return (probs / probs.sum(-1, keepdim=True)).clamp(min=1e-30).log()
+    return F.normalize(probs, p=1, dim=-1).clamp(min=1e-30).log()
 
 
 def watch(net, sampler, x):
@@ -104,8 +103,7 @@ def samplers(adapter, args):
         sample = partial(sampler, n=n)
         row = {"sampler": name, "asked": n}
         for length in (2, 3):
-            sequences, joint = toy(length)
-            net_of_toy = Network(partial(exact, sequences, joint), 3, length)
+            sequences, joint, net_of_toy = toy(length)
             masked = torch.full((args.draws, length), 3)
             drawn = torch.cat([sample(net_of_toy, part) for part in masked.split(together)])
             row[f"tv_{length}"] = distance(drawn, sequences, joint)
@@ -125,11 +123,10 @@ def losses(adapter, args):
     """
     for name, loss in getattr(adapter, "LOSSES", {}).items():
         torch.manual_seed(0)
-        sequences, joint = toy(2)
+        sequences, joint, net = toy(2)
         entropy = torch.special.entr(joint).sum() / 2
         texts = sequences[joint.multinomial(64 * args.draws, replacement=True)]
-        value = loss(Network(partial(exact, sequences, joint), 3, 2), texts)
-        row = {"loss": name, "toy": (value / entropy).item()} | blind(loss, args.draws)
+        row = {"loss": name, "toy": (loss(net, texts) / entropy).item()} | blind(loss, args.draws)
         show([row])
         yield row
 

@@ -40,10 +40,14 @@ def results(name):
     return records.read_json(found[0])
 
 
-def pivot(rows, index, column):
-    """One row for each combination of the index columns; in it are the rows that have it, by their value in `column`."""
-    groups = stats.grouped(rows, *index).values()
-    return [group[0] | {row[column]: row for row in group} for group in groups]
+def pivot(source, index, columns, share=None):
+    """One row for each combination of the index columns; in it are the rows that have it, by their other columns.
+
+    share: of the missing characters, where there are several.
+    """
+    found = [row for row in rows(source) if row.get("share") == share]
+    groups = stats.grouped(found, *index).values()
+    return [group[0] | {", ".join(map(row.get, columns)): row for row in group} for group in groups]
 
 
 def held_out(file):
@@ -51,23 +55,6 @@ def held_out(file):
     for row in results(file)["rows"]:
         if row["part"] == "test split" and "non-overlapping" in row["measure"]:
             yield row["module"], row["nats"]
-
-
-def likelihood():
-    """Held-out text: a row for each model and measure, which holds the splits."""
-    return pivot(results("likelihood")["rows"], ("module", "measure"), "part")
-
-
-def infilling():
-    """Masked spans: a row for each length, which holds what each model makes of it."""
-    rows = [row | {"who": f"{row['module']}, {row['sees']}"} for row in results("infilling")["rows"]]
-    return pivot(rows, ("length",), "who")
-
-
-def restored(file):
-    """Text that lacks 15 % of its characters: a row for each method, which holds what it restores of each kind of damage."""
-    rows = [row for row in results(file)["rows"] if row["share"] == 0.15]
-    return pivot(rows, ("method",), "kind")
 
 
 def seeds():
@@ -105,12 +92,11 @@ def two_stage_grid():
             yield row | {"settings": f"draft {row['draft_threshold']}", "verdict": verdict}
 
 
-def configurations(family=""):
-    """The configurations of the frontier: costs at the middle entropy, or where they come nearest; NLL at each.
+def of_frontier(found, only):
+    """The configurations of a frontier: costs at the middle entropy, or where they come nearest; NLL at each; real text.
 
-    family: of FAMILIES, default all.
+    found: what benchmarks.frontier wrote; only: regular expression that the names contain.
     """
-    found = results("frontier")
     entropies = found["settings"]["entropies"]
     once = "{generative_nll:.3f} at {trigram_entropy:.1f} bits"
     rows = {}
@@ -125,12 +111,17 @@ def configurations(family=""):
             rows[row["name"]] = row | {"jsd_4": None, f"at {entropies[-1]:.0f} bits": once.format_map(row)}
     for row in found["seconds"]:
         alone = "compiled" if row["compiled"] else "eager"
-        rows[row["name"]][alone if row["batch"] == 1 else "together"] = row["seconds"]
+        if row["name"] in rows:  # they may be of another run
+            rows[row["name"]][alone if row["batch"] == 1 else "together"] = row["seconds"]
     real = found["real_text"]
-    rows["real text"] = {"name": "real text", "jsd_4": real["jsd_4"], "bits": real["trigram_entropy"]}
-    rows["real text"][f"at {max(entropies):.0f} bits"] = once.format_map(real)
-    only = FAMILIES.get(family, "")
-    return [row for name, row in rows.items() if name == "real text" or re.search(only, name)]
+    own = {"name": "real text", "jsd_4": real["jsd_4"], "bits": real["trigram_entropy"]}
+    own[f"at {max(entropies):.0f} bits"] = once.format_map(real)
+    return [*(row for name, row in rows.items() if re.search(only, name)), own]
+
+
+def configurations(family=""):
+    """Those of the shipped weights; family: of FAMILIES, default all."""
+    return of_frontier(results("frontier"), FAMILIES.get(family, ""))
 
 
 def differences_at_entropy(family):
@@ -162,7 +153,7 @@ def summary():
             made[row["module"]][f"gap of {row['length']}"] = row["nats"]
     for row in results("budgets")["rows"]:
         made[row["module"]].update(row)
-    scattered = {row["method"]: row["scattered"] for row in restored("restoring")}
+    scattered = {row["method"]: row["scattered"] for row in rows("restoring")}
     made["diffusion"]["restored_right"] = scattered["diffusion, spaced"]["right"]
     ngrams = scattered["n-grams, both sides"]
     made["diffusion"]["n-grams"] = {f"restored_{key}": value for key, value in ngrams.items()}
@@ -190,11 +181,11 @@ def samplers():
 
 ROWS = {
     "summary": (summary,),
-    "likelihood": (likelihood,),
+    "likelihood": (pivot, "likelihood.rows", ("module", "measure"), ("part",)),
     "seeds": (seeds,),
-    "infilling": (infilling,),
-    "restoring": (restored, "restoring"),
-    "tang": (restored, "restoring_tang"),
+    "infilling": (pivot, "infilling.rows", ("length",), ("module", "sees")),
+    "restoring": (pivot, "restoring.rows", ("method",), ("kind",), 0.15),
+    "tang": (pivot, "restoring_tang.rows", ("method",), ("kind",), 0.15),
     "two_stage": (differences, "two_stage/diffusion_*/summary"),
     "two_stage_grid": (two_stage_grid,),
     "flow_spaced": (differences, "flow_spaced/*/summary", "flow - baseline"),

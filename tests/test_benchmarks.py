@@ -392,6 +392,14 @@ def test_without_timings_there_are_no_plots_of_seconds(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["frontier_nfe.png"]
 
 
+def test_seconds_of_an_earlier_run_may_be_of_more_configurations(tmp_path):
+    """As with --only and --rounds 0."""
+    found = result("frontier")
+    found |= {key: [row for row in found[key] if "GPT" in row["name"]] for key in ("matched", "points")}
+    frontier_plots.draw(found, tmp_path, "gpt")
+    assert len([*tmp_path.iterdir()]) == 3
+
+
 def test_what_is_compared_stands_in_one_table():
     """What is compared with another stands in a table beside it."""
     for other, names in PAIRS.items():

@@ -6,7 +6,6 @@ Without the group those that need a package skip.
 """
 
 import importlib
-from functools import partial
 from importlib import metadata
 from types import SimpleNamespace
 
@@ -17,7 +16,7 @@ from test_house import ROOT, code_lines, tree
 
 from benchmarks import output, peers
 from benchmarks.adapters import Network, environments
-from benchmarks.peers import distance, exact, toy, watch
+from benchmarks.peers import distance, toy, watch
 from lab import cli
 from lab.cli import UserError
 from lab.decoding.unmasking import within_budget
@@ -37,8 +36,7 @@ def adapter(name, module):
 def drawn(sampler, passes):
     """How far a sampler's texts of two positions lie from its law: to fill in both in one pass, or one given the other."""
     torch.manual_seed(0)
-    sequences, joint = toy(2)
-    net = Network(partial(exact, sequences, joint), 3, 2)
+    sequences, joint, net = toy(2)
     texts = sampler(net, torch.full((DRAWS, 2), 3), n=passes)
     alone = joint.view(3, 3).sum(1)[sequences[:, 0]] * joint.view(3, 3).sum(0)[sequences[:, 1]]
     together = 1 / passes
@@ -64,7 +62,7 @@ def test_flow_matching_s_solver_comes_to_the_toy_s_probabilities():
 
 def test_to_keep_the_surest_draws_is_another_law():
     """LLaDA's rule with one position a pass, as docs/peers.md tells it: by enumeration, and as diffusers draws."""
-    sequences, joint = toy(2)
+    sequences, joint, net = toy(2)
     pair = joint.view(3, 3)
     first, second, law = pair.sum(1), pair.sum(0), torch.zeros(3, 3)
     for a in range(3):
@@ -76,7 +74,6 @@ def test_to_keep_the_surest_draws_is_another_law():
     assert (pair[0, 0].item(), law[0, 0].item()) == (pytest.approx(0.4), pytest.approx(0.6))
     refine = adapter("diffusers", "diffusers").SAMPLERS["BlockRefinement"]
     torch.manual_seed(0)
-    net = Network(partial(exact, sequences, joint), 3, 2)
     assert distance(refine(net, torch.full((DRAWS, 2), 3), n=2), sequences, law.flatten()) < 0.035
 
 
@@ -132,7 +129,7 @@ def test_what_a_sampler_does_is_seen():
     text, did = watch(net, sampler, torch.tensor([1, 3, 3, 3, 3, 3]))
     assert text.tolist() == [0, 1, 1, 1, 1, 3]
     assert did == {"passes": 2, "left": 0, "masks": 1, "known": 0}
-    sequences, joint = toy(2)
+    sequences, joint, _ = toy(2)
     assert distance(torch.tensor([[0, 3], [0, 0]]), sequences, joint) == pytest.approx(1 - min(joint[0].item(), 0.5))
 
 

@@ -68,9 +68,8 @@ def scatter(axes, points, x, y, label=None, fmt="o", **style):
 
 def label(axes, points, x, y):
     """The names of points in a column on the right, in the order of y, with a line from each to its point."""
-    ordered = sorted(points, key=lambda p: p[y])
-    for row, p in enumerate(ordered, 1):
-        place = 1.03, row / (len(ordered) + 1)
+    for row, p in enumerate(sorted(points, key=lambda p: p[y]), 1):
+        place = 1.03, row / (len(points) + 1)
         line = {"arrowstyle": "-", "color": "#cccccc", "relpos": (0, 0.5)}
         axes.annotate(
             p["name"], (p[x], p[y]), place, textcoords="axes fraction", va="center", fontsize=8, arrowprops=line
