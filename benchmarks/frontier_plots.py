@@ -39,9 +39,8 @@ def picture(axes, points, x, real):
     groups = {group: [] for group in GROUPS}
     for point in points:
         groups[next(group for group in GROUPS if group in point["name"])].append(point)
-    for (group, members), colour in zip(groups.items(), plots.COLOURS, strict=False):
-        if members:
-            plots.scatter(axes, members, x, y, group, color=colour)
+    for group, members in groups.items():
+        plots.scatter(axes, members, x, y, group if members else None)
     plots.label(axes, points, x, y)
     bar = pd.DataFrame(groups["GPT"], columns=[x, y]).sort_values(x)
     limits = axes.axis()

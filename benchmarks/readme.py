@@ -77,7 +77,7 @@ def render(page):
         texts = [f"$ uv run {each['command']}\n{each['text']}\n" for each in tables.results("shipped")["samples"]]
         return f"<!-- samples -->\n```text\n{''.join(texts)}```\n<!-- end -->"
 
-    summary = {row["name"]: row for row in tables.summary()} if re.search(SENTENCE, page) else {}
+    summary = {row["name"]: row for row in tables.summary()}
     for place, text in ((TABLE, table), (SENTENCE, sentence), (SAMPLES, samples)):
         page = re.sub(place, text, page)
     return page

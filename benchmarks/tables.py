@@ -77,9 +77,10 @@ def seeds():
 def differences(name, comparison=None):
     """Paired differences between two sets of texts, from a script's summary."""
     found = results(name)
-    rows = found["differences"][comparison] if comparison else found["differences"]
-    shown = [row for row in rows if row["measure"] in MEASURES]
-    return [row | {"name": MEASURES[row["measure"]], "real": found["real_text"].get(row["measure"])} for row in shown]
+    for row in found["differences"][comparison] if comparison else found["differences"]:
+        measure = row["measure"]
+        if measure in MEASURES:
+            yield row | {"name": MEASURES[measure], "real": found["real_text"].get(measure)}
 
 
 def two_stage_grid():

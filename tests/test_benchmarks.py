@@ -291,6 +291,7 @@ def own_pages(tmp_path, monkeypatch):
     """A folder in place of the project's, with a page that quotes a benchmark."""
     for module in (output, tables, readme):
         monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(tables, "summary", lambda: ())
     (tmp_path / "README.md").write_text(PAGE, encoding="utf-8")
     return tmp_path
 

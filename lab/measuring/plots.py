@@ -55,15 +55,15 @@ def figure(path, title, x, y):
         yield axes
 
 
-def scatter(axes, points, x, y, label=None, fmt="o", **style):
+def scatter(axes, points, x, y, label=None, fmt="o"):
     """Points with the intervals of y where they are known, each group in a colour of its own.
 
-    points: a table or dictionaries with the keys x and y, and perhaps y_low and y_high; fmt, style: of matplotlib.
+    points: a table or dictionaries with the keys x and y, and perhaps y_low and y_high; fmt: of matplotlib.
     """
     low, high = f"{y}_low", f"{y}_high"
     table = pandas.DataFrame(points, columns=[x, y, low, high], dtype=float)
     errors = table[y] - table[low], table[high] - table[y]
-    axes.errorbar(table[x], table[y], errors, fmt=fmt, label=label, **style)
+    axes.errorbar(table[x], table[y], errors, fmt=fmt, label=label)
 
 
 def label(axes, points, x, y):
