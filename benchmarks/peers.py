@@ -10,7 +10,6 @@ import importlib
 import itertools
 import math
 import sys
-from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,6 +29,7 @@ from lab.measuring import experiment, quality, records
 
 START = (0.5, 0.3, 0.2)  # of the toy, a Markov chain of three symbols
 STEP = ((0.8, 0.1, 0.1), (0.2, 0.7, 0.1), (0.1, 0.3, 0.6))
+PROMPT = 16  # known characters of the texts from the shipped weights
 BLIND = (50, 65)  # length and symbols for the network that knows nothing
 
 
@@ -79,15 +79,14 @@ def distance(texts, sequences, joint):
     return ((shares - joint).abs().sum() + 1 - shares.sum()).item() / 2
 
 
-def quality_of(texts, engine, evaluator, prompt_len):
+def quality_of(texts, engine, evaluator):
     """Generative NLL and trigram entropy of the texts without a mask; None where all have one."""
     whole = [engine.alphabet.decode(text) for text in texts if (text < len(engine.alphabet)).all()]
     if not whole:
         return {"nll": None, "entropy": None}
-    nll = [quality.generative_nll(text, evaluator, prompt_len) for text in whole]
-    counts = Counter(gram for text in whole for gram in quality.grams(text[prompt_len:], 3))
-    entropy = quality.entropy(np.array([*counts.values()]))
-    return {"nll": np.mean(nll), "entropy": entropy}
+    nll = [quality.generative_nll(text, evaluator, PROMPT) for text in whole]
+    trigrams = pd.Series([gram for text in whole for gram in quality.grams(text[PROMPT:], 3)])
+    return {"nll": np.mean(nll), "entropy": quality.entropy(trigrams.value_counts().to_numpy())}
 
 
 def samplers(adapter, args):
@@ -96,7 +95,7 @@ def samplers(adapter, args):
     evaluator = methods.load(path=experiment.EVALUATOR)
     mask = len(engine.alphabet)
     net = Network(torch.inference_mode()(engine.model), mask, 256)
-    canvas = F.pad(engine.alphabet.encode(engine.prompt(16)), (0, 240), value=mask)
+    canvas = F.pad(engine.alphabet.encode(engine.prompt(PROMPT)), (0, 240), value=mask)
     together = getattr(adapter, "ROWS", args.draws)  # texts of the toy
     for (name, sampler), n in itertools.product(adapter.SAMPLERS.items(), args.passes):
         torch.manual_seed(0)
@@ -108,7 +107,7 @@ def samplers(adapter, args):
             drawn = torch.cat([sample(net_of_toy, part) for part in masked.split(together)])
             row[f"tv_{length}"] = distance(drawn, sequences, joint)
         texts, did = zip(*(watch(net, sample, canvas) for _ in range(args.texts)), strict=True)
-        row |= pd.DataFrame(did).mean().to_dict() | quality_of(texts, engine, evaluator, 16)
+        row |= pd.DataFrame(did).mean().to_dict() | quality_of(texts, engine, evaluator)
         show([row])
         yield row
 

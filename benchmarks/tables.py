@@ -130,17 +130,16 @@ def differences_at_entropy(family):
     members = {row["name"] for row in configurations(family)}
     found = results("frontier")["matched"]
     passes = {(row["name"], row["entropy"]): row["nfe"] for row in found}
-    for other, names in PAIRS.items():
-        for name in names if other in members else ():
-            row = {"pair": f"{name}, minus {other}"}
-            for mine in found:
-                if mine["name"] == name and f"minus {other}" in mine:
-                    bits = mine["entropy"]
-                    row[f"at {bits:.0f} bits"] = "{:+.2f} ({:+.2f} to {:+.2f})".format(*mine[f"minus {other}"])
-                    row[f"calls at {bits:.0f}"] = f"{mine['nfe']:.0f} and {passes[other, bits]:.0f}"
-            reached = len(row) > 1  # one of the entropies, by both
-            if reached and name in members:
-                yield row
+    pairs = [(name, other) for other, names in PAIRS.items() for name in names if {name, other} <= members]
+    for name, other in pairs:
+        row = {"pair": f"{name}, minus {other}"}
+        for mine in found:
+            if mine["name"] == name and f"minus {other}" in mine:
+                bits = mine["entropy"]
+                row[f"at {bits:.0f} bits"] = "{:+.2f} ({:+.2f} to {:+.2f})".format(*mine[f"minus {other}"])
+                row[f"calls at {bits:.0f}"] = f"{mine['nfe']:.0f} and {passes[other, bits]:.0f}"
+        if len(row) > 1:  # both reach one of the entropies
+            yield row
 
 
 def summary():
