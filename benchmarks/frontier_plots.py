@@ -45,6 +45,6 @@ def picture(axes, points, x, real):
     bar = pd.DataFrame(groups["GPT"], columns=[x, y]).sort_values(x)
     limits = axes.axis()
     across, up = [*bar[x], limits[1]], [*bar[y].cummin(), bar[y].min()]
-    how = {"step": "post", "color": "#eeeeee", "zorder": 0}
-    axes.fill_between(across, up, limits[3], label="a GPT costs no more, its text is more probable", **how)
+    label = "a GPT costs no more, its text is more probable"
+    axes.fill_between(across, up, limits[3], step="post", color="#eeeeee", zorder=0, label=label)
     axes.axis(limits)

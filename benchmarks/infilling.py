@@ -50,8 +50,16 @@ def main(args):
             nats[name] = nll.numpy()
             difference = nats[name] - nats["gpt"]
             low, high, _ = stats.mean_interval(difference)
-            row = {"length": length, "module": name, "sees": sees, "calls": np.asarray(passes).mean()}
-            row |= {"nats": nats[name].mean(), "difference": difference.mean(), "low": low, "high": high}
+            row = {
+                "length": length,
+                "module": name,
+                "sees": sees,
+                "calls": np.asarray(passes).mean(),
+                "nats": nats[name].mean(),
+                "difference": difference.mean(),
+                "low": low,
+                "high": high,
+            }
             rows.append(row)
     show(rows)
     args.write("infilling", {"rows": rows}, weights=[engine.weights for engine in engines.values()])

@@ -29,6 +29,7 @@ from lab.measuring import experiment, quality, records
 
 START = (0.5, 0.3, 0.2)  # of the toy, a Markov chain of three symbols
 STEP = ((0.8, 0.1, 0.1), (0.2, 0.7, 0.1), (0.1, 0.3, 0.6))
+PASSES = (4, 16, 64)  # that a sampler is asked for
 PROMPT = 16  # known characters of the texts from the shipped weights
 BLIND = (50, 65)  # length and symbols for the network that knows nothing
 
@@ -36,7 +37,6 @@ BLIND = (50, 65)  # length and symbols for the network that knows nothing
 @dataclass(frozen=True, kw_only=True)
 class Args(Output):
     only: cli.comma_list(str) = ()  # packages, as the files of adapters/ are called; default all
-    passes: cli.comma_list(int) = (4, 16, 64)  # that a sampler is asked for
     texts: int = 64  # of 240 characters, from the shipped weights
     draws: int = 4096  # from the toys; 64 times as many for losses
 
@@ -68,7 +68,7 @@ def watch(net, sampler, x):
     changes = (states[1:] != states[:-1]).any(1)
     passes = int((changes * torch.arange(1, len(states))).max())
     masks = (states == net.mask).sum(1)
-    left = (masks[max(0, passes - 1)] - masks[-1]).clamp(min=0)
+    left = (masks[passes - 1] - masks[-1]).clamp(min=0)
     kept = (out == x)[x != net.mask].double().mean()
     return out, {"passes": passes, "left": left.item(), "masks": masks[-1].item(), "known": kept.item()}
 
@@ -97,7 +97,7 @@ def samplers(adapter, args):
     net = Network(torch.inference_mode()(engine.model), mask, 256)
     canvas = F.pad(engine.alphabet.encode(engine.prompt(PROMPT)), (0, 240), value=mask)
     together = getattr(adapter, "ROWS", args.draws)  # texts of the toy
-    for (name, sampler), n in itertools.product(adapter.SAMPLERS.items(), args.passes):
+    for (name, sampler), n in itertools.product(adapter.SAMPLERS.items(), PASSES):
         torch.manual_seed(0)
         sample = partial(sampler, n=n)
         row = {"sampler": name, "asked": n}

@@ -65,11 +65,10 @@ def seeds():
     for row in results("seeds")["matched"]:
         method, _, _ = row["name"].rpartition("_")
         found[method][f"at {row['entropy']:.0f} bits"].append(row["generative_nll"])
-    spread = "{:.3f} ({:.3f} to {:.3f})"
     for method, figures in found.items():
         row = {"method": method, "trainings": len(figures["nats"])}
         for key, values in figures.items():
-            row[key] = spread.format(np.mean(values), min(values), max(values))
+            row[key] = f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
             row[f"spread {key}"] = max(values) - min(values)
         yield row
 
@@ -148,9 +147,9 @@ def summary():
     made = {row["weights"]: row for row in results("shipped")["rows"]}
     for name, nats in held_out("likelihood"):
         made[name]["nats"] = nats
-    for row in results("infilling")["rows"]:
-        if row["module"] == "gpt" or row["sees"] == "both sides":
-            made[row["module"]][f"gap of {row['length']}"] = row["nats"]
+    one_character, *_ = rows("infilling")
+    made["gpt"]["gap of 1"] = one_character["gpt, left side"]["nats"]
+    made["diffusion"]["gap of 1"] = one_character["diffusion, both sides"]["nats"]
     for row in results("budgets")["rows"]:
         made[row["module"]].update(row)
     scattered = {row["method"]: row["scattered"] for row in rows("restoring")}

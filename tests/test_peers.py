@@ -154,9 +154,10 @@ def test_a_package_is_measured_and_the_others_stay(own_root, monkeypatch, capsys
     monkeypatch.setattr(output, "ROOT", own_root)
     ours, path = adapter("tiny_diffusion", "torch"), own_root / "benchmark_reports" / "peers.json"
     monkeypatch.setattr(ours, "SAMPLERS", {name: ours.SAMPLERS[name] for name in ("ancestral", "spacing 8")})
+    monkeypatch.setattr(peers, "PASSES", (2,))
     path.parent.mkdir()
     records.write_json(path, {"packages": {"diffusers": {}}})
-    flags = ["--only", "tiny_diffusion", "--texts", "1", "--draws", "8", "--passes", "2"]
+    flags = ["--only", "tiny_diffusion", "--texts", "1", "--draws", "8"]
     assert cli.run(peers.main, peers.Args, flags) == 0
     packages = records.read_json(path)["packages"]
     assert packages.keys() == {"diffusers", "tiny_diffusion"}

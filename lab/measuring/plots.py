@@ -41,9 +41,8 @@ def panels(path, titles, x, y):
         axes.spines[["top", "right"]].set_visible(False)
     every[0].set_ylabel(y)
     yield every
-    handles, labels = every[0].get_legend_handles_labels()
-    if labels:
-        fig.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    named = every[0].get_legend_handles_labels()
+    fig.legend(*named, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     with atomic(path) as file:
         fig.savefig(file, format=path.suffix[1:], dpi=130)
 
