@@ -6,16 +6,8 @@ import pandas
 
 from lab.files import atomic
 
-COLOURS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "black",
-    "grey",
-)  # Okabe and Ito's, and grey
+# Okabe and Ito's, and grey
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "black", "grey")
 
 TITLES = {  # of axes; along a y axis the arrow to the left points down
     "distance": "distance to real text: JSD 4 + excess copying (\u2190 better)",

@@ -155,4 +155,5 @@ class RunDir:
 
 def new_run_dir(output_dir, label):
     """A new folder named after the label and the time. Raises UserError."""
-    return create_unique(output_dir / "_".join(filter(None, (label, time.strftime("%Y%m%d_%H%M%S")))), is_folder=True)
+    name = time.strftime(f"{label}_%Y%m%d_%H%M%S").removeprefix("_")
+    return create_unique(output_dir / name, is_folder=True)
