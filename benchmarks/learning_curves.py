@@ -72,7 +72,7 @@ def main(args):
     with plots.figure(args.folder / "budgets_flop.png", "Held-out loss of training", x, y) as axes:
         plots.log_axes(axes)
         for name, log in zip(COMPARED, logs, strict=True):
-            axes.plot(log["flop"][1:], log["val_loss"][1:], marker="o", markersize=3, label=name)
+            axes.plot(log["flop"][1:], log["val_loss"][1:], "o-", markersize=3, label=name)
 
 
 if __name__ == "__main__":

@@ -51,10 +51,9 @@ def scatter(axes, points, x, y, label=None, fmt="o"):
 
     points: a table or dictionaries with the keys x and y, and perhaps y_low and y_high; fmt: of matplotlib.
     """
-    low, high = f"{y}_low", f"{y}_high"
-    table = pandas.DataFrame(points, columns=[x, y, low, high], dtype=float)
-    errors = table[y] - table[low], table[high] - table[y]
-    axes.errorbar(table[x], table[y], errors, fmt=fmt, label=label)
+    table = pandas.DataFrame(points, columns=[x, y, f"{y}_low", f"{y}_high"], dtype=float)
+    across, up, low, high = table.to_numpy().T
+    axes.errorbar(across, up, (up - low, high - up), fmt=fmt, label=label)
 
 
 def label(axes, points, x, y):
