@@ -388,6 +388,15 @@ def test_the_bar_is_what_gpts_reach(tmp_path, monkeypatch):
     assert bars == [([2, 4, 8], [1.1, 0.9, 0.9, 0.9])]
 
 
+def test_an_interval_is_drawn_where_it_lies_and_none_where_it_is_not_known(tmp_path):
+    points = [{"x": 1, "y": 2, "y_low": 1.5, "y_high": 4}, {"x": 5, "y": 3}, {"x": 6}]
+    with plots.figure(tmp_path / "points.png", "", "", "") as axes:
+        plots.scatter(axes, points, "x", "y", "all")
+        ((line, _, (bars,)),) = axes.containers
+    assert line.get_xydata()[:2].tolist() == [[1, 2], [5, 3]] and np.isnan(line.get_ydata()[2])
+    assert [ends.tolist() for ends in bars.get_segments()] == [[[1, 1.5], [1, 4]], [], []]
+
+
 def test_without_timings_there_are_no_plots_of_seconds(tmp_path):
     frontier_plots.draw(result("frontier") | {"seconds": []}, tmp_path, "frontier")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["frontier_nfe.png"]

@@ -110,7 +110,7 @@ def read_log(path, needed):
     try:
         with reading(path, "name the log of a training"):
             log = pandas.read_csv(path, encoding="utf-8-sig", index_col=False)
-        check(len(log) > 0, f"{path}: no training log: it has no rows")
+        check(len(log), f"{path}: no training log: it has no rows")
         return log[list(needed)].astype(float)
     except (KeyError, ValueError) as error:  # pandas' own errors are ValueErrors
         raise UserError(f"{path}: no training log, or that of another method ({error})") from error
