@@ -1,11 +1,10 @@
 """Plots of the frontier: generative NLL at equal diversity against what a text costs."""
 
-import re
-
 import pandas as pd
 
 from benchmarks.configurations import middle
-from lab.measuring import plots, stats
+from benchmarks.tables import of_frontier
+from lab.measuring import plots
 
 # the first that a name contains
 GROUPS = ("GPT", "streams", "the origin's", "flow off", "flow", "diffusion", "")
@@ -16,27 +15,20 @@ def draw(found, folder, name, only=""):
 
     only: regular expression that the names of the configurations contain.
     """
-    target = middle(found["settings"]["entropies"])
-    batch = found["settings"]["batch"]
-    matched = [row for row in found["matched"] if row["entropy"] == target and re.search(only, row["name"])]
-    points = {row["name"]: dict(row) for row in matched}
-    for row in found["seconds"]:
-        if row["compiled"] == (row["batch"] > 1) and row["name"] in points:  # one text as the commands write it
-            points[row["name"]]["seconds" if row["batch"] == 1 else "seconds_together"] = row["seconds"]
+    settings = found["settings"]
+    target = middle(settings["entropies"])
+    points = [row for row in of_frontier(found, only) if row.get("entropy") == target]
     y = f"generative NLL, nats per character,\nat equal entropy ({target} bits; lower: more probable)"
     costs = {
-        "nfe": f"forward passes for {found['settings']['max_new_tokens']} characters",
-        "seconds": "seconds per 1,000 characters, one text alone, not compiled",
-        "seconds_together": f"seconds per 1,000 characters, {batch} texts together, compiled",
+        "nfe": ("nfe", f"forward passes for {settings['max_new_tokens']} characters"),
+        "seconds": ("eager", "seconds per 1,000 characters, one text alone, not compiled"),
+        "seconds_together": ("together", f"seconds per 1,000 characters, {settings['batch']} texts together, compiled"),
     }
-    for cost, x in costs.items():
-        if any(cost in point for point in points.values()):
-            with plots.figure(folder / f"{name}_{cost}.png", "Generative NLL at equal diversity", x, y) as axes:
-                picture(axes, points, cost, found["real_text"]["generative_nll"])
-
-
-def group_of(name):
-    return next(group for group in GROUPS if group in name)
+    for end, (cost, x) in costs.items():
+        known = [point for point in points if cost in point]  # not all are timed
+        if known:
+            with plots.figure(folder / f"{name}_{end}.png", "Generative NLL at equal diversity", x, y) as axes:
+                picture(axes, known, cost, found["real_text"]["generative_nll"])
 
 
 def picture(axes, points, x, real):
@@ -44,15 +36,15 @@ def picture(axes, points, x, real):
     y = "generative_nll"
     plots.log_axes(axes)
     plots.real_line(axes, real)
-    known = [point for point in points.values() if x in point]  # not all are timed
-    for group, colour in zip(GROUPS, (*plots.COLOURS, "black"), strict=True):
-        members = [point for point in known if group_of(point["name"]) == group]
-        plots.scatter(axes, members, x, y, colour, label=group if members else None)
-    plots.label(axes, known, x, y)
-    gpts = [point for point in known if group_of(point["name"]) == "GPT"]
-    bar = pd.DataFrame(stats.pareto(gpts, {x: -1, y: -1}), columns=[x, y])
+    groups = {group: [] for group in GROUPS}
+    for point in points:
+        groups[next(group for group in GROUPS if group in point["name"])].append(point)
+    for group, members in groups.items():
+        plots.scatter(axes, members, x, y, group if members else None)
+    plots.label(axes, points, x, y)
+    bar = pd.DataFrame(groups["GPT"], columns=[x, y]).sort_values(x)
     limits = axes.axis()
-    across, up = [*bar[x], limits[1]], [*bar[y], bar[y].min()]
-    how = {"step": "post", "color": "#eeeeee", "zorder": 0}
-    axes.fill_between(across, up, limits[3], label="a GPT costs no more, its text is more probable", **how)
+    across, up = [*bar[x], limits[1]], [*bar[y].cummin(), bar[y].min()]
+    label = "a GPT costs no more, its text is more probable"
+    axes.fill_between(across, up, limits[3], step="post", color="#eeeeee", zorder=0, label=label)
     axes.axis(limits)

@@ -8,18 +8,20 @@ and of masked diffusion once more with the text cut off after the masked span.
 """
 
 import sys
-from dataclasses import dataclass
 
 import lab.start  # noqa: F401 (before PyTorch)
 
+import numpy as np
 import torch
 
 import methods
-from benchmarks.output import Output, show
+from benchmarks.output import Output as Args
+from benchmarks.output import show
 from lab import cli
 from lab.measuring import experiment, stats
 from lab.model.corpus import Corpus, windows
 
+LENGTHS = (1, 5, 20, 60, 200)  # characters in the masked span, in the middle of a window
 WAYS = {  # of which method, and what it sees: the order in which it writes the span
     ("gpt", "left side"): "left",
     ("streams", "both sides"): "streams=1",
@@ -29,33 +31,36 @@ WAYS = {  # of which method, and what it sees: the order in which it writes the 
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Args(Output):
-    lengths: cli.comma_list(int) = (1, 5, 20, 60, 200)  # characters in the masked span, in the middle of a window
-    windows: int = 217  # of the test split, at most: all of it where the text is the default one
-
-
 def main(args):
     """Measure each length, print and store."""
     engines = {name: methods.load(name) for name in methods.METHODS}
     corpus = Corpus()
     experiment.check_text(corpus.alphabet, corpus.path, *engines.values())
     size = engines["gpt"].model.config.block_size
-    held_out = windows(corpus.test, size, most=args.windows)
-    position = torch.arange(size)
+    held_out = windows(corpus.test, size)
     rows = []
-    for length in args.lengths:
+    for length in LENGTHS:
         first = (size - length) // 2
-        written = (position >= first) & (position < first + length)
+        written = torch.zeros(size, dtype=torch.bool)
+        written[first : first + length] = True
         nats = {}  # (n,) by method, GPT first
         for (name, sees), order in WAYS.items():
             stop = size if sees == "both sides" else first + length
-            nats[name], passes = methods.path_nll(engines[name], held_out[:, :stop], written[:stop], order)
+            nll, passes = methods.path_nll(engines[name], held_out[:, :stop], written[:stop], order)
+            nats[name] = nll.numpy()
             difference = nats[name] - nats["gpt"]
-            low, high, _ = stats.mean_interval(difference.numpy())
-            calls = torch.as_tensor(passes).double().mean().item()
-            row = {"length": length, "module": name, "sees": sees, "calls": calls, "nats": nats[name].mean().item()}
-            rows.append(row | {"difference": difference.mean().item(), "low": low, "high": high})
+            low, high, _ = stats.mean_interval(difference)
+            row = {
+                "length": length,
+                "module": name,
+                "sees": sees,
+                "calls": np.asarray(passes).mean(),
+                "nats": nats[name].mean(),
+                "difference": difference.mean(),
+                "low": low,
+                "high": high,
+            }
+            rows.append(row)
     show(rows)
     args.write("infilling", {"rows": rows}, weights=[engine.weights for engine in engines.values()])
 

@@ -18,9 +18,10 @@ from torch.utils.flop_counter import FlopCounterMode
 import methods
 from benchmarks.output import Output as Args
 from benchmarks.output import show
+from benchmarks.shipped import describe
 from lab import cli
 from lab.measuring import plots, records
-from lab.model import checkpoint, machine
+from lab.model import machine
 from lab.model.corpus import Corpus, windows
 
 COMPARED = ("gpt", "diffusion", "diffusion_flow")  # the FLOP of attention with a mask of its own are not counted
@@ -38,34 +39,23 @@ def flop_of_window(method, config):
 
 def logged(name, corpus):
     """What a shipped training computed and where it ended, and its log with the compute spent at each step."""
-    method = methods.METHODS[name]
-    model, *_, made = checkpoint.load(checkpoint.default_path(name), method)
-    batch = made["recipe"]["batch_size"]
-    length = model.config.block_size
+    engine = methods.load(name)
+    method = engine.method
+    config = engine.model.config
+    made = describe(name)
     log = records.read_log(cli.ROOT / "results" / f"{name}_train.csv", ("step", "val_loss"))
-    log["flop"] = log["step"] * batch * flop_of_window(method, model.config)
-    held_out = windows(corpus.validation, length + 1, most=made["recipe"]["eval_windows"])
+    log["flop"] = log["step"] * made["batch"] * flop_of_window(method, config)
+    held_out = windows(corpus.validation, config.block_size + 1, most=method.recipe.eval_windows)
     row = {
         "module": name,
         "minutes": made["minutes"],
-        "windows": made["steps"] * batch,
-        "passes": made["steps"] * batch * length / len(corpus.train),
+        "windows": made["steps"] * made["batch"],
+        "passes": made["characters"] / len(corpus.train),
         "flop": log["flop"].max(),
         "val_loss": log["val_loss"].min(),
-        "calibrated": made["val_loss"],
-        "calibrated_now": method.nll(model, held_out).mean().item(),
+        "calibrated_now": method.nll(engine.model, held_out).mean().item(),
     }
     return row, log
-
-
-def draw(path, logs):
-    """A plot of losses over the compute of training; logs: of those that are COMPARED."""
-    x = "floating-point operations of training"
-    y = "nats per character of held-out text\n(GPT exact, others bound)"
-    with plots.figure(path, "Held-out loss of training", x, y) as axes:
-        plots.log_axes(axes)
-        for colour, name, log in zip(plots.COLOURS, COMPARED, logs, strict=False):
-            axes.plot(log["flop"][1:], log["val_loss"][1:], color=colour, marker="o", markersize=3, label=name)
 
 
 def main(args):
@@ -77,7 +67,12 @@ def main(args):
         row["val_loss_at_equal_flop"] = np.interp(least, log["flop"], log["val_loss"])
     show(rows)
     args.write("budgets", {"rows": rows})
-    draw(args.folder / "budgets_flop.png", logs)
+    x = "floating-point operations of training"
+    y = "nats per character of held-out text\n(GPT exact, others bound)"
+    with plots.figure(args.folder / "budgets_flop.png", "Held-out loss of training", x, y) as axes:
+        plots.log_axes(axes)
+        for name, log in zip(COMPARED, logs, strict=True):
+            axes.plot(log["flop"][1:], log["val_loss"][1:], "o-", markersize=3, label=name)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ import importlib
 import itertools
 import math
 import sys
-from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 
 import lab.start  # noqa: F401 (before PyTorch)
 
 import numpy as np
+import pandas as pd
 import torch
 from torch.nn import functional as F
 
@@ -26,61 +26,51 @@ from benchmarks.adapters.environments import PACKAGES, is_installed, run_in_its_
 from benchmarks.output import Output, show
 from lab import cli
 from lab.measuring import experiment, quality, records
-from lab.model import machine
-from lab.model.likelihood import ROWS
 
 START = (0.5, 0.3, 0.2)  # of the toy, a Markov chain of three symbols
 STEP = ((0.8, 0.1, 0.1), (0.2, 0.7, 0.1), (0.1, 0.3, 0.6))
+PASSES = (4, 16, 64)  # that a sampler is asked for
+PROMPT = 16  # known characters of the texts from the shipped weights
 BLIND = (50, 65)  # length and symbols for the network that knows nothing
 
 
 @dataclass(frozen=True, kw_only=True)
 class Args(Output):
     only: cli.comma_list(str) = ()  # packages, as the files of adapters/ are called; default all
-    passes: cli.comma_list(int) = (4, 16, 64)  # that a sampler is asked for
     texts: int = 64  # of 240 characters, from the shipped weights
-    draws: int = 4096  # from the toys; a quarter by packages that write one text at a time, 64 times as many for losses
+    draws: int = 4096  # from the toys; 64 times as many for losses
 
 
 def toy(length):
-    """All sequences of the toy (3^L, L) and their probabilities (3^L,)."""
+    """All sequences of the toy (3^L, L), their probabilities (3^L,), and the Network that knows them."""
     sequences = torch.cartesian_prod(*[torch.arange(3)] * length)
-    joint = torch.tensor(START)[sequences[:, 0]]
-    for i in range(length - 1):
-        joint = joint * torch.tensor(STEP)[sequences[:, i], sequences[:, i + 1]]
-    return sequences, joint
+    steps = torch.tensor(STEP)[sequences[:, :-1], sequences[:, 1:]]
+    joint = torch.tensor(START)[sequences[:, 0]] * steps.prod(1)
+    return sequences, joint, Network(partial(exact, sequences, joint), 3, length)
 
 
 def exact(sequences, joint, x):
     """The right answer by enumeration: log p of each symbol at each position, given what is known: (B, L, 3)."""
     fits = ((x[:, None] == sequences) | (x[:, None] == 3)).all(-1) * joint  # (B, 3^L)
     probs = torch.einsum("bs,slv->blv", fits, F.one_hot(sequences).float())
-    return (probs / probs.sum(-1, keepdim=True)).clamp(min=1e-30).log()
+    return F.normalize(probs, p=1, dim=-1).clamp(min=1e-30).log()
 
 
-def watch(net, sampler, x, rows):
-    """Let a sampler fill in x (B, L), `rows` of its texts at a time -> the texts (B, L), and what it did, means over texts.
+def watch(net, sampler, x):
+    """Let a sampler fill in a text (L,) -> the text, and what it did.
 
     passes: until the text no longer changes; left: masks that the last of them fills in; masks: at the end; known: share of
     the known characters that are kept, by chance some by a sampler that takes none.
     """
-    texts = []
-    figures = []
-    for part in x.split(rows):
-        net.shown.clear()
-        out = sampler(net, part.clone())
-        states = torch.stack([*torch.cat(net.shown).view(-1, *part.shape), out])  # (passes + 1, B, L)
-        changes = (states[1:] != states[:-1]).any(-1)  # (passes, B)
-        passes = (changes * torch.arange(1, len(states))[:, None]).amax(0)
-        masks = (states == net.mask).sum(-1)
-        before = masks[(passes - 1).clamp(min=0), torch.arange(len(part))]
-        left = (before - masks[-1]).clamp(min=0)
-        given = part != net.mask
-        kept = ((out == part) & given).sum(1) / given.sum(1).clamp(min=1)
-        figures.append(torch.stack((passes, left, masks[-1], kept)))
-        texts.append(out)
-    means = torch.cat(figures, 1).mean(1).tolist()
-    return torch.cat(texts), dict(zip(("passes", "left", "masks", "known"), means, strict=True))
+    net.shown.clear()
+    (out,) = sampler(net, x[None].clone())
+    states = torch.cat([*net.shown, out[None]])  # (passes + 1, L)
+    changes = (states[1:] != states[:-1]).any(1)
+    passes = int((changes * torch.arange(1, len(states))).max())
+    masks = (states == net.mask).sum(1)
+    left = (masks[passes - 1] - masks[-1]).clamp(min=0)
+    kept = (out == x)[x != net.mask].double().mean()
+    return out, {"passes": passes, "left": left.item(), "masks": masks[-1].item(), "known": kept.item()}
 
 
 def distance(texts, sequences, joint):
@@ -89,44 +79,35 @@ def distance(texts, sequences, joint):
     return ((shares - joint).abs().sum() + 1 - shares.sum()).item() / 2
 
 
-def quality_of(texts, engine, evaluator, prompt_len):
+def quality_of(texts, engine, evaluator):
     """Generative NLL and trigram entropy of the texts without a mask; None where all have one."""
     whole = [engine.alphabet.decode(text) for text in texts if (text < len(engine.alphabet)).all()]
     if not whole:
         return {"nll": None, "entropy": None}
-    nll = [quality.generative_nll(text, evaluator, prompt_len) for text in whole]
-    counts = Counter(gram for text in whole for gram in quality.grams(text[prompt_len:], 3))
-    entropy = quality.entropy(np.array([*counts.values()]))
-    return {"nll": np.mean(nll), "entropy": entropy}
-
-
-def shipped(texts):
-    """A Network of diffusion.pt, a canvas of so many texts, its engine and the evaluator."""
-    engine = methods.load("diffusion")
-    evaluator = methods.load(path=experiment.EVALUATOR)
-    predict = torch.inference_mode()(lambda x: torch.cat([engine.model(part) for part in x.split(ROWS)]))
-    mask = len(engine.alphabet)
-    prompt = engine.alphabet.encode(engine.prompt(16))
-    canvas = F.pad(prompt, (0, 240), value=mask).repeat(texts, 1)
-    return Network(predict, mask, 256), canvas, engine, evaluator
+    nll = [quality.generative_nll(text, evaluator, PROMPT) for text in whole]
+    trigrams = pd.Series([gram for text in whole for gram in quality.grams(text[PROMPT:], 3)])
+    return {"nll": np.mean(nll), "entropy": quality.entropy(trigrams.value_counts().to_numpy())}
 
 
 def samplers(adapter, args):
     """A row for each sampler and number of passes."""
-    rows = getattr(adapter, "ROWS", 10**6)
-    draws = args.draws // 4 if hasattr(adapter, "ROWS") else args.draws
-    net, canvas, engine, evaluator = shipped(args.texts)
-    for (name, sampler), n in itertools.product(adapter.SAMPLERS.items(), args.passes):
+    engine = methods.load("diffusion")
+    evaluator = methods.load(path=experiment.EVALUATOR)
+    mask = len(engine.alphabet)
+    net = Network(torch.inference_mode()(engine.model), mask, 256)
+    canvas = F.pad(engine.alphabet.encode(engine.prompt(PROMPT)), (0, 240), value=mask)
+    together = getattr(adapter, "ROWS", args.draws)  # texts of the toy
+    for (name, sampler), n in itertools.product(adapter.SAMPLERS.items(), PASSES):
         torch.manual_seed(0)
         sample = partial(sampler, n=n)
         row = {"sampler": name, "asked": n}
         for length in (2, 3):
-            sequences, joint = toy(length)
-            net_of_toy = Network(partial(exact, sequences, joint), 3, length)
-            texts, _ = watch(net_of_toy, sample, torch.full((draws, length), 3), rows)
-            row[f"tv_{length}"] = distance(texts, sequences, joint)
-        texts, did = watch(net, sample, canvas, rows)
-        row |= did | quality_of(texts, engine, evaluator, 16)
+            sequences, joint, net_of_toy = toy(length)
+            masked = torch.full((args.draws, length), 3)
+            drawn = torch.cat([sample(net_of_toy, part) for part in masked.split(together)])
+            row[f"tv_{length}"] = distance(drawn, sequences, joint)
+        texts, did = zip(*(watch(net, sample, canvas) for _ in range(args.texts)), strict=True)
+        row |= pd.DataFrame(did).mean().to_dict() | quality_of(texts, engine, evaluator)
         show([row])
         yield row
 
@@ -141,11 +122,10 @@ def losses(adapter, args):
     """
     for name, loss in getattr(adapter, "LOSSES", {}).items():
         torch.manual_seed(0)
-        sequences, joint = toy(2)
+        sequences, joint, net = toy(2)
         entropy = torch.special.entr(joint).sum() / 2
         texts = sequences[joint.multinomial(64 * args.draws, replacement=True)]
-        value = loss(Network(partial(exact, sequences, joint), 3, 2), texts)
-        row = {"loss": name, "toy": (value / entropy).item()} | blind(loss, args.draws)
+        row = {"loss": name, "toy": (loss(net, texts) / entropy).item()} | blind(loss, args.draws)
         show([row])
         yield row
 
@@ -157,19 +137,17 @@ def blind(loss, texts):
 
     def predict(x):
         equal.append(torch.zeros(*x.shape, V, requires_grad=True))
-        return equal[-1] * 1.0
+        return equal[-1]
 
     x0 = torch.randint(V, (texts, length))
     net = Network(predict, V, length)
     value = loss(net, x0)
-    logits, made = net.given
-    changes = "logits" if logits._version > made else ""
     gradient = torch.cat(torch.autograd.grad(value, equal))  # (texts, length, V)
     masked = torch.cat(net.shown) == V
     target = gradient.abs().argmax(-1, keepdim=True)  # the gradient is w (1 / V - 1) there, w / V elsewhere
     weight = -gradient.gather(-1, target)[..., 0] * masked.numel() / (1 - 1 / V)
     share = masked.float().mean(1, keepdim=True)
-    row = {"blind": value.item() / math.log(V), "changes": changes}
+    row = {"blind": value.item() / math.log(V)}
     for percent in (10, 50, 90):
         near = masked & ((share - percent / 100).abs() < 0.05)
         row[f"at_{percent}"] = (weight * near).mean().item() / 0.1
@@ -184,8 +162,8 @@ def main(args):
             run_in_its_own(name)
             continue
         adapter = importlib.import_module(f"benchmarks.adapters.{name}")
-        row = {"pinned": PACKAGES[name], "settings": vars(args)} | machine.versions()
-        row |= {"samplers": list(samplers(adapter, args)), "losses": list(losses(adapter, args))}
+        row = records.stamp(args) | {"pinned": PACKAGES[name]}
+        row |= {"samplers": [*samplers(adapter, args)], "losses": [*losses(adapter, args)]}
         known = records.read_json(path)["packages"] if path.exists() else {}
         args.write("peers", {"packages": known | {name: row}})
 

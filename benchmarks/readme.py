@@ -36,10 +36,16 @@ class Args:
 
 
 class Cell(string.Formatter):
-    """Patterns of cells, with a number format of their own: `digits`, at least three of them."""
+    """Patterns of cells, with a number format of their own: `digits`, at least three of them.
+
+    A list has its values side by side, or one for all.
+    """
 
     def format_field(self, value, spec):
         """A value in Python's formats, or in that one."""
+        if isinstance(value, list):
+            values = ["–" if each is None else self.format_field(each, spec) for each in value]
+            return " / ".join(values if len({*values}) > 1 else values[:1])
         if spec == "digits":
             return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
         return super().format_field(value, spec)
@@ -71,7 +77,7 @@ def render(page):
         texts = [f"$ uv run {each['command']}\n{each['text']}\n" for each in tables.results("shipped")["samples"]]
         return f"<!-- samples -->\n```text\n{''.join(texts)}```\n<!-- end -->"
 
-    summary = {row["name"]: row for row in tables.summary()} if re.search(SENTENCE, page) else {}
+    summary = {row["name"]: row for row in tables.summary()}
     for place, text in ((TABLE, table), (SENTENCE, sentence), (SAMPLES, samples)):
         page = re.sub(place, text, page)
     return page

@@ -17,6 +17,7 @@ import itertools
 import re
 import sys
 import time
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -38,26 +39,24 @@ from lab.measuring import experiment, plots, stats, trials
 from lab.measuring.calibration import reliability
 from lab.model import checkpoint
 from lab.model.corpus import Corpus, windows
-from lab.model.likelihood import ROWS
 from lab.progress import Bar
 
 KINDS = ("scattered", "spans", "line ends")
-SEARCH = "GPT, both sides"
 BASELINE = "diffusion, spaced"
 SPACED = {"cool_to": 1.0, "spacing": 8}
-WAYS = {  # of each method without a search: its settings
+SAMPLERS = {  # of each method: settings
     "diffusion": {BASELINE: SPACED, "diffusion, one pass": SPACED | {"spacing": 0}},
     "diffusion_flow": {"flow model, spaced": SPACED},
     "streams": {"one stream": {"streams": 1}},
 }
+GPT_SEARCHES = {"GPT, left side": 1, "GPT, both sides": 16}  # texts that each keeps
+NGRAM_WIDTH = 64  # texts that the search of n-grams keeps
 
 
 @dataclass(frozen=True, kw_only=True)
 class Args(Output):
     windows: int = 96  # of the test split, as long as the models' own
-    searched: int = 24  # of these, for what takes long: the search of GPT
     shares: cli.comma_list(float) = (0.05, 0.15, 0.3, 0.5)  # of the characters, that are missing
-    width: int = 16  # texts that a search of GPT keeps; that of n-grams keeps four times as many
     data: Path | None = None  # UTF-8 text; default Tiny Shakespeare
     weights: cli.comma_list(Path) = tuple(map(checkpoint.default_path, methods.METHODS))  # each of a method of its own
     name: str = "restoring"  # of the files that it writes
@@ -80,9 +79,9 @@ def damage(text, kind, share, rng):
     return masked
 
 
-def by_search(alphabet, width, scorer, text, masked):
-    """A text restored by beam search, and the passes that took. scorer: makes the log_probs of `beam_search`."""
-    restored = beam_search(scorer(), alphabet.encode(text), masked, width)
+def by_search(alphabet, log_probs, width, text, masked):
+    """A text restored by beam search, and the passes that took. log_probs, width: of `beam_search`."""
+    restored = beam_search(log_probs, alphabet.encode(text), masked, width)
     return alphabet.decode(restored), int(masked.sum()) + 1
 
 
@@ -94,83 +93,77 @@ def by_sampler(engine, settings, text, masked):
     return sample.text, sample.nfe
 
 
-def ways(engines, corpus, width):
+def ways(engines, corpus):
     """Yields (name, way) of restoring: a way takes a text and what is masked of it, and returns it restored, and passes."""
     for engine in engines:
-        for name, settings in WAYS.get(engine.name, {}).items():
+        for name, settings in SAMPLERS.get(engine.name, {}).items():
             yield name, partial(by_sampler, engine, settings)
         if engine.name == "gpt":
-            for sees, kept in (("left side", 1), ("both sides", width)):
-                yield f"GPT, {sees}", partial(by_search, engine.alphabet, kept, partial(gpt_scorer, engine.model, kept))
+            for name, width in GPT_SEARCHES.items():
+                yield name, partial(by_search, engine.alphabet, gpt_scorer(engine.model, width), width)
     ngrams = NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6)
-    yield "n-grams, both sides", partial(by_search, corpus.alphabet, 4 * width, lambda: partial(by_ngrams, ngrams))
+    yield "n-grams, both sides", partial(by_search, corpus.alphabet, partial(by_ngrams, ngrams), NGRAM_WIDTH)
 
 
 def shares_right(text, restored, masked):
     """Of the missing characters, and of the words that lack some, the shares that are right."""
-    same = torch.tensor([a == b for a, b in zip(text, restored, strict=True)])
+    same = np.array([*text]) == np.array([*restored])
     words = [slice(*word.span()) for word in re.finditer(r"\S+", text)]
-    right = [same[word].all().item() for word in words if masked[word].any()]
-    return same[masked].double().mean().item(), np.mean(right or [True])  # a gap between words
+    right = [same[word].all() for word in words if masked[word].any()]
+    return same[masked].mean(), np.mean(right or [True])  # a gap between words
 
 
-def measure(texts, kind, share, ways, searched):
+def measure(texts, kind, share, ways):
     """A row for each way of restoring these damaged texts: means, the interval of the share of right characters, and its
-    difference from the baseline, paired.
-
-    searched: how many of the texts the search of GPT restores.
-    """
+    difference from the baseline, paired."""
     rng = generator(kind, share)
-    rows = []
-    for n, text in enumerate(texts):
+    found = defaultdict(list)  # figures of each text by way
+    for text in texts:
         Bar.shown.show(Bar.shown.completed + 1, f"restoring {kind}, {share:.0%}")
         masked = damage(text, kind, share, rng)
         for name, way in ways if masked.any() else ():
-            if n < searched or name != SEARCH:
-                began = time.perf_counter()
-                restored, passes = way(text, masked)
-                seconds = time.perf_counter() - began
-                rows.append([n, name, *shares_right(text, restored, masked), passes, seconds])
-    columns = ["text", "method", "right", "words", "passes", "seconds"]
-    table = pd.DataFrame(rows, columns=columns).set_index("text")
-    of_methods = dict(list(table.groupby("method", sort=False)))
-    for name, found in of_methods.items():
-        row = {"kind": kind, "share": share, "method": name, "texts": len(found)}
-        row |= found.mean(numeric_only=True).to_dict() | spread("right", found["right"])
-        if name != BASELINE and BASELINE in of_methods:
-            row |= spread("difference", (found["right"] - of_methods[BASELINE]["right"]).dropna())
-        yield row
+            began = time.perf_counter()
+            restored, passes = way(text, masked)
+            seconds = time.perf_counter() - began
+            found[name].append((*shares_right(text, restored, masked), passes, seconds))
+    for name, figures in found.items():
+        right, words, passes, seconds = np.transpose(figures)
+        row = {"kind": kind, "share": share, "method": name, "texts": len(right)} | spread("right", right)
+        if name != BASELINE and BASELINE in found:
+            row |= spread("difference", right - np.transpose(found[BASELINE])[0])
+        yield row | {"words": words.mean(), "passes": passes.mean(), "seconds": seconds.mean()}
 
 
 def spread(name, values):
-    """The mean of values, one of each text, with its interval."""
-    low, high, _ = stats.mean_interval(values.to_numpy())
+    """The mean of values (n,), one of each text, with its interval."""
+    low, high, _ = stats.mean_interval(values)
     return {name: values.mean(), f"{name}_low": low, f"{name}_high": high}
 
 
 @torch.no_grad()
 def predictions(engine, texts, kind, share):
-    """What a masked model makes of the characters that damaged texts (n, T) lack, given the known ones alone.
+    """What a masked model makes of each character that damaged texts lack, given the known ones alone.
 
-    Returns of each its text, the probability of the likeliest character, and whether that is right.
+    Yields the number of the text, the probability of the likeliest character, and whether that is right.
     """
     rng = generator(kind, share)
-    masked = torch.stack([damage(engine.alphabet.decode(text), kind, share, rng) for text in texts])
-    hidden = texts.masked_fill(masked, len(engine.alphabet))
-    found = [probabilities(engine.model(x), temp=1).max(-1) for x in hidden.split(ROWS)]
-    likeliest, idx = map(torch.cat, zip(*found, strict=True))
-    return masked.nonzero()[:, 0], likeliest[masked], (idx == texts)[masked]
+    for n, text in enumerate(texts):
+        masked = damage(text, kind, share, rng)
+        idx = engine.alphabet.encode(text)
+        hidden = idx.masked_fill(masked, len(engine.alphabet))
+        likeliest, guess = probabilities(engine.model(hidden[None])[0, masked], temp=1).max(-1)
+        right = guess == idx[masked]
+        yield from zip(itertools.repeat(n), likeliest.tolist(), right.tolist())
 
 
 def draw(found, folder, name):
     """The share right over the share missing, a line for each way; and the reliability."""
+    rows = pd.DataFrame(found["rows"])
     x, y = "share of the characters missing", "share of them right"
     with plots.panels(folder / f"{name}.png", KINDS, x, y) as panels:
         for kind, axes in zip(KINDS, panels, strict=True):
-            of_methods = stats.grouped([row for row in found["rows"] if row["kind"] == kind], "method")
-            for (method, rows), colour in zip(of_methods.items(), (*plots.COLOURS, "black", "grey")):
-                plots.scatter(axes, rows, "share", "right", colour, size=12)
-                axes.plot("share", "right", data=pd.DataFrame(rows), color=colour, label=method)
+            for method, line in rows[rows["kind"] == kind].groupby("method", sort=False):
+                plots.scatter(axes, line, "share", "right", method, ".-")
     if "reliability" in found:
         x, y = "probability of the likeliest character", "share of these characters that are right"
         with plots.figure(folder / f"{name}_reliability.png", "Is a probability what it says?", x, y) as axes:
@@ -185,19 +178,16 @@ def main(args):
     experiment.check_text(corpus.alphabet, corpus.path, *engines)
     size = min(engine.model.config.block_size for engine in engines)
     texts = [*map(corpus.alphabet.decode, windows(corpus.test, size, every=size, most=args.windows))]
-    found = [*ways(engines, corpus, args.width)]
+    found = [*ways(engines, corpus)]
     cases = [*itertools.product(KINDS, args.shares)]
-    rows = []
     with Bar("restoring", len(texts) * len(cases), unit="texts"):
-        for kind, share in cases:
-            rows += measure(texts, kind, share, found, args.searched)
+        rows = [row for case in cases for row in measure(texts, *case, found)]
     show(rows)
     result = {"rows": rows}
-    tokens = windows(corpus.test, size, every=size)  # all of them
     for engine in engines:
         if engine.name == "diffusion":
-            told = zip(*(predictions(engine, tokens, *case) for case in cases), strict=True)
-            result["reliability"], result["calibration"] = reliability(*map(torch.cat, told), len(tokens))
+            told = [row for case in cases for row in predictions(engine, texts, *case)]
+            result["reliability"], result["calibration"] = reliability(*np.transpose(told), len(texts))
     args.write(args.name, result, weights=[engine.weights for engine in engines])
     draw(result, args.folder, args.name)
 

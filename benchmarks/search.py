@@ -38,9 +38,9 @@ def gpt_scorer(model, width):
     cache = Cache(model.config, width, like=model.lm_head.weight)
 
     def log_probs(texts, first, parents):
-        n = cache.length
-        for held in (cache.keys[..., :n, :], cache.values[..., :n, :], cache.inputs[:, :, : cache.conv_pad + n]):
-            held.copy_(held.index_select(1, parents))
+        cache.length = first - 1  # 0 when a text begins
+        for held in (cache.keys, cache.values, cache.inputs):
+            held.copy_(held[:, parents])
         return model(texts[:, first - 1 :], cache).double().log_softmax(-1)
 
     return log_probs

@@ -42,11 +42,8 @@ def samples():
 
 
 def main(args):
-    """Read what the weights say of themselves, let them write, print and store."""
-    written = list(samples())
-    for sample in written:
-        print("{command}:\n{text}\n".format_map(sample))
-    args.write("shipped", {"rows": [describe(name) for name in SHIPPED], "samples": written})
+    """Read what the weights say of themselves, let them write, store."""
+    args.write("shipped", {"rows": [describe(name) for name in SHIPPED], "samples": [*samples()]})
 
 
 if __name__ == "__main__":

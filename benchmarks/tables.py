@@ -31,16 +31,6 @@ MEASURES = {  # those that the pages compare
     "copied_share": "copied share",
     "distance": "distance",
 }
-SAMPLERS = {  # what benchmarks.peers finds of each sampler
-    "passes": "{:.0f}",
-    "left": "{:.0f}",
-    "masks": "{:.0f}",
-    "known": "{:.0%}",
-    "tv_2": "{:.2f}",
-    "tv_3": "{:.2f}",
-    "nll": "{:.2f}",
-    "entropy": "{:.1f}",
-}
 
 
 def results(name):
@@ -50,43 +40,35 @@ def results(name):
     return records.read_json(found[0])
 
 
-def pivot(rows, index, column):
-    """One row for each combination of the index columns; in it are the rows that have it, by their value in `column`."""
-    groups = stats.grouped(rows, *index).values()
-    return [group[0] | {row[column]: row for row in group} for group in groups]
+def pivot(source, index, columns, share=None):
+    """One row for each combination of the index columns; in it are the rows that have it, by their other columns.
+
+    share: of the missing characters, where there are several.
+    """
+    found = [row for row in rows(source) if row.get("share") == share]
+    groups = stats.grouped(found, *index).values()
+    return [group[0] | {", ".join(map(row.get, columns)): row for row in group} for group in groups]
 
 
-def likelihood():
-    """Held-out text: a row for each model and measure, which holds the splits."""
-    return pivot(results("likelihood")["rows"], ("module", "measure"), "part")
-
-
-def infilling():
-    """Masked spans: a row for each length, which holds what each model makes of it."""
-    rows = [row | {"who": f"{row['module']}, {row['sees']}"} for row in results("infilling")["rows"]]
-    return pivot(rows, ("length",), "who")
-
-
-def restored(file):
-    """Text that lacks 15 % of its characters: a row for each method, which holds what it restores of each kind of damage."""
-    rows = [row for row in results(file)["rows"] if row["share"] == 0.15]
-    return pivot(rows, ("method",), "kind")
+def held_out(file):
+    """(model, nats per character) of the test split in non-overlapping windows."""
+    for row in results(file)["rows"]:
+        if row["part"] == "test split" and "non-overlapping" in row["measure"]:
+            yield row["module"], row["nats"]
 
 
 def seeds():
     """Trainings at a twentieth of the budget: a row for each method, with the mean and the extremes of what its seeds reach."""
     found = defaultdict(lambda: defaultdict(list))
-    for row in results("seeds/likelihood")["rows"]:
-        if row["part"] == "test split" and "non-overlapping" in row["measure"]:
-            found[row["module"]]["nats"].append(row["nats"])
+    for method, nats in held_out("seeds/likelihood"):
+        found[method]["nats"].append(nats)
     for row in results("seeds")["matched"]:
         method, _, _ = row["name"].rpartition("_")
         found[method][f"at {row['entropy']:.0f} bits"].append(row["generative_nll"])
-    spread = "{:.3f} ({:.3f} to {:.3f})"
     for method, figures in found.items():
         row = {"method": method, "trainings": len(figures["nats"])}
         for key, values in figures.items():
-            row[key] = spread.format(np.mean(values), min(values), max(values))
+            row[key] = f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
             row[f"spread {key}"] = max(values) - min(values)
         yield row
 
@@ -94,9 +76,10 @@ def seeds():
 def differences(name, comparison=None):
     """Paired differences between two sets of texts, from a script's summary."""
     found = results(name)
-    rows = found["differences"][comparison] if comparison else found["differences"]
-    shown = [row for row in rows if row["measure"] in MEASURES]
-    return [row | {"name": MEASURES[row["measure"]], "real": found["real_text"].get(row["measure"])} for row in shown]
+    for row in found["differences"][comparison] if comparison else found["differences"]:
+        measure = row["measure"]
+        if measure in MEASURES:
+            yield row | {"name": MEASURES[measure], "real": found["real_text"].get(measure)}
 
 
 def two_stage_grid():
@@ -109,14 +92,14 @@ def two_stage_grid():
             yield row | {"settings": f"draft {row['draft_threshold']}", "verdict": verdict}
 
 
-def configurations(family=""):
-    """The configurations of the frontier: costs at the middle entropy, or where they come nearest; NLL at each.
+def of_frontier(found, only):
+    """The configurations of a frontier: costs at the middle entropy, or where they come nearest; NLL at each; real text.
 
-    family: of FAMILIES, default all.
+    found: what benchmarks.frontier wrote; only: regular expression that the names contain.
     """
-    found = results("frontier")
-    rows = {}
     entropies = found["settings"]["entropies"]
+    once = "{generative_nll:.3f} at {trigram_entropy:.1f} bits"
+    rows = {}
     for row in found["matched"]:
         mine = rows.setdefault(row["name"], row | {"jsd_4": None})
         if row["entropy"] == middle(entropies):
@@ -125,53 +108,54 @@ def configurations(family=""):
         mine[f"at {row['entropy']:.0f} bits"] = spread.format_map(row)
     for row in found["points"]:
         if row["name"] not in rows:  # one temperature only
-            once = "{generative_nll:.3f} at {trigram_entropy:.1f} bits".format_map(row)
-            rows[row["name"]] = row | {"jsd_4": None, f"at {entropies[-1]:.0f} bits": once}
+            rows[row["name"]] = row | {"jsd_4": None, f"at {entropies[-1]:.0f} bits": once.format_map(row)}
     for row in found["seconds"]:
         alone = "compiled" if row["compiled"] else "eager"
-        rows[row["name"]][alone if row["batch"] == 1 else "together"] = row["seconds"]
+        if row["name"] in rows:  # they may be of another run
+            rows[row["name"]][alone if row["batch"] == 1 else "together"] = row["seconds"]
     real = found["real_text"]
-    own = "{generative_nll:.3f} at {trigram_entropy:.1f} bits".format_map(real)
-    rows["real text"] = {"name": "real text", "jsd_4": real["jsd_4"], "bits": real["trigram_entropy"]}
-    rows["real text"][f"at {max(entropies):.0f} bits"] = own
-    only = FAMILIES.get(family, "")
-    return [row for name, row in rows.items() if name == "real text" or re.search(only, name)]
+    own = {"name": "real text", "jsd_4": real["jsd_4"], "bits": real["trigram_entropy"]}
+    own[f"at {max(entropies):.0f} bits"] = once.format_map(real)
+    return [*(row for name, row in rows.items() if re.search(only, name)), own]
+
+
+def configurations(family=""):
+    """Those of the shipped weights; family: of FAMILIES, default all."""
+    return of_frontier(results("frontier"), FAMILIES.get(family, ""))
 
 
 def differences_at_entropy(family):
     """Differences in generative NLL between pairs of a family at equal diversity, and their forward passes."""
-    only = FAMILIES[family]
-    matched = {(row["name"], row["entropy"]): row for row in results("frontier")["matched"]}
-    entropies = sorted({entropy for _, entropy in matched})
-    for other, names in PAIRS.items():
-        for name in names:
-            row = {"pair": f"{name}, minus {other}"}
-            for bits in entropies:
-                mine = matched.get((name, bits), {})
-                if f"minus {other}" in mine:
-                    row[f"at {bits:.0f} bits"] = "{:+.2f} ({:+.2f} to {:+.2f})".format(*mine[f"minus {other}"])
-                    row[f"calls at {bits:.0f}"] = f"{mine['nfe']:.0f} and {matched[other, bits]['nfe']:.0f}"
-            reached = len(row) > 1  # one of the entropies, by both
-            if reached and re.search(only, name) and re.search(only, other):
-                yield row
+    members = {row["name"] for row in configurations(family)}
+    found = results("frontier")["matched"]
+    passes = {(row["name"], row["entropy"]): row["nfe"] for row in found}
+    pairs = [(name, other) for other, names in PAIRS.items() for name in names if {name, other} <= members]
+    for name, other in pairs:
+        row = {"pair": f"{name}, minus {other}"}
+        for mine in found:
+            if mine["name"] == name and f"minus {other}" in mine:
+                bits = mine["entropy"]
+                row[f"at {bits:.0f} bits"] = "{:+.2f} ({:+.2f} to {:+.2f})".format(*mine[f"minus {other}"])
+                row[f"calls at {bits:.0f}"] = f"{mine['nfe']:.0f} and {passes[other, bits]:.0f}"
+        if len(row) > 1:  # both reach one of the entropies
+            yield row
 
 
 def summary():
     """What README compares, with all that is known of it."""
     found = {row["name"]: row for row in configurations()}
     made = {row["weights"]: row for row in results("shipped")["rows"]}
-    for row in likelihood():  # the first of a model: non-overlapping windows
-        made[row["module"]].setdefault("nats", row["test split"]["nats"])
-    for row in results("infilling")["rows"]:
-        if row["module"] == "gpt" or row["sees"] == "both sides":
-            made[row["module"]][f"gap of {row['length']}"] = row["nats"]
+    for name, nats in held_out("likelihood"):
+        made[name]["nats"] = nats
+    one_character, *_ = rows("infilling")
+    made["gpt"]["gap of 1"] = one_character["gpt, left side"]["nats"]
+    made["diffusion"]["gap of 1"] = one_character["diffusion, both sides"]["nats"]
     for row in results("budgets")["rows"]:
         made[row["module"]].update(row)
-    restored_by = {}
-    for row in restored("restoring"):
-        restored_by[row["method"]] = {f"restored_{key}": value for key, value in row["scattered"].items()}
-    made["gpt"] |= restored_by["GPT, both sides"]
-    made["diffusion"] |= restored_by["diffusion, spaced"] | {"n-grams": restored_by["n-grams, both sides"]}
+    scattered = {row["method"]: row["scattered"] for row in rows("restoring")}
+    made["diffusion"]["restored_right"] = scattered["diffusion, spaced"]["right"]
+    ngrams = scattered["n-grams, both sides"]
+    made["diffusion"]["n-grams"] = {f"restored_{key}": value for key, value in ngrams.items()}
     for row in seeds():
         made[row["method"]] |= {key: value for key, value in row.items() if key.startswith("spread")}
     made["diffusion_flow"]["off"] = found["flow off, spacing 8, cooled"]
@@ -189,22 +173,18 @@ def peers(part):
 
 
 def samplers():
-    """A row for each sampler; a cell has a figure for each number of passes, or one for all."""
+    """A row for each sampler, whose cells list what it is for each number of passes."""
     for runs in stats.grouped(peers("samplers"), "package", "sampler").values():
-        cells = {}
-        for key, form in SAMPLERS.items():
-            figures = ["–" if run[key] is None else form.format(run[key]) for run in runs]
-            cells[key] = figures[0] if len({*figures}) == 1 else " / ".join(figures)
-        yield runs[0] | cells
+        yield {key: [run[key] for run in runs] for key in runs[0]}
 
 
 ROWS = {
     "summary": (summary,),
-    "likelihood": (likelihood,),
+    "likelihood": (pivot, "likelihood.rows", ("module", "measure"), ("part",)),
     "seeds": (seeds,),
-    "infilling": (infilling,),
-    "restoring": (restored, "restoring"),
-    "tang": (restored, "restoring_tang"),
+    "infilling": (pivot, "infilling.rows", ("length",), ("module", "sees")),
+    "restoring": (pivot, "restoring.rows", ("method",), ("kind",), 0.15),
+    "tang": (pivot, "restoring_tang.rows", ("method",), ("kind",), 0.15),
     "two_stage": (differences, "two_stage/diffusion_*/summary"),
     "two_stage_grid": (two_stage_grid,),
     "flow_spaced": (differences, "flow_spaced/*/summary", "flow - baseline"),

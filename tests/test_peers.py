@@ -6,7 +6,6 @@ Without the group those that need a package skip.
 """
 
 import importlib
-from functools import partial
 from importlib import metadata
 from types import SimpleNamespace
 
@@ -17,7 +16,7 @@ from test_house import ROOT, code_lines, tree
 
 from benchmarks import output, peers
 from benchmarks.adapters import Network, environments
-from benchmarks.peers import distance, exact, toy, watch
+from benchmarks.peers import distance, toy, watch
 from lab import cli
 from lab.cli import UserError
 from lab.decoding.unmasking import within_budget
@@ -37,12 +36,10 @@ def adapter(name, module):
 def drawn(sampler, passes):
     """How far a sampler's texts of two positions lie from its law: to fill in both in one pass, or one given the other."""
     torch.manual_seed(0)
-    sequences, joint = toy(2)
-    net = Network(partial(exact, sequences, joint), 3, 2)
-    texts, did = watch(net, partial(sampler, n=passes), torch.full((DRAWS, 2), 3), DRAWS)
+    sequences, joint, net = toy(2)
+    texts = sampler(net, torch.full((DRAWS, 2), 3), n=passes)
     alone = joint.view(3, 3).sum(1)[sequences[:, 0]] * joint.view(3, 3).sum(0)[sequences[:, 1]]
     together = 1 / passes
-    assert did["masks"] == 0
     return distance(texts, sequences, together * alone + (1 - together) * joint)
 
 
@@ -65,7 +62,7 @@ def test_flow_matching_s_solver_comes_to_the_toy_s_probabilities():
 
 def test_to_keep_the_surest_draws_is_another_law():
     """LLaDA's rule with one position a pass, as docs/peers.md tells it: by enumeration, and as diffusers draws."""
-    sequences, joint = toy(2)
+    sequences, joint, net = toy(2)
     pair = joint.view(3, 3)
     first, second, law = pair.sum(1), pair.sum(0), torch.zeros(3, 3)
     for a in range(3):
@@ -77,9 +74,7 @@ def test_to_keep_the_surest_draws_is_another_law():
     assert (pair[0, 0].item(), law[0, 0].item()) == (pytest.approx(0.4), pytest.approx(0.6))
     refine = adapter("diffusers", "diffusers").SAMPLERS["BlockRefinement"]
     torch.manual_seed(0)
-    net = Network(partial(exact, sequences, joint), 3, 2)
-    texts, _ = watch(net, partial(refine, n=2), torch.full((DRAWS, 2), 3), DRAWS)
-    assert distance(texts, sequences, law.flatten()) < 0.035
+    assert distance(refine(net, torch.full((DRAWS, 2), 3), n=2), sequences, law.flatten()) < 0.035
 
 
 @pytest.mark.parametrize(
@@ -130,32 +125,28 @@ def test_what_a_sampler_does_is_seen():
             x[:, -1] = 3
         return x
 
-    x = torch.full((2, 6), 3)
-    x[:, 0] = 1
     net = Network(lambda x: torch.zeros(*x.shape, 3), 3, 6)
-    texts, did = watch(net, sampler, x, rows=1)
-    assert texts.tolist() == [[0, 1, 1, 1, 1, 3]] * 2
+    text, did = watch(net, sampler, torch.tensor([1, 3, 3, 3, 3, 3]))
+    assert text.tolist() == [0, 1, 1, 1, 1, 3]
     assert did == {"passes": 2, "left": 0, "masks": 1, "known": 0}
-    sequences, joint = toy(2)
+    sequences, joint, _ = toy(2)
     assert distance(torch.tensor([[0, 3], [0, 0]]), sequences, joint) == pytest.approx(1 - min(joint[0].item(), 0.5))
 
 
 def test_what_weighs_in_a_loss_is_seen():
-    """A loss in place, negative for every second text, that counts known positions a tenth."""
+    """A loss that is negative for every second text and counts known positions a tenth."""
 
     def loss(net, x0):
         xt = x0.clone()
         xt[: len(x0) // 2, :5] = net.mask
         xt[len(x0) // 2 :, :45] = net.mask
-        logits = net(xt)[..., :-1].mul_(1.0)
-        nll = torch.nn.functional.cross_entropy(logits.mT, x0, reduction="none")
+        nll = torch.nn.functional.cross_entropy(net(xt)[..., :-1].mT, x0, reduction="none")
         weight = torch.where(xt == net.mask, 1.0, 0.1)
         weight[::2] *= -1
         return (nll * weight).mean()
 
     row = peers.blind(loss, 8)
     assert row["blind"] == pytest.approx(0, abs=1e-6)
-    assert row["changes"] == "logits"
     assert [row["at_10"], row["at_90"], row["visible"]] == pytest.approx([0, 0, 0], abs=1e-6)
 
 
@@ -163,9 +154,10 @@ def test_a_package_is_measured_and_the_others_stay(own_root, monkeypatch, capsys
     monkeypatch.setattr(output, "ROOT", own_root)
     ours, path = adapter("tiny_diffusion", "torch"), own_root / "benchmark_reports" / "peers.json"
     monkeypatch.setattr(ours, "SAMPLERS", {name: ours.SAMPLERS[name] for name in ("ancestral", "spacing 8")})
+    monkeypatch.setattr(peers, "PASSES", (2,))
     path.parent.mkdir()
     records.write_json(path, {"packages": {"diffusers": {}}})
-    flags = ["--only", "tiny_diffusion", "--texts", "1", "--draws", "8", "--passes", "2"]
+    flags = ["--only", "tiny_diffusion", "--texts", "1", "--draws", "8"]
     assert cli.run(peers.main, peers.Args, flags) == 0
     packages = records.read_json(path)["packages"]
     assert packages.keys() == {"diffusers", "tiny_diffusion"}

@@ -24,7 +24,6 @@ class Network(nn.Module):
         self.config = Config(vocab_size=mask, block_size=length)
         self.lm_head = nn.Linear(1, 1)  # samplers ask parameters for their device
         self.shown = []  # x of each forward pass
-        self.given = None  # the last logits, and their version
 
     def forward(self, x, *ignored, sure=False, **more):
         """Logits (B, L, V + 1), whose last is never; sure: known characters are certain. Times and masks are ignored."""
@@ -33,8 +32,6 @@ class Network(nn.Module):
         if sure:
             certain = torch.full_like(logits, NEVER).scatter(-1, x[..., None], 0.0)
             logits = torch.where((x == self.mask)[..., None], logits, certain)
-        if logits.requires_grad:
-            self.given = logits, logits._version
         return logits
 
 

@@ -15,20 +15,17 @@ def reliability(cluster, probability, right, clusters):
 
     cluster: (n,) which of the `clusters` a prediction belongs to, from 0; probability, right: (n,).
     """
-    weights = stats.leave_one_out(clusters)
     sums = []
     for each in (None, probability, right):
         table, _, _ = np.histogram2d(cluster, probability, (clusters, BINS), ((0, clusters), (0, 1)), weights=each)
-        sums.append(weights @ table)
+        sums.append(stats.leave_one_out(clusters) @ table)
     number, expected, right = sums  # (1 + clusters, BINS) each
     rows = []
     for k in np.flatnonzero(number.min(0)):
-        said = expected[:, k] / number[:, k]
         share = right[:, k] / number[:, k]
         low, high, _ = stats.interval(share)
-        row = {"probability": said[0], "predictions": int(number[0, k])}
-        rows.append(row | {"right": share[0], "right_low": low, "right_high": high})
+        mean = expected[0, k] / number[0, k]
+        rows.append({"probability": mean, "right": share[0], "right_low": low, "right_high": high})
     error = abs(expected - right).sum(1) / number.sum(1)
     low, high, _ = stats.interval(error)
-    whole = {"predictions": len(probability), "error": error[0]}
-    return rows, [whole | {"low": low, "high": high}]
+    return rows, [{"predictions": len(cluster), "error": error[0], "low": low, "high": high}]

@@ -6,7 +6,8 @@ import pandas
 
 from lab.files import atomic
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito
+# Okabe and Ito's, and grey
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "black", "grey")
 
 TITLES = {  # of axes; along a y axis the arrow to the left points down
     "distance": "distance to real text: JSD 4 + excess copying (\u2190 better)",
@@ -28,12 +29,12 @@ def panels(path, titles, x, y):
     for axes, title in zip(every, titles, strict=True):
         axes.set(title=title, xlabel=x)
         axes.grid(alpha=0.3)
+        axes.set_prop_cycle(color=COLOURS)
         axes.spines[["top", "right"]].set_visible(False)
     every[0].set_ylabel(y)
     yield every
-    handles, labels = every[0].get_legend_handles_labels()
-    if labels:
-        fig.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    named = every[0].get_legend_handles_labels()
+    fig.legend(*named, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     with atomic(path) as file:
         fig.savefig(file, format=path.suffix[1:], dpi=130)
 
@@ -45,22 +46,20 @@ def figure(path, title, x, y):
         yield axes
 
 
-def scatter(axes, points, x, y, colour=COLOURS[0], label=None, size=36):
-    """Points with the intervals of y where they are known.
+def scatter(axes, points, x, y, label=None, fmt="o"):
+    """Points with the intervals of y where they are known, each group in a colour of its own.
 
-    points: dictionaries with the keys x and y, and perhaps y_low and y_high.
+    points: a table or dictionaries with the keys x and y, and perhaps y_low and y_high; fmt: of matplotlib.
     """
-    table = pandas.DataFrame(points, columns=[x, y, f"{y}_low", f"{y}_high"], dtype=float).dropna(subset=[x, y])
+    table = pandas.DataFrame(points, columns=[x, y, f"{y}_low", f"{y}_high"], dtype=float)
     across, up, low, high = table.to_numpy().T
-    axes.vlines(across, low, high, color=colour, alpha=0.35, linewidth=1.5, zorder=1)
-    axes.scatter(across, up, color=colour, label=label, zorder=2, s=size)
+    axes.errorbar(across, up, (up - low, high - up), fmt=fmt, label=label)
 
 
 def label(axes, points, x, y):
     """The names of points in a column on the right, in the order of y, with a line from each to its point."""
-    ordered = sorted(points, key=lambda p: p[y])
-    for row, p in enumerate(ordered, 1):
-        place = 1.03, row / (len(ordered) + 1)
+    for row, p in enumerate(sorted(points, key=lambda p: p[y]), 1):
+        place = 1.03, row / (len(points) + 1)
         line = {"arrowstyle": "-", "color": "#cccccc", "relpos": (0, 0.5)}
         axes.annotate(
             p["name"], (p[x], p[y]), place, textcoords="axes fraction", va="center", fontsize=8, arrowprops=line
@@ -76,8 +75,7 @@ def log_axes(axes):
 
 def real_line(axes, value):
     """Where held-out text of the same size lies."""
-    if value is not None:
-        axes.axhline(value, color="#555555", linestyle="--", linewidth=1, label="other real text of the same length")
+    axes.axhline(value, color="#555555", linestyle="--", linewidth=1, label="other real text of the same length")
 
 
 def speed_of(points):
@@ -88,8 +86,8 @@ def speed_of(points):
 def against_speed(path, title, speed, y, groups, real, named=()):
     """Groups of points {label: points} by speed and y, with the names of some of them; real: the measures of real text."""
     with figure(path, title, TITLES[speed], TITLES[y]) as axes:
-        for (group, points), colour in zip(groups.items(), COLOURS, strict=False):
-            scatter(axes, points, speed, y, colour, group)
+        for group, points in groups.items():
+            scatter(axes, points, speed, y, group)
         label(axes, named, speed, y)
         if real and y in real:
             real_line(axes, real[y]["mean"])

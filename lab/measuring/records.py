@@ -1,7 +1,6 @@
 """Rows on disk: a folder per run, rows appended as they come, JSON without NaN, CSV for spreadsheets."""
 
 import codecs
-import io
 import time
 
 import msgspec
@@ -93,28 +92,25 @@ def read_json(path):
 
 
 def read_rows(path):
-    """The rows of a file, as `read_json` reads it. Raises UserError that names the first row, counted from 1, and the
-    column that is not as `Row` says."""
+    """The rows of a file, as `read_json` reads it. Raises UserError that names what is not as `Row` says, as in
+    `$[0].text`: the text of the first row."""
     rows = read_json(path)
-    none = f"{path}: holds no rows; give a results.json that one of the scripts wrote"
-    check(isinstance(rows, list) and rows, none)
-    for number, row in enumerate(rows, 1):
-        try:
-            msgspec.convert(row, Row)
-        except msgspec.ValidationError as error:
-            raise UserError(f"{path}: row {number}: {error}. The scripts write it otherwise: was it edited?") from error
+    check(rows, f"{path}: holds no rows")
+    try:
+        msgspec.convert(rows, list[Row])
+    except msgspec.ValidationError as error:
+        raise UserError(f"{path}: {error}. Give a results.json as one of the scripts wrote it") from error
     return rows
 
 
 def read_log(path, needed):
     """These columns of a training's log as a table of numbers; empty cells, as at step 0, are NaN. Raises UserError."""
-    with reading(path, "name the log of a training"):
-        text = path.read_bytes()
-    import pandas  # not at the top: whoever only writes, or has no log, need not wait for it
+    import pandas  # not at the top: whoever only writes a text need not wait for it
 
     try:
-        log = pandas.read_csv(io.BytesIO(text), encoding="utf-8-sig", index_col=False)
-        check(len(log) > 0, f"{path}: no training log: it has no rows")
+        with reading(path, "name the log of a training"):
+            log = pandas.read_csv(path, encoding="utf-8-sig", index_col=False)
+        check(len(log), f"{path}: no training log: it has no rows")
         return log[list(needed)].astype(float)
     except (KeyError, ValueError) as error:  # pandas' own errors are ValueErrors
         raise UserError(f"{path}: no training log, or that of another method ({error})") from error
@@ -159,4 +155,5 @@ class RunDir:
 
 def new_run_dir(output_dir, label):
     """A new folder named after the label and the time. Raises UserError."""
-    return create_unique(output_dir / "_".join(filter(None, (label, time.strftime("%Y%m%d_%H%M%S")))), is_folder=True)
+    name = time.strftime(f"{label}_%Y%m%d_%H%M%S").removeprefix("_")
+    return create_unique(output_dir / name, is_folder=True)
