@@ -114,8 +114,7 @@ def save(films, args):
         page.write_html(args.save, films)
     else:
         with Bar(f"drawing {args.save.name}"):
-            said = painter.write_gif(args.save, films, args.fps, args.font)
-        print(said, file=sys.stderr)
+            painter.write_gif(args.save, films, args.fps, args.font)
 
 
 if __name__ == "__main__":

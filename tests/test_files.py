@@ -204,7 +204,7 @@ def locked_folder(tmp_path):
         lambda path: records.read_log(path, ()),
         lambda path: corpus.Corpus(path),
         lambda path: experiment.Args(resume=path),
-        lambda path: painter.load_font(path, 13, set()),
+        lambda path: painter.load_font(path),
         write,
     ],
 )

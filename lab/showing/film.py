@@ -14,11 +14,10 @@ import torch
 from lab.measuring import trials
 
 MASKED = 0
-DRAFT = 1
-NEW = 2
-SETTLED = 3
-EMPTY = 4
-LEGEND = {  # the shipped methods' films have no drafts
+NEW = 1  # written in this pass, or a draft, which a later one may take back
+SETTLED = 2
+EMPTY = 3
+LEGEND = {
     MASKED: "masked",
     NEW: "written in this pass",
     SETTLED: "underlined: less confident",
@@ -82,7 +81,7 @@ class Recorder:
         new = self.masked & ~frame.masked[0]
         self.idx = frame.idx[0]
         self.masked = frame.masked[0]
-        self.states = torch.where(new, NEW, SETTLED).masked_fill(frame.draft[0], DRAFT)
+        self.states = torch.where(new | frame.draft[0], NEW, SETTLED)
         sure = self.confidence.scatter(0, columns, frame.confidence[0])
         self.confidence = torch.where(new, sure, self.confidence).masked_fill(self.masked, 0)
         if frame.certainty is not None:

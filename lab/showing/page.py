@@ -6,7 +6,7 @@ from pathlib import Path
 from string import Template
 
 from lab.measuring.records import write_text
-from lab.showing.film import DRAFT, EMPTY, EVIDENCE, LEGEND, MASKED, NEW, SETTLED, duration, has_flow, pace, visible
+from lab.showing.film import EMPTY, EVIDENCE, LEGEND, MASKED, NEW, SETTLED, duration, has_flow, pace, visible
 from lab.showing.painter import BEHIND, INK, LOW, PAPER, QUIET
 
 COLOURS = {  # in the light theme, in the dark one
@@ -15,11 +15,10 @@ COLOURS = {  # in the light theme, in the dark one
     "quiet": (QUIET, (165, 165, 165)),
     "low": (LOW, (110, 168, 255)),
     "masked": (BEHIND[MASKED], (68, 72, 80)),
-    "draft": (BEHIND[DRAFT], (104, 88, 0)),
     "new": (BEHIND[NEW], (143, 72, 8)),
     "flow": ((126, 200, 190), (20, 104, 98)),
 }
-CLASSES = {"masked": MASKED, "draft": DRAFT, "new": NEW, "settled": SETTLED, "empty": EMPTY}  # s0, s1, ... in HTML
+CLASSES = {"masked": MASKED, "new": NEW, "settled": SETTLED, "empty": EMPTY}  # s0, s1, ... in HTML
 
 
 def write_html(path, films):
