@@ -126,7 +126,9 @@ def test_a_draft_looks_new_until_a_pass_confirms_it(engines):
     idx, masked, probs = torch.tensor([[0, 1]]), torch.tensor([[False, False]]), torch.full((1, 2, 5), 0.2)
     shown = []
     for draft in (True, True, False):
-        recorder.add(Frame(idx, masked, torch.tensor([[False, draft]]), torch.tensor([[0, 1]]), probs.double(), 1.0), 0.0)
+        recorder.add(
+            Frame(idx, masked, torch.tensor([[False, draft]]), torch.tensor([[0, 1]]), probs.double(), 1.0), 0.0
+        )
         shown.append(recorder.snapshot().states[1])
     assert shown == [NEW, NEW, SETTLED]
 

@@ -13,7 +13,7 @@ from gpt import METHOD as gpt
 from lab.decoding.canvas import Canvas, Frame
 from lab.measuring import trials
 from lab.model.corpus import Alphabet
-from lab.showing import film, painter, terminal
+from lab.showing import painter, terminal
 from lab.showing.film import EMPTY, MASKED, NEW, SETTLED, Film, Snapshot
 from methods import METHODS, load
 
