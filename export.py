@@ -7,7 +7,6 @@ Its metadata say what the numbers mean: alphabet, mask symbol, sizes, method, op
 What a graph takes and gives: lab/model/onnx_graph.py.
 """
 
-import importlib.util
 import json
 import sys
 from dataclasses import dataclass
@@ -30,8 +29,7 @@ class Args:
     def __post_init__(self):
         names = [path.stem for path in self.weights]
         cli.check(len({*names}) == len(names), "--weights: two files of one name would be written to one place")
-        has_packages = all(map(importlib.util.find_spec, onnx_graph.PACKAGES))
-        cli.check(has_packages, "export.py needs packages that are not installed: uv sync --extra onnx")
+        onnx_graph.check_packages()
 
 
 def main(args):
