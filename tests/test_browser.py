@@ -462,7 +462,7 @@ def test_it_fits_every_screen_and_stands_out_from_it(tab, shipped):
 
 def test_the_film_opens_from_disk_and_obeys_slider_keys_and_button(tab, make_weights, tmp_path):
     weights = {method.name: str(make_weights(method, f"{method.name}.pt")) for method in (gpt, diffusion)}
-    argv = ["--weights", weights["diffusion"], "--gpt-weights", weights["gpt"], "--blocks", "1", "--compare"]
+    argv = ["--weights", f"{weights['diffusion']},{weights['gpt']}", "--blocks", "1", "--compare"]
     path = tmp_path / "film.html"
     assert cli.run(visualize.main, visualize.Args, [*argv, "--save", str(path)]) == 0
     page = tab(path.as_uri())

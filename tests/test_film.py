@@ -307,8 +307,8 @@ def test_the_commands_of_the_order(argv, weights, tmp_path, capsys, monkeypatch)
     monkeypatch.setattr(visualize, "has_display", lambda: False)
     flags, paths = weights
     name = "diffusion_flow" if "--flow" in argv else "diffusion"
-    flags = [*argv.split(), *flags, "--weights", paths[name], "--fps", "50"]
-    flags += ["--gpt-weights", paths["gpt"]] if "--compare" in argv else []
+    files = [paths[name], paths["gpt"]] if "--compare" in argv else [paths[name]]
+    flags = [*argv.split(), *flags, "--weights", *files, "--fps", "50"]
     assert cli.run(visualize.main, visualize.Args, flags) == 0
     assert f"{METHODS[name].title}: " in capsys.readouterr().err
     for suffix in ("GIF", "html"):
@@ -341,7 +341,7 @@ def test_where_there_is_a_display_a_browser_shows_the_page(display, weights, tmp
 def test_a_film_begins_with_the_prompt_and_obeys_the_settings(weights, tmp_path, capsys):
     """GPT beside it is spared a spacing, and has the temperature."""
     flags, paths = weights
-    flags = [*flags, "--compare", "--weights", paths["diffusion"], "--gpt-weights", paths["gpt"], "--prompt", "be or"]
+    flags = [*flags, "--compare", "--weights", paths["diffusion"], paths["gpt"], "--prompt", "be or"]
     made = []
     for temp in ("0", "2"):
         path = tmp_path / f"{temp}.html"
@@ -366,8 +366,8 @@ def test_three_methods_write_side_by_side_and_the_flow_shows_its_evidence(weight
     flags, paths = weights
     path = tmp_path / "three.html"
     names = "diffusion,diffusion_flow"
-    files = ",".join(paths[name] for name in names.split(","))
-    flags = [*flags, "--method", names, "--weights", files, "--compare", "--gpt-weights", paths["gpt"], "--temp", "2"]
+    files = ",".join(paths[name] for name in ("diffusion", "diffusion_flow", "gpt"))
+    flags = [*flags, "--method", names, "--weights", files, "--compare", "--temp", "2"]
     assert cli.run(visualize.main, visualize.Args, [*flags, "--save", str(path)]) == 0
     text = path.read_text(encoding="utf-8")
     assert page.EVIDENCE in text and "<h1>Masked diffusion and Diffusion + flow and GPT, writing</h1>" in text
@@ -393,7 +393,7 @@ def test_three_methods_write_side_by_side_and_the_flow_shows_its_evidence(weight
         "--spacing -1",
         "--weights a.pt,b.pt",
         "--flow --method diffusion",
-        "--gpt-weights a.pt",
+        "--weights a.pt --compare",
         "--save /dev/null/save.gif",
         "--font nope.ttf --save x.gif",
     ],
