@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -37,18 +37,12 @@ DIGEST = (  # SHA-512
     "590a5cdc57bb2f35ce2b298de32f4d956fb42644c0ecd528a0a91e025c07ca61"
 )
 ENGINE = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")  # what the page needs of it
-SHOWN = {  # each has a sampler of its name in web/sampler.js
-    "gpt": "One character per forward pass, from left to right. It sees only what stands to the left, and fills no gap.",
-    "diffusion": "Every cell begins masked. A pass guesses all of them, from both sides, and writes those that it is "
-    "surest of, well apart.",
-    "diffusion_flow": "The same, but a masked cell is not blank to the network: it carries evidence, a noisy guess that "
-    "grows clearer with every early pass (the rising colour).",
-    "streams": "Several GPTs in one text, in step: a pass writes the next character of each stream, in sight of what all the "
-    "others have written.",
-}
-PANEL = """<section id="{name}"><h2>{title}</h2><p class="note">{about}</p>
-<pre tabindex="0" role="group" aria-label="{title}"></pre>
-<p class="figures">{{{{forward passes}}}} <b></b>, {{{{full passes}}}} <b></b>, {{{{seconds}}}} <b></b></p></section>"""
+SHOWN = (
+    "gpt",
+    "diffusion",
+    "diffusion_flow",
+    "streams",
+)  # each has a sampler in web/sampler.js, a panel in web/index.html
 EXAMPLES = (  # beside the text's own opening, where the networks know their characters
     "KING RICHARD III:\nMy ",
     "The k___ is dead, long live the q____!",
@@ -56,7 +50,6 @@ EXAMPLES = (  # beside the text's own opening, where the networks know their cha
     "宝玉道：",
     "黛玉__道：",
 )
-FILES = {"English": "index.html", "中文": "chinese.html"}
 
 
 @dataclass(frozen=True)
@@ -86,8 +79,7 @@ def build(engines, folder):
     web = ROOT / "web"
     files |= {path.name: path.read_bytes() for path in web.glob("*.js")}
     files["style.css"] = (page.style() + (web / "style.css").read_text(encoding="utf-8")).encode()
-    for language, say in page.languages().items():
-        files[FILES[language]] = words(language, say, engines).encode()
+    files |= {name: words(say, engines).encode() for name, say in page.languages().items()}
     for name, content in files.items():
         with atomic(folder / name) as file:
             file.write(content)
@@ -95,32 +87,31 @@ def build(engines, folder):
 
 def described(engines, say):
     """What the page's script is told: characters, mask symbol, and of each method title, sizes and default settings."""
-    alphabet, told = engines["gpt"].alphabet, {}
+    told = {}
     for name, engine in engines.items():
-        sizes, settings = asdict(engine.model.config), asdict(engine.method.decoding)
+        sizes, settings = vars(engine.model.config), vars(engine.method.decoding)
         told[name] = {"title": say(engine.method.title), "config": sizes, "decoding": settings}
+    alphabet = engines["gpt"].alphabet
     return {"characters": list(alphabet.characters), "mask": alphabet.mask, "methods": told}
 
 
-def words(language, say, engines):
+def words(say, engines):
     """The page in a language: each of its {{phrases}} is a key of lab/showing/chinese.json, each $name a value."""
     first = engines["gpt"]
-    links = " ".join(f'<a href="{file}" lang="">{name}</a>' for name, file in FILES.items() if name != language)
-    opening, characters = html.escape(first.opening[:15]), {*first.alphabet.characters, first.alphabet.mask, GAP}
-    known = [opening, *filter(characters.issuperset, EXAMPLES)]
-    buttons = " ".join(f'<button value="{text}">{text}</button>' for text in known)
-    values = asdict(engines["diffusion_flow"].method.decoding) | asdict(engines["streams"].method.decoding)
-    values |= {"about": page.embedded(described(engines, say)), "languages": links, "examples": buttons}
-    values |= {"opening": opening, "mask": html.escape(first.alphabet.mask), "legend": page.legend(say, flows=True)}
+    alphabet = first.alphabet
+    opening = html.escape(first.opening[:15])
+    known = filter({*alphabet.characters, alphabet.mask, GAP}.issuperset, EXAMPLES)
+    values = {
+        "about": page.embedded(described(engines, say)),
+        "examples": " ".join(f'<button value="{text}">{text}</button>' for text in (opening, *known)),
+        "opening": opening,
+        "mask": html.escape(alphabet.mask),
+        "legend": page.legend(say, flows=True),
+    }
+    values |= vars(engines["diffusion_flow"].method.decoding) | vars(engines["streams"].method.decoding)
     source = (ROOT / "web" / "index.html").read_text(encoding="utf-8")
-    source = source.replace("$panels", "\n".join(map(panel, engines.values())))
     source = re.sub(r"\{\{(.*?)\}\}", lambda found: html.escape(say(found[1]), quote=False), source)
     return Template(source).substitute(values)
-
-
-def panel(engine):
-    """The place of a method on the page."""
-    return PANEL.format(name=engine.name, title=f"{{{{{engine.method.title}}}}}", about=f"{{{{{SHOWN[engine.name]}}}}}")
 
 
 def network(model):
@@ -167,7 +158,6 @@ class Handler(SimpleHTTPRequestHandler):
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {  # whatever a registry of the system says
         ".js": "text/javascript",
         ".mjs": "text/javascript",
-        ".wasm": "application/wasm",
     }
 
 

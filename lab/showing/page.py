@@ -47,9 +47,9 @@ def embedded(data):
 
 
 def languages():
-    """say(English phrase) -> phrase, of each language by its own name; what the table lacks stays English."""
+    """say(English phrase) -> phrase, by the file of its language; what the table lacks stays English."""
     table = json.loads(Path(__file__).with_name("chinese.json").read_text(encoding="utf-8"))
-    return {"English": str, "中文": lambda phrase: table.get(phrase, phrase)}
+    return {"index.html": str, "chinese.html": lambda phrase: table.get(phrase, phrase)}
 
 
 def pack(film):
