@@ -200,8 +200,21 @@ def test_what_is_certain_is_on_white_and_the_rest_is_underlined():
     corners = [brush.corner(painter.TOP, painter.LEFT + k) for k in range(2)]
     lines = [image.getpixel((x, y + brush.cell[1] - 3)) for x, y in corners]
     assert lines == [painter.PAPER, painter.shade(4)] and painter.shade(4) != painter.PAPER
-    with_gif_palette = image.quantize(palette=painter.palette(), dither=0).convert("RGB")
-    assert with_gif_palette.getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_the_few_colours_of_a_gif_are_those_of_its_pictures(tmp_path):
+    """Of masked cells of every greenness, of new ones and of the paper."""
+    grown = Snapshot(1, 1.0, "_" * 10, bytes(10), bytes(10), certainty=bytes(range(10)))
+    made = Film("grown", [snapshot(0, 0.0, "_" * 10, [MASKED] * 10), grown, snapshot(2, 2.0, "a" * 10, [NEW] * 10)])
+    painter.write_gif(tmp_path / "x.gif", [made], 10)
+    brush, shown = painter.Painter([made]), []
+    with Image.open(tmp_path / "x.gif") as image:
+        for frame, still in zip(ImageSequence.Iterator(image), made.snapshots, strict=True):
+            places = [(0, 0), *(brush.corner(painter.TOP, painter.LEFT + k) for k in range(10))]
+            exact = of(still, made)
+            shown += [(frame.convert("RGB").getpixel(place), exact.getpixel(place)) for place in places]
+    assert len({true for _, true in shown}) == 12
+    assert all(abs(a - b) < 3 for one, true in shown for a, b in zip(one, true, strict=True))
 
 
 def test_the_legend_shows_the_looks_of_a_cell():

@@ -50,11 +50,12 @@ class Painter:
                 for column, look in enumerate(line, left):
                     image.paste(cell(self.font, self.cell, *look), self.corner(row, column))
         pen.text(self.corner(self.foot, LEFT), caption, QUIET, self.font)
-        looks = [((" ", state, 2, 0), meaning) for state, meaning in LEGEND.items()]
-        looks += [((" ", MASKED, 0, 6), EVIDENCE)] * has_flow(self.films)
-        for row, (look, meaning) in enumerate(looks, self.foot + 1):
-            image.paste(cell(self.font, self.cell, *look), self.corner(row, LEFT))
-            pen.text(self.corner(row, LEFT + 2), meaning, INK, self.font)
+        legend = [(state, 0, meaning) for state, meaning in LEGEND.items()]
+        legend += [(MASKED, 1, EVIDENCE)] * has_flow(self.films)
+        for row, (state, flows, meaning) in enumerate(legend, self.foot + 1):
+            for n in range(10):  # a scale, so that every picture has all colours
+                image.paste(cell(self.font, self.cell, " ", state, 9 - n, n * flows), self.corner(row, LEFT + n))
+            pen.text(self.corner(row, LEFT + 11), meaning, INK, self.font)
         return image
 
     def corner(self, row, column):
@@ -67,23 +68,14 @@ def write_gif(path, films, fps, font=None):
     """Write an animation whose last frame stays for two seconds. Raises UserError."""
     painter = Painter(films, font)
     moments, lasts, caption = timeline(films, fps)
-    colours = palette()
+    typical = painter.paint(moments[len(moments) // 2], caption)
+    colours = typical.quantize(method=Image.Quantize.FASTOCTREE)
     images = (painter.paint(moment, caption).quantize(palette=colours, dither=0) for moment in moments)
     durations = [round(1000 * lasts)] * len(moments)  # neighbours that look alike become one
     durations[-1] += 2000
     with atomic(path) as file:
         first = next(images)
         first.save(file, "GIF", save_all=True, append_images=images, duration=durations, loop=0, optimize=False)
-
-
-def palette():
-    """An image with every colour used, and ink at four strengths between: the edges of characters."""
-    behind = [PAPER, *BEHIND.values()]
-    edges = [blend(colour, INK, strength) for strength in (0.2, 0.4, 0.6, 0.8) for colour in behind]
-    colours = [INK, QUIET, *behind, *map(shade, range(9)), *map(evident, range(10)), *edges]
-    image = Image.new("P", (1, 1))
-    image.putpalette(sum(colours, ()))
-    return image
 
 
 def load_font(path, shown=()):
