@@ -24,14 +24,12 @@ class Bar(Progress):
         console = Console(stderr=True, markup=False)
         hidden = not (console.is_terminal and is_heard())
         self.ended = threading.Event()
-        self.outer = None
         self.unit = unit
-        redirect = sys.stdout.isatty()
         super().__init__(
             console=console,
             disable=hidden,
             transient=True,
-            redirect_stdout=redirect,
+            redirect_stdout=sys.stdout.isatty(),
             speed_estimate_period=3600,
         )
         self.add_task(what, total=total, completed=done)
@@ -53,9 +51,8 @@ class Bar(Progress):
 
     def line(self):
         """How far the work is, in words."""
-        so_far = [str(timedelta(seconds=round(self.work.elapsed))), self.left()]
-        if self.work.total:
-            so_far.insert(0, f"{self.completed:,} of {self.work.total:,} {self.unit}".rstrip())
+        done = f"{self.completed:,} of {self.work.total:,} {self.unit}".rstrip() if self.work.total else ""
+        so_far = done, str(timedelta(seconds=round(self.work.elapsed))), self.left()
         return f"{self.work.description}: {', '.join(filter(None, so_far))}"
 
     def get_renderables(self):

@@ -1,5 +1,6 @@
 """What a viewer sees: exact pictures of a film made by hand, and of one recorded from a sampler."""
 
+import io
 import json
 import re
 import sys
@@ -9,6 +10,7 @@ from dataclasses import replace
 import pytest
 import torch
 from PIL import Image, ImageChops, ImageSequence
+from rich.console import Console
 
 import visualize
 from diffusion import METHOD as diffusion
@@ -19,7 +21,7 @@ from lab.cli import UserError
 from lab.decoding.canvas import Canvas, Frame
 from lab.measuring import trials
 from lab.model.corpus import Alphabet
-from lab.showing import film, page, painter
+from lab.showing import film, page, painter, terminal
 from lab.showing.film import EMPTY, MASKED, NEW, SETTLED, Film, Snapshot
 from methods import METHODS
 
@@ -238,11 +240,16 @@ CONTROLS = "a\tb\r\x0c\x00\x1b[31m\x7f\x9b"
 
 def test_control_characters_have_stand_ins_everywhere(tmp_path):
     assert film.visible(CONTROLS) == "a→b" + "\ufffd" * 4 + "[31m\ufffd\ufffd" and film.visible("a\nb") == "a\nb"
-    made = Film("x", [snapshot(k, k, CONTROLS, [SETTLED] * len(CONTROLS)) for k in (0, 1)])
+    alphabet = Alphabet("".join(sorted({*CONTROLS})))
+    model = diffusion.Model(diffusion.Config(vocab_size=len(alphabet), block_size=32, n_layer=1, n_head=2, n_embd=16))
+    engine = trials.Engine(diffusion, model.eval(), alphabet, CONTROLS)
+    canvas = Canvas.after(alphabet.encode(CONTROLS), 1)
+    made = film.record(engine, trials.Trial(canvas, diffusion.Decoding(), (1,)))
     painter.write_gif(tmp_path / "x.gif", [made], 10)
-    page.write_html(tmp_path / "x.html", [made])
-    text = (tmp_path / "x.html").read_text(encoding="utf-8")
-    assert "\ufffd" in text and not set("\t\r\x0c\x00\x1b\x7f\x9b") & set(text) and "\\u001b" not in text
+    played = io.StringIO()
+    terminal.play([made], 10, Console(file=played, width=80))
+    for text in (page.render([made]), played.getvalue()):
+        assert "\ufffd" in text and not set("\t\r\x0c\x00\x1b\x7f\x9b") & set(text) and "\\u001b" not in text
 
 
 def test_a_glyph_that_the_font_lacks_is_named(tmp_path):

@@ -147,11 +147,6 @@ def test_control_characters_of_a_corpus_never_reach_the_terminal():
     file, _ = write((80, 24), text, "".join(sorted(set(text))))
     assert "ab\ufffd[31mred\ufffd\ufffd→x\ufffdend" in file.lines()[0]
     assert not set("\x07\x9b\t") & set(file.taken) and "\x1b[31mred" not in file.taken
-    settled = bytes([SETTLED] * len(text))
-    made = Film("x", [Snapshot(k, k, text, settled, bytes([9] * len(text)), bytes(len(text))) for k in (0, 1)])
-    file, console = on((80, 24))
-    terminal.play([made], 50, console)
-    assert "\ufffd[31mred" in file.taken and "\x1b[31mred" not in file.taken
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)

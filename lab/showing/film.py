@@ -33,7 +33,7 @@ CONTROL = "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]" 
 class Snapshot:
     """The canvas after a forward pass: the characters (L,), their states, and how confident the method was of them.
 
-    A masked position's character is the alphabet's mask symbol, its confidence 0.
+    A masked position's character is the alphabet's mask symbol, its confidence 0; a control character has a stand-in.
     """
 
     calls: int
@@ -89,7 +89,7 @@ class Recorder:
 
     def snapshot(self):
         """What stands there now."""
-        characters = self.alphabet.decode(self.idx, self.masked)
+        characters = visible(self.alphabet.decode(self.idx, self.masked))
         states = bytes(self.states.masked_fill(self.masked, self.ahead).tolist())
         return Snapshot(self.calls, self.seconds, characters, states, ninths(self.confidence), ninths(self.certainty))
 
@@ -121,9 +121,9 @@ def visible(text):
 
 
 def glyphs(snapshot):
-    """What each cell shows: a character, a sign for a control character, MASK, or a space where it is blank."""
+    """What each cell shows: a character, MASK, or a space where it is blank."""
     instead = {MASKED: MASK, EMPTY: " "}
-    cells = zip(visible(snapshot.characters), snapshot.states, strict=True)
+    cells = zip(snapshot.characters, snapshot.states, strict=True)
     return "".join(instead.get(state, character) for character, state in cells)
 
 

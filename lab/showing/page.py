@@ -6,7 +6,7 @@ from pathlib import Path
 from string import Template
 
 from lab.measuring.records import write_text
-from lab.showing.film import EMPTY, EVIDENCE, LEGEND, MASKED, NEW, SETTLED, duration, has_flow, pace, visible
+from lab.showing.film import EMPTY, EVIDENCE, LEGEND, MASKED, NEW, SETTLED, duration, has_flow, pace
 from lab.showing.painter import BEHIND, INK, LOW, PAPER, QUIET
 
 COLOURS = {  # in the light theme, in the dark one
@@ -57,12 +57,12 @@ def pack(film):
 
     These are [position, sign, state, confidence, certainty] each.
     """
-    before, stills = {}, []
+    before, stills = set(), []
     for still in film.snapshots:
-        cells = enumerate(zip(visible(still.characters), still.states, still.confidence, still.certainty, strict=True))
-        changed = {k: cell for k, cell in cells if before.get(k) != cell}
-        stills.append([still.calls, round(still.seconds, 4), [[k, *cell] for k, cell in changed.items()]])
-        before |= changed
+        places = range(len(still.characters))
+        cells = [*zip(places, still.characters, still.states, still.confidence, still.certainty, strict=True)]
+        stills.append([still.calls, round(still.seconds, 4), [cell for cell in cells if cell not in before]])
+        before = {*cells}
     return {"title": film.title, "stills": stills}
 
 

@@ -40,7 +40,7 @@ def play(films, fps, console=None):
                     live.update(screen(films, moment, caption, console.size), refresh=True)
                     time.sleep(max(0.0, due - time.monotonic()))
     for made, snapshot in zip(films, moments[-1], strict=True):
-        console.print(headed(made.title, snapshot), Text(film.visible(snapshot.characters)), sep="\n")
+        console.print(headed(made.title, snapshot), Text(snapshot.characters), sep="\n")
 
 
 def screen(films, moment, caption, size):
@@ -61,7 +61,7 @@ def headed(title, snapshot):
 
 def active_lines(snapshot, width, height):
     """As many lines of a snapshot as fit, those around the last one in which the pass wrote."""
-    wide = max(1, *map(cell_len, set(film.visible(snapshot.characters))))  # cells of the widest character
+    wide = max(1, *map(cell_len, set(snapshot.characters)))  # cells of the widest character
     lines = film.lines(snapshot, width // wide)
     written = [i for i, line in enumerate(lines) if any(state == NEW for _, state, *_ in line)]
     stop = min(max(written, default=len(lines)) + 3, len(lines))
@@ -96,4 +96,4 @@ def typed(engine, trial, console):
         with Live(console=console, auto_refresh=False, transient=True) as live:
             return trials.run(engine, trial, watch=show)[0]
     finally:  # after a Ctrl-C too
-        console.print(Text(film.visible(recorder.snapshot().characters)))
+        console.print(Text(recorder.snapshot().characters))
