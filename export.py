@@ -27,8 +27,8 @@ class Args:
     output_dir: Path = cli.ROOT / "exports"  # where NAME.onnx goes
 
     def __post_init__(self):
-        names = [path.stem for path in self.weights]
-        cli.check(len({*names}) == len(names), "--weights: two files of one name would be written to one place")
+        names = {path.stem for path in self.weights}
+        cli.check(len(names) == len(self.weights), "--weights: two files of one name would be written to one place")
         onnx_graph.check_packages()
 
 

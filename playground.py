@@ -92,7 +92,7 @@ def described(engines, say):
         sizes, settings = vars(engine.model.config), vars(engine.method.decoding)
         told[name] = {"title": say(engine.method.title), "config": sizes, "decoding": settings}
     alphabet = engines["gpt"].alphabet
-    return {"characters": list(alphabet.characters), "mask": alphabet.mask, "methods": told}
+    return {"characters": alphabet.characters, "mask": alphabet.mask, "methods": told}
 
 
 def words(say, engines):

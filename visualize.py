@@ -33,7 +33,7 @@ class Args:
     method: cli.comma_list(str) = ()  # other methods in their place, by their names or their files my_method.py
     compare: bool = False  # GPT beside it
     save: Path | None = None  # a .gif, or a .html page with a slider
-    terminal: bool = False  # in the terminal, whether there is a display or not
+    terminal: bool = False  # without --save: in the terminal, whether there is a display or not
     fps: int = 12  # pictures a second, at most; a page has a speed of its own
     blocks: int = 5  # chunks of 240 characters to write, at most 50
     prompt_len: int = 16  # characters of the corpus's opening to start from
@@ -51,7 +51,6 @@ class Args:
         check(known, f"--save {self.save}: only .gif and .html can be made")
         check(not (self.flow and self.method), "--flow and --method name two methods: choose one")
         check(len(self.weights) in (0, len(self.names)), f"--weights: one file each for {', '.join(self.names)}")
-        check(not (self.save and self.terminal), "--save writes a file, --terminal plays here: choose one")
 
     @property
     def names(self):
@@ -64,8 +63,8 @@ def recordings(args):
     """The films asked for, one of each method."""
     paths = args.weights or [None] * len(args.names)
     engines = [methods.load(name, path) for name, path in zip(args.names, paths, strict=True)]
-    settings = {key: getattr(args, key) for key in ("flow_step", "temp", "spacing")}
-    typed = {key: value for key, value in settings.items() if value is not None}
+    settings = ("flow_step", "temp", "spacing")
+    typed = {key: value for key, value in vars(args).items() if key in settings and value is not None}
     known = {key for engine in engines for key in vars(engine.method.decoding)}
     unknown = ", ".join(typed.keys() - known)
     check(not unknown, f"{', '.join(args.names)}: no method here has {unknown}")

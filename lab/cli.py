@@ -80,7 +80,7 @@ def guard(action):
         say(f"error: standard output: {error.strerror}")
         return 2
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not re.search("allocate|out of memory", str(error)):
+        if not re.search("MemoryError|allocate|out of memory", repr(error)):
             raise
         say("error: out of memory: reduce the sizes of the model, or the number of texts at a time")
         return 2

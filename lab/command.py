@@ -47,7 +47,6 @@ class Args:
             checkpoint.check_name(self.weights)
 
 
-@functools.cache
 def flags(method):
     """The class of a method's flags: those of every command, and those of its decoding, its training and its sizes."""
 

@@ -66,7 +66,7 @@ class Bar(Progress):
         if self.outer:
             self.outer.live.stop()
         super().start()
-        if self.disable and is_heard():
+        if self.disable:
             threading.Thread(target=self.tell, daemon=True).start()
 
     def stop(self):

@@ -67,7 +67,6 @@ class Finder:
         """As Python asks every finder."""
         if name.partition(".")[0] in HEAVY:
             return ModuleSpec(name, self, is_package=True)
-        return None
 
     def exec_module(self, module):
         """Nothing is in it."""
@@ -80,18 +79,15 @@ def rehearse(path):
     sys.meta_path.insert(0, finder)
     spec = importlib.util.spec_from_file_location("rehearsal", path)
     sys.modules["rehearsal"] = script = importlib.util.module_from_spec(spec)
-    status = None
     try:
         with contextlib.suppress(Exception, Needed):  # a bug shows when the script runs
             spec.loader.exec_module(script)
             Args = sys.modules["lab.command"].flags(script.METHOD) if hasattr(script, "METHOD") else script.Args
-            status = cli.run(Hollow().needed, Args, doc=script.__doc__)
+            sys.exit(cli.run(Hollow().needed, Args, doc=script.__doc__))
     finally:
         sys.meta_path.remove(finder)
         known = {name.partition(".")[0] for name in before} | sys.stdlib_module_names
         forget(name for name in sys.modules if name not in before and name.partition(".")[0] not in known - {*OURS})
-    if status is not None:
-        sys.exit(status)
 
 
 def forget(names):
