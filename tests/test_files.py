@@ -9,8 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import fontTools.ttLib  # noqa: F401 (what is imported later is not found by another user)
-import matplotlib  # noqa: F401
+import matplotlib  # noqa: F401 (what is imported later is not found by another user)
 import pandas  # noqa: F401
 import PIL.ImageFont  # noqa: F401
 import pytest

@@ -80,9 +80,9 @@ def write_gif(path, films, fps, font=None):
 
 def load_font(path, shown=()):
     """A monospaced font that has the glyphs shown; path: None is DejaVu Sans Mono. Raises UserError."""
-    from matplotlib import font_manager  # not at the top: only films need it
+    import matplotlib  # not at the top: only films need it
 
-    path = path or font_manager.findfont("DejaVu Sans Mono")
+    path = path or f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSansMono.ttf"
     with reading(path, "name a font that can be read: --font file.ttf"):
         font = ImageFont.truetype(path, SIZE)
     lacking = bytes(font.getmask("\uffff"))  # what a font draws for a character that it lacks; this one no font has
