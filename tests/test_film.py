@@ -159,6 +159,8 @@ def test_three_films_have_narrow_panels():
     stills = by_hand().snapshots
     assert narrow.paint(stills[:3], "").width < 1.1 * wide.paint(stills[:2], "").width
     assert narrow.columns < wide.columns == film.COLUMNS
+    second = wide.corner(painter.TOP, painter.LEFT + wide.panel + 1)
+    assert wide.paint(stills[:2], "").getpixel(second) == painter.BEHIND[NEW]
 
 
 def test_films_share_a_clock():
@@ -206,8 +208,9 @@ def test_what_is_certain_is_on_white_and_the_rest_is_underlined():
 
 def test_the_few_colours_of_a_gif_are_those_of_its_pictures(tmp_path):
     """Of masked cells of every greenness, of new ones and of the paper."""
-    grown = Snapshot(1, 1.0, "_" * 10, bytes(10), bytes(10), certainty=bytes(range(10)))
-    made = Film("grown", [snapshot(0, 0.0, "_" * 10, [MASKED] * 10), grown, snapshot(2, 2.0, "a" * 10, [NEW] * 10)])
+    grown = Snapshot(1, 0.1, "_" * 10, bytes(10), bytes(10), certainty=bytes(range(10)))
+    new = snapshot(2, 0.2, "a" * 10, [NEW] * 10)
+    made = Film("grown", [snapshot(0, 0.0, "_" * 10, [MASKED] * 10), grown, new, replace(new, calls=3, seconds=2.0)])
     painter.write_gif(tmp_path / "x.gif", [made], 10)
     brush, shown = painter.Painter([made]), []
     with Image.open(tmp_path / "x.gif") as image:
