@@ -37,12 +37,8 @@ DIGEST = (  # SHA-512
     "590a5cdc57bb2f35ce2b298de32f4d956fb42644c0ecd528a0a91e025c07ca61"
 )
 ENGINE = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")  # what the page needs of it
-SHOWN = (
-    "gpt",
-    "diffusion",
-    "diffusion_flow",
-    "streams",
-)  # each has a sampler in web/sampler.js, a panel in web/index.html
+# each has a sampler in web/sampler.js and a panel in web/index.html
+SHOWN = ("gpt", "diffusion", "diffusion_flow", "streams")
 EXAMPLES = (  # beside the text's own opening, where the networks know their characters
     "KING RICHARD III:\nMy ",
     "The k___ is dead, long live the q____!",

@@ -102,9 +102,7 @@ def forget(names):
 
 def is_busy():
     """Whether other programs want more than a quarter of the cores now. False where the system does not say so."""
-    running = Path(
-        "/proc/stat"
-    )  # of Linux; the load of the last minute may be that of a command of ours that has ended
+    running = Path("/proc/stat")  # of Linux; the load of a minute may be that of a command of ours that has ended
     if not running.exists():
         return False
     others = 0
