@@ -7,7 +7,6 @@ Its metadata say what the numbers mean: alphabet, mask symbol, sizes, method, op
 What a graph takes and gives: lab/model/onnx_graph.py.
 """
 
-import importlib.util
 import json
 import sys
 from dataclasses import dataclass
@@ -28,10 +27,9 @@ class Args:
     output_dir: Path = cli.ROOT / "exports"  # where NAME.onnx goes
 
     def __post_init__(self):
-        names = [path.stem for path in self.weights]
-        cli.check(len({*names}) == len(names), "--weights: two files of one name would be written to one place")
-        has_packages = all(map(importlib.util.find_spec, onnx_graph.PACKAGES))
-        cli.check(has_packages, "export.py needs packages that are not installed: uv sync --extra onnx")
+        names = {path.stem for path in self.weights}
+        cli.check(len(names) == len(self.weights), "--weights: two files of one name would be written to one place")
+        onnx_graph.check_packages()
 
 
 def main(args):

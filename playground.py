@@ -6,18 +6,15 @@
 The networks are those of the weights, exported; onnxruntime-web, from npm, computes them in the visitor's browser.
 """
 
-import base64
 import contextlib
 import hashlib
 import html
-import importlib.util
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -35,20 +32,13 @@ from lab.progress import Bar
 from lab.showing import page
 
 PACKAGE = "onnxruntime-web@1.30.0"
-DIGEST = "q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="  # SHA-512
+DIGEST = (  # SHA-512
+    "ab4cbe26baedba45d2cec05610c71c55fa97db92d19a8b171c5f8269126683ca"
+    "590a5cdc57bb2f35ce2b298de32f4d956fb42644c0ecd528a0a91e025c07ca61"
+)
 ENGINE = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")  # what the page needs of it
-SHOWN = {  # each has a sampler of its name in web/sampler.js
-    "gpt": "One character per forward pass, from left to right. It sees only what stands to the left, and fills no gap.",
-    "diffusion": "Every cell begins masked. A pass guesses all of them, from both sides, and writes those that it is "
-    "surest of, well apart.",
-    "diffusion_flow": "The same, but a masked cell is not blank to the network: it carries evidence, a noisy guess that "
-    "grows clearer with every early pass (the rising colour).",
-    "streams": "Several GPTs in one text, in step: a pass writes the next character of each stream, in sight of what all the "
-    "others have written.",
-}
-PANEL = """<section id="{name}"><h2>{title}</h2><p class="note">{about}</p>
-<pre tabindex="0" role="group" aria-label="{title}"></pre>
-<p class="figures">{{{{forward passes}}}} <b></b>, {{{{full passes}}}} <b></b>, {{{{seconds}}}} <b></b></p></section>"""
+# each has a sampler in web/sampler.js and a panel in web/index.html
+SHOWN = ("gpt", "diffusion", "diffusion_flow", "streams")
 EXAMPLES = (  # beside the text's own opening, where the networks know their characters
     "KING RICHARD III:\nMy ",
     "The k___ is dead, long live the q____!",
@@ -56,7 +46,6 @@ EXAMPLES = (  # beside the text's own opening, where the networks know their cha
     "宝玉道：",
     "黛玉__道：",
 )
-FILES = {"English": "index.html", "中文": "chinese.html"}
 
 
 @dataclass(frozen=True)
@@ -69,6 +58,7 @@ class Args:
 
     def __post_init__(self):
         check_range(self, 0, 65535, "port")
+        onnx_graph.check_packages()
 
 
 def load(folder):
@@ -85,8 +75,7 @@ def build(engines, folder):
     web = ROOT / "web"
     files |= {path.name: path.read_bytes() for path in web.glob("*.js")}
     files["style.css"] = (page.style() + (web / "style.css").read_text(encoding="utf-8")).encode()
-    for language, say in page.languages().items():
-        files[FILES[language]] = words(language, say, engines).encode()
+    files |= {name: words(say, engines).encode() for name, say in page.languages().items()}
     for name, content in files.items():
         with atomic(folder / name) as file:
             file.write(content)
@@ -94,88 +83,78 @@ def build(engines, folder):
 
 def described(engines, say):
     """What the page's script is told: characters, mask symbol, and of each method title, sizes and default settings."""
-    alphabet, told = engines["gpt"].alphabet, {}
+    told = {}
     for name, engine in engines.items():
-        sizes, settings = asdict(engine.model.config), asdict(engine.method.decoding)
+        sizes, settings = vars(engine.model.config), vars(engine.method.decoding)
         told[name] = {"title": say(engine.method.title), "config": sizes, "decoding": settings}
-    return {"characters": list(alphabet.characters), "mask": alphabet.mask, "methods": told}
+    alphabet = engines["gpt"].alphabet
+    return {"characters": alphabet.characters, "mask": alphabet.mask, "methods": told}
 
 
-def words(language, say, engines):
+def words(say, engines):
     """The page in a language: each of its {{phrases}} is a key of lab/showing/chinese.json, each $name a value."""
     first = engines["gpt"]
-    links = " ".join(f'<a href="{file}" lang="">{name}</a>' for name, file in FILES.items() if name != language)
-    opening, characters = html.escape(first.opening[:15]), {*first.alphabet.characters, first.alphabet.mask, GAP}
-    known = [opening, *filter(characters.issuperset, EXAMPLES)]
-    buttons = " ".join(f'<button value="{text}">{text}</button>' for text in known)
-    values = asdict(engines["diffusion_flow"].method.decoding) | asdict(engines["streams"].method.decoding)
-    values |= {"about": page.embedded(described(engines, say)), "languages": links, "examples": buttons}
-    values |= {"opening": opening, "mask": html.escape(first.alphabet.mask), "legend": page.legend(say, flows=True)}
+    alphabet = first.alphabet
+    opening = html.escape(first.opening[:15])
+    known = filter({*alphabet.characters, alphabet.mask, GAP}.issuperset, EXAMPLES)
+    values = {
+        "about": page.embedded(described(engines, say)),
+        "examples": " ".join(f'<button value="{text}">{text}</button>' for text in (opening, *known)),
+        "opening": opening,
+        "mask": html.escape(alphabet.mask),
+        "legend": page.legend(say, flows=True),
+    }
+    values |= vars(engines["diffusion_flow"].method.decoding) | vars(engines["streams"].method.decoding)
     source = (ROOT / "web" / "index.html").read_text(encoding="utf-8")
-    source = source.replace("$panels", "\n".join(map(panel, engines.values())))
     source = re.sub(r"\{\{(.*?)\}\}", lambda found: html.escape(say(found[1]), quote=False), source)
     return Template(source).substitute(values)
-
-
-def panel(engine):
-    """The place of a method on the page."""
-    return PANEL.format(name=engine.name, title=f"{{{{{engine.method.title}}}}}", about=f"{{{{{SHOWN[engine.name]}}}}}")
 
 
 def network(model):
     """The graph of a model, its weights in bfloat16: exact, because their file holds them so, and half the size."""
     import onnx  # not at the top: an extra
+    from ml_dtypes import bfloat16
 
-    model_proto = onnx.load_from_string(onnx_graph.graph_of(model))
-    graph = model_proto.graph
-    for weights in graph.initializer:
+    whole = onnx.load_from_string(onnx_graph.graph_of(model))
+    for weights in whole.graph.initializer:
         values = onnx.numpy_helper.to_array(weights)
-        if values.dtype == "float32" and values.size > 1000:
-            bits = values.view("uint32")
-            if not (bits & 0xFFFF).any():
-                name = weights.name
-                weights.name = f"{name}_bfloat16"
-                weights.data_type = onnx.TensorProto.BFLOAT16
-                weights.raw_data = (bits >> 16).astype("<u2").tobytes()
-                graph.node.insert(0, onnx.helper.make_node("Cast", [weights.name], [name], to=onnx.TensorProto.FLOAT))
-    return model_proto.SerializeToString()
+        short = values.astype(bfloat16)
+        if values.dtype == "float32" and values.size > 1000 and (short == values).all():
+            name = weights.name
+            weights.CopyFrom(onnx.numpy_helper.from_array(short, f"{name}_bfloat16"))
+            cast = onnx.helper.make_node("Cast", [weights.name], [name], to=onnx.TensorProto.FLOAT)
+            whole.graph.node.insert(0, cast)
+    return whole.SerializeToString()
 
 
 def engine_files():
-    """{name: bytes} of onnxruntime-web's files: those kept in .cache, or else npm's. Raises UserError."""
-    kept = ROOT / ".cache" / PACKAGE
-    if not all((kept / name).is_file() for name in ENGINE):
-        with tempfile.TemporaryDirectory() as place, tarfile.open(fetched(place)) as archive:
-            for name in ENGINE:
-                with atomic(kept / name) as file:
-                    file.write(archive.extractfile(f"package/dist/{name}").read())
-    return {name: (kept / name).read_bytes() for name in ENGINE}
+    """{name: bytes} of onnxruntime-web's files, from the package that npm brings once. Raises UserError."""
+    kept = ROOT / ".cache" / f"{PACKAGE.replace('@', '-')}.tgz"
+    if not kept.is_file():
+        fetch(kept.parent)
+    is_pinned = hashlib.sha512(kept.read_bytes()).hexdigest() == DIGEST
+    check(is_pinned, f"{kept}: not the file of npm that this page is made for; delete it, then try again")
+    with tarfile.open(kept) as archive:
+        return {name: archive.extractfile(f"package/dist/{name}").read() for name in ENGINE}
 
 
-def fetched(place):
-    """The file of onnxruntime-web in a folder, from the registry that npm is set to, checked. Raises UserError."""
+def fetch(folder):
+    """Have npm bring the package into a folder, from the registry that npm is set to. Raises UserError."""
     npm = shutil.which("npm")
     check(npm, f"the page needs {PACKAGE}, which npm brings: install Node.js, then try again")
-    command = [npm, "pack", "--silent", "--pack-destination", place, PACKAGE]
+    folder.mkdir(exist_ok=True)
+    command = [npm, "pack", "--silent", "--pack-destination", folder, PACKAGE]
     done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
-    found = list(Path(place).glob("*.tgz"))
-    check(not done.returncode and found, f"npm cannot bring {PACKAGE}, which the page needs; is there a network?")
-    digest = base64.b64encode(hashlib.sha512(found[0].read_bytes()).digest()).decode()
-    check(digest == DIGEST, f"{PACKAGE}: npm brought another file than the one that this page is made for")
-    return found[0]
+    check(not done.returncode, f"npm cannot bring {PACKAGE}, which the page needs; is there a network?")
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Files of a folder, and a line on the terminal for none of them."""
+    """Files of a folder."""
 
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {  # whatever a registry of the system says
         ".js": "text/javascript",
         ".mjs": "text/javascript",
-        ".wasm": "application/wasm",
     }
-
-    def log_message(self, *_):
-        """Nothing."""
 
 
 def server(folder, host, port):
@@ -188,8 +167,6 @@ def server(folder, host, port):
 
 def main(args):
     """Make the page, then serve it until Ctrl-C."""
-    start = cli.uv_run("playground.py", start=("--extra", "page"))
-    check(all(map(importlib.util.find_spec, onnx_graph.PACKAGES)), f"the page needs ONNX, which comes with: {start}")
     with server(args.output_dir, args.host, args.port) if args.serve else contextlib.nullcontext() as running:
         with Bar("making the page"):
             build(load(args.weights_dir), args.output_dir)

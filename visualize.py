@@ -9,7 +9,7 @@ Shows the very frames of `generate`, on their measured seconds, one text at a ti
 import os
 import sys
 import webbrowser
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
@@ -33,7 +33,7 @@ class Args:
     method: cli.comma_list(str) = ()  # other methods in their place, by their names or their files my_method.py
     compare: bool = False  # GPT beside it
     save: Path | None = None  # a .gif, or a .html page with a slider
-    terminal: bool = False  # in the terminal, whether there is a display or not
+    terminal: bool = False  # without --save: in the terminal, whether there is a display or not
     fps: int = 12  # pictures a second, at most; a page has a speed of its own
     blocks: int = 5  # chunks of 240 characters to write, at most 50
     prompt_len: int = 16  # characters of the corpus's opening to start from
@@ -42,8 +42,7 @@ class Args:
     temp: float | None = None  # temperature of all that write; default each method's own
     spacing: int | None = None  # of the masked models: positions of one pass lie more than this apart; likewise
     seed: int = 1337
-    weights: cli.comma_list(Path) = ()  # of these methods; default weights/NAME.pt
-    gpt_weights: Path | None = None  # default weights/gpt.pt
+    weights: cli.comma_list(Path) = ()  # of these methods, GPT's last; default weights/NAME.pt
     font: Path | None = None  # a monospaced font with the text's characters, for a GIF
 
     def __post_init__(self):
@@ -51,30 +50,26 @@ class Args:
         known = self.save is None or self.save.suffix.lower() in (".gif", ".html")
         check(known, f"--save {self.save}: only .gif and .html can be made")
         check(not (self.flow and self.method), "--flow and --method name two methods: choose one")
-        check(len(self.weights) in (0, len(self.names)), "--weights: a file for each method")
-        check(not (self.compare and "gpt" in self.method), "--compare shows gpt beside another method")
-        check(self.compare or self.gpt_weights is None, "--gpt-weights goes with --compare")
-        check(not (self.save and self.terminal), "--save writes a file, --terminal plays here: choose one")
+        check(len(self.weights) in (0, len(self.names)), f"--weights: one file each for {', '.join(self.names)}")
 
     @property
     def names(self):
-        """Of the methods beside which --compare puts GPT."""
-        return self.method or ("diffusion_flow" if self.flow else "diffusion",)
+        """Of the methods that write."""
+        chosen = self.method or ("diffusion_flow" if self.flow else "diffusion",)
+        return (*chosen, "gpt") if self.compare else chosen
 
 
 def recordings(args):
-    """The films asked for: the masked model's or the methods', and GPT's beside them."""
-    weights = dict(zip(args.names, args.weights or [None] * len(args.names), strict=True))
-    weights |= {"gpt": args.gpt_weights} if args.compare else {}
-    engines = [methods.load(name, path) for name, path in weights.items()]
-    settings = {key: getattr(args, key) for key in ("flow_step", "temp", "spacing")}
-    typed = {key: value for key, value in settings.items() if value is not None}
+    """The films asked for, one of each method."""
+    paths = args.weights or [None] * len(args.names)
+    engines = [methods.load(name, path) for name, path in zip(args.names, paths, strict=True)]
+    settings = ("flow_step", "temp", "spacing")
+    typed = {key: value for key, value in vars(args).items() if key in settings and value is not None}
     known = {key for engine in engines for key in vars(engine.method.decoding)}
     unknown = ", ".join(typed.keys() - known)
-    check(not unknown, f"{', '.join(weights)}: no method here has {unknown}")
+    check(not unknown, f"{', '.join(args.names)}: no method here has {unknown}")
     for engine in engines:
-        own = {key: value for key, value in typed.items() if hasattr(engine.method.decoding, key)}
-        decoding = replace(engine.method.decoding, **own)
+        decoding = methods.starting_point(engine.name, typed)
         text = engine.prompt(args.prompt_len) if args.prompt is None else args.prompt
         prompt = engine.alphabet.encode(text)
         trial = Trial(Canvas.after(prompt, args.blocks * diffusion.Decoding.target_chunk_len), decoding, (args.seed,))
@@ -85,37 +80,30 @@ def recordings(args):
 
 
 def main(args):
-    """Record, then save, or show where it can be seen."""
+    """Record, then play in the terminal, or write a file."""
+    path = args.save or PAGE
     in_terminal = not args.save and (args.terminal or not has_display())
     if not in_terminal:
-        check_place(args.save or PAGE)
+        check_place(path)
     if args.font:
         painter.load_font(args.font)
     films = list(recordings(args))
-    if args.save:
-        save(films, args)
-    elif in_terminal:
+    if in_terminal:
         terminal.play(films, args.fps)
+    elif path.suffix.lower() == ".gif":
+        with Bar(f"drawing {path.name}"):
+            painter.write_gif(path, films, args.fps, args.font)
     else:
-        page.write_html(PAGE, films)
-        print(f"{PAGE}: for any browser", file=sys.stderr)
-        webbrowser.open(PAGE.as_uri())
+        page.write_html(path, films)
+        print(f"{path}: for any browser", file=sys.stderr)
+        if not args.save:
+            webbrowser.open(path.as_uri())
     print(*(f"{made.title}: {film.figures(made.snapshots[-1])}" for made in films), sep="\n", file=sys.stderr)
 
 
 def has_display():
     """Whether a browser has a place to open. On Linux without one Python may find a browser for the terminal."""
     return sys.platform != "linux" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())
-
-
-def save(films, args):
-    """Write the films to the file asked for."""
-    if args.save.suffix.lower() == ".html":
-        page.write_html(args.save, films)
-    else:
-        with Bar(f"drawing {args.save.name}"):
-            said = painter.write_gif(args.save, films, args.fps, args.font)
-        print(said, file=sys.stderr)
 
 
 if __name__ == "__main__":

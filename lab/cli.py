@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import math
 import os
 import re
 import shlex
@@ -15,7 +14,7 @@ import tyro
 from tyro.constructors import PrimitiveConstructorSpec
 
 from lab import progress
-from lab.progress import is_heard
+from lab.progress import is_heard, say
 
 ROOT = Path(__file__).resolve().parent.parent  # default paths lie here, typed paths where they were typed
 
@@ -30,18 +29,11 @@ def check(ok, message):
         raise UserError(message)
 
 
-def say(message):
-    """A line on standard error, once."""
-    if is_heard():
-        print(message, file=sys.stderr, flush=True)
-
-
 def check_range(settings, least, most, *names):
     """Raise UserError unless these fields of a dataclass lie in least..most; None always does."""
     for name in names:
         value = getattr(settings, name)
-        span = f"lie in {least}..{most:,}" if most < math.inf else f"be at least {least}"
-        check(value is None or least <= value <= most, f"{name} must {span}, not {value}")
+        check(value is None or least <= value <= most, f"{name} must lie in {least}..{most:,}, not {value}")
 
 
 def run(main, Args, argv=None, doc=None):
@@ -88,7 +80,7 @@ def guard(action):
         say(f"error: standard output: {error.strerror}")
         return 2
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not re.search("allocate|out of memory", str(error)):
+        if not re.search("MemoryError|allocate|out of memory", repr(error)):
             raise
         say("error: out of memory: reduce the sizes of the model, or the number of texts at a time")
         return 2

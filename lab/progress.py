@@ -1,4 +1,4 @@
-"""What a long work is at, on standard error: a bar or a clock on a terminal; elsewhere a line soon, and one every minute."""
+"""What a long work is at, in a line on standard error: a terminal shows it all the time, a pipe soon and then every minute."""
 
 import os
 import sys
@@ -6,43 +6,38 @@ import threading
 from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
 SOON, EVERY = 3, 60  # seconds until the first line where there is no terminal, and between two
 
 
 class Bar(Progress):
-    """A context. total: how much there is to do; None where nobody knows, and a clock runs.
-
-    One within another takes its place meanwhile.
-    """
+    """A context. One within another takes its place meanwhile."""
 
     shown = None
 
     def __init__(self, what, total=None, done=0, unit=""):
-        """what: the work, as in "compiling"; done: how much an earlier run did; unit: of total, as in "texts"."""
-        console = Console(stderr=True)
-        columns = [TextColumn("{task.description}"), *([BarColumn()] if total else []), TimeElapsedColumn()]
-        columns.append(TextColumn("{task.fields[left]}"))
+        """what: the work, as in "compiling"; total: how much there is to do, where that is known.
+
+        done: how much an earlier run did; unit: of total, as in "texts".
+        """
+        console = Console(stderr=True, markup=False)
         hidden = not (console.is_terminal and is_heard())
         self.ended = threading.Event()
-        self.outer = None
         self.unit = unit
-        redirect = sys.stdout.isatty()
         super().__init__(
-            *columns,
             console=console,
             disable=hidden,
             transient=True,
-            redirect_stdout=redirect,
+            redirect_stdout=sys.stdout.isatty(),
             speed_estimate_period=3600,
         )
-        self.add_task(what, total=total, completed=done, left="")
+        self.add_task(what, total=total, completed=done)
         (self.work,) = self.tasks
 
     def show(self, completed, what=None):
         """completed: how much of the total is done; what: the work now."""
-        self.update(self.work.id, completed=completed, description=what or self.work.description, left=self.left())
+        self.update(self.work.id, completed=completed, description=what or self.work.description)
 
     @property
     def completed(self):
@@ -56,10 +51,13 @@ class Bar(Progress):
 
     def line(self):
         """How far the work is, in words."""
-        so_far = [str(timedelta(seconds=round(self.work.elapsed))), self.left()]
-        if self.work.total:
-            so_far.insert(0, f"{self.completed:,} of {self.work.total:,} {self.unit}".rstrip())
+        done = f"{self.completed:,} of {self.work.total:,} {self.unit}".rstrip() if self.work.total else ""
+        so_far = done, str(timedelta(seconds=round(self.work.elapsed))), self.left()
         return f"{self.work.description}: {', '.join(filter(None, so_far))}"
+
+    def get_renderables(self):
+        """What a terminal shows: the same line, once there is work."""
+        return [self.line() for _ in self.tasks]
 
     def start(self):
         """Show it, in place of the one that is shown."""
@@ -68,7 +66,7 @@ class Bar(Progress):
         if self.outer:
             self.outer.live.stop()
         super().start()
-        if self.disable and is_heard():
+        if self.disable:
             threading.Thread(target=self.tell, daemon=True).start()
 
     def stop(self):
@@ -88,14 +86,20 @@ class Bar(Progress):
             pause = EVERY
 
 
-def note(line):
-    """Print a line on standard error."""
-    print(f"note: {line}", file=sys.stderr, flush=True)
-
-
 def is_heard():
     """Whether this process speaks to the user: the first on its machine of those that torchrun starts, as any other."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def say(message):
+    """A line on standard error, once."""
+    if is_heard():
+        print(message, file=sys.stderr, flush=True)
+
+
+def note(message):
+    """What a user should know, and need not act on."""
+    say(f"note: {message}")
 
 
 def end():

@@ -67,7 +67,6 @@ class Finder:
         """As Python asks every finder."""
         if name.partition(".")[0] in HEAVY:
             return ModuleSpec(name, self, is_package=True)
-        return None
 
     def exec_module(self, module):
         """Nothing is in it."""
@@ -80,18 +79,15 @@ def rehearse(path):
     sys.meta_path.insert(0, finder)
     spec = importlib.util.spec_from_file_location("rehearsal", path)
     sys.modules["rehearsal"] = script = importlib.util.module_from_spec(spec)
-    status = None
     try:
         with contextlib.suppress(Exception, Needed):  # a bug shows when the script runs
             spec.loader.exec_module(script)
             Args = sys.modules["lab.command"].flags(script.METHOD) if hasattr(script, "METHOD") else script.Args
-            status = cli.run(Hollow().needed, Args, doc=script.__doc__)
+            sys.exit(cli.run(Hollow().needed, Args, doc=script.__doc__))
     finally:
         sys.meta_path.remove(finder)
         known = {name.partition(".")[0] for name in before} | sys.stdlib_module_names
         forget(name for name in sys.modules if name not in before and name.partition(".")[0] not in known - {*OURS})
-    if status is not None:
-        sys.exit(status)
 
 
 def forget(names):
@@ -105,17 +101,15 @@ def forget(names):
 
 
 def is_busy():
-    """Whether other programs want the cores: over the last minute, and now where the system says so. False on Windows."""
-    if not hasattr(os, "getloadavg") or os.getloadavg()[0] < (os.cpu_count() or 1) / 4:
-        return False
-    running = Path("/proc/stat")  # the load may be that of a command of ours that has just ended
+    """Whether other programs want more than a quarter of the cores now. False where the system does not say so."""
+    running = Path("/proc/stat")  # of Linux; the load of a minute may be that of a command of ours that has ended
     if not running.exists():
-        return True
-    beside_this = 0
-    for _ in range(10):
-        beside_this += int(re.search(r"procs_running (\d+)", running.read_text())[1]) > 1
+        return False
+    others = 0
+    for _ in range(10):  # what the system itself does takes a moment only
+        others += int(re.search(r"procs_running (\d+)", running.read_text())[1]) - 1
         time.sleep(0.001)
-    return beside_this > 2  # what the system itself does takes a moment only
+    return others / 10 > (os.cpu_count() or 1) / 4
 
 
 def importer():
@@ -127,11 +121,8 @@ def importer():
 
 
 if is_busy():
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # GNU's OpenMP (Linux) listens to it, and LLVM's (macOS)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if importer()["__name__"] == "__main__" and "__file__" in importer() and "torch" not in sys.modules:
     rehearse(Path(importer()["__file__"]))
-    loading = Bar("loading PyTorch")
-    loading.start()
+    Bar("loading PyTorch").start()
     atexit.register(end)
-    if loading.disable:
-        cli.say("loading PyTorch")

@@ -260,7 +260,7 @@ def test_the_shipped_weights_write_when_the_page_opens(tab, shipped):
     """Nothing is pressed. Leaves the README's picture: the seventh forward pass, and what the flow holds at a cell."""
     page = tab(shipped)
     count = "document.querySelectorAll('main {}').length"
-    page.wait_for_function(f"{count.format('.s2')} && {count.format('.s0')} > 100")  # seen while it writes
+    page.wait_for_function(f"{count.format('.s1')} && {count.format('.s0')} > 100")  # seen while it writes
     assert passes(written(page))[::3] == [240, 60] and max(passes(page)[1:3]) < 30
     assert page.locator("main pre .s0").count() == 0
     assert all(text.startswith("First Citizen:\n") and len(text) == 255 for text in texts(page))
@@ -356,7 +356,7 @@ def test_the_slider_steps_through_all_on_one_clock(tab, address):
     page.locator("#at").fill("0")
     assert passes(page) == [0] * 4 and page.locator("#diffusion .s0").count() == 25
     step_to(page, 1)
-    assert page.locator("#diffusion_flow .s2").count() == 25 - page.locator("#diffusion_flow .s0").count() > 0
+    assert page.locator("#diffusion_flow .s1").count() == 25 - page.locator("#diffusion_flow .s0").count() > 0
     page.locator("#diffusion_flow .s0").last.click()
     assert page.locator("#popup figure.diffusion_flow p").count() > 1
     page.keyboard.press("Escape")
@@ -446,7 +446,7 @@ CONTRASTS = """() => {
 
 def test_it_fits_every_screen_and_stands_out_from_it(tab, shipped):
     page = tab(shipped)
-    page.locator("main pre .s2").nth(5).wait_for()
+    page.locator("main pre .s1").nth(5).wait_for()
     for scheme, size in itertools.product(("light", "dark"), ((1366, 768), (390, 844), (1920, 1080))):
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": size[0], "height": size[1]})
@@ -462,7 +462,7 @@ def test_it_fits_every_screen_and_stands_out_from_it(tab, shipped):
 
 def test_the_film_opens_from_disk_and_obeys_slider_keys_and_button(tab, make_weights, tmp_path):
     weights = {method.name: str(make_weights(method, f"{method.name}.pt")) for method in (gpt, diffusion)}
-    argv = ["--weights", weights["diffusion"], "--gpt-weights", weights["gpt"], "--blocks", "1", "--compare"]
+    argv = ["--weights", f"{weights['diffusion']},{weights['gpt']}", "--blocks", "1", "--compare"]
     path = tmp_path / "film.html"
     assert cli.run(visualize.main, visualize.Args, [*argv, "--save", str(path)]) == 0
     page = tab(path.as_uri())

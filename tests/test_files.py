@@ -9,8 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import fontTools.ttLib  # noqa: F401 (what is imported later is not found by another user)
-import matplotlib  # noqa: F401
+import matplotlib  # noqa: F401 (what is imported later is not found by another user)
 import pandas  # noqa: F401
 import PIL.ImageFont  # noqa: F401
 import pytest
@@ -204,7 +203,7 @@ def locked_folder(tmp_path):
         lambda path: records.read_log(path, ()),
         lambda path: corpus.Corpus(path),
         lambda path: experiment.Args(resume=path),
-        lambda path: painter.load_font(path, 13, set()),
+        lambda path: painter.load_font(path),
         write,
     ],
 )

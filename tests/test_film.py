@@ -1,5 +1,6 @@
 """What a viewer sees: exact pictures of a film made by hand, and of one recorded from a sampler."""
 
+import io
 import json
 import re
 import sys
@@ -8,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from PIL import Image, ImageChops
+from PIL import Image, ImageChops, ImageSequence
+from rich.console import Console
 
 import visualize
 from diffusion import METHOD as diffusion
@@ -19,8 +21,8 @@ from lab.cli import UserError
 from lab.decoding.canvas import Canvas, Frame
 from lab.measuring import trials
 from lab.model.corpus import Alphabet
-from lab.showing import film, page, painter
-from lab.showing.film import DRAFT, EMPTY, MASKED, NEW, SETTLED, Film, Snapshot
+from lab.showing import film, page, painter, terminal
+from lab.showing.film import EMPTY, MASKED, NEW, SETTLED, Film, Snapshot
 from methods import METHODS
 
 ABC = Alphabet("abc\n ")
@@ -34,7 +36,7 @@ def snapshot(calls, seconds, characters, states, confidence=None):
 def by_hand(seconds=(0.0, 1.0, 2.0)):
     snapshots = [
         snapshot(0, seconds[0], "a___", (SETTLED, MASKED, MASKED, MASKED)),
-        snapshot(1, seconds[1], "ab\n_", (SETTLED, NEW, DRAFT, MASKED), (9, 4, 3, 0)),
+        snapshot(1, seconds[1], "ab\n_", (SETTLED, NEW, NEW, MASKED), (9, 4, 3, 0)),
         snapshot(2, seconds[2], "ab\nc", (SETTLED, SETTLED, NEW, NEW), (9, 4, 3, 0)),
         snapshot(2, seconds[2], "ab\nc", (SETTLED,) * 4, (9, 4, 3, 0)),
     ]
@@ -88,7 +90,7 @@ def test_a_picture_depends_on_its_frame_and_those_before_alone(name, engines):
             of(shown, Film(made.title, shots)) for shots in (made.snapshots, cut.snapshots, [*cut.snapshots, other])
         )
         brush = painter.Painter([cut])
-        box = (0, 0, alone.width, brush.corner(0, brush.foot)[1])
+        box = (0, 0, *brush.corner(brush.foot, brush.panel))
         for image in (whole, different):
             assert ImageChops.difference(image.crop(box), alone.crop(box)).getbbox() is None
     masked = "".join(
@@ -121,6 +123,18 @@ def test_a_recording_has_the_frames_of_the_sampler(engines):
     assert seconds == sorted(seconds)
 
 
+def test_a_draft_looks_new_until_a_pass_confirms_it(engines):
+    recorder = film.Recorder(engines["diffusion"], Canvas.after(ABC.encode("a"), 1))
+    idx, masked, probs = torch.tensor([[0, 1]]), torch.tensor([[False, False]]), torch.full((1, 2, 5), 0.2)
+    shown = []
+    for draft in (True, True, False):
+        recorder.add(
+            Frame(idx, masked, torch.tensor([[False, draft]]), torch.tensor([[0, 1]]), probs.double(), 1.0), 0.0
+        )
+        shown.append(recorder.snapshot().states[1])
+    assert shown == [NEW, NEW, SETTLED]
+
+
 def test_what_is_taken_back_is_masked_as_before(engines):
     canvas = Canvas.after(ABC.encode("a"), 1)
     recorder = film.Recorder(engines["diffusion"], canvas)
@@ -134,14 +148,19 @@ def test_what_is_taken_back_is_masked_as_before(engines):
 
 def test_a_masked_cell_is_the_greener_the_less_noise_the_flow_has_left():
     half = Snapshot(1, 1.0, "__", bytes([MASKED, MASKED]), bytes(2), certainty=bytes([0, 5]))
-    plain, green = (behind for _, behind, _ in painter.styles(half).values())
+    made = Film("half", [half])
+    brush, image = painter.Painter([made]), of(half, made)
+    plain, green = (image.getpixel(brush.corner(painter.TOP, painter.LEFT + k)) for k in (0, 1))
     assert plain == painter.BEHIND[MASKED] and green == painter.blend(plain, painter.FLOW, 5 / 9)
 
 
 def test_three_films_have_narrow_panels():
     wide, narrow = (painter.Painter([by_hand()] * count) for count in (2, 3))
-    assert narrow.image.width < 1.1 * wide.image.width
+    stills = by_hand().snapshots
+    assert narrow.paint(stills[:3], "").width < 1.1 * wide.paint(stills[:2], "").width
     assert narrow.columns < wide.columns == film.COLUMNS
+    second = wide.corner(painter.TOP, painter.LEFT + wide.panel + 1)
+    assert wide.paint(stills[:2], "").getpixel(second) == painter.BEHIND[NEW]
 
 
 def test_films_share_a_clock():
@@ -166,26 +185,41 @@ def test_an_animation_is_bounded_whatever_was_measured(fps, seconds, films):
 
 
 def test_gif_has_a_picture_for_each_change_in_the_colours_of_the_states(tmp_path):
-    assert "81 pictures in 8.1 s, 10 a second" in painter.write_gif(tmp_path / "x.gif", [by_hand()], fps=10)
+    painter.write_gif(tmp_path / "x.gif", [by_hand()], fps=10)
     with Image.open(tmp_path / "x.gif") as image:
         assert image.n_frames == 3
+        assert sum(frame.info["duration"] for frame in ImageSequence.Iterator(image)) == 8100 + 2000
     made = by_hand()
     brush = painter.Painter([made])
     brush.paint((made.snapshots[0],), "")  # what it drew is gone
     image = brush.paint((made.snapshots[1],), "")
-    corners = [image.getpixel(brush.corner(0, painter.TOP, k)) for k in range(4)]
-    assert corners == [painter.PAPER, painter.BEHIND[NEW], painter.BEHIND[DRAFT], painter.PAPER]
-    assert image.getpixel(brush.corner(0, painter.TOP + 1)) == painter.BEHIND[MASKED]
+    corners = [image.getpixel(brush.corner(painter.TOP, painter.LEFT + k)) for k in range(4)]
+    assert corners == [painter.PAPER, painter.BEHIND[NEW], painter.BEHIND[NEW], painter.PAPER]
+    assert image.getpixel(brush.corner(painter.TOP + 1, painter.LEFT)) == painter.BEHIND[MASKED]
 
 
 def test_what_is_certain_is_on_white_and_the_rest_is_underlined():
     image = of(by_hand().snapshots[-1], by_hand())
     brush = painter.Painter([by_hand()])
-    corners = [brush.corner(0, painter.TOP, k) for k in range(2)]
+    corners = [brush.corner(painter.TOP, painter.LEFT + k) for k in range(2)]
     lines = [image.getpixel((x, y + brush.cell[1] - 3)) for x, y in corners]
     assert lines == [painter.PAPER, painter.shade(4)] and painter.shade(4) != painter.PAPER
-    with_gif_palette = image.quantize(palette=painter.palette(), dither=0).convert("RGB")
-    assert with_gif_palette.getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_the_few_colours_of_a_gif_are_those_of_its_pictures(tmp_path):
+    """Of masked cells of every greenness, of new ones and of the paper."""
+    grown = Snapshot(1, 0.1, "_" * 10, bytes(10), bytes(10), certainty=bytes(range(10)))
+    new = snapshot(2, 0.2, "a" * 10, [NEW] * 10)
+    made = Film("grown", [snapshot(0, 0.0, "_" * 10, [MASKED] * 10), grown, new, replace(new, calls=3, seconds=2.0)])
+    painter.write_gif(tmp_path / "x.gif", [made], 10)
+    brush, shown = painter.Painter([made]), []
+    with Image.open(tmp_path / "x.gif") as image:
+        for frame, still in zip(ImageSequence.Iterator(image), made.snapshots, strict=True):
+            places = [(0, 0), *(brush.corner(painter.TOP, painter.LEFT + k) for k in range(10))]
+            exact = of(still, made)
+            shown += [(frame.convert("RGB").getpixel(place), exact.getpixel(place)) for place in places]
+    assert len({true for _, true in shown}) == 12
+    assert all(abs(a - b) < 3 for one, true in shown for a, b in zip(one, true, strict=True))
 
 
 def test_the_legend_shows_the_looks_of_a_cell():
@@ -209,11 +243,16 @@ CONTROLS = "a\tb\r\x0c\x00\x1b[31m\x7f\x9b"
 
 def test_control_characters_have_stand_ins_everywhere(tmp_path):
     assert film.visible(CONTROLS) == "a→b" + "\ufffd" * 4 + "[31m\ufffd\ufffd" and film.visible("a\nb") == "a\nb"
-    made = Film("x", [snapshot(k, k, CONTROLS, [SETTLED] * len(CONTROLS)) for k in (0, 1)])
+    alphabet = Alphabet("".join(sorted({*CONTROLS})))
+    model = diffusion.Model(diffusion.Config(vocab_size=len(alphabet), block_size=32, n_layer=1, n_head=2, n_embd=16))
+    engine = trials.Engine(diffusion, model.eval(), alphabet, CONTROLS)
+    canvas = Canvas.after(alphabet.encode(CONTROLS), 1)
+    made = film.record(engine, trials.Trial(canvas, diffusion.Decoding(), (1,)))
     painter.write_gif(tmp_path / "x.gif", [made], 10)
-    page.write_html(tmp_path / "x.html", [made])
-    text = (tmp_path / "x.html").read_text(encoding="utf-8")
-    assert "\ufffd" in text and not set("\t\r\x0c\x00\x1b\x7f\x9b") & set(text) and "\\u001b" not in text
+    played = io.StringIO()
+    terminal.play([made], 10, Console(file=played, width=80))
+    for text in (page.render([made]), played.getvalue()):
+        assert "\ufffd" in text and not set("\t\r\x0c\x00\x1b\x7f\x9b") & set(text) and "\\u001b" not in text
 
 
 def test_a_glyph_that_the_font_lacks_is_named(tmp_path):
@@ -246,8 +285,8 @@ def test_page_is_whole_and_holds_every_state(tmp_path):
     assert "http" not in text and "src=" not in text and not re.search(r"\$[a-z]", text)
     (made,), last = data_of(text)["films"], data_of(text)["real"]
     assert last == 2.0 == made["stills"][-1][1]
-    assert made["stills"][0][2] == [[0, "a", 3, 9, 0], [1, "_", 0, 0, 0], [2, "_", 0, 0, 0], [3, "_", 0, 0, 0]]
-    assert made["stills"][1][:2] == [1, 1.0] and made["stills"][1][2] == [[1, "b", 2, 4, 0], [2, "\n", 1, 3, 0]]
+    assert made["stills"][0][2] == [[0, "a", 2, 9, 0], [1, "_", 0, 0, 0], [2, "_", 0, 0, 0], [3, "_", 0, 0, 0]]
+    assert made["stills"][1][:2] == [1, 1.0] and made["stills"][1][2] == [[1, "b", 1, 4, 0], [2, "\n", 1, 3, 0]]
     page.write_html(tmp_path / "y.html", [Film("</script>$data", by_hand().snapshots)])
     assert (tmp_path / "y.html").read_text(encoding="utf-8").count("</script>") == 1
 
@@ -266,7 +305,7 @@ def contrast(one, other):
 @pytest.mark.parametrize("dark", [0, 1], ids=["light", "dark"])
 def test_characters_stand_out_in_both_themes(dark):
     theme = {part: pair[dark] for part, pair in page.COLOURS.items()}
-    for behind in ("paper", "draft", "new", "flow"):
+    for behind in ("paper", "new", "flow"):
         assert contrast(theme["ink"], theme[behind]) >= 4.5
     assert contrast(theme["quiet"], theme["paper"]) >= 4.5
 
@@ -291,8 +330,8 @@ def test_the_commands_of_the_order(argv, weights, tmp_path, capsys, monkeypatch)
     monkeypatch.setattr(visualize, "has_display", lambda: False)
     flags, paths = weights
     name = "diffusion_flow" if "--flow" in argv else "diffusion"
-    flags = [*argv.split(), *flags, "--weights", paths[name], "--fps", "50"]
-    flags += ["--gpt-weights", paths["gpt"]] if "--compare" in argv else []
+    files = [paths[name], paths["gpt"]] if "--compare" in argv else [paths[name]]
+    flags = [*argv.split(), *flags, "--weights", *files, "--fps", "50"]
     assert cli.run(visualize.main, visualize.Args, flags) == 0
     assert f"{METHODS[name].title}: " in capsys.readouterr().err
     for suffix in ("GIF", "html"):
@@ -325,7 +364,7 @@ def test_where_there_is_a_display_a_browser_shows_the_page(display, weights, tmp
 def test_a_film_begins_with_the_prompt_and_obeys_the_settings(weights, tmp_path, capsys):
     """GPT beside it is spared a spacing, and has the temperature."""
     flags, paths = weights
-    flags = [*flags, "--compare", "--weights", paths["diffusion"], "--gpt-weights", paths["gpt"], "--prompt", "be or"]
+    flags = [*flags, "--compare", "--weights", paths["diffusion"], paths["gpt"], "--prompt", "be or"]
     made = []
     for temp in ("0", "2"):
         path = tmp_path / f"{temp}.html"
@@ -350,8 +389,8 @@ def test_three_methods_write_side_by_side_and_the_flow_shows_its_evidence(weight
     flags, paths = weights
     path = tmp_path / "three.html"
     names = "diffusion,diffusion_flow"
-    files = ",".join(paths[name] for name in names.split(","))
-    flags = [*flags, "--method", names, "--weights", files, "--compare", "--gpt-weights", paths["gpt"], "--temp", "2"]
+    files = ",".join(paths[name] for name in ("diffusion", "diffusion_flow", "gpt"))
+    flags = [*flags, "--method", names, "--weights", files, "--compare", "--temp", "2"]
     assert cli.run(visualize.main, visualize.Args, [*flags, "--save", str(path)]) == 0
     text = path.read_text(encoding="utf-8")
     assert page.EVIDENCE in text and "<h1>Masked diffusion and Diffusion + flow and GPT, writing</h1>" in text
@@ -377,7 +416,7 @@ def test_three_methods_write_side_by_side_and_the_flow_shows_its_evidence(weight
         "--spacing -1",
         "--weights a.pt,b.pt",
         "--flow --method diffusion",
-        "--gpt-weights a.pt",
+        "--weights a.pt --compare",
         "--save /dev/null/save.gif",
         "--font nope.ttf --save x.gif",
     ],

@@ -194,4 +194,4 @@ def test_without_the_packages_one_message_says_what_to_do(monkeypatch, capsys):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxscript" else found(name))
     assert cli.run(export.main, export.Args, []) == 2
-    assert "uv sync --extra onnx" in capsys.readouterr().err
+    assert "uv run --extra onnx" in capsys.readouterr().err

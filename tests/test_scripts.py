@@ -308,9 +308,9 @@ def test_presets(lab, capsys):
     ("settings", "message"),
     [
         ({"temp": "0.5"}, "'str'"),
-        ({"temp": -1}, "temp must be at least 0"),
+        ({"temp": -1}, "temp must lie in 0..inf"),
         ({"top_k": "most"}, "'str'"),
-        ({"top_k": 0}, "top_k must be at least 1"),
+        ({"top_k": 0}, "top_k must lie in 1..inf"),
         ({"spacing": [5]}, "'list'"),
         ({"gap": 5}, "has no gap"),
         ({"draft_threshold": 0.5}, "draft_threshold: no effect without two stages"),

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -11,14 +10,14 @@ from lab import cli, start
 # runs as any Python does before its script: prints, at the end, which heavy packages were imported, and OpenMP's setting
 WATCH = """
 import atexit, os, pathlib, sys
-if hasattr(os, "getloadavg"):
-    os.getloadavg = lambda: (float(os.environ.get("LOAD", 100)), 0, 0)
 read_text = pathlib.Path.read_text
 def read(path, *how, **more):
     if path == pathlib.Path("/proc/stat"):
-        return "procs_running " + os.environ.get("RUNNING", "3")
+        return "procs_running " + os.environ.get("RUNNING", "1000")
     return read_text(path, *how, **more)
 pathlib.Path.read_text = read
+exists = pathlib.Path.exists
+pathlib.Path.exists = lambda path, **more: path == pathlib.Path("/proc/stat") or exists(path, **more)
 def tell():
     found = [n for n in ("torch", "numpy", "scipy", "pandas", "matplotlib") if hasattr(sys.modules.get(n), "__version__")]
     print("loaded:", *found, os.environ.get("OMP_WAIT_POLICY"), file=sys.stderr)
@@ -60,7 +59,7 @@ def test_help_loads_nothing_heavy(words, launch):
 
 REFUSED = {
     "gpt.py --nonsense": "--nonsense",
-    "gpt.py --temp -1": "temp must be at least 0",
+    "gpt.py --temp -1": "temp must lie in 0..inf",
     "gpt.py --iters 3": "--iters: training only",
     "gpt.py --resume": "--resume and --init go with --train",
     "diffusion.py --steps 3 --spacing 2": "steps",
@@ -83,9 +82,9 @@ def test_from_another_folder_too(launch, tmp_path):
     assert status == 0 and "--temp" in out and loaded == ["PASSIVE"]
 
 
-def test_a_command_that_writes_says_first_that_it_loads_pytorch_and_no_table_maker(launch):
+def test_a_command_that_writes_loads_pytorch_and_no_table_maker(launch):
     status, out, err, loaded = launch("gpt.py", "--max-new-tokens", "2", "--prompt", "To b")
-    assert status == 0 and len(out) == 7 and err.startswith("loading PyTorch\n") and "2 new characters" in err
+    assert status == 0 and len(out) == 7 and "2 new characters" in err
     assert loaded == ["torch", "numpy", "PASSIVE"]
 
 
@@ -94,11 +93,6 @@ def test_the_users_settings_of_openmp_win(launch):
 
 
 def test_on_a_quiet_machine_threads_wait_as_they_come(launch):
-    assert launch("gpt.py", "--help", LOAD="0.1")[-1] == ["None"]
-
-
-@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="the system does not say what runs now")
-def test_the_load_of_a_command_that_has_ended_makes_no_busy_machine(launch):
     assert launch("gpt.py", "--help", RUNNING="1")[-1] == ["None"]
 
 

@@ -13,7 +13,7 @@ from gpt import METHOD as gpt
 from lab.decoding.canvas import Canvas, Frame
 from lab.measuring import trials
 from lab.model.corpus import Alphabet
-from lab.showing import film, painter, terminal
+from lab.showing import painter, terminal
 from lab.showing.film import EMPTY, MASKED, NEW, SETTLED, Film, Snapshot
 from methods import METHODS, load
 
@@ -77,18 +77,17 @@ def test_a_picture_fills_the_screen_with_legend_and_the_active_lines(size, count
         assert len(shown) == size[1] and all(len(line) <= size[0] for line in shown)
         text = "\n".join(shown).replace("\u00a0", " ")
         assert "2 times slower than real" in text and "written in this pass" in text
-        assert text.count(f"A poem: {k} forward pass") == count
+        assert text.count(f"{k} forward pass") == count
         active = films[-1].snapshots[k].characters[:k].rsplit("\n")[-1]
         assert text.count(active) >= count
-        beside = size[0] >= count * (film.COLUMNS + 2)
-        assert count == 1 or beside == any(line.count("A poem") == 2 for line in shown)
+        assert any(line.count("A poem") == count for line in shown)
 
 
 def test_a_film_leaves_its_last_state_once_where_the_cursor_was():
     file, console = on((80, 24))
     terminal.play([poem(EMPTY, 3)], 50, console)
     ahead, _, after = file.taken.rpartition("\x1b[?1049l")
-    assert "\x1b[?1049h" in ahead and after.count("line 2 of a long") == 1 and "A poem: 84 forward passes" in after
+    assert "\x1b[?1049h" in ahead and after.count("line 2 of a long") == 1 and "84 forward passes" in after
     assert "\x1b[2m" not in file.taken  # nothing is dim
 
 
@@ -148,11 +147,6 @@ def test_control_characters_of_a_corpus_never_reach_the_terminal():
     file, _ = write((80, 24), text, "".join(sorted(set(text))))
     assert "ab\ufffd[31mred\ufffd\ufffd→x\ufffdend" in file.lines()[0]
     assert not set("\x07\x9b\t") & set(file.taken) and "\x1b[31mred" not in file.taken
-    settled = bytes([SETTLED] * len(text))
-    made = Film("x", [Snapshot(k, k, text, settled, bytes([9] * len(text)), bytes(len(text))) for k in (0, 1)])
-    file, console = on((80, 24))
-    terminal.play([made], 50, console)
-    assert "\ufffd[31mred" in file.taken and "\x1b[31mred" not in file.taken
 
 
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)

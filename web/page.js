@@ -7,7 +7,7 @@ const named = Object.fromEntries([...document.querySelectorAll("[id]")].map(node
 const { about, again, at, bars, charts, dials, erase, examples, films, popup, status, text } = named
 const { methods, characters, mask } = JSON.parse(about.textContent)
 const signs = [...characters, mask, "*"], V = characters.length  // by token; V: masked, V + 1: a gap of unknown length
-const MASKED = "s0", NEW = "s2", SETTLED = "s3"  // as in lab/showing/page.css
+const MASKED = "s0", NEW = "s1", SETTLED = "s2"  // as in lab/showing/page.css
 const BARS = 5, STACKED = 10  // likeliest characters, and in a column of a chart
 const LINE = 40  // cells that an arrow up skips
 const NEW_CHARACTERS = 240  // after a text without gaps

@@ -8,6 +8,7 @@ ignored. It gives `keys`, `values`, `inputs`, the same with these positions, for
 """
 
 import hashlib
+import importlib.util
 import inspect
 import logging
 import warnings
@@ -18,12 +19,18 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lab.cli import ROOT, say
+from lab.cli import ROOT, check, program, say, uv_run
 from lab.files import atomic
 from lab.model.backbone import View
 
 PACKAGES = ("torch", "onnx", "onnxscript")  # what makes a graph
 OPSET = 20
+
+
+def check_packages():
+    """Raise UserError unless what makes a graph is installed."""
+    has_all = all(map(importlib.util.find_spec, PACKAGES))
+    check(has_all, f"this needs ONNX, which comes with: {uv_run(program(), start=('--extra', 'onnx'))}")
 
 
 class CachedGraph(nn.Module):
@@ -54,9 +61,7 @@ def inputs_of(model):
 
 def example_inputs(config):
     """What a graph may take: name -> an example, and its axes of any length."""
-    rows = 2
-    T = min(3, config.block_size)
-    window = 5
+    rows, T, window = 2, 3, 5
     axes = {0: "batch", 1: "positions"}
     past = torch.zeros(config.n_layer, rows, window, config.n_embd)
     of_past = {1: "batch", 2: "window"}

@@ -14,11 +14,10 @@ import torch
 from lab.measuring import trials
 
 MASKED = 0
-DRAFT = 1
-NEW = 2
-SETTLED = 3
-EMPTY = 4
-LEGEND = {  # the shipped methods' films have no drafts
+NEW = 1  # written in this pass, or a draft, which a later one may take back
+SETTLED = 2
+EMPTY = 3
+LEGEND = {
     MASKED: "masked",
     NEW: "written in this pass",
     SETTLED: "underlined: less confident",
@@ -34,7 +33,7 @@ CONTROL = "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]" 
 class Snapshot:
     """The canvas after a forward pass: the characters (L,), their states, and how confident the method was of them.
 
-    A masked position's character is the alphabet's mask symbol, its confidence 0.
+    A masked position's character is the alphabet's mask symbol, its confidence 0; a control character has a stand-in.
     """
 
     calls: int
@@ -82,7 +81,7 @@ class Recorder:
         new = self.masked & ~frame.masked[0]
         self.idx = frame.idx[0]
         self.masked = frame.masked[0]
-        self.states = torch.where(new, NEW, SETTLED).masked_fill(frame.draft[0], DRAFT)
+        self.states = torch.where(new | frame.draft[0], NEW, SETTLED)
         sure = self.confidence.scatter(0, columns, frame.confidence[0])
         self.confidence = torch.where(new, sure, self.confidence).masked_fill(self.masked, 0)
         if frame.certainty is not None:
@@ -90,7 +89,7 @@ class Recorder:
 
     def snapshot(self):
         """What stands there now."""
-        characters = self.alphabet.decode(self.idx, self.masked)
+        characters = visible(self.alphabet.decode(self.idx, self.masked))
         states = bytes(self.states.masked_fill(self.masked, self.ahead).tolist())
         return Snapshot(self.calls, self.seconds, characters, states, ninths(self.confidence), ninths(self.certainty))
 
@@ -122,9 +121,9 @@ def visible(text):
 
 
 def glyphs(snapshot):
-    """What each cell shows: a character, a sign for a control character, MASK, or a space where it is blank."""
+    """What each cell shows: a character, MASK, or a space where it is blank."""
     instead = {MASKED: MASK, EMPTY: " "}
-    cells = zip(visible(snapshot.characters), snapshot.states, strict=True)
+    cells = zip(snapshot.characters, snapshot.states, strict=True)
     return "".join(instead.get(state, character) for character, state in cells)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from string import Template
 
 from lab.measuring.records import write_text
-from lab.showing.film import DRAFT, EMPTY, EVIDENCE, LEGEND, MASKED, NEW, SETTLED, duration, has_flow, pace, visible
+from lab.showing.film import EMPTY, EVIDENCE, LEGEND, MASKED, NEW, SETTLED, duration, has_flow, pace
 from lab.showing.painter import BEHIND, INK, LOW, PAPER, QUIET
 
 COLOURS = {  # in the light theme, in the dark one
@@ -15,11 +15,10 @@ COLOURS = {  # in the light theme, in the dark one
     "quiet": (QUIET, (165, 165, 165)),
     "low": (LOW, (110, 168, 255)),
     "masked": (BEHIND[MASKED], (68, 72, 80)),
-    "draft": (BEHIND[DRAFT], (104, 88, 0)),
     "new": (BEHIND[NEW], (143, 72, 8)),
     "flow": ((126, 200, 190), (20, 104, 98)),
 }
-CLASSES = {"masked": MASKED, "draft": DRAFT, "new": NEW, "settled": SETTLED, "empty": EMPTY}  # s0, s1, ... in HTML
+CLASSES = {"masked": MASKED, "new": NEW, "settled": SETTLED, "empty": EMPTY}  # s0, s1, ... in HTML
 
 
 def write_html(path, films):
@@ -48,9 +47,9 @@ def embedded(data):
 
 
 def languages():
-    """say(English phrase) -> phrase, of each language by its own name; what the table lacks stays English."""
+    """say(English phrase) -> phrase, by the file of its language; what the table lacks stays English."""
     table = json.loads(Path(__file__).with_name("chinese.json").read_text(encoding="utf-8"))
-    return {"English": str, "中文": lambda phrase: table.get(phrase, phrase)}
+    return {"index.html": str, "chinese.html": lambda phrase: table.get(phrase, phrase)}
 
 
 def pack(film):
@@ -58,12 +57,12 @@ def pack(film):
 
     These are [position, sign, state, confidence, certainty] each.
     """
-    before, stills = {}, []
+    before, stills = set(), []
     for still in film.snapshots:
-        cells = enumerate(zip(visible(still.characters), still.states, still.confidence, still.certainty, strict=True))
-        changed = {k: cell for k, cell in cells if before.get(k) != cell}
-        stills.append([still.calls, round(still.seconds, 4), [[k, *cell] for k, cell in changed.items()]])
-        before |= changed
+        places = range(len(still.characters))
+        cells = [*zip(places, still.characters, still.states, still.confidence, still.certainty, strict=True)]
+        stills.append([still.calls, round(still.seconds, 4), [cell for cell in cells if cell not in before]])
+        before = {*cells}
     return {"title": film.title, "stills": stills}
 
 

@@ -10,12 +10,12 @@ from rich.text import Text
 
 from lab.measuring import trials
 from lab.showing import film
-from lab.showing.film import COLUMNS, DRAFT, EMPTY, LEGEND, MASKED, NEW, SETTLED
+from lab.showing.film import COLUMNS, EMPTY, LEGEND, MASKED, NEW, SETTLED
 from lab.showing.painter import evident
 
-STYLES = {DRAFT: "black on yellow", NEW: "black on dark_orange", SETTLED: "", EMPTY: ""}
+STYLES = {NEW: "black on dark_orange", SETTLED: "", EMPTY: ""}
 UNDERLINED = 5  # ninths of confidence below which a character is underlined
-HEAD = 3  # lines of a film's legend
+HEAD = 5  # lines of a film's legend, and above a text
 PAUSE = 0.05  # seconds between two drawings of a text that is written, at least
 
 
@@ -40,32 +40,30 @@ def play(films, fps, console=None):
                     live.update(screen(films, moment, caption, console.size), refresh=True)
                     time.sleep(max(0.0, due - time.monotonic()))
     for made, snapshot in zip(films, moments[-1], strict=True):
-        console.print(headed(made.title, snapshot), Text(film.visible(snapshot.characters)), sep="\n")
+        console.print(headed(made.title, snapshot), Text(snapshot.characters), sep="\n")
 
 
 def screen(films, moment, caption, size):
-    """A moment that fills a terminal of that size: films side by side where they fit, else one above the other."""
-    width = min(COLUMNS, size.width - 1)
-    beside = size.width // (width + 1) >= len(films)
-    height = (size.height - HEAD) // (1 if beside else len(films)) - 1
+    """A moment that fills a terminal of that size, the films side by side."""
+    width = min(COLUMNS, size.width // len(films) - 1)
     keys = [Text.assemble(styled("a", state, 0, 0), f" {meaning}") for state, meaning in LEGEND.items()]
     panels = [
-        Group(headed(made.title, snapshot), *active_lines(snapshot, width, height))
+        Group(headed(made.title, snapshot), *active_lines(snapshot, width, size.height - HEAD))
         for made, snapshot in zip(films, moment, strict=True)
     ]
     return Group(Columns([caption, *keys]), Columns(panels, width=width))
 
 
 def headed(title, snapshot):
-    """A title and what the snapshot has cost, in a line."""
-    return Text(f"{title}: {film.figures(snapshot)}", "bold", no_wrap=True, overflow="crop")
+    """A title, and below it what the snapshot has cost."""
+    return Text(f"{title}\n{film.figures(snapshot)}", "bold", no_wrap=True, overflow="crop")
 
 
 def active_lines(snapshot, width, height):
     """As many lines of a snapshot as fit, those around the last one in which the pass wrote."""
-    wide = max(1, *map(cell_len, set(film.visible(snapshot.characters))))  # cells of the widest character
+    wide = max(1, *map(cell_len, set(snapshot.characters)))  # cells of the widest character
     lines = film.lines(snapshot, width // wide)
-    written = [i for i, line in enumerate(lines) if any(state in (NEW, DRAFT) for _, state, *_ in line)]
+    written = [i for i, line in enumerate(lines) if any(state == NEW for _, state, *_ in line)]
     stop = min(max(written, default=len(lines)) + 3, len(lines))
     shown = lines[max(0, stop - height) : max(stop, height)]
     return [Text.assemble(*(styled(*cell) for cell in line), no_wrap=True, overflow="crop") for line in shown]
@@ -98,4 +96,4 @@ def typed(engine, trial, console):
         with Live(console=console, auto_refresh=False, transient=True) as live:
             return trials.run(engine, trial, watch=show)[0]
     finally:  # after a Ctrl-C too
-        console.print(Text(film.visible(recorder.snapshot().characters)))
+        console.print(Text(recorder.snapshot().characters))
