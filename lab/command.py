@@ -27,11 +27,11 @@ class Args:
     init: Path | None = None  # with --train: start from these weights; with --resume the training began with them
     calibrate: bool = True  # with --train: whether one temperature is fitted to the validation split at the end
     weights: Path | None = None  # weights file to read, or with --train to make; default weights/NAME.pt
-    data: Path | None = None  # with --train: the UTF-8 text to learn; default data.txt
+    data: Path | None = None  # UTF-8 text to train on, or to take the prompt from; default data.txt
     infill: str | None = None  # a text with missing characters: _ (the mask symbol) is one, * are some
     longest_gap: int = 16  # characters that a * of --infill stands for, at most
-    prompt: str | None = None  # text to go on from; default the first --prompt-len characters of the text learnt
-    prompt_len: int = 16  # characters of that text's opening that are the default prompt
+    prompt: str | None = None  # text to go on from; default the first --prompt-len characters of the corpus
+    prompt_len: int = 16  # characters of the corpus's opening that are the default prompt
     max_new_tokens: int = 2000  # characters to write
     seed: int = 1337  # of everything random
     device: str | None = None  # cpu, cuda, mps...; default the accelerator if there is one
@@ -72,14 +72,13 @@ def main(method, args):
     """Train when asked to, or when there is nothing to load yet; then write."""
     if args.sampler:
         method = replace(method, generate=sampler_of(args.sampler))
-    is_first = lacks_weights(method, args)
-    if is_first and not args.train:
+    if lacks_weights(method, args) and not args.train:
         say(f"{checkpoint.default_path(method.name)}: no such file; training it first")
-    if is_first or args.train:
+    if lacks_weights(method, args) or args.train:
         corpus = Corpus(args.data)
         check_writing(method, args, corpus)
         session.train(method, args, corpus)
-    write(method, args, hint=typed_command("--train"))
+    write(method, args)
 
 
 def lacks_weights(method, args):
@@ -92,7 +91,6 @@ def check_flags(method, args):
     reject_unused(args.decoding, method.decoding)
     if args.train or lacks_weights(method, args):
         return
-    check(args.data is None, "--data: training only; add --train or drop it")
     for part, default in ((args.recipe, method.recipe), (args.config, method.config)):
         typed = " ".join(f"--{name.replace('_', '-')}" for name in changed(part, default, vars(part)))
         check(not typed, f"{typed}: training only; add --train or drop it")
@@ -115,30 +113,30 @@ def changed(settings, usual, names):
 
 def check_writing(method, args, corpus):
     """Raise UserError before a training for what could not be written after it."""
-    text, size = args.infill, args.config.block_size
-    if text is not None and gaps.has_gap(text, corpus.alphabet):
-        gaps.check_gap(method, args.longest_gap, size)
-        text = text.replace(gaps.GAP, corpus.alphabet.mask)
-    canvas = canvas_of(args, text, corpus.alphabet, corpus.opening(size))
+    opening = corpus.opening(args.config.block_size if args.data is None else args.prompt_len)
+    canvas = canvas_of(args, args.infill, corpus.alphabet, opening)
+    if args.infill is not None and gaps.has_gap(args.infill, corpus.alphabet):
+        gaps.check_gap(method, args.longest_gap, args.config.block_size)
     if method.is_causal:
         canvas.prompt_lengths()
 
 
-def write(method, args, hint=None):
-    """Load the weights and write one text: on a terminal as it settles, else at its end; its figures on stderr.
-
-    hint: the command that makes the weights, where it is not the method's own.
-    """
+def write(method, args):
+    """Load the weights and write one text: on a terminal as it settles, else at its end; its figures on stderr."""
     if not machine.Ranks().is_main:
         return
     path = args.weights or checkpoint.default_path(method.name)
+    hint = typed_command("--train") if Path(sys.argv[0]).name in (f"{method.name}.py", "methods.py") else None
     console = terminal.terminal()
+    opening = None
+    if args.data is not None and args.prompt is None:
+        opening = Corpus(args.data).opening(args.prompt_len)
     with Bar(f"loading {path.name}"):
         engine = trials.load(method, path, args.device, hint)
         text = args.infill
         if text is not None:
             text = gaps.with_masks(engine, text, args.longest_gap, args.decoding.temp, generator(args.seed, text))
-    canvas = canvas_of(args, text, engine.alphabet, engine.opening)
+    canvas = canvas_of(args, text, engine.alphabet, opening or engine.opening)
     trial = trials.Trial(canvas, args.decoding, (args.seed,))
     if console.is_terminal:
         sample = terminal.typed(engine, trial, console)
@@ -154,6 +152,8 @@ def canvas_of(args, text, alphabet, opening):
     text: to be filled, or None; opening: of the text that the default prompt is taken from.
     """
     if text is not None:
+        if gaps.has_gap(text, alphabet):
+            text = text.replace(gaps.GAP, alphabet.mask)
         return Canvas(*alphabet.encode_masked(text)).repeat(1)
     prompt = trials.head(opening, args.prompt_len) if args.prompt is None else args.prompt
     return Canvas.after(alphabet.encode(prompt), args.max_new_tokens)

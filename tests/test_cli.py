@@ -180,6 +180,12 @@ def test_default_prompt_is_the_opening_that_the_weights_know(invoke, method):
     assert invoke(method, "--max-new-tokens", "5", "--prompt-len", "9")[1].startswith("to be or ")
 
 
+def test_opening_of_a_typed_text_is_the_prompt(invoke, method, own_root):
+    (own_root / "text.txt").write_text("whether tis nobler", encoding="utf-8")
+    argv = ("--data", str(own_root / "text.txt"), "--max-new-tokens", "5", "--prompt-len", "7")
+    assert invoke(method, *argv)[1].startswith("whether")
+
+
 @pytest.mark.parametrize("masked_method", MASKED, ids=lambda method: method.name)
 def test_infill_fills_the_gaps_and_keeps_the_rest(invoke, masked_method):
     status, out, _ = invoke(masked_method, "--infill", "__be or n__ to b_")
@@ -199,7 +205,7 @@ IMPOSSIBLE = [
     ("--iters 0", "iters"),
     ("--iters 1" + "0" * 400, "iters"),
     ("--batch-size 1" + "0" * 30, "batch_size"),
-    ("--train --weights new.pt --data /dev/zero", "/dev/zero: is a device or a pipe"),
+    ("--data /dev/zero", "/dev/zero: is a device or a pipe"),
     ("--batch-size 0", "batch_size"),
     ("--eval-every 0", "eval_every"),
     ("--adam-lr -1", "adam_lr"),
@@ -214,8 +220,7 @@ IMPOSSIBLE = [
     ("--nonsense 1", "--nonsense"),
     ("--prompt a_b", "'_'"),
     ("--weights nowhere.pt", "nowhere.pt: no such file"),
-    ("--data some.txt", "--data: training only"),
-    ("--train --weights new.pt --data nowhere.txt", "nowhere.txt: No such file"),
+    ("--data nowhere.txt", "nowhere.txt: No such file"),
 ]
 
 
@@ -342,14 +347,20 @@ def make_text(own_root):
 
 def test_empty_text_is_refused(refused, method, make_text, tiny):
     path = make_text(b"")
-    message = refused(method, "--train", "--weights", "new.pt", "--data", path, *tiny)
-    assert path in message and "empty" in message
+    for argv in ([], ["--train", "--weights", "new.pt", *tiny]):
+        message = refused(method, "--data", path, *argv)
+        assert path in message and "empty" in message
 
 
-def test_text_that_is_not_utf8_is_refused(refused, method, make_text, tiny):
+def test_text_that_is_not_utf8_is_refused(refused, method, make_text):
     path = make_text(b"caf\xe9")
-    message = refused(method, "--train", "--weights", "new.pt", "--data", path, *tiny)
+    message = refused(method, "--data", path)
     assert path in message and "UTF-8" in message
+
+
+def test_text_too_short_for_the_prompt_is_refused(refused, method, make_text):
+    message = refused(method, "--data", make_text(b"to be"))
+    assert "prompt_len 16" in message and "5 characters" in message
 
 
 def test_text_too_short_to_train_on_is_refused(refused, method, make_text, tiny):
