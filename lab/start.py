@@ -101,15 +101,17 @@ def forget(names):
 
 
 def is_busy():
-    """Whether other programs want more than a quarter of the cores now. False where the system does not say so."""
-    running = Path("/proc/stat")  # of Linux; the load of a minute may be that of a command of ours that has ended
-    if not running.exists():
+    """Whether other programs want the cores: over the last minute, and now where the system says so. False on Windows."""
+    if not hasattr(os, "getloadavg") or os.getloadavg()[0] < (os.cpu_count() or 1) / 4:
         return False
-    others = 0
-    for _ in range(10):  # what the system itself does takes a moment only
-        others += int(re.search(r"procs_running (\d+)", running.read_text())[1]) - 1
+    running = Path("/proc/stat")  # the load may be that of a command of ours that has just ended
+    if not running.exists():
+        return True
+    beside_this = 0
+    for _ in range(10):
+        beside_this += int(re.search(r"procs_running (\d+)", running.read_text())[1]) > 1
         time.sleep(0.001)
-    return others / 10 > (os.cpu_count() or 1) / 4
+    return beside_this > 2  # what the system itself does takes a moment only
 
 
 def importer():
@@ -121,7 +123,7 @@ def importer():
 
 
 if is_busy():
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # GNU's OpenMP (Linux) listens to it, and LLVM's (macOS)
 if importer()["__name__"] == "__main__" and "__file__" in importer() and "torch" not in sys.modules:
     rehearse(Path(importer()["__file__"]))
     Bar("loading PyTorch").start()
