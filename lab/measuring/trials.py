@@ -109,17 +109,13 @@ def rng_for(seed, idx, masked):
 def frames(engine, trial):
     """Yields each Frame of a trial with its sampling time in seconds; the consumer's time is excluded."""
     rngs = [rng_for(*text) for text in zip(trial.seeds, trial.canvas.idx, trial.canvas.masked, strict=True)]
-    made = engine.method.generate(engine.model, trial.canvas, trial.decoding, rngs)
-    positions = trial.canvas.idx.numel()  # the first pass may read a whole prompt
     try:
-        while True:
+        began = time.perf_counter()
+        machine.use_threads(trial.canvas.idx.numel())  # the first pass may read a whole prompt
+        for frame in engine.method.generate(engine.model, trial.canvas, trial.decoding, rngs):
+            yield frame, time.perf_counter() - began  # the draw of the characters has waited for the device
             began = time.perf_counter()
-            machine.use_threads(positions)  # at each pass: samplers of several models may take turns
-            frame = next(made, None)  # the draw of the characters waits for the device
-            if frame is None:
-                return
-            positions = frame.columns.numel()
-            yield frame, time.perf_counter() - began
+            machine.use_threads(frame.columns.numel())  # at each pass: samplers of several models may take turns
     finally:
         machine.use_threads()
 
