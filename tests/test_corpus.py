@@ -260,7 +260,7 @@ def test_second_reading_takes_the_cache(text_file, monkeypatch):
 
 def test_cache_lies_under_the_root_and_is_whole(text_file, own_root):
     Corpus(text_file)
-    assert cached(own_root) == ["characters.txt", "ids.npy"]
+    assert cached(own_root) == ["characters.txt", "ids.bin"]
 
 
 def test_two_texts_have_two_caches(text_file, chinese_file):
