@@ -639,7 +639,7 @@ def test_replacing_the_default_weights_is_said_before_it_starts(text_file, own_r
     told = []
     for _ in range(2):
         assert command.run(gpt, argv) == 0
-        told.append("will be replaced" in capsys.readouterr().err.partition("step 0")[0])
+        told.append("will be replaced" in capsys.readouterr().err.partition("0 of 1 steps")[0])
     assert told == [False, True]
 
 

@@ -82,15 +82,16 @@ class Session:
         """Take up what `save` wrote. Raises UserError when it is damaged or its settings were others."""
         resume = checkpoint.resume_path(self.path)
         mine = self.description
-        state = checkpoint.read(resume, start_anew())
-        with checkpoint.damaged(resume, start_anew()):
+        start_anew = typed_command("--train", without=("--resume",))
+        state = checkpoint.read(resume, start_anew)
+        with checkpoint.damaged(resume, start_anew):
             then, now = ({**d["provenance"], **d["provenance"]["recipe"], **d} for d in (state, mine))
         same = {"name", "config", "characters", "seed", "data_sha256", "processes", "calibrate"}
         same |= now["recipe"].keys() - {"save_every"}  # the one that changes nothing
         differing = ", ".join(key for key in sorted(same) if then.get(key) != now[key])
         needs = f"{resume}: --resume needs the settings that it was started with; others are {differing}"
         check(not differing, f"{needs}. It was started by: {then['command']}")
-        with checkpoint.damaged(resume, start_anew()):
+        with checkpoint.damaged(resume, start_anew):
             self.trainer.model.load_state_dict(state["model"])
             for optimiser, saved in zip(self.trainer.optimisers, state["optimisers"], strict=True):
                 optimiser.load_state_dict(saved)
@@ -212,10 +213,7 @@ def report(session, bar):
     row = session.rows[-1]
     with files.atomic(ROOT / session.description["provenance"]["log"]) as file:
         file.write(pandas.DataFrame(session.rows).to_csv(index=False).encode())
-    said = f"step {session.step:,}/{session.recipe.iters:,}  train {row['train_loss']:.4f}  val {row['val_loss']:.4f}"
-    if session.step:
-        said += f"  {', '.join(filter(None, (str(timedelta(seconds=round(session.elapsed))), bar.left())))}"
-    say(said)
+    say(f"{bar.line()}; train {row['train_loss']:.4f}, val {row['val_loss']:.4f}")
 
 
 def finish(session, calibrate):
@@ -246,11 +244,6 @@ def keep_best(session, calibrate):
     session.description["provenance"] |= best
     checkpoint.save(session.path, trainer.model, session.description)
     say(f"{session.path}: written; {said}, {timedelta(seconds=round(session.elapsed))}")
-
-
-def start_anew():
-    """The command that begins this training again."""
-    return typed_command("--train", without=("--resume",))
 
 
 class Interrupt:
