@@ -78,9 +78,12 @@ def strategy_costs(engine, corpus, args):
     size = engine.model.config.block_size
     held = read(engine, corpus, corpus.test, args.windows)[:, :-1]
     masked = torch.arange(size) >= min(16, size // 2)
-    for strategy in (name for name in args.chosen if methods.has_strategy(engine.method, name)):
+    for strategy in args.chosen:
         with Bar(f"{engine.name}, {strategy}, {len(held)} windows"):
-            nll, passes = methods.path_nll(engine, held, masked, strategy)
+            found = methods.path_nll(engine, held, masked, strategy)
+        if found is None:
+            continue
+        nll, passes = found
         low, high, _ = stats.mean_interval(nll.numpy())
         yield {
             "strategy": strategy,
