@@ -88,7 +88,7 @@ def test_a_setting_is_not_found_to_differ_from_itself():
         text = "".join(
             row["text"] for row in rows[:24]
         )  # stands for real text: what is measured against does not matter
-        alphabet = Alphabet("".join(sorted({*"".join(row["text"] for row in rows)})), "_")
+        alphabet = Alphabet("".join(sorted({*"".join(row["text"] for row in rows)})))
         reference = Reference(text, text[: len(text) // 2], text[len(text) // 2 :], frozenset(), alphabet)
         for group in stats.settings(rows).values():
             for pair in itertools.combinations(stats.grouped(group, "seed").values(), 2):

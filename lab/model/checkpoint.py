@@ -91,7 +91,7 @@ def load(path, method, hint=None):
     check(made_for == name, wrong)
     with damaged(path, hint):
         config = method.Config(**payload["config"])
-        alphabet = Alphabet(payload["characters"], payload["mask"])
+        alphabet = Alphabet(payload["characters"])
         check(len(alphabet) == config.vocab_size, f"not {config.vocab_size} characters")
         opening = payload["opening"]
         provenance = payload["provenance"]

@@ -5,9 +5,10 @@ than a small one. The first 90 % is for training; choices are made on the valida
 reported on the test split.
 """
 
+import functools
 import hashlib
 import http.client
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,19 +26,15 @@ MASK_SYMBOLS = "_#~@░□◌¤\ufffd"  # of "no character yet": the first that 
 
 @dataclass(frozen=True)
 class Alphabet:
-    """The characters that a model knows, in order: characters[i] is the character of token i.
-
-    mask: the symbol that stands for a masked position in prompts and pictures; never one of the characters.
-    """
+    """The characters that a model knows, in order: characters[i] is the character of token i."""
 
     characters: str
-    mask: str = field(default="", compare=False)
 
-    def __post_init__(self):
-        if not self.mask:
-            symbols = (*MASK_SYMBOLS, *map(chr, range(0xE000, 0xF900)))  # the last ones: of private use
-            free = next(symbol for symbol in symbols if symbol not in self.characters)
-            object.__setattr__(self, "mask", free)
+    @functools.cached_property
+    def mask(self):
+        """The symbol that stands for a masked position in prompts and pictures: the first that is no character."""
+        symbols = (*MASK_SYMBOLS, *map(chr, range(0xE000, 0xF900)))  # the last ones: of private use
+        return next(symbol for symbol in symbols if symbol not in self.characters)
 
     def __len__(self):
         return len(self.characters)
