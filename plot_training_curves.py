@@ -6,7 +6,6 @@ Writes plots/<tag>_: train_val_loss.png, batch_total_loss.png, flow_breakdown.pn
 validation losses are the likelihood bound over the same windows and masks.
 """
 
-import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,12 +36,10 @@ def main(args):
     nats = "likelihood bound, nats per character"
     steps = "optimiser steps"
 
-    @contextlib.contextmanager
     def figure(name, title, x, y):
         path = args.output_dir / f"{args.tag}_{name}.png"
-        with plots.figure(path, title, x, y) as axes:
-            yield axes
         print(path)
+        return plots.figure(path, title, x, y)
 
     with figure("train_val_loss", "Loss of training and of validation", steps, nats) as axes:
         for name, log, colour in models:

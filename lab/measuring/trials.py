@@ -91,12 +91,10 @@ class Sample:
     text: str  # the whole canvas, prompt included
 
     def figures(self):
-        """What it cost in a line."""
+        """What it cost in a line, where it was alone in its batch."""
         line = f"{self.chars:,} new characters, {self.nfe:,} forward passes (NFE; {self.full_passes:.1f} full passes), "
-        line += f"{self.chars / self.nfe:.1f} characters per pass"
-        if self.seconds is not None:
-            line += f", {self.seconds:.2f} s, {self.chars / self.seconds:,.0f} characters per second"
-        return line
+        line += f"{self.chars / self.nfe:.1f} characters per pass, "
+        return line + f"{self.seconds:.2f} s, {self.chars / self.seconds:,.0f} characters per second"
 
 
 def rng_for(seed, idx, masked):
