@@ -8,7 +8,6 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -232,18 +231,16 @@ def finish(session, calibrate):
 def keep_best(session, calibrate):
     """Put the best weights so far in their place, calibrated on the validation split or not."""
     trainer = session.trainer
-    best = {"minutes": round(session.elapsed / 60, 1), "steps": session.step}
-    best["val_loss"] = session.best
-    said = f"best val {session.best:.4f}"
+    made = session.description["provenance"]
+    made |= {"minutes": round(session.elapsed / 60, 1), "steps": session.step, "val_loss": session.best}
     trainer.model.load_state_dict(session.best_model)
     if calibrate:
+        measure = partial(trainer.evaluate, session.splits[1])
         with Bar("calibrating"):
-            temp, loss = likelihood.calibrate(trainer.model, partial(trainer.evaluate, session.splits[1]))
-        best |= {"temperature": temp, "val_loss": loss}
-        said += f", {loss:.4f} with logits divided by {temp}"
-    session.description["provenance"] |= best
+            made["temperature"], made["val_loss"] = likelihood.calibrate(trainer.model, measure)
     checkpoint.save(session.path, trainer.model, session.description)
-    say(f"{session.path}: written; {said}, {timedelta(seconds=round(session.elapsed))}")
+    calibrated = f", logits divided by {made['temperature']}" if calibrate else ""
+    say(f"{session.path}: written; val {made['val_loss']:.4f}{calibrated}, {made['minutes']} minutes")
 
 
 class Interrupt:
