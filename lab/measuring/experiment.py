@@ -3,7 +3,7 @@
 import itertools
 import math
 import os
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -77,8 +77,8 @@ def grid(decoding, choices):
 
     Raises UserError for a setting that the method lacks.
     """
-    known = {field.name for field in fields(decoding)}
-    lacking = sorted(set(choices) - known)
+    known = vars(decoding)
+    lacking = sorted(choices.keys() - known.keys())
     check(not lacking, f"this method has no {', '.join(lacking)}; it has {', '.join(sorted(known))}")
     varied = [name for name, values in choices.items() if len(values) > 1] or choices
     cells = {}

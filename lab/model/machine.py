@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from functools import partial
 from pathlib import Path
 
 import numpy
@@ -158,15 +157,20 @@ class Rng:
 
 def versions():
     """What a figure depends on besides its settings: versions, commit, threads."""
-    git = partial(subprocess.run, cwd=ROOT, capture_output=True, text=True, check=True)
     try:
-        commit = git(("git", "describe", "--always", "--abbrev=12")).stdout.strip()
-        others = ("git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!weights", ":!results", ":!*.md")
-        commit += "-dirty" * bool(git(others).stdout)  # what commands write is no change of the code
+        commit = git("describe --always --abbrev=12")
+        if git("status --porcelain --untracked-files=no -- . :!weights :!results :!*.md"):
+            commit += "-dirty"  # what commands write is no change of the code
     except (OSError, subprocess.CalledProcessError):
         commit = None
     versions = {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": numpy.__version__}
     return {"commit": commit, **versions, "threads": torch.get_num_threads(), "processor": processor()}
+
+
+def git(command):
+    """What a git command says of the project. Raises OSError, CalledProcessError."""
+    done = subprocess.run(["git", *command.split()], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def processor():
