@@ -57,7 +57,7 @@ def load(name=None, path=None, device="cpu", sampler=None, remedy=None):
         check(isinstance(name, str) and name in METHODS, unknown)  # never imported: a weights file runs no code
     method = name if isinstance(name, Method) else find(name)
     engine = trials.load(method, path, device, remedy)
-    return replace(engine.sampled_by(sampler_of(sampler)), sampler=sampler) if sampler else engine
+    return engine.sampled_by(sampler_of(sampler), sampler) if sampler else engine
 
 
 def starting_point(name, settings=STAGED | TWO_STAGE):

@@ -33,9 +33,9 @@ class Engine:
         """The method's."""
         return self.method.name
 
-    def sampled_by(self, generate):
-        """The same model with another sampler, which takes what the method's own does."""
-        return replace(self, method=replace(self.method, generate=generate))
+    def sampled_by(self, generate, sampler=None):
+        """The same model with another sampler, which takes what the method's own does; sampler: its name in rows."""
+        return replace(self, method=replace(self.method, generate=generate), sampler=sampler)
 
     def prompt(self, length):
         """The default prompt: the first `length` characters. Raises UserError when so many are not known."""

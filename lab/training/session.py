@@ -94,7 +94,7 @@ class Session:
             self.trainer.model.load_state_dict(state["model"])
             for optimiser, saved in zip(self.trainer.optimisers, state["optimisers"], strict=True):
                 optimiser.load_state_dict(saved)
-            self.trainer.use_bf16(state["provenance"]["bf16"])  # a training ends in the number format it began with
+            self.trainer.bf16 = state["provenance"]["bf16"]  # a training ends in the number format it began with
             vars(self).update({key: state[key] for key in self.SAVED}, description={key: state[key] for key in mine})
 
 
@@ -146,7 +146,8 @@ def begin(method, args, path, corpus, ranks):
     """A training that is about to make its first step, or the next one of a resume file. Raises UserError."""
     device = ranks.join(machine.pick_device(args.device))
     config = replace(args.config, vocab_size=len(corpus.alphabet))
-    corpus.require(config.block_size + 1)
+    length = config.block_size + 1
+    corpus.require(length)
     batch = args.recipe.batch_size
     check(batch % ranks.world == 0, f"batch_size {batch} cannot be shared equally by {ranks.world} processes")
     torch.manual_seed(args.seed)
@@ -154,7 +155,6 @@ def begin(method, args, path, corpus, ranks):
     if args.init:
         checkpoint.initialise(model, args.init, method, corpus.alphabet)
     trainer = Trainer(method, model, args.recipe, ranks)
-    length = config.block_size + 1
     most = args.recipe.eval_windows
     splits = tuple(windows(part, length, most=most) for part in (corpus.train, corpus.validation))
     session = Session(path, describe(trainer, args, corpus), trainer, splits)

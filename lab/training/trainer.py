@@ -5,7 +5,6 @@ Everything random at step n follows from the seed and n alone, so that a resumed
 one would have seen, and several processes together see what one would have, apart from what dropout drops.
 """
 
-import logging
 import math
 from dataclasses import dataclass
 
@@ -101,12 +100,12 @@ class Trainer:
         self.device = next(model.parameters()).device
         self.forward = DistributedDataParallel(model) if ranks.world > 1 else model
         self.compiled = False
-        self.use_bf16(machine.bf16_is_faster(self.device) if recipe.bf16 is None else recipe.bf16)
+        self.bf16 = machine.bf16_is_faster(self.device) if recipe.bf16 is None else recipe.bf16
 
-    def use_bf16(self, on):
-        """Whether matrix products are in bfloat16; else in float32."""
-        self.bf16 = on
-        self.precision = torch.autocast(self.device.type, torch.bfloat16, enabled=on)
+    @property
+    def precision(self):
+        """A context in which matrix products are in bfloat16 or, where that is off, in float32."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
     def compile(self):
         """Compile the network where that pays, by a step that changes no weights; or say why it does not work."""
@@ -115,7 +114,6 @@ class Trainer:
             return
         from torch._dynamo.exc import BackendCompilerFailed  # not at the top: it takes seconds
 
-        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns that there is no CUDA
         plain = self.forward
         shape = (self.recipe.batch_size // self.ranks.world, self.model.config.block_size + 1)
         with Bar("compiling"):
