@@ -108,8 +108,15 @@ def main(args):
         is_restored = probability >= args.keep_below
         if is_restored:
             characters[position] = character
-        row = {"line": line, "column": position - starts[line - 1] + 1, "character": character}
-        rows.append(row | {"probability": probability, "is_restored": is_restored, "likeliest": best})
+        row = {
+            "line": line,
+            "column": position - starts[line - 1] + 1,
+            "character": character,
+            "probability": probability,
+            "is_restored": is_restored,
+            "likeliest": best,
+        }
+        rows.append(row)
     records.write_text(args.output, "".join(characters))
     records.write_json(about, records.stamp(args) | {"rows": rows})
     sure = [row["probability"] for row in rows if row["is_restored"]]

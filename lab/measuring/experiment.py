@@ -113,12 +113,12 @@ def batches(name, engine, decoding, args, prompts):
     planned = [[text] for text in texts[:timed]]
     planned += [texts[start : start + args.batch] for start in range(timed, len(texts), args.batch)]
     writer = {"name": name, "module": engine.name, "weights": engine.weights, "sampler": engine.sampler}
-    setting = asdict(decoding) | {"chars": args.max_new_tokens}
+    setting = writer | asdict(decoding) | {"chars": args.max_new_tokens}
     tasks = []
     for batch in planned:
         seeds, openings = zip(*batch, strict=True)
         canvas = Canvas.after(encoded(engine, openings), args.max_new_tokens)
-        keys = [writer | {"seed": seed, "prompt": prompt} | setting for seed, prompt in batch]
+        keys = [setting | {"seed": seed, "prompt": prompt} for seed, prompt in batch]
         tasks.append((engine, Trial(canvas, decoding, seeds), keys))
     return tasks
 

@@ -67,8 +67,15 @@ def damaged(path, hint):
 
 def describe(name, config, alphabet, opening, provenance):
     """The part of a checkpoint that says what the weights are: plain values only."""
-    said = {"format": FORMAT, "name": name, "config": asdict(config), "characters": alphabet.characters}
-    return said | {"mask": alphabet.mask, "opening": opening, "provenance": provenance}
+    return {
+        "format": FORMAT,
+        "name": name,
+        "config": asdict(config),
+        "characters": alphabet.characters,
+        "mask": alphabet.mask,
+        "opening": opening,
+        "provenance": provenance,
+    }
 
 
 def save(path, model, description):

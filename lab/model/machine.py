@@ -34,7 +34,7 @@ def pick_device(name=None):
         device = torch.device(name)
         torch.empty(1, device=device).item()
         return device
-    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"--device {name}: cannot be used here ({reason}). Leave it out, or try: cpu") from error
 
@@ -163,8 +163,14 @@ def versions():
             commit += "-dirty"  # what commands write is no change of the code
     except (OSError, subprocess.CalledProcessError):
         commit = None
-    versions = {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": numpy.__version__}
-    return {"commit": commit, **versions, "threads": torch.get_num_threads(), "processor": processor()}
+    return {
+        "commit": commit,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": numpy.__version__,
+        "threads": torch.get_num_threads(),
+        "processor": processor(),
+    }
 
 
 def git(command):

@@ -222,7 +222,7 @@ def finish(session, calibrate):
         checkpoint.resume_path(session.path).unlink(missing_ok=True)
         return
     say(f"stopped at step {session.step:,}; go on with: {typed_command('--train', '--resume')}")
-    if session.best_model is not None and sys.stdin.isatty():
+    if sys.stdin.isatty():
         say(f"write the best weights so far to {session.path}? [y/N]")
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             keep_best(session, calibrate)
