@@ -93,11 +93,11 @@ def settings_label(decoding, settings):
 
 def prompts(engine, reference, args):
     """The default prompt and openings of held-out windows, args.prompts in all where there is a corpus."""
-    first = engine.prompt(args.prompt_len)
+    openings = [engine.prompt(args.prompt_len)]
     if reference is None:
-        return [first]
-    rows = [row["prompt"] for row in reference.cut(args.prompts - 1, args.prompt_len, args.max_new_tokens)]
-    found = list(dict.fromkeys([first, *rows]))
+        return openings
+    openings += [row["prompt"] for row in reference.cut(args.prompts - 1, args.prompt_len, args.max_new_tokens)]
+    found = list(dict.fromkeys(openings))
     few = f"--prompts {args.prompts}: the held-out text has room for {len(found)} different ones of this length only"
     check(len(found) == args.prompts, few)
     return found

@@ -155,8 +155,8 @@ def begin(method, args, path, corpus, ranks):
     if args.init:
         checkpoint.initialise(model, args.init, method, corpus.alphabet)
     trainer = Trainer(method, model, args.recipe, ranks)
-    most = args.recipe.eval_windows
-    splits = tuple(windows(part, length, most=most) for part in (corpus.train, corpus.validation))
+    parts = corpus.train, corpus.validation
+    splits = tuple(windows(part, length, most=args.recipe.eval_windows) for part in parts)
     session = Session(path, describe(trainer, args, corpus), trainer, splits)
     if args.resume:
         session.restore()

@@ -66,12 +66,12 @@ def train_steps(trainer, corpus, seed, start):
     loss has parts gets these and the norm of the gradient too.
     """
     recipe = trainer.recipe
-    config = trainer.model.config
+    length = trainer.model.config.block_size + 1
     ranks = trainer.ranks
     for step in range(start, recipe.iters):
         torch.manual_seed(seed_of("dropout", seed, step, ranks.rank))
         rng = machine.Rng(seed, step, ranks.rank, ranks.world)
-        x = corpus.batch(recipe.batch_size // ranks.world, config.block_size + 1, rng).to(trainer.device)
+        x = corpus.batch(recipe.batch_size // ranks.world, length, rng).to(trainer.device)
         loss, parts = trainer.loss(x, rng)
         loss.backward()
         if parts:
