@@ -684,7 +684,6 @@ def test_a_compiler_that_does_not_work_is_done_without(text_file, own_root, tiny
     assert train(gpt, text_file, own_root / "w.pt", "--iters", "1", *tiny[:-2], "--compile", "True") == 0
     (said,) = [line for line in capsys.readouterr().err.splitlines() if "--compile False" in line]
     assert "uncompiled" in said
-    assert not torch.load(own_root / "w.pt", weights_only=True)["provenance"]["compiled"]
     monkeypatch.setattr(torch, "compile", lambda model, dynamic: lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         train(gpt, text_file, own_root / "w.pt", "--iters", "1", *tiny[:-2], "--compile", "True")

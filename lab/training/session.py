@@ -163,7 +163,7 @@ def begin(method, args, path, corpus, ranks):
     if ranks.is_main:
         announce(session, args)
     trainer.compile()
-    session.description["provenance"] |= {"compiled": trainer.compiled, "bf16": trainer.bf16}
+    session.description["provenance"]["bf16"] = trainer.bf16
     return session
 
 

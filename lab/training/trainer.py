@@ -99,7 +99,6 @@ class Trainer:
         self.optimisers = make_optimisers(model, recipe)
         self.device = next(model.parameters()).device
         self.forward = DistributedDataParallel(model) if ranks.world > 1 else model
-        self.compiled = False
         self.bf16 = machine.bf16_is_faster(self.device) if recipe.bf16 is None else recipe.bf16
 
     @property
@@ -120,7 +119,6 @@ class Trainer:
             try:
                 self.forward = torch.compile(plain, dynamic=False)  # dynamic shapes cost three times as much
                 self.loss(torch.zeros(shape, dtype=torch.long, device=self.device), machine.Rng(0))[0].backward()
-                self.compiled = True
             except BackendCompilerFailed as error:
                 reason = str(error).partition("\n")[0]
                 say(f"training goes on uncompiled ({reason}); to skip the attempt: --compile False")
