@@ -175,8 +175,7 @@ def versions():
 
 def git(command):
     """What a git command says of the project. Raises OSError, CalledProcessError."""
-    done = subprocess.run(["git", *command.split()], cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    return subprocess.check_output(["git", *command.split()], cwd=ROOT, stderr=subprocess.DEVNULL, text=True).strip()
 
 
 def processor():

@@ -54,9 +54,10 @@ def make_optimisers(model, recipe):
     matrices = [p for p in model.backbone.parameters() if p.ndim == 2]
     inside = {*matrices}
     rest = [p for p in model.parameters() if p not in inside]
-    muon = Muon(matrices, lr=recipe.muon_lr)
-    adam = torch.optim.AdamW(rest, lr=recipe.adam_lr, betas=(0.9, 0.95), weight_decay=0.0)
-    return [muon, adam]
+    return [
+        Muon(matrices, lr=recipe.muon_lr),
+        torch.optim.AdamW(rest, lr=recipe.adam_lr, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
 
 
 def train_steps(trainer, corpus, seed, start):
