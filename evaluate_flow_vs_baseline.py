@@ -54,8 +54,11 @@ def main(args):
     baseline = methods.load("diffusion", args.baseline_weights, sampler=args.sampler)
     flow = methods.load("diffusion_flow", args.flow_weights, sampler=args.sampler)
     flowing = methods.masked_decoding(flow.name, vars(args))
-    settings = {"baseline": (baseline, methods.masked_decoding(baseline.name, vars(args)))}
-    settings |= {"flow": (flow, flowing), "flow_off": (flow, replace(flowing, flow_until=1.0))}
+    settings = {
+        "baseline": (baseline, methods.masked_decoding(baseline.name, vars(args))),
+        "flow": (flow, flowing),
+        "flow_off": (flow, replace(flowing, flow_until=1.0)),
+    }
     rows, folder, reference = experiment.write(settings, args, methods.load, "")
     by_name = stats.grouped(rows, "name")
     summary = stats.comparison(by_name, (("baseline", "flow"), ("flow_off", "flow")), reference)

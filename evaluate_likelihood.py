@@ -49,15 +49,6 @@ class Args:
         return self.strategies.replace(",", " ").split()
 
 
-def load_all(args, corpus):
-    """Path -> Engine of every weights file. Raises UserError when one of them does not know a character of the corpus."""
-    engines = {path: methods.load(path=path) for path in args.weights}
-    for engine in engines.values():
-        engine.alphabet.encode(corpus.alphabet.characters)
-        corpus.require(engine.model.config.block_size + 1)
-    return engines
-
-
 def read(engine, corpus, part, most, every=None):
     """Windows of a part of the corpus as the model's tokens: it may know more characters than there are."""
     tokens = engine.alphabet.encode(corpus.alphabet.characters)
@@ -87,9 +78,12 @@ def strategy_costs(engine, corpus, args):
     size = engine.model.config.block_size
     held = read(engine, corpus, corpus.test, args.windows)[:, :-1]
     masked = torch.arange(size) >= min(16, size // 2)
-    for strategy in (name for name in args.chosen if methods.has_strategy(engine.method, name)):
+    for strategy in args.chosen:
         with Bar(f"{engine.name}, {strategy}, {len(held)} windows"):
-            nll, passes = methods.path_nll(engine, held, masked, strategy)
+            found = methods.path_nll(engine, held, masked, strategy)
+        if found is None:
+            continue
+        nll, passes = found
         low, high, _ = stats.mean_interval(nll.numpy())
         yield {
             "strategy": strategy,
@@ -106,7 +100,10 @@ def main(args):
     for own in args.method:
         methods.add(own)
     corpus = Corpus(args.data)
-    engines = load_all(args, corpus)
+    engines = {path: methods.load(path=path) for path in args.weights}
+    for engine in engines.values():
+        engine.alphabet.encode(corpus.alphabet.characters)  # before the work: none lacks a character of the corpus
+        corpus.require(engine.model.config.block_size + 1)
     rows = []
     path_rows = []
     path = (args.output_dir or records.new_run_dir(cli.ROOT / "likelihood_reports", "")) / "likelihood.json"

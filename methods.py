@@ -30,9 +30,9 @@ STAGED = {"temp": 0.8, "cool_to": 1.0, "top_k": 2, "spacing": 0}  # of both
 
 def find(name):
     """A Method by its name, or the one that a file such as my_method.py calls METHOD. Raises UserError."""
-    if isinstance(name, str) and name.endswith(".py"):
+    if str(name).endswith(".py"):
         return add(Path(name))
-    check(isinstance(name, str) and name in METHODS, f"unknown module {name!r}; known: {', '.join(METHODS)}")
+    check(name in METHODS, f"unknown module {name!r}; known: {', '.join(METHODS)}")
     return METHODS[name]
 
 
@@ -57,7 +57,7 @@ def load(name=None, path=None, device="cpu", sampler=None, remedy=None):
         check(isinstance(name, str) and name in METHODS, unknown)  # never imported: a weights file runs no code
     method = name if isinstance(name, Method) else find(name)
     engine = trials.load(method, path, device, remedy)
-    return replace(engine.sampled_by(sampler_of(sampler)), sampler=sampler) if sampler else engine
+    return engine.sampled_by(sampler_of(sampler), sampler) if sampler else engine
 
 
 def starting_point(name, settings=STAGED | TWO_STAGE):
@@ -107,24 +107,21 @@ def strategy(text):
     return partial(unmasking.select_positions, decoding=diffusion.Decoding(**settings))
 
 
-def has_strategy(method, text):
-    """Whether a method writes in the order that an unmasking strategy names."""
-    kind, _ = named(text)
-    if method.is_causal:
-        return kind == "left"
-    return hasattr(method.decoding, "streams") if kind == "streams" else method.is_masked
-
-
 def path_nll(engine, windows, masked, text):
     """What a method's model gives known text that is written in the order of a strategy: nats (n,), forward passes.
 
-    windows: (n, T) windows; masked: (T,) bool, which characters are written, the first not.
+    windows: (n, T) windows; masked: (T,) bool, which characters are written, the first not. None where the method does not
+    write in that order.
     """
-    if engine.method.is_causal:
-        return likelihood.nll_given_prefix(engine.model, windows, masked), int(masked.sum())
-    if engine.method.is_masked:
-        return likelihood.path_nll(engine.model, windows, masked, strategy(text))
-    return streams.path_nll(engine.model, windows, masked, int(named(text)[1]))
+    method, model = engine.method, engine.model
+    kind, number = named(text)
+    if kind == "left" and method.is_causal:
+        return likelihood.nll_given_prefix(model, windows, masked), int(masked.sum())
+    if kind == "streams" and hasattr(method.decoding, "streams"):
+        return streams.path_nll(model, windows, masked, number)
+    if kind != "streams" and method.is_masked:
+        return likelihood.path_nll(model, windows, masked, strategy(text))
+    return None
 
 
 def main():

@@ -6,7 +6,6 @@ Writes plots/<tag>_: train_val_loss.png, batch_total_loss.png, flow_breakdown.pn
 validation losses are the likelihood bound over the same windows and masks.
 """
 
-import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,26 +36,24 @@ def main(args):
     nats = "likelihood bound, nats per character"
     steps = "optimiser steps"
 
-    @contextlib.contextmanager
     def figure(name, title, x, y):
         path = args.output_dir / f"{args.tag}_{name}.png"
-        with plots.figure(path, title, x, y) as axes:
-            yield axes
         print(path)
+        return plots.figure(path, title, x, y)
 
     with figure("train_val_loss", "Loss of training and of validation", steps, nats) as axes:
         for name, log, colour in models:
-            axes.plot(log["step"], log["train_loss"], ".:", color=colour, label=f"{name}, training")
-            axes.plot(log["step"], log["val_loss"], ".-", color=colour, label=f"{name}, validation")
+            axes.plot("step", "train_loss", ".:", data=log, color=colour, label=f"{name}, training")
+            axes.plot("step", "val_loss", ".-", data=log, color=colour, label=f"{name}, validation")
     title = "What training minimises: the loss of its batches"
     with figure("batch_total_loss", title, steps, "loss of the batches, nats") as axes:
         for name, log, colour in models:
-            axes.plot(log["step"], log["batch_total_loss"], ".-", color=colour, label=f"{name}, all terms")
+            axes.plot("step", "batch_total_loss", ".-", data=log, color=colour, label=f"{name}, all terms")
     with figure("flow_breakdown", "The flow model learns from two terms", steps, "nats (gradient: no unit)") as axes:
         weighted = flow["flow_weight"] * flow["batch_flow_loss"]
-        axes.plot(flow["step"], flow["batch_ce_loss"], ".-", color=blue, label="masked characters")
+        axes.plot("step", "batch_ce_loss", ".-", data=flow, color=blue, label="masked characters")
         axes.plot(flow["step"], weighted, ".-", color=red, label="flow_weight x characters with evidence")
-        axes.plot(flow["step"], flow["grad_norm"], ".:", color=green, label="norm of the gradient")
+        axes.plot("step", "grad_norm", ".:", data=flow, color=green, label="norm of the gradient")
     with figure("val_vs_time", "Loss of validation over time", "minutes of training", nats) as axes:
         for name, log, colour in models:
             axes.plot(log["elapsed_sec"] / 60, log["val_loss"], ".-", color=colour, label=name)

@@ -84,17 +84,11 @@ def restore(engine, text, mask, decoding):
         yield position, [(known[i], probs[i].item()) for i in best]
 
 
-def read(path, mask):
-    """The damaged text. Raises UserError."""
-    with reading(path):
-        text = path.read_bytes().decode("utf-8-sig")  # line ends stay as they are
-    check(mask in text, f"{path}: has no {mask!r}; name the sign of a missing character with --mask")
-    return text
-
-
 def main(args):
     """Restore the text; write it, and what is said of each character."""
-    text = read(args.damaged, args.mask)
+    with reading(args.damaged):
+        text = args.damaged.read_bytes().decode("utf-8-sig")  # line ends stay as they are
+    check(args.mask in text, f"{args.damaged}: has no {args.mask!r}; name the sign of a missing character with --mask")
     about = Path(f"{args.output}.json")
     for path in (args.output, about):
         same = path.exists() and path.samefile(args.damaged)
@@ -112,9 +106,17 @@ def main(args):
     for position, ((character, probability), *best) in restore(engine, text, args.mask, decoding):
         line = bisect.bisect(starts, position)
         is_restored = probability >= args.keep_below
-        characters[position] = character if is_restored else args.mask
-        row = {"line": line, "column": position - starts[line - 1] + 1, "character": character}
-        rows.append(row | {"probability": probability, "is_restored": is_restored, "likeliest": best})
+        if is_restored:
+            characters[position] = character
+        row = {
+            "line": line,
+            "column": position - starts[line - 1] + 1,
+            "character": character,
+            "probability": probability,
+            "is_restored": is_restored,
+            "likeliest": best,
+        }
+        rows.append(row)
     records.write_text(args.output, "".join(characters))
     records.write_json(about, records.stamp(args) | {"rows": rows})
     sure = [row["probability"] for row in rows if row["is_restored"]]

@@ -6,7 +6,7 @@ Presets lie in configs/inference_presets.json: a module and settings of its Deco
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
@@ -27,16 +27,6 @@ class Args:
     max_new_tokens: int = 512
     seed: int = 1337
 
-    def __post_init__(self):
-        cli.check_range(self, 1, experiment.MOST, "max_new_tokens")
-
-
-def decoding_of(method, settings):
-    """The Decoding of a method with these settings, as JSON has them. Raises UserError, TypeError."""
-    (decoding,) = experiment.grid(method.decoding, {name: [value] for name, value in settings.items()}).values()
-    command.reject_unused(decoding, method.decoding)
-    return decoding
-
 
 def main(args):
     """Look the preset up, write, print."""
@@ -45,8 +35,8 @@ def main(args):
     settings = presets[args.preset]
     try:
         method = methods.find(settings.pop("module", None))
-        decoding = decoding_of(method, settings)
-    except (UserError, TypeError) as error:  # the latter of a word in the place of a number
+        decoding = replace(method.decoding, **settings)
+    except (UserError, TypeError) as error:  # the latter of a setting that the method lacks, or a word for a number
         raise UserError(f"{args.presets_file}: {args.preset}: {error}") from error
     print(f"{args.preset}: {method.name}, {experiment.settings_label(decoding, settings)}", file=sys.stderr)
     given = {name: value for name, value in vars(args).items() if not name.startswith("preset")}

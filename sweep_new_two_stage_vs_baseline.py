@@ -94,7 +94,7 @@ def draw(baseline, others, best, real, folder):
     title = "Settings that are not worse than the baseline"
     bars = pd.DataFrame([*best, baseline])
     with plots.figure(folder / "top_speed_configs.png", title, "forward passes for a text (\u2190 better)", "") as axes:
-        axes.bar_label(axes.barh(bars["name"], bars["nfe"]), fmt="%.0f")
+        axes.bar_label(axes.barh(bars["name"], bars["nfe"]))
         axes.invert_yaxis()
 
 
@@ -108,8 +108,9 @@ def main(args):
     real = stats.real_text(groups["baseline"], reference)
     better = [p for p in others if p.get("not_worse") and p["nfe"] < baseline["nfe"]]
     better.sort(key=operator.itemgetter("nfe"))
+    verdicts = [f"{p['name']}: {p['nfe']:.0f} passes; {p['verdict']}" for p in better[:5]]
     summary = {
-        "top_5": [{key: p[key] for key in ("name", "nfe", "chars_per_second", "verdict")} for p in better[:5]],
+        "top_5": verdicts,
         "top_5_rule": RULE,
         "settings": len(others),
         "not_worse_and_faster": len(better),
@@ -120,7 +121,6 @@ def main(args):
     folder.write("agg_vs_baseline.json", [baseline, *others])
     folder.write("summary.json", summary)
     draw(baseline, others, better[:12], real, folder.path)
-    verdicts = [f"{p['name']}: {p['nfe']:.0f} passes; {p['verdict']}" for p in better[:5]]
     analysis = "analyze_inference_sweep.py", "--inputs", folder.lines, "--tag", "two_stage"
     experiment.print_summary(verdicts or ["no setting has fewer forward passes and is not worse"], folder, *analysis)
 

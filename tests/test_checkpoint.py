@@ -130,7 +130,7 @@ def test_file_of_another_program_is_refused(tmp_path, payload):
     assert "uv run gpt.py --train" in refusal(tmp_path / "w.pt")
 
 
-@pytest.mark.parametrize("key", ["name", "config", "characters", "mask", "opening", "provenance", "model"])
+@pytest.mark.parametrize("key", ["name", "config", "characters", "opening", "provenance", "model"])
 def test_file_that_lacks_a_part_is_refused(make_weights, key):
     path = make_weights(gpt)
     payload = torch.load(path, weights_only=True)

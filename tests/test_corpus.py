@@ -75,14 +75,6 @@ def test_mask_symbol_is_an_underscore_unless_the_text_has_one():
     assert [Alphabet(text).mask for text in ("_abc", "_#ab", "_#~@")] == ["#", "~", "░"]  # those of a keyboard first
 
 
-def test_alphabets_of_equal_characters_are_equal_whatever_their_mask_symbol():
-    assert Alphabet("_ab", "▁") == Alphabet("_ab")
-
-
-def test_mask_symbol_that_was_stored_is_kept():
-    assert Alphabet("abc", "□").mask == "□"
-
-
 @given(st.text("ab é\n", min_size=1), st.randoms(use_true_random=False))
 def test_text_with_gaps_comes_back_from_tokens_and_mask(text, rng):
     alphabet = alphabet_of(text)
@@ -260,7 +252,7 @@ def test_second_reading_takes_the_cache(text_file, monkeypatch):
 
 def test_cache_lies_under_the_root_and_is_whole(text_file, own_root):
     Corpus(text_file)
-    assert cached(own_root) == ["characters.txt", "ids.npy"]
+    assert cached(own_root) == ["characters.txt", "ids.bin"]
 
 
 def test_two_texts_have_two_caches(text_file, chinese_file):

@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -170,7 +171,11 @@ def test_strategies_that_are_none_are_refused():
     ],
 )
 def test_a_method_is_scored_in_the_orders_that_it_writes_in(method, kinds):
-    assert {text for text in ("left", "spacing=5", "streams=2") if methods.has_strategy(method, text)} == kinds
+    model = method.Model(method.Config(vocab_size=5, block_size=8, n_layer=1, n_head=2, n_embd=16)).eval()
+    engine, masked = SimpleNamespace(method=method, model=model), torch.arange(8) > 0
+    windows = torch.zeros(2, 8, dtype=torch.long)
+    found = {text: methods.path_nll(engine, windows, masked, text) for text in ("left", "spacing=5", "streams=2")}
+    assert {text for text, costs in found.items() if costs is not None} == kinds
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 import itertools
 import math
-import os
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -39,8 +38,6 @@ class Args:
         check_range(self, 1, MOST, "prompts", "prompt_len", "batch", "workers")
         check_range(self, 4, MOST, "max_new_tokens")  # some measures are of four characters in a row
         check_range(self, 0, math.inf, "timed")
-        none = f"--resume {self.resume}: has no {records.ROWS}, so no run to go on with"
-        check(self.resume is None or os.path.exists(self.resume / records.ROWS), none)
 
     @property
     def is_timed(self):
@@ -57,9 +54,8 @@ def reference(args, engine, load):
     if found is None:
         return None
     check_text(found.alphabet, args.data or "data.txt", engine, hint="give that with --data")
-    is_missing = args.evaluator == EVALUATOR and not EVALUATOR.exists()
-    evaluator = None if is_missing else load("gpt", args.evaluator, remedy="docs/training.md says how")
-    if evaluator is None or evaluator.alphabet != found.alphabet or evaluator.weights == engine.weights:
+    evaluator = load("gpt", args.evaluator, remedy="docs/training.md says how")
+    if evaluator.alphabet != found.alphabet or evaluator.weights == engine.weights:
         none = f"{args.evaluator}: no independent evaluator of this text, so that generative_nll stays empty"
         note(f"{none}. docs/training.md says how to train one")
         return found
@@ -78,8 +74,8 @@ def grid(decoding, choices):
 
     Raises UserError for a setting that the method lacks.
     """
-    known = {field.name for field in fields(decoding)}
-    lacking = sorted(set(choices) - known)
+    known = vars(decoding)
+    lacking = sorted(choices.keys() - known.keys())
     check(not lacking, f"this method has no {', '.join(lacking)}; it has {', '.join(sorted(known))}")
     varied = [name for name, values in choices.items() if len(values) > 1] or choices
     cells = {}
@@ -97,11 +93,11 @@ def settings_label(decoding, settings):
 
 def prompts(engine, reference, args):
     """The default prompt and openings of held-out windows, args.prompts in all where there is a corpus."""
-    first = engine.prompt(args.prompt_len)
+    openings = [engine.prompt(args.prompt_len)]
     if reference is None:
-        return [first]
-    rows = [row["prompt"] for row in reference.cut(args.prompts - 1, args.prompt_len, args.max_new_tokens)]
-    found = list(dict.fromkeys([first, *rows]))
+        return openings
+    openings += [row["prompt"] for row in reference.cut(args.prompts - 1, args.prompt_len, args.max_new_tokens)]
+    found = list(dict.fromkeys(openings))
     few = f"--prompts {args.prompts}: the held-out text has room for {len(found)} different ones of this length only"
     check(len(found) == args.prompts, few)
     return found
@@ -117,12 +113,12 @@ def batches(name, engine, decoding, args, prompts):
     planned = [[text] for text in texts[:timed]]
     planned += [texts[start : start + args.batch] for start in range(timed, len(texts), args.batch)]
     writer = {"name": name, "module": engine.name, "weights": engine.weights, "sampler": engine.sampler}
-    setting = asdict(decoding) | {"chars": args.max_new_tokens}
+    setting = writer | asdict(decoding) | {"chars": args.max_new_tokens}
     tasks = []
     for batch in planned:
         seeds, openings = zip(*batch, strict=True)
         canvas = Canvas.after(encoded(engine, openings), args.max_new_tokens)
-        keys = [writer | {"seed": seed, "prompt": prompt} | setting for seed, prompt in batch]
+        keys = [setting | {"seed": seed, "prompt": prompt} for seed, prompt in batch]
         tasks.append((engine, Trial(canvas, decoding, seeds), keys))
     return tasks
 
@@ -156,29 +152,23 @@ def generate_rows(todo, args, reference, label):
     evaluator = reference.evaluator if reference else None
     sources = {"corpus": reference and reference.corpus, "evaluator": evaluator and evaluator.weights}
     planned = records.json_roundtrip([[key | sources for key in keys] for *_, keys in todo])
+    clock = {} if args.is_timed else {"seconds": None}  # texts of other processes were written beside
     with workers.executor(_write, todo, args.workers, args.cluster) as results:
         folder = records.RunDir(args.output_dir, label, args.resume)
         lacking = [n for n, keys in enumerate(planned) if None in map(folder.find, keys)]
         try:
-            if args.is_timed:  # the first passes of a process are slow
-                for engine, trial, keys in {id(todo[n][0]): todo[n] for n in lacking}.values():
-                    engine.write(keys[0]["prompt"], 20, decoding=trial.decoding)
+            for engine, trial, keys in {id(todo[n][0]): todo[n] for n in lacking}.values():
+                engine.write(keys[0]["prompt"], 20, decoding=trial.decoding)  # the first passes of a process are slow
             with Bar("writing", len(lacking), unit="batches") as bar:
                 for n, samples in zip(lacking, results(lacking), strict=True):
-                    rows = zip(planned[n], measured(planned[n], samples, args, reference), strict=True)
-                    folder.append([row for key, row in rows if folder.find(key) is None])
+                    texts = zip(planned[n], samples, strict=True)
+                    rows = [key | vars(sample) | clock for key, sample in texts if folder.find(key) is None]
+                    folder.append(quality.measure(rows, reference))
                     bar.show(bar.completed + 1)
         except KeyboardInterrupt:
             note(f"what is written stays; go on with: --resume {folder.path}")
             raise
     return [folder.find(key) for keys in planned for key in keys], folder
-
-
-def measured(keys, samples, args, reference):
-    """The rows of a trial, with their measures; seconds are those of texts that nothing was written beside."""
-    clocks = {} if args.is_timed else {"seconds": None, "cpu_seconds": None}
-    rows = [key | vars(sample) | clocks | {"batch": len(keys)} for key, sample in zip(keys, samples, strict=True)]
-    return quality.measure(rows, reference)
 
 
 def _write(todo, n):

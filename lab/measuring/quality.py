@@ -5,7 +5,6 @@ their best. `distance`, by which we order settings, is one that none of these ca
 """
 
 import functools
-import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -30,7 +29,6 @@ TEXT_MEASURES = {  # of each text: what it cost, then what it is like; their uni
     "seconds": "s",
     "generative_nll": "nats per character",
     "real_words": "",
-    "distinct_2": "",
     "repetition": "",
     "copied_share": "",
 }
@@ -98,7 +96,6 @@ def measure(rows, reference):
         found = {
             "generative_nll": generative_nll(text, evaluator, len(text) - len(new)),
             "real_words": real_words(new, reference),
-            "distinct_2": distinct_pairs(new),
             "repetition": repetition(new),
             "copied_share": copied_share(new, reference.train) if reference else None,
         }
@@ -117,9 +114,8 @@ def generative_nll(text, evaluator, skip):
         return None
     idx = evaluator.alphabet.encode(text)
     size = evaluator.model.config.block_size
-    half = max(1, size // 2)
     nll = torch.zeros(len(idx) - 1)  # of each character but the first
-    starts = range(0, max(1, len(nll) - size + half), half)
+    starts = range(0, len(nll), size // 2)
     for start in reversed(starts):  # where windows overlap the earlier one counts, in which more text stands before
         window = idx[None, start : start + size + 1]
         nll[start : start + size] = likelihood.next_losses(evaluator.model, window)[0]
@@ -134,17 +130,11 @@ def real_words(text, reference):
     return np.mean([word in reference.words for word in words]).item()
 
 
-def distinct_pairs(text):
-    """Different pairs of words by all pairs; None when there is none."""
-    pairs = list(itertools.pairwise(words_of(text)))
-    return len(set(pairs)) / len(pairs) if pairs else None
-
-
 def share_within(n, is_known):
     """Share of characters that lie in an n-gram of which is_known is true, one for each n-gram of a text."""
-    inside = np.zeros(len(is_known) + n - 1, dtype=bool)
-    for start in np.flatnonzero(is_known):
-        inside[start : start + n] = True
+    if not any(is_known):
+        return 0.0
+    inside = np.convolve(is_known, np.ones(n)) > 0
     return float(inside.mean())
 
 

@@ -4,7 +4,6 @@ Intervals are 95 % intervals over clusters: samples of one prompt resemble each 
 are seeds, and the interval says nothing of other prompts.
 """
 
-import functools
 import operator
 from typing import NamedTuple
 
@@ -21,7 +20,7 @@ DRAWS = 2000  # bootstrap samples
 FEWEST_CLUSTERS = 5  # clusters that an interval needs
 LEVEL = 0.05  # of the verdicts: how often equal things may be called different
 RULE = "Higher and lower stand after Holm's correction for all measures of a comparison; an interval is of one measure alone."
-OLDER = {"copied_run", "jobs", "long_words"}  # columns that only older rows have
+OLDER = {"batch", "copied_run", "cpu_seconds", "distinct_2", "jobs", "long_words"}  # columns that only older rows have
 FIXED = {*Row.__struct_fields__} - {"name", "chars"} | OLDER  # columns that are no settings
 
 
@@ -53,12 +52,6 @@ def leave_one_out(n):
     return np.concatenate((every, 1 - np.eye(n))) if n >= FEWEST_CLUSTERS else every
 
 
-@functools.lru_cache
-def resamples(n):
-    """How often each of n clusters is drawn in each bootstrap sample: (DRAWS, n)."""
-    return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(float)
-
-
 def interval(figures):
     """The Interval of a figure over n clusters.
 
@@ -76,11 +69,10 @@ def interval(figures):
     error = pseudo.std(ddof=1) / n**0.5
     if error <= 1e-9 * np.abs(figures).max():  # all clusters agree
         return Interval(value, value, float(value == 0))
-    weights = resamples(n)
-    means = weights @ pseudo / n
-    errors = np.sqrt(np.maximum(weights @ pseudo**2 / n - means**2, 0) / (n - 1))
+    resamples = np.random.default_rng(0).choice(pseudo, (DRAWS, n))
+    errors = resamples.std(axis=1, ddof=1) / n**0.5
     varied = errors > 1e-6 * error  # a resample of one value has no error
-    drawn = means[varied] / errors[varied]
+    drawn = resamples[varied].mean(axis=1) / errors[varied]
     student = stdtrit(n - 1, 1 - LEVEL / 2)
     low, high = np.quantile(drawn, (LEVEL / 2, 1 - LEVEL / 2))
     t = value / error
@@ -142,11 +134,7 @@ def comparison(groups, pairs, reference):
 def with_verdicts(found):
     """Differences that are judged together, with p_holm and verdict added where there is an interval."""
     known = [row for row in found if row["p"] is not None]
-    # passes and full passes of a masked model are one
-    told = {(row["p"], row["difference"]): row["p"] for row in known}
-    corrected = dict(zip(told, holm([*told.values()]), strict=True))
-    for row in known:
-        p = corrected[row["p"], row["difference"]]
+    for row, p in zip(known, holm([row["p"] for row in known]), strict=True):
         way = "higher" if row["difference"] > 0 else "lower"
         none = "equal" if row["low"] == row["high"] == 0 else "no difference seen"
         if row["low"] > 0 or row["high"] < 0:

@@ -33,9 +33,9 @@ class Engine:
         """The method's."""
         return self.method.name
 
-    def sampled_by(self, generate):
-        """The same model with another sampler, which takes what the method's own does."""
-        return replace(self, method=replace(self.method, generate=generate))
+    def sampled_by(self, generate, sampler=None):
+        """The same model with another sampler, which takes what the method's own does; sampler: its name in rows."""
+        return replace(self, method=replace(self.method, generate=generate), sampler=sampler)
 
     def prompt(self, length):
         """The default prompt: the first `length` characters. Raises UserError when so many are not known."""
@@ -88,17 +88,13 @@ class Sample:
     nfe: int  # forward passes made while the text was unfinished
     full_passes: float  # the same in full-pass equivalents: each weighted by its share of a whole window
     seconds: float | None  # None when it was not alone in its batch
-    cpu_seconds: float | None  # of the process, in these seconds; None on another device than the CPU
     text: str  # the whole canvas, prompt included
 
     def figures(self):
-        """What it cost in a line."""
+        """What it cost in a line, where it was alone in its batch."""
         line = f"{self.chars:,} new characters, {self.nfe:,} forward passes (NFE; {self.full_passes:.1f} full passes), "
-        line += f"{self.chars / self.nfe:.1f} characters per pass"
-        if self.seconds is not None:
-            line += f", {self.seconds:.2f} s, {self.chars / self.seconds:,.0f} characters per second"
-        busy = machine.was_busy(self.seconds, self.cpu_seconds)
-        return line + (f" (busy machine: only {self.cpu_seconds:.2f} s of CPU in that time)" if busy else "")
+        line += f"{self.chars / self.nfe:.1f} characters per pass, "
+        return line + f"{self.seconds:.2f} s, {self.chars / self.seconds:,.0f} characters per second"
 
 
 def rng_for(seed, idx, masked):
@@ -109,17 +105,13 @@ def rng_for(seed, idx, masked):
 def frames(engine, trial):
     """Yields each Frame of a trial with its sampling time in seconds; the consumer's time is excluded."""
     rngs = [rng_for(*text) for text in zip(trial.seeds, trial.canvas.idx, trial.canvas.masked, strict=True)]
-    made = engine.method.generate(engine.model, trial.canvas, trial.decoding, rngs)
-    positions = trial.canvas.idx.numel()  # the first pass may read a whole prompt
     try:
-        while True:
+        began = time.perf_counter()
+        machine.use_threads(trial.canvas.idx.numel())  # the first pass may read a whole prompt
+        for frame in engine.method.generate(engine.model, trial.canvas, trial.decoding, rngs):
+            yield frame, time.perf_counter() - began  # the draw of the characters has waited for the device
             began = time.perf_counter()
-            machine.use_threads(positions)  # at each pass: samplers of several models may take turns
-            frame = next(made, None)  # the draw of the characters waits for the device
-            if frame is None:
-                return
-            positions = frame.columns.numel()
-            yield frame, time.perf_counter() - began
+            machine.use_threads(frame.columns.numel())  # at each pass: samplers of several models may take turns
     finally:
         machine.use_threads()
 
@@ -127,7 +119,7 @@ def frames(engine, trial):
 def run(engine, trial, watch=None):
     """Write a trial's texts -> a list of Samples, one per seed.
 
-    watch: called with each Frame and the seconds that it took. The clocks run round the sampler alone.
+    watch: called with each Frame and the seconds that it took. The clock runs round the sampler alone.
     """
     canvas = trial.canvas
     texts = len(canvas.idx)
@@ -136,11 +128,8 @@ def run(engine, trial, watch=None):
     nfe = torch.zeros(texts, dtype=torch.long)
     full_passes = torch.zeros(texts)
     seconds = 0.0
-    cpu_seconds = 0.0
-    began = time.process_time()
     for frame, took in frames(engine, trial):
         seconds += took
-        cpu_seconds += time.process_time() - began
         unfinished = masked.any(1)
         nfe += unfinished
         full_passes += unfinished * frame.computed
@@ -148,9 +137,7 @@ def run(engine, trial, watch=None):
         masked = frame.masked
         if watch is not None:
             watch(frame, took)
-        began = time.process_time()
-    on_cpu = all(p.device.type == "cpu" for p in engine.model.parameters())
-    clocks = (seconds, cpu_seconds if on_cpu else None) if texts == 1 else (None, None)
+    alone = seconds if texts == 1 else None
     written = map(engine.alphabet.decode, idx)
     costs = zip(canvas.masked.sum(1).tolist(), nfe.tolist(), full_passes.tolist(), written, strict=True)
-    return [Sample(chars, passes, full, *clocks, text) for chars, passes, full, text in costs]
+    return [Sample(chars, passes, full, alone, text) for chars, passes, full, text in costs]

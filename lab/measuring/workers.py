@@ -75,13 +75,11 @@ def dask_pool(function, shared, address):
     """The workers of a dask scheduler. One that dies costs the task it was at, which another does again."""
     client = connect(address)
     start = f"in a clone of this project: uv run --extra cluster python -m distributed.cli.dask_worker {address}"
-    import dask  # not at the top: an extra
-    import distributed
+    import distributed  # not at the top: an extra
 
     try:
         check(client.nthreads(), f"--cluster {address}: has no workers; start some {start}")
-        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"}):
-            sent = client.submit(pickle.loads, pickle.dumps(shared), pure=False)  # made again when who has it dies
+        sent = client.submit(pickle.loads, pickle.dumps(shared), pure=False)  # made again when who has it dies
 
         def results(tasks):
             futures = [client.submit(function, sent, task, pure=False) for task in tasks]

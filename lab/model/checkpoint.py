@@ -67,8 +67,15 @@ def damaged(path, hint):
 
 def describe(name, config, alphabet, opening, provenance):
     """The part of a checkpoint that says what the weights are: plain values only."""
-    said = {"format": FORMAT, "name": name, "config": asdict(config), "characters": alphabet.characters}
-    return said | {"mask": alphabet.mask, "opening": opening, "provenance": provenance}
+    return {
+        "format": FORMAT,
+        "name": name,
+        "config": asdict(config),
+        "characters": alphabet.characters,
+        "mask": alphabet.mask,
+        "opening": opening,
+        "provenance": provenance,
+    }
 
 
 def save(path, model, description):
@@ -91,7 +98,7 @@ def load(path, method, hint=None):
     check(made_for == name, wrong)
     with damaged(path, hint):
         config = method.Config(**payload["config"])
-        alphabet = Alphabet(payload["characters"], payload["mask"])
+        alphabet = Alphabet(payload["characters"])
         check(len(alphabet) == config.vocab_size, f"not {config.vocab_size} characters")
         opening = payload["opening"]
         provenance = payload["provenance"]
@@ -107,7 +114,7 @@ def load(path, method, hint=None):
 def initialise(model, path, method, alphabet):
     """Copy the weights of --init. Raises UserError where they do not fit."""
     other, characters, *_ = load(path, method)
-    sizes = vars(model.config).keys() - {"dropout", "flow_weight"}  # those change no weights
-    same = characters == alphabet and all(getattr(other.config, n) == getattr(model.config, n) for n in sizes)
+    aside = {"dropout": None, "flow_weight": None}  # those change no weights
+    same = characters == alphabet and vars(other.config) | aside == vars(model.config) | aside
     check(same, f"{path}: made for another alphabet or other sizes; --init needs the same ones")
     model.load_state_dict(other.state_dict())

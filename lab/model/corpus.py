@@ -5,9 +5,10 @@ than a small one. The first 90 % is for training; choices are made on the valida
 reported on the test split.
 """
 
+import functools
 import hashlib
 import http.client
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,19 +26,15 @@ MASK_SYMBOLS = "_#~@░□◌¤\ufffd"  # of "no character yet": the first that 
 
 @dataclass(frozen=True)
 class Alphabet:
-    """The characters that a model knows, in order: characters[i] is the character of token i.
-
-    mask: the symbol that stands for a masked position in prompts and pictures; never one of the characters.
-    """
+    """The characters that a model knows, in order: characters[i] is the character of token i."""
 
     characters: str
-    mask: str = field(default="", compare=False)
 
-    def __post_init__(self):
-        if not self.mask:
-            symbols = (*MASK_SYMBOLS, *map(chr, range(0xE000, 0xF900)))  # the last ones: of private use
-            free = next(symbol for symbol in symbols if symbol not in self.characters)
-            object.__setattr__(self, "mask", free)
+    @functools.cached_property
+    def mask(self):
+        """The symbol that stands for a masked position in prompts and pictures: the first that is no character."""
+        symbols = (*MASK_SYMBOLS, *map(chr, range(0xE000, 0xF900)))  # the last ones: of private use
+        return next(symbol for symbol in symbols if symbol not in self.characters)
 
     def __len__(self):
         return len(self.characters)
@@ -97,11 +94,10 @@ class Corpus:
         self.held_out = self.ids[first:]
 
     def require(self, length):
-        """Raise UserError unless every part holds a window of `length` characters."""
-        shortest = min(len(self.train), len(self.validation), len(self.test))
+        """Raise UserError unless every part holds a window of `length` characters: the smallest are a twentieth."""
         few = f"{self.path}: {len(self.ids):,} characters, and windows of {length} need {20 * length:,}; "
         few += "give a longer text or a smaller --block-size"
-        check(shortest >= length, few)
+        check(len(self.ids) >= 20 * length, few)
 
     def opening(self, length):
         """The first `length` characters of the text."""
@@ -122,9 +118,8 @@ def windows(part, length, every=None, most=None):
     """Consecutive windows of a part: (n, length) long.
 
     They start `every` length - 1 characters unless told otherwise, so that each character but the first is once
-    the next one to predict; evenly spread when there are more than `most`.
+    the next one to predict; evenly spread when there are more than `most`. The part must hold one, see `require`.
     """
-    check(len(part) >= length, f"{len(part):,} characters hold no window of {length:,}")
     starts = np.arange(0, len(part) - length + 1, every or length - 1)
     if most is not None and len(starts) > most:
         starts = starts[np.linspace(0, len(starts) - 1, most).astype(int)]
@@ -140,28 +135,29 @@ def encode_once(path):
     with open(path, "rb") as file:
         while raw := file.read(BLOCK):
             digest.update(raw)
-    folder = ROOT / ".cache" / digest.hexdigest()[:24]
-    characters = folder / "characters.txt"
-    if not characters.exists():
+    folder = ROOT / ".cache" / digest.hexdigest()
+    if not (folder / "characters.txt").exists():
         encode(path, folder)
-    return characters.read_bytes().decode(), np.load(folder / "ids.npy", mmap_mode="r"), digest.hexdigest()
+    characters = (folder / "characters.txt").read_bytes().decode()
+    ids = np.memmap(folder / "ids.bin", token_type(characters), "r")
+    return characters, ids, digest.hexdigest()
+
+
+def token_type(characters):
+    """The smallest type of number, one to four bytes, that counts these characters."""
+    return np.min_scalar_type(len(characters) - 1)
 
 
 def encode(path, folder):
-    """Write the tokens of a text to folder/ids.npy, block after block, then its characters to characters.txt."""
+    """Write the tokens of a text to folder/ids.bin, block after block, then its characters to characters.txt."""
     seen = np.zeros(0x110000, dtype=bool)
-    count = 0
     for codes in blocks(path):
         seen[codes] = True
-        count += len(codes)
-    check(count > 0, f"{path}: the file is empty. Name a UTF-8 text: --data any.txt")
+    check(seen.any(), f"{path}: the file is empty. Name a UTF-8 text: --data any.txt")
     characters = np.flatnonzero(seen)
-    kind = np.min_scalar_type(len(characters) - 1)  # of one to four bytes
-    table = np.zeros(0x110000, dtype=kind)
+    table = np.zeros(0x110000, token_type(characters))
     table[characters] = np.arange(len(characters))
-    with atomic(folder / "ids.npy") as file:  # not through a memory map: a full disk would kill the process
-        header = {"descr": kind.str, "fortran_order": False, "shape": (count,)}
-        np.lib.format.write_array_header_1_0(file, header)
+    with atomic(folder / "ids.bin") as file:  # not through a memory map: a full disk would kill the process
         for codes in blocks(path):
             file.write(table[codes].tobytes())
     with atomic(folder / "characters.txt") as file:  # last: its presence means that all is there

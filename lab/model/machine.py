@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from functools import partial
 from pathlib import Path
 
 import numpy
@@ -21,7 +20,6 @@ from lab.cli import ROOT, UserError
 from lab.decoding.sampling import generator
 
 FEW, WINDOW = 8, 256  # positions of a forward pass, up to which threads do not pay: those that spin; those that sleep
-BUSY = 0.8  # CPU seconds by seconds, below which a computation was kept waiting
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 
 
@@ -36,7 +34,7 @@ def pick_device(name=None):
         device = torch.device(name)
         torch.empty(1, device=device).item()
         return device
-    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"--device {name}: cannot be used here ({reason}). Leave it out, or try: cpu") from error
 
@@ -53,7 +51,7 @@ def bf16_is_faster(device):
 
 def can_compile(device):
     """Whether torch.compile is safe and can work: Linux (Mac and Windows builds break), a C++ compiler, headers."""
-    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    compiler = shutil.which(os.environ.get("CXX", "g++"))  # as PyTorch looks for it
     headers = Path(sysconfig.get_path("include"), "Python.h").exists()
     return sys.platform == "linux" and device.type in ("cpu", "cuda") and compiler is not None and headers
 
@@ -73,11 +71,6 @@ def use_threads(positions=math.inf):
     wanted = 1 if positions <= (WINDOW if sleep else FEW) else all_threads()
     if wanted != torch.get_num_threads():  # a change costs as much as a pass of GPT
         torch.set_num_threads(wanted)
-
-
-def was_busy(seconds, cpu_seconds):
-    """Whether CPU time fell well below wall time, so that the seconds say too much; None: not measured."""
-    return None not in (seconds, cpu_seconds) and cpu_seconds < BUSY * seconds
 
 
 def tune_malloc():
@@ -164,15 +157,25 @@ class Rng:
 
 def versions():
     """What a figure depends on besides its settings: versions, commit, threads."""
-    git = partial(subprocess.run, cwd=ROOT, capture_output=True, text=True, check=True)
     try:
-        commit = git(("git", "describe", "--always", "--abbrev=12")).stdout.strip()
-        others = ("git", "status", "--porcelain", "--untracked-files=no", "--", ".", ":!weights", ":!results", ":!*.md")
-        commit += "-dirty" * bool(git(others).stdout)  # what commands write is no change of the code
+        commit = git("describe --always --abbrev=12")
+        if git("status --porcelain --untracked-files=no -- . :!weights :!results :!*.md"):
+            commit += "-dirty"  # what commands write is no change of the code
     except (OSError, subprocess.CalledProcessError):
         commit = None
-    versions = {"python": platform.python_version(), "torch": str(torch.__version__), "numpy": numpy.__version__}
-    return {"commit": commit, **versions, "threads": torch.get_num_threads(), "processor": processor()}
+    return {
+        "commit": commit,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": numpy.__version__,
+        "threads": torch.get_num_threads(),
+        "processor": processor(),
+    }
+
+
+def git(command):
+    """What a git command says of the project. Raises OSError, CalledProcessError."""
+    return subprocess.check_output(["git", *command.split()], cwd=ROOT, stderr=subprocess.DEVNULL, text=True).strip()
 
 
 def processor():

@@ -8,7 +8,6 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -82,19 +81,20 @@ class Session:
         """Take up what `save` wrote. Raises UserError when it is damaged or its settings were others."""
         resume = checkpoint.resume_path(self.path)
         mine = self.description
-        state = checkpoint.read(resume, start_anew())
-        with checkpoint.damaged(resume, start_anew()):
+        start_anew = typed_command("--train", without=("--resume",))
+        state = checkpoint.read(resume, start_anew)
+        with checkpoint.damaged(resume, start_anew):
             then, now = ({**d["provenance"], **d["provenance"]["recipe"], **d} for d in (state, mine))
         same = {"name", "config", "characters", "seed", "data_sha256", "processes", "calibrate"}
         same |= now["recipe"].keys() - {"save_every"}  # the one that changes nothing
         differing = ", ".join(key for key in sorted(same) if then.get(key) != now[key])
         needs = f"{resume}: --resume needs the settings that it was started with; others are {differing}"
         check(not differing, f"{needs}. It was started by: {then['command']}")
-        with checkpoint.damaged(resume, start_anew()):
+        with checkpoint.damaged(resume, start_anew):
             self.trainer.model.load_state_dict(state["model"])
             for optimiser, saved in zip(self.trainer.optimisers, state["optimisers"], strict=True):
                 optimiser.load_state_dict(saved)
-            self.trainer.use_bf16(state["provenance"]["bf16"])  # a training ends in the number format it began with
+            self.trainer.bf16 = state["provenance"]["bf16"]  # a training ends in the number format it began with
             vars(self).update({key: state[key] for key in self.SAVED}, description={key: state[key] for key in mine})
 
 
@@ -146,7 +146,8 @@ def begin(method, args, path, corpus, ranks):
     """A training that is about to make its first step, or the next one of a resume file. Raises UserError."""
     device = ranks.join(machine.pick_device(args.device))
     config = replace(args.config, vocab_size=len(corpus.alphabet))
-    corpus.require(config.block_size + 1)
+    length = config.block_size + 1
+    corpus.require(length)
     batch = args.recipe.batch_size
     check(batch % ranks.world == 0, f"batch_size {batch} cannot be shared equally by {ranks.world} processes")
     torch.manual_seed(args.seed)
@@ -154,16 +155,15 @@ def begin(method, args, path, corpus, ranks):
     if args.init:
         checkpoint.initialise(model, args.init, method, corpus.alphabet)
     trainer = Trainer(method, model, args.recipe, ranks)
-    length = config.block_size + 1
-    most = args.recipe.eval_windows
-    splits = tuple(windows(part, length, most=most) for part in (corpus.train, corpus.validation))
+    parts = corpus.train, corpus.validation
+    splits = tuple(windows(part, length, most=args.recipe.eval_windows) for part in parts)
     session = Session(path, describe(trainer, args, corpus), trainer, splits)
     if args.resume:
         session.restore()
     if ranks.is_main:
         announce(session, args)
     trainer.compile()
-    session.description["provenance"] |= {"compiled": trainer.compiled, "bf16": trainer.bf16}
+    session.description["provenance"]["bf16"] = trainer.bf16
     return session
 
 
@@ -212,10 +212,7 @@ def report(session, bar):
     row = session.rows[-1]
     with files.atomic(ROOT / session.description["provenance"]["log"]) as file:
         file.write(pandas.DataFrame(session.rows).to_csv(index=False).encode())
-    said = f"step {session.step:,}/{session.recipe.iters:,}  train {row['train_loss']:.4f}  val {row['val_loss']:.4f}"
-    if session.step:
-        said += f"  {', '.join(filter(None, (str(timedelta(seconds=round(session.elapsed))), bar.left())))}"
-    say(said)
+    say(f"{bar.line()}; train {row['train_loss']:.4f}, val {row['val_loss']:.4f}")
 
 
 def finish(session, calibrate):
@@ -225,7 +222,7 @@ def finish(session, calibrate):
         checkpoint.resume_path(session.path).unlink(missing_ok=True)
         return
     say(f"stopped at step {session.step:,}; go on with: {typed_command('--train', '--resume')}")
-    if session.best_model is not None and sys.stdin.isatty():
+    if sys.stdin.isatty():
         say(f"write the best weights so far to {session.path}? [y/N]")
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             keep_best(session, calibrate)
@@ -234,23 +231,16 @@ def finish(session, calibrate):
 def keep_best(session, calibrate):
     """Put the best weights so far in their place, calibrated on the validation split or not."""
     trainer = session.trainer
-    best = {"minutes": round(session.elapsed / 60, 1), "steps": session.step}
-    best["val_loss"] = session.best
-    said = f"best val {session.best:.4f}"
+    made = session.description["provenance"]
+    made |= {"minutes": round(session.elapsed / 60, 1), "steps": session.step, "val_loss": session.best}
     trainer.model.load_state_dict(session.best_model)
     if calibrate:
+        measure = partial(trainer.evaluate, session.splits[1])
         with Bar("calibrating"):
-            temp, loss = likelihood.calibrate(trainer.model, partial(trainer.evaluate, session.splits[1]))
-        best |= {"temperature": temp, "val_loss": loss}
-        said += f", {loss:.4f} with logits divided by {temp}"
-    session.description["provenance"] |= best
+            made["temperature"], made["val_loss"] = likelihood.calibrate(trainer.model, measure)
     checkpoint.save(session.path, trainer.model, session.description)
-    say(f"{session.path}: written; {said}, {timedelta(seconds=round(session.elapsed))}")
-
-
-def start_anew():
-    """The command that begins this training again."""
-    return typed_command("--train", without=("--resume",))
+    calibrated = f", logits divided by {made['temperature']}" if calibrate else ""
+    say(f"{session.path}: written; val {made['val_loss']:.4f}{calibrated}, {made['minutes']} minutes")
 
 
 class Interrupt:

@@ -5,7 +5,6 @@ Everything random at step n follows from the seed and n alone, so that a resumed
 one would have seen, and several processes together see what one would have, apart from what dropout drops.
 """
 
-import logging
 import math
 from dataclasses import dataclass
 
@@ -55,9 +54,10 @@ def make_optimisers(model, recipe):
     matrices = [p for p in model.backbone.parameters() if p.ndim == 2]
     inside = {*matrices}
     rest = [p for p in model.parameters() if p not in inside]
-    muon = Muon(matrices, lr=recipe.muon_lr)
-    adam = torch.optim.AdamW(rest, lr=recipe.adam_lr, betas=(0.9, 0.95), weight_decay=0.0)
-    return [muon, adam]
+    return [
+        Muon(matrices, lr=recipe.muon_lr),
+        torch.optim.AdamW(rest, lr=recipe.adam_lr, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
 
 
 def train_steps(trainer, corpus, seed, start):
@@ -67,12 +67,12 @@ def train_steps(trainer, corpus, seed, start):
     loss has parts gets these and the norm of the gradient too.
     """
     recipe = trainer.recipe
-    config = trainer.model.config
+    length = trainer.model.config.block_size + 1
     ranks = trainer.ranks
     for step in range(start, recipe.iters):
         torch.manual_seed(seed_of("dropout", seed, step, ranks.rank))
         rng = machine.Rng(seed, step, ranks.rank, ranks.world)
-        x = corpus.batch(recipe.batch_size // ranks.world, config.block_size + 1, rng).to(trainer.device)
+        x = corpus.batch(recipe.batch_size // ranks.world, length, rng).to(trainer.device)
         loss, parts = trainer.loss(x, rng)
         loss.backward()
         if parts:
@@ -100,13 +100,12 @@ class Trainer:
         self.optimisers = make_optimisers(model, recipe)
         self.device = next(model.parameters()).device
         self.forward = DistributedDataParallel(model) if ranks.world > 1 else model
-        self.compiled = False
-        self.use_bf16(machine.bf16_is_faster(self.device) if recipe.bf16 is None else recipe.bf16)
+        self.bf16 = machine.bf16_is_faster(self.device) if recipe.bf16 is None else recipe.bf16
 
-    def use_bf16(self, on):
-        """Whether matrix products are in bfloat16; else in float32."""
-        self.bf16 = on
-        self.precision = torch.autocast(self.device.type, torch.bfloat16, enabled=on)
+    @property
+    def precision(self):
+        """A context in which matrix products are in bfloat16 or, where that is off, in float32."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
     def compile(self):
         """Compile the network where that pays, by a step that changes no weights; or say why it does not work."""
@@ -115,14 +114,12 @@ class Trainer:
             return
         from torch._dynamo.exc import BackendCompilerFailed  # not at the top: it takes seconds
 
-        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns that there is no CUDA
         plain = self.forward
         shape = (self.recipe.batch_size // self.ranks.world, self.model.config.block_size + 1)
         with Bar("compiling"):
             try:
                 self.forward = torch.compile(plain, dynamic=False)  # dynamic shapes cost three times as much
                 self.loss(torch.zeros(shape, dtype=torch.long, device=self.device), machine.Rng(0))[0].backward()
-                self.compiled = True
             except BackendCompilerFailed as error:
                 reason = str(error).partition("\n")[0]
                 say(f"training goes on uncompiled ({reason}); to skip the attempt: --compile False")
