@@ -4,6 +4,7 @@ Intervals are 95 % intervals over clusters: samples of one prompt resemble each 
 are seeds, and the interval says nothing of other prompts.
 """
 
+import functools
 import operator
 from typing import NamedTuple
 
@@ -52,6 +53,12 @@ def leave_one_out(n):
     return np.concatenate((every, 1 - np.eye(n))) if n >= FEWEST_CLUSTERS else every
 
 
+@functools.lru_cache
+def resamples(n):
+    """How often each of n clusters is drawn in each bootstrap sample: (DRAWS, n)."""
+    return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(float)
+
+
 def interval(figures):
     """The Interval of a figure over n clusters.
 
@@ -69,10 +76,11 @@ def interval(figures):
     error = pseudo.std(ddof=1) / n**0.5
     if error <= 1e-9 * np.abs(figures).max():  # all clusters agree
         return Interval(value, value, float(value == 0))
-    resamples = np.random.default_rng(0).choice(pseudo, (DRAWS, n))
-    errors = resamples.std(axis=1, ddof=1) / n**0.5
+    weights = resamples(n)
+    means = weights @ pseudo / n
+    errors = np.sqrt(np.maximum(weights @ pseudo**2 / n - means**2, 0) / (n - 1))
     varied = errors > 1e-6 * error  # a resample of one value has no error
-    drawn = resamples[varied].mean(axis=1) / errors[varied]
+    drawn = means[varied] / errors[varied]
     student = stdtrit(n - 1, 1 - LEVEL / 2)
     low, high = np.quantile(drawn, (LEVEL / 2, 1 - LEVEL / 2))
     t = value / error
