@@ -142,7 +142,11 @@ def comparison(groups, pairs, reference):
 def with_verdicts(found):
     """Differences that are judged together, with p_holm and verdict added where there is an interval."""
     known = [row for row in found if row["p"] is not None]
-    for row, p in zip(known, holm([row["p"] for row in known]), strict=True):
+    # passes and full passes of a masked model are one
+    told = {(row["p"], row["difference"]): row["p"] for row in known}
+    corrected = dict(zip(told, holm([*told.values()]), strict=True))
+    for row in known:
+        p = corrected[row["p"], row["difference"]]
         way = "higher" if row["difference"] > 0 else "lower"
         none = "equal" if row["low"] == row["high"] == 0 else "no difference seen"
         if row["low"] > 0 or row["high"] < 0:

@@ -51,7 +51,7 @@ def bf16_is_faster(device):
 
 def can_compile(device):
     """Whether torch.compile is safe and can work: Linux (Mac and Windows builds break), a C++ compiler, headers."""
-    compiler = shutil.which(os.environ.get("CXX", "g++"))  # as PyTorch looks for it
+    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     headers = Path(sysconfig.get_path("include"), "Python.h").exists()
     return sys.platform == "linux" and device.type in ("cpu", "cuda") and compiler is not None and headers
 
