@@ -22,6 +22,11 @@ def test_words_are_runs_of_characters():
     assert quality.words_of("O, 'tis Née 3x!") == ["o", "tis", "née", "x"]
 
 
+def test_distinct_pairs():
+    assert quality.distinct_pairs("a b, a b") == 2 / 3
+    assert quality.distinct_pairs("a") is None
+
+
 def test_repetition_counts_characters_of_a_run_seen_before():
     assert quality.repetition("abcdef", 3) == 0
     assert quality.repetition("abcXabcY", 3) == 3 / 8
@@ -145,6 +150,7 @@ def test_a_known_text_has_the_measures_that_its_columns_name():
         {
             "generative_nll": np.log(len(alphabet)),
             "real_words": 13 / 15,  # all but horse and too
+            "distinct_2": 10 / 14,  # four pairs stand twice
             "repetition": len(again) / len(text),
             "copied_share": len(start) / len(text),  # the second run is shorter than 32
         }

@@ -21,8 +21,10 @@ ROW = {
     "nfe": 9,
     "full_passes": 1.5,
     "seconds": 0.5,
+    "batch": 1,
     "generative_nll": None,
     "real_words": None,
+    "distinct_2": 1.0,
     "repetition": 0.0,
     "copied_share": None,
 }

@@ -175,17 +175,17 @@ def test_no_difference_is_said_in_words():
 
 
 def test_a_verdict_is_corrected_for_the_measures_beside_it():
-    """A difference that would be one alone (p = .02) is none among six measures, and the rule stands beside it."""
+    """A difference that would be one alone (p = .02) is none among seven measures, and the rule stands beside it."""
     a, b = rows([0.0] * 8), rows([1.0, 2, -1, 3, 1, 0, 2, 1])
-    others = ("full_passes", "seconds", "real_words", "repetition", "copied_share")
-    noise = np.random.default_rng(3).normal(size=(8, 5))
+    others = ("full_passes", "seconds", "real_words", "distinct_2", "repetition", "copied_share")
+    noise = np.random.default_rng(3).normal(size=(8, 6))
     noisy = [row | dict(zip(others, own, strict=True)) for row, own in zip(b, noise, strict=True)]
     (alone,) = stats.compare(a, b, None)
     together = stats.comparison({"a": [row | dict.fromkeys(others, 0) for row in a], "b": noisy}, [("a", "b")], None)
     (found,) = (row for row in together["differences"]["b - a"] if row["measure"] == "generative_nll")
     assert alone["p"] == found["p"] == alone["p_holm"] < 0.05 < found["p_holm"]
     assert "b higher by 1.12" in stats.verdict_of(alone) and "no difference seen" in stats.verdict_of(found)
-    assert len(together["verdicts"]) == 7 and "Holm" in together["verdicts"][-1]
+    assert len(together["verdicts"]) == 8 and "Holm" in together["verdicts"][-1]
 
 
 def test_pareto_keeps_what_nothing_beats():

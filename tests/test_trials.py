@@ -43,18 +43,31 @@ def make_writer(generate=None):
     return engine.sampled_by(generate) if generate else engine
 
 
+def write_one(engine):
+    canvas = Canvas.after(ABC.encode("ab"), 6)
+    return trials.run(engine, trials.Trial(canvas, diffusion.Decoding(), (1,)))[0]
+
+
 @pytest.mark.parametrize("other", [(1025, "abc"), (1 + (1 << 22), "abc"), (2, "abc"), (1, "abb"), (1, "abca")])
 def test_two_seeds_and_two_prompts_draw_other_numbers(other):
     assert draws(1, "abc") != draws(*other)
     assert draws(1, "abc") == draws(1, "abc")
 
 
+@pytest.mark.parametrize(("share", "busy"), [(0.3, True), (1.0, False), (1.9, False)])
+def test_seconds_on_a_busy_machine_have_a_warning(monkeypatch, share, busy):
+    monkeypatch.setattr(trials.time, "process_time", lambda: share * time.perf_counter())
+    figures = write_one(make_writer()).figures()
+    assert ("busy machine" in figures) == busy
+    assert " s, " in figures
+
+
 def test_the_watcher_is_not_on_the_clock(monkeypatch):
     canvas, naps = Canvas.after(ABC.encode("ab"), 6), []
-    monkeypatch.setattr(trials.time, "perf_counter", lambda: 100.0 * len(naps))
+    monkeypatch.setattr(trials.time, "process_time", lambda: 100.0 * len(naps))
     trial = trials.Trial(canvas, diffusion.Decoding(), (1,))
     (sample,) = trials.run(make_writer(), trial, watch=lambda frame, seconds: naps.append(seconds))
-    assert len(naps) == sample.nfe and sample.seconds == 0
+    assert len(naps) == sample.nfe and sample.cpu_seconds == 0
 
 
 def test_the_cells_of_a_grid_are_named_by_what_varies():
@@ -250,7 +263,8 @@ def test_a_sweep_on_a_cluster_ends_with_the_same_rows_when_a_worker_is_killed(
     rows = sweep(make_weights, own_root / "cluster", "--cluster", cluster.scheduler_address)
     assert len(calls) == 12
     assert {row["seconds"] for row in rows} == {None}
-    assert rows == [row | {"seconds": None} for row in alone]
+    clock = {"seconds": None, "cpu_seconds": None}
+    assert rows == [row | clock for row in alone]
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nowhere", "ray://127.0.0.1:10001"])

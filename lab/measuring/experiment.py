@@ -54,8 +54,9 @@ def reference(args, engine, load):
     if found is None:
         return None
     check_text(found.alphabet, args.data or "data.txt", engine, hint="give that with --data")
-    evaluator = load("gpt", args.evaluator, remedy="docs/training.md says how")
-    if evaluator.alphabet != found.alphabet or evaluator.weights == engine.weights:
+    is_missing = args.evaluator == EVALUATOR and not EVALUATOR.exists()
+    evaluator = None if is_missing else load("gpt", args.evaluator, remedy="docs/training.md says how")
+    if evaluator is None or evaluator.alphabet != found.alphabet or evaluator.weights == engine.weights:
         none = f"{args.evaluator}: no independent evaluator of this text, so that generative_nll stays empty"
         note(f"{none}. docs/training.md says how to train one")
         return found
@@ -152,23 +153,29 @@ def generate_rows(todo, args, reference, label):
     evaluator = reference.evaluator if reference else None
     sources = {"corpus": reference and reference.corpus, "evaluator": evaluator and evaluator.weights}
     planned = records.json_roundtrip([[key | sources for key in keys] for *_, keys in todo])
-    clock = {} if args.is_timed else {"seconds": None}  # texts of other processes were written beside
     with workers.executor(_write, todo, args.workers, args.cluster) as results:
         folder = records.RunDir(args.output_dir, label, args.resume)
         lacking = [n for n, keys in enumerate(planned) if None in map(folder.find, keys)]
         try:
-            for engine, trial, keys in {id(todo[n][0]): todo[n] for n in lacking}.values():
-                engine.write(keys[0]["prompt"], 20, decoding=trial.decoding)  # the first passes of a process are slow
+            if args.is_timed:  # the first passes of a process are slow
+                for engine, trial, keys in {id(todo[n][0]): todo[n] for n in lacking}.values():
+                    engine.write(keys[0]["prompt"], 20, decoding=trial.decoding)
             with Bar("writing", len(lacking), unit="batches") as bar:
                 for n, samples in zip(lacking, results(lacking), strict=True):
-                    texts = zip(planned[n], samples, strict=True)
-                    rows = [key | vars(sample) | clock for key, sample in texts if folder.find(key) is None]
-                    folder.append(quality.measure(rows, reference))
+                    rows = zip(planned[n], measured(planned[n], samples, args, reference), strict=True)
+                    folder.append([row for key, row in rows if folder.find(key) is None])
                     bar.show(bar.completed + 1)
         except KeyboardInterrupt:
             note(f"what is written stays; go on with: --resume {folder.path}")
             raise
     return [folder.find(key) for keys in planned for key in keys], folder
+
+
+def measured(keys, samples, args, reference):
+    """The rows of a trial, with their measures; seconds are those of texts that nothing was written beside."""
+    clocks = {} if args.is_timed else {"seconds": None, "cpu_seconds": None}
+    rows = [key | vars(sample) | clocks | {"batch": len(keys)} for key, sample in zip(keys, samples, strict=True)]
+    return quality.measure(rows, reference)
 
 
 def _write(todo, n):

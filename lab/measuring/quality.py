@@ -5,6 +5,7 @@ their best. `distance`, by which we order settings, is one that none of these ca
 """
 
 import functools
+import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ TEXT_MEASURES = {  # of each text: what it cost, then what it is like; their uni
     "seconds": "s",
     "generative_nll": "nats per character",
     "real_words": "",
+    "distinct_2": "",
     "repetition": "",
     "copied_share": "",
 }
@@ -96,6 +98,7 @@ def measure(rows, reference):
         found = {
             "generative_nll": generative_nll(text, evaluator, len(text) - len(new)),
             "real_words": real_words(new, reference),
+            "distinct_2": distinct_pairs(new),
             "repetition": repetition(new),
             "copied_share": copied_share(new, reference.train) if reference else None,
         }
@@ -128,6 +131,12 @@ def real_words(text, reference):
     if not reference or not words or text.count(" ") < len(text) / 30:
         return None
     return np.mean([word in reference.words for word in words]).item()
+
+
+def distinct_pairs(text):
+    """Different pairs of words by all pairs; None when there is none."""
+    pairs = list(itertools.pairwise(words_of(text)))
+    return len(set(pairs)) / len(pairs) if pairs else None
 
 
 def share_within(n, is_known):

@@ -27,8 +27,11 @@ class Row(msgspec.Struct, kw_only=True):
     nfe: int  # forward passes
     full_passes: float | None = None  # the same, each weighted by its share of a whole window
     seconds: float | None  # None when the text was not written alone
+    cpu_seconds: float | None = None  # of the process, in these seconds
+    batch: int | None = None  # texts written together
     generative_nll: float | None  # nats per character under the evaluator model
     real_words: float | None  # share of words that the training text has
+    distinct_2: float | None  # different pairs of words by all pairs (Li et al. 2016, arXiv 1510.03055)
     repetition: float | None  # share of characters in a run of 16 that stood before
     copied_share: float | None  # share of characters in runs of 32 that stand there
 

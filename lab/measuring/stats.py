@@ -21,7 +21,7 @@ DRAWS = 2000  # bootstrap samples
 FEWEST_CLUSTERS = 5  # clusters that an interval needs
 LEVEL = 0.05  # of the verdicts: how often equal things may be called different
 RULE = "Higher and lower stand after Holm's correction for all measures of a comparison; an interval is of one measure alone."
-OLDER = {"batch", "copied_run", "cpu_seconds", "distinct_2", "jobs", "long_words"}  # columns that only older rows have
+OLDER = {"copied_run", "jobs", "long_words"}  # columns that only older rows have
 FIXED = {*Row.__struct_fields__} - {"name", "chars"} | OLDER  # columns that are no settings
 
 

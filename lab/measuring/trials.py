@@ -88,13 +88,16 @@ class Sample:
     nfe: int  # forward passes made while the text was unfinished
     full_passes: float  # the same in full-pass equivalents: each weighted by its share of a whole window
     seconds: float | None  # None when it was not alone in its batch
+    cpu_seconds: float | None  # of the process, in these seconds; None on another device than the CPU
     text: str  # the whole canvas, prompt included
 
     def figures(self):
         """What it cost in a line, where it was alone in its batch."""
         line = f"{self.chars:,} new characters, {self.nfe:,} forward passes (NFE; {self.full_passes:.1f} full passes), "
         line += f"{self.chars / self.nfe:.1f} characters per pass, "
-        return line + f"{self.seconds:.2f} s, {self.chars / self.seconds:,.0f} characters per second"
+        line += f"{self.seconds:.2f} s, {self.chars / self.seconds:,.0f} characters per second"
+        busy = machine.was_busy(self.seconds, self.cpu_seconds)
+        return line + (f" (busy machine: only {self.cpu_seconds:.2f} s of CPU in that time)" if busy else "")
 
 
 def rng_for(seed, idx, masked):
@@ -119,7 +122,7 @@ def frames(engine, trial):
 def run(engine, trial, watch=None):
     """Write a trial's texts -> a list of Samples, one per seed.
 
-    watch: called with each Frame and the seconds that it took. The clock runs round the sampler alone.
+    watch: called with each Frame and the seconds that it took. The clocks run round the sampler alone.
     """
     canvas = trial.canvas
     texts = len(canvas.idx)
@@ -128,8 +131,11 @@ def run(engine, trial, watch=None):
     nfe = torch.zeros(texts, dtype=torch.long)
     full_passes = torch.zeros(texts)
     seconds = 0.0
+    cpu_seconds = 0.0
+    began = time.process_time()
     for frame, took in frames(engine, trial):
         seconds += took
+        cpu_seconds += time.process_time() - began
         unfinished = masked.any(1)
         nfe += unfinished
         full_passes += unfinished * frame.computed
@@ -137,7 +143,9 @@ def run(engine, trial, watch=None):
         masked = frame.masked
         if watch is not None:
             watch(frame, took)
-    alone = seconds if texts == 1 else None
+        began = time.process_time()
+    on_cpu = all(p.device.type == "cpu" for p in engine.model.parameters())
+    clocks = (seconds, cpu_seconds if on_cpu else None) if texts == 1 else (None, None)
     written = map(engine.alphabet.decode, idx)
     costs = zip(canvas.masked.sum(1).tolist(), nfe.tolist(), full_passes.tolist(), written, strict=True)
-    return [Sample(chars, passes, full, alone, text) for chars, passes, full, text in costs]
+    return [Sample(chars, passes, full, *clocks, text) for chars, passes, full, text in costs]
