@@ -152,10 +152,10 @@ def advance_evidence(probs, evidence, snr, guided, decoding, rngs):
 
 @revised
 @torch.inference_mode()
-def generate(model, canvas, decoding, rngs):
+def generate(model, canvas, decoding, rngs, flow=advance_evidence):
     """Fill the canvas chunk after chunk, many characters a pass; the flow guides the early passes of each chunk.
 
-    canvas: masked positions anywhere; rngs: one generator per row.
+    canvas: masked positions anywhere; rngs: one generator per row; flow: what becomes of the evidence after a pass.
     Yields a Frame per forward pass.
     """
     device, config = model.lm_head.weight.device, model.config
@@ -172,7 +172,7 @@ def generate(model, canvas, decoding, rngs):
         probs, conf_probs = two_temps(logits, decoding, window, y)  # [NEW] equation (2), (B, W, V) both
         idx, masked, draft = unmask(window, probs, conf_probs, decoding, rngs)
         if guided.any():  # [NEW]
-            y, snr = advance_evidence(probs, y, snr, guided & masked, decoding, rngs)
+            y, snr = flow(probs, y, snr, guided & masked, decoding, rngs)
         yield windows.commit(window, idx, masked, draft, probs)._replace(certainty=1 - noise_share(snr))  # [NEW]
 
 

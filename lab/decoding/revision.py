@@ -21,14 +21,14 @@ def revised(generate):
     """
 
     @functools.wraps(generate)
-    def run(model, canvas, decoding, rngs):
+    def run(model, canvas, decoding, rngs, **more):
         positions = torch.arange(canvas.masked.size(1)) % STRIDE
         parts = [canvas.masked & (positions == k) for k in range(STRIDE)] * decoding.revise
         again = [part for part in parts if part.any()]
         temp = decoding.temp * (decoding.cool_to + (1 - decoding.cool_to) * LEFT)
         spaced = replace(decoding, temp=temp, cool_to=1.0, spacing=STRIDE - 1, confidence_threshold=0.0, steps=0)
         for n, part in enumerate([*again, None]):
-            for frame in generate(model, canvas, spaced if n else decoding, rngs):
+            for frame in generate(model, canvas, spaced if n else decoding, rngs, **more):
                 if part is not None and not frame.masked.any():
                     frame = frame._replace(masked=part)
                     canvas = Canvas(frame.idx, part)
