@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -38,6 +39,8 @@ class Args:
         check_range(self, 1, MOST, "prompts", "prompt_len", "batch", "workers")
         check_range(self, 4, MOST, "max_new_tokens")  # some measures are of four characters in a row
         check_range(self, 0, math.inf, "timed")
+        none = f"--resume {self.resume}: has no {records.ROWS}, so no run to go on with"
+        check(self.resume is None or os.path.exists(self.resume / records.ROWS), none)
 
     @property
     def is_timed(self):
