@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# "Causal" attention of one new query over cached keys sees the oldest character alone in three packages, all in another.
+# Causal attention of one new query over cached keys sees the oldest character alone in three packages, all in a fourth.
 #
 # Guess:   a causal mask lets a query see itself and what is before it. With five keys and one query, the query is the
 #          newest character, as a cache has it. PyTorch's function, which aligns the mask with the first key and says
 #          so, is the exception.
-# Seen:    JAX, Keras and tinygrad align with the first key, too, and do not say so: the newest character sees the oldest
-#          one alone, the last two see one and two characters. MLX aligns with the last key, as its documentation says.
-#          ONNX's Attention, whose description says "bottom-right", does so with a cache of its own; with keys that the
-#          graph joins before it, it counts from the start. There is no error.
+# Seen:    JAX, Keras and tinygrad align with the first key, too, and do not say so: the newest character sees the
+#          oldest one alone, the last two see one and two characters. MLX aligns with the last key, as its documentation
+#          says. ONNX's Attention, whose description says "bottom-right", does so with a cache of its own; with keys
+#          that the graph joins before it, it counts from the start. There is no error.
 # Package: jax 0.10.2, keras 3.15.1, tinygrad 0.14.0, mlx 0.32.4 (CPU), ONNX Runtime 1.32.0 (onnx 1.23.2)
 # Where:   is_causal of jax.nn.dot_product_attention, keras.ops.dot_product_attention,
 #          Tensor.scaled_dot_product_attention and Attention (opset 23); mask="causal" of

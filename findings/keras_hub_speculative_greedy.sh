@@ -1,15 +1,21 @@
 #!/usr/bin/env bash
 # Speculative sampling with the target as its own draft writes the likeliest symbol in nine places of ten.
 #
-# Guess:   with a base sampler SpeculativeSampler is the rejection sampling of the paper that it names: the text has the
-#          target's distribution, whatever the draft, by the base sampler's temperature and filters.
-# Seen:    the draft is always its likeliest symbol, and is accepted as if it had been drawn: with p / q. A draft that is
-#          as good as the target is never rejected, so that four places of five are greedy. Other drafts give other
-#          distributions. The base sampler's top-k and temperature change nothing: with k = 1 the text is as random.
+# Guess:   with a base sampler SpeculativeSampler is the rejection sampling of the paper that it names: the text has
+#          the target's distribution, whatever the draft, by the base sampler's filters.
+# Seen:    the draft is always its likeliest symbol, and is accepted as if it had been drawn: with p / q. A draft as
+#          good as the target is never rejected, so that four places of five are greedy. Other drafts give other
+#          distributions. The base sampler's top-k changes nothing: with k = 1 the text is as random.
 # Package: keras-hub 0.32.0, keras 3.15.1 (NumPy)
 # Where:   keras_hub/src/samplers/speculative_sampler.py (Draft token: always greedy)
 # Date:    2026-11-29
 # Output:
+#   shares of three symbols with the probabilities .5 .3 .2
+#   without a draft           0.51  0.30  0.19
+#   draft .5 .3 .2            0.90  0.06  0.04
+#   draft .6 .2 .2            0.79  0.19  0.03
+#   draft .1 .1 .8            0.49  0.26  0.25
+#     base sampler: top-k 1   0.49  0.26  0.25
 set -euo pipefail
 
 folder="$(mktemp -d)"

@@ -3,9 +3,9 @@
 #
 # Guess:   an optimizer that removes what is computed twice knows that a random operator without a seed gives another
 #          result each time it stands in a graph. ONNX Runtime, which removes duplicates too, does.
-# Seen:    two operators with the same inputs and attributes are one after onnxsim and onnxoptimizer, with their default
-#          passes. OpenVINO does the same when it loads a network, to some of them: here to those with an input, as rand_like
-#          and randn_like are exported. There is no error, and each mask has the right share of ones.
+# Seen:    two operators with the same inputs and attributes are one after onnxsim and onnxoptimizer, with their
+#          default passes. OpenVINO does the same when it loads a network, to some of them: here to those with an input,
+#          as rand_like and randn_like are exported. There is no error, and each mask has the right share of ones.
 # Package: onnxsim 0.8.1, onnxoptimizer 0.4.2, OpenVINO 2026.4.1 (ONNX Runtime 1.32.0, onnx 1.23.2)
 # Where:   onnxoptimizer, eliminate_common_subexpression; OpenVINO, common optimizations
 # Date:    2026-11-29
@@ -41,8 +41,8 @@ def network(operator):
     """Adds noise to the input twice."""
     tensors = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1000]) for name in ("text", "one", "two")]
     inputs, options = (["text"], {}) if operator.endswith("Like") else ([], {"shape": [1000]})
-    nodes = [helper.make_node(operator, inputs, [name], **options) for name in ("noise1", "noise2")]
-    nodes += [helper.make_node("Add", ["text", "noise1"], ["one"]), helper.make_node("Add", ["text", "noise2"], ["two"])]
+    nodes = [helper.make_node(operator, inputs, [f"noise_{name}"], **options) for name in ("one", "two")]
+    nodes += [helper.make_node("Add", ["text", f"noise_{name}"], [name]) for name in ("one", "two")]
     graph = helper.make_graph(nodes, "graph", tensors[:1], tensors[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 8
@@ -77,7 +77,8 @@ def shared(run, operator):
 RUNS = (as_it_is, simplified, optimized, in_openvino)
 print("share of 1,000 numbers that two operators of one graph have in common")
 print("operator             ONNX Runtime   onnxsim   onnxoptimizer   OpenVINO")
-rows = {name: [shared(run, name) for run in RUNS] for name in ("RandomUniform", "RandomUniformLike", "RandomNormalLike")}
+OPERATORS = ("RandomUniform", "RandomUniformLike", "RandomNormalLike")
+rows = {operator: [shared(run, operator) for run in RUNS] for operator in OPERATORS}
 for name, (runtime, sim, optimizer, vino) in rows.items():
     print(f"{name:17} {runtime:15.2f} {sim:9.2f} {optimizer:15.2f} {vino:10.2f}")
 for name, (runtime, sim, optimizer, vino) in rows.items():

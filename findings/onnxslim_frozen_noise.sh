@@ -63,7 +63,8 @@ def network(operator):
         helper.make_node("Reshape", ["float", "flat"], ["noise"]),
         helper.make_node("Add", ["text", "noise"], ["out"]),
     ]
-    constants = [numpy_helper.from_array(np.asarray(CONSTANTS[name]), name) for name in [*inputs, "flat"] if name in CONSTANTS]
+    names = [name for name in (*inputs, "flat") if name in CONSTANTS]
+    constants = [numpy_helper.from_array(np.asarray(CONSTANTS[name]), name) for name in names]
     graph = helper.make_graph(nodes, "graph", [text], [out], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 8

@@ -4,9 +4,9 @@
 # Guess:   with a text as its dictionary zstd is a language model that has read it: a passage of that text costs some
 #          20 bytes, wherever it stands, and the level is a matter of the rest.
 # Seen:    the tables that find passages get their size from the level and hold the latest places. At level 1 a passage
-#          from the first half of a megabyte costs nine tenths of what it costs without a dictionary; at the default level,
-#          3, one from the beginning costs twice as many bytes as one from the end. From level 9 on the
-#          place does not matter. A comparison of texts by what they cost with each other's dictionary compares places.
+#          from the first half of a megabyte costs nine tenths of what it costs without a dictionary; at the default
+#          level, 3, one from the beginning costs twice as many bytes as one from the end. From level 9 on the place
+#          hardly matters. A comparison of texts by what they cost with each other's dictionary compares places.
 # Package: zstandard 0.25.0
 # Where:   zstandard, ZstdCompressor(level, dict_data) with DICT_TYPE_RAWCONTENT; zstd's tables of a level
 # Date:    2026-11-29
