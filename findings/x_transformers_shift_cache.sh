@@ -2,20 +2,22 @@
 # With token shift the text that is generated is not the network's: the cache, on by default, forgets the shift.
 #
 # Guess:   a cache of keys and values saves time: generate() writes the network's own text, whatever options the network
-#          has, or does without the cache, as it does for networks that it cannot serve.
+#          has, or does without the cache, as it does for networks with memory tokens.
 # Seen:    shift_tokens gives each position a part of the channels of the one before. With the cache a network is shown
-#          the new character alone, and what is before it is taken for zeros. From the second character on the text is
-#          another one, without an error. Position codes and the options below keep the text as it is.
+#          the new character alone, and what is before it is taken for zeros. attn_data_dependent_alibi, which lets a
+#          network forget by what it reads, loses what it read. The text is soon another one, without an error. Position
+#          codes and the other options keep the text as it is.
 # Package: x-transformers 2.31.10, PyTorch 2.15.0
-# Where:   x_transformers/x_transformers.py (ShiftTokens, can_cache_kv)
+# Where:   x_transformers/x_transformers.py (ShiftTokens, DataDependentAlibi, can_cache_kv)
 # Date:    2026-11-29
 # Output:
 #   characters of 40 before the greedy texts with and without a cache differ
-#   none                      40
-#   alibi_pos_bias            40
-#   rotary_pos_emb            40
-#   macaron                   40
-#   shift_tokens=1             1
+#   none                           40
+#   alibi_pos_bias                 40
+#   rotary_pos_emb                 40
+#   macaron                        40
+#   shift_tokens                    3
+#   attn_data_dependent_alibi      15
 set -euo pipefail
 
 folder="$(mktemp -d)"
@@ -35,7 +37,7 @@ LENGTH = 40
 def network(**options):
     """A network with random weights, three times as large as they are first: its greedy text is not one character."""
     torch.manual_seed(0)
-    decoder = Decoder(dim=128, depth=2, heads=4, attn_dim_head=32, **options)
+    decoder = Decoder(dim=128, depth=2, heads=4, attn_dim_head=64, **options)
     model = AutoregressiveWrapper(TransformerWrapper(num_tokens=65, max_seq_len=64, attn_layers=decoder)).eval()
     with torch.no_grad():
         for weights in model.parameters():
@@ -53,13 +55,16 @@ def agreement(model):
     return (plain == cached).long().cumprod(-1).sum().item()
 
 
-OPTIONS = {"none": {}, **{name: {name: True} for name in ("alibi_pos_bias", "rotary_pos_emb", "macaron")}}
+def options(*names):
+    return {name: {name: True} for name in names}
+
+
+KEPT = {"none": {}, **options("alibi_pos_bias", "rotary_pos_emb", "macaron")}
+LOST = options("shift_tokens", "attn_data_dependent_alibi")
 print("characters of 40 before the greedy texts with and without a cache differ")
-for name, options in OPTIONS.items():
-    same = agreement(network(**options))
-    print(f"{name:22} {same:5}")
-    assert same == LENGTH
-same = agreement(network(shift_tokens=1))
-print(f"{'shift_tokens=1':22} {same:5}")
-assert same < 10, "the cache keeps the shift now"
+rows = {name: agreement(network(**chosen)) for name, chosen in {**KEPT, **LOST}.items()}
+for name, same in rows.items():
+    print(f"{name:27} {same:5}")
+assert all(rows[name] == LENGTH for name in KEPT)
+assert all(rows[name] < LENGTH for name in LOST), "the cache keeps what these options need now"
 EOF
