@@ -3,9 +3,9 @@
 #
 # Guess:   at the noise level t the network reads a text of which the share t is masked, as it did while it was trained:
 #          each pass writes a part and leaves it.
-# Seen:    a pass fills in all masks and masks again the share t_next / t of all positions, where that share is for those
-#          that were masked: the more passes, the more is masked. Half is masked before the last pass, however many there
-#          are. The network reads texts of masks at levels at which it was trained on nearly whole ones.
+# Seen:    a pass fills in all masks and masks again the share t_next / t of all positions, where that share is for
+#          those that were masked: the more passes, the more is masked. Half is masked before the last pass, however
+#          many there are. The network reads texts of masks at levels at which it was trained on nearly whole ones.
 # Package: cupydiff 0.2.10 (NumPy)
 # Where:   cupydiff/diffusion.py (sample_canvas)
 # Date:    2026-11-29
