@@ -70,7 +70,8 @@ console.log("option                  first loss   last loss");
 const rows = {};
 for (const [name, value] of OPTIONS) {
   rows[name] = losses({ [name]: value });
-  console.log([name, value].join(" ").padEnd(23), rows[name][0].toFixed(5).padStart(10), rows[name].at(-1).toFixed(5).padStart(11));
+  const [first, last] = [rows[name][0], rows[name].at(-1)].map((loss) => loss.toFixed(5));
+  console.log([name, value].join(" ").padEnd(23), first.padStart(10), last.padStart(11));
 }
 assert.notDeepEqual(rows.none, rows.labelSmoothing);
 assert.deepEqual(rows.none, rows.dropout, "dropout drops now");
