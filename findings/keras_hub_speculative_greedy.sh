@@ -7,7 +7,7 @@
 #          good as the target is never rejected, so that four places of five are greedy. Other drafts give other
 #          distributions. The base sampler's top-k changes nothing: with k = 1 the text is as random.
 # Package: keras-hub 0.32.0, keras 3.15.1 (NumPy)
-# Where:   keras_hub/src/samplers/speculative_sampler.py (Draft token: always greedy)
+# Where:   keras_hub/src/samplers/speculative_sampler.py (argmax of the draft)
 # Date:    2026-11-29
 # Output:
 #   shares of three symbols with the probabilities .5 .3 .2
