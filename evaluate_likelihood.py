@@ -81,7 +81,7 @@ def strategy_costs(engine, corpus, args):
     for strategy in args.chosen:
         with Bar(f"{engine.name}, {strategy}, {len(held)} windows"):
             found = methods.path_nll(engine, held, masked, strategy)
-        if found is None:
+        if not found:
             continue
         nll, passes = found
         low, high, _ = stats.mean_interval(nll.numpy())

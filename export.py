@@ -29,7 +29,7 @@ class Args:
     def __post_init__(self):
         names = {path.stem for path in self.weights}
         cli.check(len(names) == len(self.weights), "--weights: two files of one name would be written to one place")
-        onnx_graph.check_packages()
+        onnx_graph.check_packages("onnx")
 
 
 def main(args):

@@ -32,7 +32,7 @@ def find(name):
     """A Method by its name, or the one that a file such as my_method.py calls METHOD. Raises UserError."""
     if str(name).endswith(".py"):
         return add(Path(name))
-    check(name in METHODS, f"unknown module {name!r}; known: {', '.join(METHODS)}")
+    check(name in [*METHODS], f"unknown module {name!r}; known: {', '.join(METHODS)}")
     return METHODS[name]
 
 
@@ -44,11 +44,11 @@ def add(path):
     return method
 
 
-def load(name=None, path=None, device="cpu", sampler=None, remedy=None):
+def load(name=None, path=None, device="cpu", sampler=None, hint=None):
     """Weights -> Engine. Raises UserError when they are missing, or not those of the method.
 
     name: as `find` takes it, or a Method; default the method that the file itself names; path: default the method's own
-    file; sampler: FILE.py:FUNCTION in place of the method's; remedy: the command that makes the file.
+    file; sampler: FILE.py:FUNCTION in place of the method's; hint: the command that makes the file.
     """
     if name is None:
         any_method = f"the command of a method with --train --weights {shlex.quote(str(path))}"
@@ -56,7 +56,7 @@ def load(name=None, path=None, device="cpu", sampler=None, remedy=None):
         unknown = f"{path}: of the method {name!r}, which is none of {', '.join(METHODS)}; name its file with --method"
         check(isinstance(name, str) and name in METHODS, unknown)  # never imported: a weights file runs no code
     method = name if isinstance(name, Method) else find(name)
-    engine = trials.load(method, path, device, remedy)
+    engine = trials.load(method, path, device, hint)
     return engine.sampled_by(sampler_of(sampler), sampler) if sampler else engine
 
 
@@ -94,9 +94,8 @@ def named(text):
     return kind, number
 
 
-def strategy(text):
-    """An unmasking strategy of a masked model by name, as `named` takes it but for streams -> choose(probs, masked)."""
-    kind, number = named(text)
+def strategy(kind, number):
+    """An unmasking strategy of a masked model, as `named` gives it but for streams -> choose(probs, masked)."""
     if kind == "left":
         return unmasking.leftmost
     if kind == "budget":
@@ -120,7 +119,7 @@ def path_nll(engine, windows, masked, text):
     if kind == "streams" and hasattr(method.decoding, "streams"):
         return streams.path_nll(model, windows, masked, number)
     if kind != "streams" and method.is_masked:
-        return likelihood.path_nll(model, windows, masked, strategy(text))
+        return likelihood.path_nll(model, windows, masked, strategy(kind, number))
     return None
 
 

@@ -58,7 +58,7 @@ class Args:
 
     def __post_init__(self):
         check_range(self, 0, 65535, "port")
-        onnx_graph.check_packages()
+        onnx_graph.check_packages("page")
 
 
 def load(folder):
@@ -85,10 +85,14 @@ def described(engines, say):
     """What the page's script is told: characters, mask symbol, and of each method title, sizes and default settings."""
     told = {}
     for name, engine in engines.items():
-        sizes, settings = vars(engine.model.config), vars(engine.method.decoding)
-        told[name] = {"title": say(engine.method.title), "config": sizes, "decoding": settings}
+        method = engine.method
+        told[name] = {
+            "title": say(method.title),
+            "config": vars(engine.model.config),
+            "decoding": vars(method.decoding),
+        }
     alphabet = engines["gpt"].alphabet
-    return {"characters": alphabet.characters, "mask": alphabet.mask, "methods": told}
+    return {"characters": list(alphabet.characters), "mask": alphabet.mask, "methods": told}
 
 
 def words(say, engines):
@@ -131,30 +135,35 @@ def engine_files():
     """{name: bytes} of onnxruntime-web's files, from the package that npm brings once. Raises UserError."""
     kept = ROOT / ".cache" / f"{PACKAGE.replace('@', '-')}.tgz"
     if not kept.is_file():
-        fetch(kept.parent)
+        fetch(kept)
     is_pinned = hashlib.sha512(kept.read_bytes()).hexdigest() == DIGEST
     check(is_pinned, f"{kept}: not the file of npm that this page is made for; delete it, then try again")
     with tarfile.open(kept) as archive:
         return {name: archive.extractfile(f"package/dist/{name}").read() for name in ENGINE}
 
 
-def fetch(folder):
-    """Have npm bring the package into a folder, from the registry that npm is set to. Raises UserError."""
+def fetch(path):
+    """Have npm bring the package, as this file, from the registry that npm is set to. Raises UserError."""
     npm = shutil.which("npm")
     check(npm, f"the page needs {PACKAGE}, which npm brings: install Node.js, then try again")
-    folder.mkdir(exist_ok=True)
-    command = [npm, "pack", "--silent", "--pack-destination", folder, PACKAGE]
+    path.parent.mkdir(exist_ok=True)
+    command = [npm, "pack", "--silent", "--pack-destination", path.parent, PACKAGE]
     done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
-    check(not done.returncode, f"npm cannot bring {PACKAGE}, which the page needs; is there a network?")
+    check(
+        not done.returncode and path.is_file(), f"npm cannot bring {PACKAGE}, which the page needs; is there a network?"
+    )
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Files of a folder."""
+    """Files of a folder, and a line on the terminal for none of them."""
 
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {  # whatever a registry of the system says
         ".js": "text/javascript",
         ".mjs": "text/javascript",
     }
+
+    def log_message(self, *_):
+        """Nothing."""
 
 
 def server(folder, host, port):

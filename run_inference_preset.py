@@ -6,7 +6,7 @@ Presets lie in configs/inference_presets.json: a module and settings of its Deco
 """
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import lab.start  # noqa: F401 (before PyTorch)
@@ -35,8 +35,9 @@ def main(args):
     settings = presets[args.preset]
     try:
         method = methods.find(settings.pop("module", None))
-        decoding = replace(method.decoding, **settings)
-    except (UserError, TypeError) as error:  # the latter of a setting that the method lacks, or a word for a number
+        (decoding,) = experiment.grid(method.decoding, {name: [value] for name, value in settings.items()}).values()
+        command.reject_unused(decoding, method.decoding)
+    except (UserError, TypeError) as error:  # the latter of a word in the place of a number
         raise UserError(f"{args.presets_file}: {args.preset}: {error}") from error
     print(f"{args.preset}: {method.name}, {experiment.settings_label(decoding, settings)}", file=sys.stderr)
     given = {name: value for name, value in vars(args).items() if not name.startswith("preset")}

@@ -94,7 +94,7 @@ def draw(baseline, others, best, real, folder):
     title = "Settings that are not worse than the baseline"
     bars = pd.DataFrame([*best, baseline])
     with plots.figure(folder / "top_speed_configs.png", title, "forward passes for a text (\u2190 better)", "") as axes:
-        axes.bar_label(axes.barh(bars["name"], bars["nfe"]))
+        axes.bar_label(axes.barh(bars["name"], bars["nfe"]), fmt="%.0f")
         axes.invert_yaxis()
 
 

@@ -51,6 +51,7 @@ class Args:
         check(known, f"--save {self.save}: only .gif and .html can be made")
         check(not (self.flow and self.method), "--flow and --method name two methods: choose one")
         check(len(self.weights) in (0, len(self.names)), f"--weights: one file each for {', '.join(self.names)}")
+        check(not (self.save and self.terminal), "--save writes a file, --terminal plays here: choose one")
 
     @property
     def names(self):
@@ -82,7 +83,9 @@ def recordings(args):
 def main(args):
     """Record, then play in the terminal, or write a file."""
     path = args.save or PAGE
-    in_terminal = not args.save and (args.terminal or not has_display())
+    # on Linux without a display Python may find a browser for the terminal
+    has_display = sys.platform != "linux" or {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys()
+    in_terminal = not args.save and (args.terminal or not has_display)
     if not in_terminal:
         check_place(path)
     if args.font:
@@ -95,15 +98,11 @@ def main(args):
             painter.write_gif(path, films, args.fps, args.font)
     else:
         page.write_html(path, films)
-        print(f"{path}: for any browser", file=sys.stderr)
+    if not in_terminal:
+        print(path, file=sys.stderr)
         if not args.save:
             webbrowser.open(path.as_uri())
     print(*(f"{made.title}: {film.figures(made.snapshots[-1])}" for made in films), sep="\n", file=sys.stderr)
-
-
-def has_display():
-    """Whether a browser has a place to open. On Linux without one Python may find a browser for the terminal."""
-    return sys.platform != "linux" or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())
 
 
 if __name__ == "__main__":

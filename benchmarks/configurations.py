@@ -146,8 +146,8 @@ def staged(name, engine, how, **flow):
 def configurations(corpus):
     """All that are compared, on the shipped weights."""
     names = "gpt", "streams", "diffusion", "diffusion_flow", origin_flow.METHOD
-    remedy = cli.uv_run("-m", "benchmarks.adapters.origin_flow", "--train")
-    gpt, streams, masked, flow, origin = [compiled(methods.load(name, remedy=remedy)) for name in names]
+    hint = cli.uv_run("-m", "benchmarks.adapters.origin_flow", "--train")
+    gpt, streams, masked, flow, origin = [compiled(methods.load(name, hint=hint)) for name in names]
     small = [methods.load(path=cli.ROOT / "weights" / f"{name}_1_layer.pt") for name in ("gpt", "streams")]
     small_gpt, small_streams = map(compiled, small)
     ngrams = NGrams(np.asarray(corpus.train), len(corpus.alphabet), order=6)

@@ -119,7 +119,7 @@ def measure(texts, kind, share, ways):
     rng = generator(kind, share)
     found = defaultdict(list)  # figures of each text by way
     for text in texts:
-        Bar.shown.show(Bar.shown.completed + 1, f"restoring {kind}, {share:.0%}")
+        Bar.shown.show(Bar.shown.work.completed + 1, f"restoring {kind}, {share:.0%}")
         masked = damage(text, kind, share, rng)
         for name, way in ways if masked.any() else ():
             began = time.perf_counter()
@@ -177,6 +177,7 @@ def main(args):
     engines = [methods.load(path=path) for path in args.weights]
     experiment.check_text(corpus.alphabet, corpus.path, *engines)
     size = min(engine.model.config.block_size for engine in engines)
+    corpus.require(size)
     texts = [*map(corpus.alphabet.decode, windows(corpus.test, size, every=size, most=args.windows))]
     found = [*ways(engines, corpus)]
     cases = [*itertools.product(KINDS, args.shares)]

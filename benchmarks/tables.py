@@ -99,13 +99,14 @@ def of_frontier(found, only):
     """
     entropies = found["settings"]["entropies"]
     once = "{generative_nll:.3f} at {trigram_entropy:.1f} bits"
+    spread = "{generative_nll:.3f} ({generative_nll_low:.2f} to {generative_nll_high:.2f})"
     rows = {}
     for row in found["matched"]:
         mine = rows.setdefault(row["name"], row | {"jsd_4": None})
         if row["entropy"] == middle(entropies):
             mine.update(row)
-        spread = "{generative_nll:.3f} ({generative_nll_low:.2f} to {generative_nll_high:.2f})"
-        mine[f"at {row['entropy']:.0f} bits"] = spread.format_map(row)
+        form = once if row["generative_nll_low"] is None else spread  # of few prompts there is no interval
+        mine[f"at {row['entropy']:.0f} bits"] = form.format_map(row)
     for row in found["points"]:
         if row["name"] not in rows:  # one temperature only
             rows[row["name"]] = row | {"jsd_4": None, f"at {entropies[-1]:.0f} bits": once.format_map(row)}
@@ -154,10 +155,9 @@ def summary():
         made[row["module"]].update(row)
     scattered = {row["method"]: row["scattered"] for row in rows("restoring")}
     made["diffusion"]["restored_right"] = scattered["diffusion, spaced"]["right"]
-    ngrams = scattered["n-grams, both sides"]
-    made["diffusion"]["n-grams"] = {f"restored_{key}": value for key, value in ngrams.items()}
+    made["diffusion"]["n-grams"] = scattered["n-grams, both sides"]
     for row in seeds():
-        made[row["method"]] |= {key: value for key, value in row.items() if key.startswith("spread")}
+        made[row["method"]]["seeds"] = row
     made["diffusion_flow"]["off"] = found["flow off, spacing 8, cooled"]
     for name, (weights, chinese) in SUMMARY.items():
         shown = name.replace(f"{COOLED}, ", "the same, ").replace("draft model", "drafts")  # it stands below that row

@@ -39,7 +39,7 @@ class Args:
 
     def __post_init__(self):
         check_range(self, 0, math.inf, "prompt_len")
-        check_range(self, 1, math.inf, "max_new_tokens")
+        check_range(self, 1, 10**6, "max_new_tokens")
         check(self.train or not (self.resume or self.init), "--resume and --init go with --train")
         check_range(self, 0, 2**32 - 1, "seed")  # torch takes no other ones for different
         check(None in (self.infill, self.prompt), "--infill fills a text that you give: leave out --prompt")

@@ -39,11 +39,6 @@ class Bar(Progress):
         """completed: how much of the total is done; what: the work now."""
         self.update(self.work.id, completed=completed, description=what or self.work.description)
 
-    @property
-    def completed(self):
-        """How much of the total is done."""
-        return self.work.completed
-
     def left(self):
         """How long the rest takes at the pace so far, in words; nothing before there is a pace."""
         seconds = self.work.time_remaining
@@ -51,13 +46,13 @@ class Bar(Progress):
 
     def line(self):
         """How far the work is, in words."""
-        done = f"{self.completed:,} of {self.work.total:,} {self.unit}".rstrip() if self.work.total else ""
+        done = f"{self.work.completed:,} of {self.work.total:,} {self.unit}".rstrip() if self.work.total else ""
         so_far = done, str(timedelta(seconds=round(self.work.elapsed))), self.left()
         return f"{self.work.description}: {', '.join(filter(None, so_far))}"
 
     def get_renderables(self):
         """What a terminal shows: the same line, once there is work."""
-        return [self.line() for _ in self.tasks]
+        return [self.line()] if self.tasks else []
 
     def start(self):
         """Show it, in place of the one that is shown."""

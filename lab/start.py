@@ -126,5 +126,8 @@ if is_busy():
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # GNU's OpenMP (Linux) listens to it, and LLVM's (macOS)
 if importer()["__name__"] == "__main__" and "__file__" in importer() and "torch" not in sys.modules:
     rehearse(Path(importer()["__file__"]))
-    Bar("loading PyTorch").start()
+    loading = Bar("loading PyTorch")
+    loading.start()
     atexit.register(end)
+    if loading.disable:  # at once: while it loads no other thread may get to speak
+        cli.say("loading PyTorch")

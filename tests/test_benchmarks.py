@@ -422,6 +422,28 @@ def test_seconds_of_an_earlier_run_may_be_of_more_configurations(tmp_path):
     assert len([*tmp_path.iterdir()]) == 3
 
 
+def test_the_frontier_of_few_prompts_is_drawn_without_intervals(tmp_path):
+    found = result("frontier")
+    unknown = {"generative_nll_low": None, "generative_nll_high": None}
+    frontier_plots.draw(found | {"matched": [row | unknown for row in found["matched"]]}, tmp_path, "few")
+    assert len([*tmp_path.iterdir()]) == 3
+
+
+def test_a_point_lies_at_its_cost_at_the_middle_entropy(tmp_path, monkeypatch):
+    """One text's seconds are those of an eager pass, those of many of a compiled one."""
+    drawn = []
+    monkeypatch.setattr(frontier_plots, "picture", lambda axes, points, x, real: drawn.append((x, points)))
+    found = result("frontier")
+    frontier_plots.draw(found, tmp_path, "all")
+    seconds = {(row["name"], row["batch"], row["compiled"]): row["seconds"] for row in found["seconds"]}
+    (_, passes), (alone, one), (together, many) = drawn
+    assert {point["entropy"] for point in passes} == {9.2} and len(passes) < len(
+        {row["name"] for row in found["matched"]}
+    )
+    assert all(point[alone] == seconds[point["name"], 1, False] for point in one)
+    assert all(point[together] == seconds[point["name"], 32, True] for point in many)
+
+
 def test_what_is_compared_stands_in_one_table():
     """What is compared with another stands in a table beside it."""
     for other, names in PAIRS.items():

@@ -91,7 +91,10 @@ def test_an_entropy_budget_is_spent_on_the_surest():
     """Entropies 0, ln 2, ln 2, ln 4 nats: the sum without the largest taken must stay within the budget."""
     probs = torch.tensor([[[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25] * 4, [0.5, 0.5, 0, 0]]])
     masked = torch.tensor([[True, True, True, True]])
-    strategy = methods.strategy
+
+    def strategy(text):
+        return methods.strategy(*methods.named(text))
+
     assert strategy("budget=0.1")(probs, masked).tolist() == [[True, True, False, False]]
     assert strategy("budget=0.7")(probs, masked).tolist() == [[True, True, False, True]]
     assert strategy("budget=1.5")(probs, masked).tolist() == [[True, True, True, True]]
@@ -99,17 +102,20 @@ def test_an_entropy_budget_is_spent_on_the_surest():
 
 
 def test_a_random_rule_takes_as_many_masked_positions_as_it_says_each_as_often_as_another():
-    strategy, masked = methods.strategy("random=2"), torch.tensor([[True, True, False, True, True]]).repeat(4000, 1)
+    strategy, masked = (
+        methods.strategy(*methods.named("random=2")),
+        torch.tensor([[True, True, False, True, True]]).repeat(4000, 1),
+    )
     taken = strategy(None, masked)
     assert (taken.sum(1) == 2).all() and not taken[:, 2].any()
     assert taken.float().mean(0).tolist() == pytest.approx([0.5, 0.5, 0, 0.5, 0.5], abs=0.04)
     assert not torch.equal(taken, strategy(None, masked))
-    assert methods.strategy("random=9")(None, masked).equal(masked)
+    assert methods.strategy(*methods.named("random=9"))(None, masked).equal(masked)
 
 
 def test_path_likelihood_from_left_to_right_is_the_chain_rule():
     model, x = make_model(diffusion), torch.randint(5, (3, 8))
-    nll, calls = likelihood.path_nll(model, x, torch.arange(8) >= 2, methods.strategy("left"))
+    nll, calls = likelihood.path_nll(model, x, torch.arange(8) >= 2, methods.strategy(*methods.named("left")))
     expected = torch.zeros(3)
     for i in range(2, 8):
         logits = model(x.masked_fill(torch.arange(8) >= i, 5))[:, i]
@@ -120,7 +126,7 @@ def test_path_likelihood_from_left_to_right_is_the_chain_rule():
 
 def test_path_likelihoods_of_all_texts_sum_to_one():
     """The product is a distribution: over every text of three characters after one that is given."""
-    model, strategy = make_model(diffusion, block_size=4), methods.strategy("spacing=1")
+    model, strategy = make_model(diffusion, block_size=4), methods.strategy(*methods.named("spacing=1"))
     texts = torch.tensor([(0, *rest) for rest in itertools.product(range(5), repeat=3)])
     nll, _ = likelihood.path_nll(model, texts, torch.arange(4) >= 1, strategy)
     assert (-nll * 3).exp().sum().item() == pytest.approx(1, rel=1e-5)

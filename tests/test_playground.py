@@ -10,6 +10,7 @@ import tarfile
 import threading
 import urllib.request
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -65,9 +66,9 @@ def npm(tmp_path, monkeypatch):
 
         def pack(command, **_):
             calls.append(command)
-            if not returncode:
+            if returncode == 0:
                 shutil.copy(whole, command[command.index("--pack-destination") + 1] / "onnxruntime-web-1.30.0.tgz")
-            return playground.subprocess.CompletedProcess(command, returncode)
+            return playground.subprocess.CompletedProcess(command, returncode or 0)
 
         monkeypatch.setattr(playground.subprocess, "run", pack)
         return calls
@@ -163,6 +164,13 @@ def test_the_engine_is_fetched_once_and_kept(npm):
     assert len(calls) == 1 and playground.PACKAGE in calls[0]
 
 
+def test_a_page_is_told_each_character_as_one():
+    """JavaScript counts a character beyond the first 65,536 as two."""
+    alphabet = Alphabet("a😀")
+    engine = SimpleNamespace(alphabet=alphabet, method=gpt, model=SimpleNamespace(config=gpt.config))
+    assert playground.described({"gpt": engine}, str)["characters"] == ["a", "😀"]
+
+
 def test_another_file_than_the_pinned_one_is_refused(npm, monkeypatch):
     npm(b"engine")
     monkeypatch.setattr(playground, "DIGEST", "another")
@@ -171,8 +179,9 @@ def test_another_file_than_the_pinned_one_is_refused(npm, monkeypatch):
             playground.engine_files()
 
 
-def test_without_npm_or_a_network_a_line_says_so(npm, monkeypatch):
-    npm(b"engine", returncode=1)
+@pytest.mark.parametrize("returncode", [1, None])  # None: npm ends well and leaves no file there
+def test_without_npm_or_a_network_a_line_says_so(npm, monkeypatch, returncode):
+    npm(b"engine", returncode)
     with pytest.raises(UserError, match="is there a network"):
         playground.engine_files()
     monkeypatch.setattr(playground.shutil, "which", lambda name: None)

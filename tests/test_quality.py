@@ -126,6 +126,10 @@ def test_the_judge_scores_every_character_after_the_prompt_with_context(referenc
     assert quality.generative_nll(text, judged.evaluator, 3) == pytest.approx(np.mean(nll), rel=1e-4)
     assert quality.generative_nll("xyz", judged.evaluator, 0) is None
     assert np.isfinite(quality.generative_nll("ab", judged.evaluator, 1))  # shorter than a window
+    passes = []
+    model.register_forward_hook(lambda *_: passes.append(1))
+    quality.generative_nll("a" * (2 * size + 1), judged.evaluator, 1)
+    assert len(passes) == 3  # windows that overlap by half, and none that another one covers
 
 
 class Even(torch.nn.Module):

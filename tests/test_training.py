@@ -228,7 +228,7 @@ Trained = namedtuple("Trained", "recipe")
 def test_what_was_stopped_says_how_to_go_on(typed, processes, advice, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["/lab/gpt.py", *typed])
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
-    session.finish(session.Session(Path("w.pt"), {}, Trained(Recipe()), step=5), calibrate=False)
+    session.finish(session.Session(Path("w.pt"), {}, Trained(Recipe()), step=5))
     assert capsys.readouterr().err == f"stopped at step 5; go on with: {advice}\n"
 
 
@@ -695,6 +695,9 @@ def test_what_is_no_log_of_a_training_is_refused(tmp_path, rows):
     (tmp_path / "log.csv").write_text(f"{header}\n{rows}\n")
     with pytest.raises(cli.UserError, match=r"log\.csv: no training log"):
         records.read_log(tmp_path / "log.csv", plot_training_curves.COMMON)
+    (tmp_path / "log.csv").rename(tmp_path / "log.zip")  # a name says nothing of what is in a file
+    with pytest.raises(cli.UserError, match=r"log\.zip: no training log"):
+        records.read_log(tmp_path / "log.zip", plot_training_curves.COMMON)
 
 
 def test_a_prompt_longer_than_the_opening_that_is_stored_is_refused_before_a_training(

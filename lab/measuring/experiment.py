@@ -58,7 +58,7 @@ def reference(args, engine, load):
         return None
     check_text(found.alphabet, args.data or "data.txt", engine, hint="give that with --data")
     is_missing = args.evaluator == EVALUATOR and not EVALUATOR.exists()
-    evaluator = None if is_missing else load("gpt", args.evaluator, remedy="docs/training.md says how")
+    evaluator = None if is_missing else load("gpt", args.evaluator, hint="docs/training.md says how")
     if evaluator is None or evaluator.alphabet != found.alphabet or evaluator.weights == engine.weights:
         none = f"{args.evaluator}: no independent evaluator of this text, so that generative_nll stays empty"
         note(f"{none}. docs/training.md says how to train one")
@@ -167,7 +167,7 @@ def generate_rows(todo, args, reference, label):
                 for n, samples in zip(lacking, results(lacking), strict=True):
                     rows = zip(planned[n], measured(planned[n], samples, args, reference), strict=True)
                     folder.append([row for key, row in rows if folder.find(key) is None])
-                    bar.show(bar.completed + 1)
+                    bar.show(bar.work.completed + 1)
         except KeyboardInterrupt:
             note(f"what is written stays; go on with: --resume {folder.path}")
             raise

@@ -53,7 +53,7 @@ def scatter(axes, points, x, y, label=None, fmt="o"):
     """
     table = pandas.DataFrame(points, columns=[x, y, f"{y}_low", f"{y}_high"], dtype=float)
     across, up, low, high = table.to_numpy().T
-    axes.errorbar(across, up, (up - low, high - up), fmt=fmt, label=label)
+    axes.errorbar(across, up, (abs(up - low), abs(high - up)), fmt=fmt, label=label)
 
 
 def label(axes, points, x, y):

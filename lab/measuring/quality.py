@@ -118,7 +118,7 @@ def generative_nll(text, evaluator, skip):
     idx = evaluator.alphabet.encode(text)
     size = evaluator.model.config.block_size
     nll = torch.zeros(len(idx) - 1)  # of each character but the first
-    starts = range(0, len(nll), size // 2)
+    starts = range(0, max(1, len(nll) - size // 2), size // 2)
     for start in reversed(starts):  # where windows overlap the earlier one counts, in which more text stands before
         window = idx[None, start : start + size + 1]
         nll[start : start + size] = likelihood.next_losses(evaluator.model, window)[0]

@@ -109,7 +109,7 @@ def read_log(path, needed):
 
     try:
         with reading(path, "name the log of a training"):
-            log = pandas.read_csv(path, encoding="utf-8-sig", index_col=False)
+            log = pandas.read_csv(path, encoding="utf-8-sig", index_col=False, compression=None)
         check(len(log), f"{path}: no training log: it has no rows")
         return log[list(needed)].astype(float)
     except (KeyError, ValueError) as error:  # pandas' own errors are ValueErrors
@@ -155,5 +155,5 @@ class RunDir:
 
 def new_run_dir(output_dir, label):
     """A new folder named after the label and the time. Raises UserError."""
-    name = time.strftime(f"{label}_%Y%m%d_%H%M%S").removeprefix("_")
+    name = f"{label}_{time.strftime('%Y%m%d_%H%M%S')}".removeprefix("_")
     return create_unique(output_dir / name, is_folder=True)

@@ -16,6 +16,8 @@ from lab.model import checkpoint, machine
 from lab.model.corpus import Alphabet
 from lab.model.method import Method
 
+BUSY = 0.8  # CPU seconds by seconds, below which a computation was kept waiting
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -66,7 +68,7 @@ def load(method, path=None, device="cpu", hint=None):
     path: default the method's own file; device: None for the machine's accelerator; hint: the command that makes the file.
     """
     path = Path(path or checkpoint.default_path(method.name))
-    model, alphabet, opening, _ = checkpoint.load(path, method, hint)
+    model, alphabet, opening = checkpoint.load(path, method, hint)
     label = f"{path.name} sha256 {hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
     return Engine(method, model.to(machine.pick_device(device)), alphabet, opening, label)
 
@@ -96,8 +98,9 @@ class Sample:
         line = f"{self.chars:,} new characters, {self.nfe:,} forward passes (NFE; {self.full_passes:.1f} full passes), "
         line += f"{self.chars / self.nfe:.1f} characters per pass, "
         line += f"{self.seconds:.2f} s, {self.chars / self.seconds:,.0f} characters per second"
-        busy = machine.was_busy(self.seconds, self.cpu_seconds)
-        return line + (f" (busy machine: only {self.cpu_seconds:.2f} s of CPU in that time)" if busy else "")
+        if self.cpu_seconds is not None and self.cpu_seconds < BUSY * self.seconds:
+            line += f" (busy machine: only {self.cpu_seconds:.2f} s of CPU in that time)"
+        return line
 
 
 def rng_for(seed, idx, masked):

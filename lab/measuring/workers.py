@@ -75,11 +75,13 @@ def dask_pool(function, shared, address):
     """The workers of a dask scheduler. One that dies costs the task it was at, which another does again."""
     client = connect(address)
     start = f"in a clone of this project: uv run --extra cluster python -m distributed.cli.dask_worker {address}"
-    import distributed  # not at the top: an extra
+    import dask  # not at the top: an extra
+    import distributed
 
     try:
         check(client.nthreads(), f"--cluster {address}: has no workers; start some {start}")
-        sent = client.submit(pickle.loads, pickle.dumps(shared), pure=False)  # made again when who has it dies
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"}):
+            sent = client.submit(pickle.loads, pickle.dumps(shared), pure=False)  # made again when who has it dies
 
         def results(tasks):
             futures = [client.submit(function, sent, task, pure=False) for task in tasks]

@@ -72,7 +72,7 @@ def describe(name, config, alphabet, opening, provenance):
         "name": name,
         "config": asdict(config),
         "characters": alphabet.characters,
-        "mask": alphabet.mask,
+        "mask": alphabet.mask,  # for other readers: here it follows from the characters
         "opening": opening,
         "provenance": provenance,
     }
@@ -85,7 +85,7 @@ def save(path, model, description):
 
 
 def load(path, method, hint=None):
-    """Read the weights of a method -> (model in float32 on the CPU, alphabet, opening, provenance).
+    """Read the weights of a method -> (model in float32 on the CPU, alphabet, opening).
 
     hint: the command that makes the file; default: a training of the method.
     Raises UserError when the file is missing, damaged, foreign, or made for another method.
@@ -101,19 +101,18 @@ def load(path, method, hint=None):
         alphabet = Alphabet(payload["characters"])
         check(len(alphabet) == config.vocab_size, f"not {config.vocab_size} characters")
         opening = payload["opening"]
-        provenance = payload["provenance"]
         weights = payload["model"]
         alphabet.encode(opening)
     model = method.Model(config)  # outside: an error of the method's own code keeps its traceback
     with damaged(path, hint):
         model.load_state_dict(weights)
         check(all(x.isfinite().all() for x in weights.values()), "NaN or infinite weights")
-    return model.eval(), alphabet, opening, provenance
+    return model.eval(), alphabet, opening
 
 
 def initialise(model, path, method, alphabet):
     """Copy the weights of --init. Raises UserError where they do not fit."""
-    other, characters, *_ = load(path, method)
+    other, characters, _ = load(path, method)
     aside = {"dropout": None, "flow_weight": None}  # those change no weights
     same = characters == alphabet and vars(other.config) | aside == vars(model.config) | aside
     check(same, f"{path}: made for another alphabet or other sizes; --init needs the same ones")

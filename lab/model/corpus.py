@@ -76,7 +76,7 @@ class Corpus:
     """A UTF-8 text file, encoded.
 
     alphabet: its characters; ids: (n,) memory-mapped tokens; sha256: of the file, for provenance.
-    train: the first 90 %; choosing and reporting: the two halves of the rest, held_out.
+    train: the first 90 %; validation and test: the two halves of the rest, held_out.
     """
 
     def __init__(self, path=None):

@@ -1,4 +1,4 @@
-"""What the machine has: device, number format, compiler, processes, versions."""
+"""What the machine has: device, number format, compiler, threads, processes, versions."""
 
 import contextlib
 import ctypes
@@ -20,7 +20,6 @@ from lab.cli import ROOT, UserError
 from lab.decoding.sampling import generator
 
 FEW, WINDOW = 8, 256  # positions of a forward pass, up to which threads do not pay: those that spin; those that sleep
-BUSY = 0.8  # CPU seconds by seconds, below which a computation was kept waiting
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # from malloc.h
 
 
@@ -72,11 +71,6 @@ def use_threads(positions=math.inf):
     wanted = 1 if positions <= (WINDOW if sleep else FEW) else all_threads()
     if wanted != torch.get_num_threads():  # a change costs as much as a pass of GPT
         torch.set_num_threads(wanted)
-
-
-def was_busy(seconds, cpu_seconds):
-    """Whether CPU time fell well below wall time, so that the seconds say too much; None: not measured."""
-    return None not in (seconds, cpu_seconds) and cpu_seconds < BUSY * seconds
 
 
 def tune_malloc():

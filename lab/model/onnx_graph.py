@@ -27,10 +27,10 @@ PACKAGES = ("torch", "onnx", "onnxscript")  # what makes a graph
 OPSET = 20
 
 
-def check_packages():
-    """Raise UserError unless what makes a graph is installed."""
+def check_packages(extra):
+    """Raise UserError unless what makes a graph is installed; extra: of pyproject.toml, which brings it."""
     has_all = all(map(importlib.util.find_spec, PACKAGES))
-    check(has_all, f"this needs ONNX, which comes with: {uv_run(program(), start=('--extra', 'onnx'))}")
+    check(has_all, f"this needs ONNX, which comes with: {uv_run(program(), start=('--extra', extra))}")
 
 
 class CachedGraph(nn.Module):

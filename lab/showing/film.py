@@ -19,7 +19,7 @@ SETTLED = 2
 EMPTY = 3
 LEGEND = {
     MASKED: "masked",
-    NEW: "written in this pass",
+    NEW: "written in this pass, or a draft",
     SETTLED: "underlined: less confident",
 }
 EVIDENCE = "evidence of the flow: how much of its noise is gone"
@@ -89,7 +89,8 @@ class Recorder:
 
     def snapshot(self):
         """What stands there now."""
-        characters = visible(self.alphabet.decode(self.idx, self.masked))
+        text = self.alphabet.decode(self.idx, self.masked).replace("\t", "→")
+        characters = re.sub(CONTROL, "\ufffd", text)  # they reach no screen as they are
         states = bytes(self.states.masked_fill(self.masked, self.ahead).tolist())
         return Snapshot(self.calls, self.seconds, characters, states, ninths(self.confidence), ninths(self.certainty))
 
@@ -113,11 +114,6 @@ def record(engine, trial):
 def has_flow(films):
     """Whether one of the films shows a flow's evidence."""
     return any(any(snapshot.certainty) for film in films for snapshot in film.snapshots)
-
-
-def visible(text):
-    """Text with a sign in place of each control character but the newline: what reaches no screen as it is."""
-    return re.sub(CONTROL, "\ufffd", text.replace("\t", "→"))
 
 
 def glyphs(snapshot):

@@ -86,7 +86,7 @@ def load_font(path, shown=()):
     with reading(path, "name a font that can be read: --font file.ttf"):
         font = ImageFont.truetype(path, SIZE)
     lacking = bytes(font.getmask("\uffff"))  # what a font draws for a character that it lacks; this one no font has
-    missing = [glyph for glyph in sorted(shown) if bytes(font.getmask(glyph)) == lacking]
+    missing = [glyph for glyph in sorted(shown) if not glyph.isspace() and bytes(font.getmask(glyph)) == lacking]
     check(not missing, f"{path} cannot draw {' '.join(missing[:10])}; name a font that can: --font file.ttf")
     return font
 

@@ -10,10 +10,9 @@ from rich.text import Text
 
 from lab.measuring import trials
 from lab.showing import film
-from lab.showing.film import COLUMNS, EMPTY, LEGEND, MASKED, NEW, SETTLED
+from lab.showing.film import COLUMNS, LEGEND, MASKED, NEW, SETTLED
 from lab.showing.painter import evident
 
-STYLES = {NEW: "black on dark_orange", SETTLED: "", EMPTY: ""}
 UNDERLINED = 5  # ninths of confidence below which a character is underlined
 HEAD = 5  # lines of a film's legend, and above a text
 PAUSE = 0.05  # seconds between two drawings of a text that is written, at least
@@ -73,8 +72,10 @@ def styled(glyph, state, confidence, certainty):
     """A glyph and its style, as rich assembles texts of them."""
     if state == MASKED:
         return glyph, "grey50 on #{:02x}{:02x}{:02x}".format(*evident(certainty))
-    is_unsure = state == SETTLED and confidence < UNDERLINED
-    return glyph.replace("\n", " "), "underline" if is_unsure else STYLES[state]
+    glyph = glyph.replace("\n", " ")
+    if state == NEW:
+        return glyph, "black on dark_orange"
+    return glyph, "underline" if state == SETTLED and confidence < UNDERLINED else ""
 
 
 def typed(engine, trial, console):

@@ -110,7 +110,7 @@ def train(method, args, corpus):
         session = begin(method, args, path, corpus, ranks)
         run(session, corpus, args.seed)
         if ranks.is_main:
-            finish(session, args.calibrate)
+            finish(session)
         if not session.is_finished:
             raise KeyboardInterrupt
 
@@ -123,6 +123,7 @@ def run(session, corpus, seed):
     ranks = session.trainer.ranks
     steps = train_steps(session.trainer, corpus, seed, session.step)
     with Interrupt() as interrupt, Bar("training", recipe.iters, session.step, "steps") as bar:
+        bar.work.start_time -= session.elapsed  # that of earlier runs counts
         stopped = False
         while True:
             ended = stopped or session.is_finished
@@ -163,7 +164,6 @@ def begin(method, args, path, corpus, ranks):
     if ranks.is_main:
         announce(session, args)
     trainer.compile()
-    session.description["provenance"]["bf16"] = trainer.bf16
     return session
 
 
@@ -179,6 +179,7 @@ def describe(trainer, args, corpus):
         "data": corpus.path.name,
         "data_sha256": corpus.sha256,
         "device": str(trainer.device),
+        "bf16": trainer.bf16,
         "processes": trainer.ranks.world,
     }
     opening = corpus.opening(config.block_size)
@@ -215,31 +216,31 @@ def report(session, bar):
     say(f"{bar.line()}; train {row['train_loss']:.4f}, val {row['val_loss']:.4f}")
 
 
-def finish(session, calibrate):
+def finish(session):
     """Keep the best weights, calibrated or not; after a Ctrl-C, say how to go on, and keep them only if the user says so."""
     if session.is_finished:
-        keep_best(session, calibrate)
+        keep_best(session)
         checkpoint.resume_path(session.path).unlink(missing_ok=True)
         return
     say(f"stopped at step {session.step:,}; go on with: {typed_command('--train', '--resume')}")
     if sys.stdin.isatty():
         say(f"write the best weights so far to {session.path}? [y/N]")
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
-            keep_best(session, calibrate)
+            keep_best(session)
 
 
-def keep_best(session, calibrate):
+def keep_best(session):
     """Put the best weights so far in their place, calibrated on the validation split or not."""
     trainer = session.trainer
     made = session.description["provenance"]
     made |= {"minutes": round(session.elapsed / 60, 1), "steps": session.step, "val_loss": session.best}
     trainer.model.load_state_dict(session.best_model)
-    if calibrate:
+    if made["calibrate"]:
         measure = partial(trainer.evaluate, session.splits[1])
         with Bar("calibrating"):
             made["temperature"], made["val_loss"] = likelihood.calibrate(trainer.model, measure)
     checkpoint.save(session.path, trainer.model, session.description)
-    calibrated = f", logits divided by {made['temperature']}" if calibrate else ""
+    calibrated = f", logits divided by {made['temperature']}" if made["calibrate"] else ""
     say(f"{session.path}: written; val {made['val_loss']:.4f}{calibrated}, {made['minutes']} minutes")
 
 

@@ -5,6 +5,7 @@ Everything random at step n follows from the seed and n alone, so that a resumed
 one would have seen, and several processes together see what one would have, apart from what dropout drops.
 """
 
+import logging
 import math
 from dataclasses import dataclass
 
@@ -114,6 +115,7 @@ class Trainer:
             return
         from torch._dynamo.exc import BackendCompilerFailed  # not at the top: it takes seconds
 
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns that there is no CUDA
         plain = self.forward
         shape = (self.recipe.batch_size // self.ranks.world, self.model.config.block_size + 1)
         with Bar("compiling"):
