@@ -65,10 +65,10 @@ def test_what_was_saved_is_loaded(tmp_path, method):
     provenance = {"seed": 1, "minutes": 0.5, "init": None, "recipe": {"iters": 3}, **machine.versions()}
     checkpoint.save(path, model, checkpoint.describe(method.name, config, alphabet, "ab_a", provenance))
 
-    found, found_alphabet, opening, found_provenance = load(path, method)
+    found, found_alphabet, opening = load(path, method)
     assert type(found) is method.Model and found.config == config and not found.training
     assert found_alphabet == alphabet and found_alphabet.mask == alphabet.mask
-    assert opening == "ab_a" and found_provenance == provenance
+    assert opening == "ab_a" and checkpoint.read(path, "")["provenance"] == provenance
     assert found.state_dict().keys() == model.state_dict().keys()
     for key, value in found.state_dict().items():
         assert value.dtype == torch.float32 and value.device.type == "cpu"
@@ -77,9 +77,9 @@ def test_what_was_saved_is_loaded(tmp_path, method):
 
 
 def test_saving_what_was_loaded_loses_nothing(make_weights, tmp_path):
-    model, alphabet, opening, provenance = load(make_weights(gpt))
+    model, alphabet, opening = load(make_weights(gpt))
     again = tmp_path / "again.pt"
-    checkpoint.save(again, model, checkpoint.describe("gpt", model.config, alphabet, opening, provenance))
+    checkpoint.save(again, model, checkpoint.describe("gpt", model.config, alphabet, opening, {}))
     idx = alphabet.encode(opening)[None]
     with torch.no_grad():
         assert model(idx).equal(load(again)[0](idx))
@@ -130,7 +130,7 @@ def test_file_of_another_program_is_refused(tmp_path, payload):
     assert "uv run gpt.py --train" in refusal(tmp_path / "w.pt")
 
 
-@pytest.mark.parametrize("key", ["name", "config", "characters", "opening", "provenance", "model"])
+@pytest.mark.parametrize("key", ["name", "config", "characters", "opening", "model"])
 def test_file_that_lacks_a_part_is_refused(make_weights, key):
     path = make_weights(gpt)
     payload = torch.load(path, weights_only=True)
@@ -296,8 +296,8 @@ def test_full_disk_is_reported_and_leaves_the_old_file_as_it_was(make_weights, t
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is full")
 def test_weights_for_a_full_device_are_reported_by_the_system_not_by_torch(make_weights, tmp_path, monkeypatch):
     path = make_weights(gpt)
-    model, alphabet, opening, provenance = load(path)
-    before, description = path.read_bytes(), checkpoint.describe("gpt", model.config, alphabet, opening, provenance)
+    model, alphabet, opening = load(path)
+    before, description = path.read_bytes(), checkpoint.describe("gpt", model.config, alphabet, opening, {})
     path.with_name(f"{path.name}.x.part").symlink_to("/dev/full")
     monkeypatch.setattr(files.secrets, "token_hex", lambda _: "x")
     with pytest.raises(UserError, match="No space left"):

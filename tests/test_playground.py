@@ -228,7 +228,7 @@ def test_without_the_extra_the_command_that_brings_it_is_named(folder, capsys, m
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(sys, "argv", ["playground.py"])
     assert cli.run(playground.main, playground.Args, ["--weights-dir", str(folder)]) == 2
-    assert "uv run --extra onnx playground.py" in capsys.readouterr().err
+    assert "uv run --extra page playground.py" in capsys.readouterr().err
 
 
 @needs_onnx

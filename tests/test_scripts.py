@@ -301,7 +301,7 @@ def test_presets(lab, capsys):
     presets.write_text('{"odd": {"module": "gpt", "spacing": 3}}', encoding="utf-8")
     argv = ["--preset", "odd", "--presets-file", presets, "--weights", lab.weights["gpt"]]
     assert lab("run_inference_preset", *argv, writes=False) == 2
-    assert f"{presets}: odd: " in (said := capsys.readouterr().err) and "'spacing'" in said
+    assert f"{presets}: odd: " in (said := capsys.readouterr().err) and "has no spacing" in said
 
 
 @pytest.mark.parametrize(
