@@ -1,5 +1,7 @@
 """Gaps restored from left to right by a search that scores the known characters on their right as well: GPT, n-grams."""
 
+import itertools
+
 import numpy as np
 import torch
 
@@ -39,8 +41,9 @@ def gpt_scorer(model, width):
 
     def log_probs(texts, first, parents):
         cache.length = first - 1  # 0 when a text begins
-        for held in (cache.keys, cache.values, cache.inputs):
-            held.copy_(held[:, parents])
+        _, layers = cache.append(0)  # views of what it holds, no more
+        for held in itertools.chain(*layers):
+            held.copy_(held[parents])
         return model(texts[:, first - 1 :], cache).double().log_softmax(-1)
 
     return log_probs

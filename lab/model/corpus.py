@@ -136,9 +136,10 @@ def encode_once(path):
         while raw := file.read(BLOCK):
             digest.update(raw)
     folder = ROOT / ".cache" / digest.hexdigest()
-    if not (folder / "characters.txt").exists():
+    listed = folder / "characters.txt"
+    if not listed.exists():
         encode(path, folder)
-    characters = (folder / "characters.txt").read_bytes().decode()
+    characters = listed.read_bytes().decode()
     ids = np.memmap(folder / "ids.bin", token_type(characters), "r")
     return characters, ids, digest.hexdigest()
 
